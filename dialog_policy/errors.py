@@ -1,0 +1,118 @@
+"""What can go wrong because of the user's data or options, said for people.
+
+Every error that this package raises on purpose is a :class:`DialogPolicyError`. Its text says what was expected, what was
+found, where, and what to do; the command line prints it without a traceback and exits with code 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+__all__ = [
+    "CorpusError",
+    "DialogPolicyError",
+    "MissingExtraError",
+    "OptionError",
+    "RunError",
+    "did_you_mean",
+    "require",
+]
+
+
+class DialogPolicyError(Exception):
+    """Base of every error of this package."""
+
+
+class CorpusError(DialogPolicyError):
+    """Something is wrong in a corpus.
+
+    Parameters
+    ----------
+    problem
+        What was expected and what was found.
+    path, line, dialogue, turn
+        Where, as far as it is known: a file (with the member's name inside an archive), a line counted from 1, a dialogue's
+        id, a turn counted from 0.
+    remedy
+        What to do about it.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        path: object = None,
+        line: int | None = None,
+        dialogue: str | None = None,
+        turn: int | None = None,
+        remedy: str = "",
+    ) -> None:
+        place = [str(path)] if path is not None else []
+        if line is not None:
+            place.append(f"line {line}")
+        if dialogue is not None:
+            place.append(f"dialogue {dialogue!r}")
+        if turn is not None:
+            place.append(f"turn {turn} (counted from 0)")
+        message = f"{', '.join(place)}: {problem}" if place else problem
+        super().__init__(f"{message} {remedy}" if remedy else message)
+        self.problem, self.path, self.line, self.dialogue, self.turn, self.remedy = (
+            problem,
+            path,
+            line,
+            dialogue,
+            turn,
+            remedy,
+        )
+
+
+class OptionError(DialogPolicyError):
+    """An option, a setting or an argument is unknown or has an impossible value."""
+
+
+class RunError(DialogPolicyError):
+    """A run folder is missing, was changed, or belongs to another version."""
+
+
+class MissingExtraError(DialogPolicyError):
+    """A library is needed that the core install does not bring."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the known word closest to `word`, or an empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def require(module: str, *, extra: str, purpose: str) -> Any:
+    """Import `module`, or say which extra brings it.
+
+    Parameters
+    ----------
+    module
+        Dotted name of the module.
+    extra
+        Name of the extra of this package that installs it.
+    purpose
+        What it is needed for, as the subject of a sentence: ``"training"``.
+
+    Raises
+    ------
+    MissingExtraError
+        If the library that `module` belongs to is not installed.
+    """
+    try:
+        found: ModuleType = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        library = (error.name or module).partition(".")[0]
+        if library != module.partition(".")[0]:
+            raise
+        message = (
+            f"{purpose} needs {library}, which is not installed. Install it with: pip install 'dialog-policy[{extra}]'"
+        )
+        raise MissingExtraError(message) from None
+    return found
