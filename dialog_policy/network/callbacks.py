@@ -1,0 +1,144 @@
+"""Keras callbacks of the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from dialog_policy.network.batches import DialogueBatches
+from dialog_policy.network.checkpoint import write_checkpoint
+
+__all__ = ["Checkpoint", "DevAccuracy", "EarlyStopping", "Progress", "loggers"]
+
+
+class DevAccuracy(keras.callbacks.Callback):
+    """Adds the dev part's turn accuracy to the logs of every epoch, where the callbacks after it find it."""
+
+    def __init__(self, name: str, measure: Callable[[], float]) -> None:
+        super().__init__()
+        self.name, self.measure = name, measure
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Measure."""
+        if logs is not None:
+            logs[self.name] = self.measure()
+
+
+class EarlyStopping(keras.callbacks.EarlyStopping):
+    """Keras' early stopping, whose memory survives an interruption. The caller puts the best weights back."""
+
+    def __init__(self, monitor: str, patience: int) -> None:
+        super().__init__(monitor=monitor, mode="max", patience=patience, restore_best_weights=True)
+        self._restored: dict[str, Any] = {}
+
+    def restore(self, best: float, wait: int, best_weights: list[Any]) -> None:
+        """Go on from here at the next start of training."""
+        self._restored = {"best": best, "wait": wait, "best_weights": best_weights}
+        self.__dict__.update(self._restored)
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Start, from what was restored if anything was."""
+        super().on_train_begin(logs)
+        self.__dict__.update(self._restored)
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Leave the weights as they are: the state to resume from is taken from them first."""
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Keeps the history, and after every epoch writes all that training needs to go on.
+
+    Parameters
+    ----------
+    network
+        The network, compiled.
+    stopping
+        Its early stopping, if there is any.
+    folder
+        Where to write; None: nowhere.
+    """
+
+    def __init__(self, network: keras.Model, stopping: EarlyStopping | None, folder: Path | None) -> None:
+        super().__init__()
+        self.network, self.stopping, self.folder = network, stopping, folder
+        self.history: list[dict[str, float]] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Record the epoch and write the checkpoint."""
+        self.history.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
+        if self.folder is not None:
+            write_checkpoint(self.folder, self.state())
+
+    def _variables(self) -> dict[str, Any]:
+        optimizer = {f"optimizer.{i:03}": v for i, v in enumerate(self.network.optimizer.variables)}
+        return {**{f"network.{i:03}": v for i, v in enumerate(self.network.variables)}, **optimizer}
+
+    def state(self) -> dict[str, Any]:
+        """Arrays and history from which :meth:`restore` goes on."""
+        arrays = {name: np.array(keras.ops.convert_to_numpy(v)) for name, v in self._variables().items()}
+        state: dict[str, Any] = {"arrays": arrays, "history": list(self.history)}
+        if self.stopping is not None and self.stopping.best_weights is not None:
+            arrays.update({f"best.{i:03}": np.array(w) for i, w in enumerate(self.stopping.best_weights)})
+            state.update(best=float(self.stopping.best), wait=int(self.stopping.wait))
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put back what :meth:`state` returned.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If it belongs to another network.
+        """
+        arrays = state["arrays"]
+        for name, variable in self._variables().items():
+            variable.assign(arrays[name])
+        self.history = list(state["history"])
+        best = [arrays[name] for name in sorted(arrays) if name.startswith("best.")]
+        if self.stopping is not None and best:
+            self.stopping.restore(state["best"], state["wait"], best)
+
+
+class Progress(keras.callbacks.Callback):
+    """A progress bar over all epochs, in turns, with turns/s and the time left; none where stderr is no terminal."""
+
+    def __init__(self, batches: DialogueBatches, epochs: int) -> None:
+        super().__init__()
+        self.batches, self.epochs = batches, epochs
+        self._turns = int(batches.encoded.lengths.sum())
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Open the bar."""
+        done = self.batches.epoch * self._turns
+        self._bar = tqdm(
+            total=self.epochs * self._turns, initial=done, unit=" turns", unit_scale=True, disable=None, desc="training"
+        )
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Move on by the batch's real turns."""
+        self._bar.update(self.batches.turns_in(batch))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Show the epoch's figures."""
+        self._bar.set_postfix({"epoch": f"{epoch + 1}/{self.epochs}", **{k: f"{v:.3f}" for k, v in (logs or {}).items()}})
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Close the bar."""
+        self._bar.close()
+
+
+def loggers(folder: Path | None) -> list[keras.callbacks.Callback]:
+    """Keras' CSV log and TensorBoard events, in ``logs/`` of the folder."""
+    if folder is None:
+        return []
+    logs = folder / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    return [
+        keras.callbacks.CSVLogger(str(logs / "training.csv"), append=True),
+        keras.callbacks.TensorBoard(str(logs / "tensorboard"), write_graph=False),
+    ]

@@ -1,0 +1,44 @@
+"""The state of a training on disk: arrays in safetensors, the rest in the file's metadata as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from dialog_policy.errors import RunError
+from dialog_policy.files import atomic_write
+
+__all__ = ["CHECKPOINT", "read_checkpoint", "write_checkpoint"]
+
+CHECKPOINT = "training.safetensors"
+
+
+def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write what a training needs to go on; the file is whole at any moment."""
+    described = msgspec.json.encode({name: value for name, value in state.items() if name != "arrays"})
+    with atomic_write(folder / CHECKPOINT) as file:
+        file.write(save(state["arrays"], {"state": described.decode()}))
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any]:
+    """Read what :func:`write_checkpoint` wrote.
+
+    Raises
+    ------
+    RunError
+        If there is none or it cannot be read.
+    """
+    path = folder / CHECKPOINT
+    try:
+        with safe_open(path, "numpy") as file:
+            state: dict[str, Any] = msgspec.json.decode(file.metadata()["state"])
+            state["arrays"] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: it is no dict
+    except FileNotFoundError:
+        raise RunError(f"{folder} has no {CHECKPOINT}: there is no training to resume. Train without --resume.") from None
+    except (SafetensorError, KeyError, TypeError, msgspec.DecodeError) as error:
+        raise RunError(f"{path} is not a training's checkpoint ({error}). Train without --resume.") from None
+    return state

@@ -1,0 +1,74 @@
+"""Settings of the network and its training, with their legal ranges."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+__all__ = ["NetworkConfig"]
+
+_Count = Annotated[int, msgspec.Meta(ge=1)]
+_Share = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
+_Rate = Annotated[float, msgspec.Meta(gt=0.0)]
+
+# Defaults that depend on the amount of data: small corpora need small batches and many epochs to be seen often enough.
+_BATCH_SIZE, _SMALLEST_BATCH, _BATCHES_AN_EPOCH = 32, 4, 12
+_EPOCHS, _STEPS = 20, 800
+
+
+class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of the network and its training.
+
+    Attributes
+    ----------
+    hidden
+        Units of the LSTM, or of each of several stacked LSTMs.
+    head
+        ``"softmax"`` for exactly one action a turn, ``"sigmoid"`` for any number; ``"auto"`` looks at the training part.
+    dropout
+        Share of features and of LSTM outputs dropped in training.
+    epochs
+        Passes over the training part; None: 20, or as many as make 800 steps where the corpus is small.
+    batch_size
+        Dialogues a step; None: 32, fewer where the corpus is small.
+    learning_rate, weight_decay
+        Of AdamW; the rate falls to zero along a cosine.
+    label_smoothing
+        Share of a target's probability that is spread evenly.
+    class_weight
+        ``"balanced"`` gives rare actions as much say as frequent ones in the loss; ``"none"`` weighs every turn alike.
+    patience
+        Epochs without a better dev turn accuracy after which training stops; the best weights are kept.
+    smallest_dev
+        With fewer dialogues than this, a dev part says too little to stop by: training runs for its fixed number of epochs.
+    seed
+        Two trainings with the same seed on the same machine give the same bytes.
+    """
+
+    hidden: _Count | Annotated[tuple[_Count, ...], msgspec.Meta(min_length=1)] = 128
+    head: Literal["auto", "softmax", "sigmoid"] = "auto"
+    dropout: _Share = 0.4
+    epochs: _Count | None = None
+    batch_size: _Count | None = None
+    learning_rate: _Rate = 0.002
+    weight_decay: Annotated[float, msgspec.Meta(ge=0.0)] = 0.01
+    label_smoothing: _Share = 0.05
+    class_weight: Literal["none", "balanced"] = "none"
+    patience: _Count = 8
+    smallest_dev: _Count = 20
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Units of each LSTM layer."""
+        return (self.hidden,) if isinstance(self.hidden, int) else self.hidden
+
+    def batch_size_for(self, n_dialogues: int) -> int:
+        """Dialogues a step."""
+        return self.batch_size or min(_BATCH_SIZE, max(_SMALLEST_BATCH, n_dialogues // _BATCHES_AN_EPOCH))
+
+    def epochs_for(self, n_dialogues: int) -> int:
+        """Passes over the training part."""
+        steps = -(-n_dialogues // self.batch_size_for(n_dialogues))
+        return self.epochs or max(_EPOCHS, -(-_STEPS // steps))

@@ -1,0 +1,78 @@
+"""The network: Input (None, features) → LSTM(return_sequences=True) … → TimeDistributed(Dense(n_actions))."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+__all__ = ["FoldedTimeDistributed", "build_network", "with_probabilities"]
+
+
+@keras.saving.register_keras_serializable("dialog_policy")
+class FoldedTimeDistributed(keras.layers.TimeDistributed):
+    """``TimeDistributed`` that folds time into the batch: (B, T, H) → (B·T, H) → (B, T, K).
+
+    The same function as its parent's for a layer without state such as ``Dense``. The parent loops over time, which
+    compiles slowly, and in Keras 3.14 to 3.15.1 returns outputs of a wrong length when the number of steps changes.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Apply the layer to every step of `inputs`, shape (batch, time, units)."""
+        batch, time = keras.ops.shape(inputs)[:2]
+        folded = self.layer(keras.ops.reshape(inputs, (-1, inputs.shape[-1])))
+        return keras.ops.reshape(folded, (batch, time, folded.shape[-1]))
+
+
+def build_network(n_features: int, n_actions: int, *, hidden: Sequence[int], dropout: float, seed: int) -> keras.Model:
+    """Build the network that training uses.
+
+    Parameters
+    ----------
+    n_features, n_actions
+        Width of a turn's features and of its bit vector.
+    hidden
+        Units of each LSTM layer, from the input upwards.
+    dropout
+        Share of features, and of LSTM outputs, dropped in training.
+    seed
+        Seed of the initial weights and of dropout.
+
+    Returns
+    -------
+    keras.Model
+        From features, shape (batch, time, n_features), to logits, shape (batch, time, n_actions). Batch and time are None:
+        any number of dialogues of any length. The head sees the last LSTM's output beside the turn's own features, so that
+        the recurrence only has to keep what the turn does not say itself.
+    """
+    seeds = keras.random.SeedGenerator(seed)
+
+    def fresh() -> int:
+        return int(keras.random.randint((), 0, 2**31 - 1, seed=seeds))
+
+    inputs = keras.Input((None, n_features), name="features")
+    turn = keras.layers.Dropout(dropout, seed=fresh(), name="feature_dropout")(inputs)
+    memory = turn
+    for number, units in enumerate(hidden):
+        memory = keras.layers.LSTM(
+            units,
+            return_sequences=True,
+            kernel_initializer=keras.initializers.GlorotUniform(fresh()),
+            recurrent_initializer=keras.initializers.Orthogonal(seed=fresh()),
+            name=f"lstm_{number}",
+        )(memory)
+        memory = keras.layers.Dropout(dropout, seed=fresh(), name=f"dropout_{number}")(memory)
+    both = keras.layers.Concatenate(name="turn_and_memory")([turn, memory])
+    head = keras.layers.Dense(n_actions, kernel_initializer=keras.initializers.GlorotUniform(fresh()), name="actions")
+    return keras.Model(inputs, FoldedTimeDistributed(head, name="logits")(both), name="dialog_policy")
+
+
+def with_probabilities(network: keras.Model, *, single_action: bool) -> keras.Model:
+    """Return the same network, sharing its weights, with probabilities in place of logits.
+
+    Softmax over the actions where every turn has exactly one, else a sigmoid an action.
+    """
+    activation = "softmax" if single_action else "sigmoid"
+    probabilities = keras.layers.Activation(activation, name="probabilities")(network.outputs[0])
+    return keras.Model(network.inputs, probabilities, name=network.name)

@@ -1,0 +1,127 @@
+"""From logits to a decided set of actions. The same in training, evaluation and serving."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dialog_policy.corpus import ActionSpace
+
+__all__ = ["Decided", "Decoder"]
+
+FloatArray = npt.NDArray[np.floating[Any]]
+
+# How often an action set counts as seen that training never showed.
+_UNSEEN_COUNT = 0.5
+
+
+class Decided(NamedTuple):
+    """Decisions for n turns.
+
+    Attributes
+    ----------
+    actions
+        The chosen set of each turn.
+    probabilities
+        Shape (n, n_actions): of each action, whatever the set.
+    confidence
+        Shape (n,): probability of the chosen set among the sets that competed.
+    """
+
+    actions: list[frozenset[str]]
+    probabilities: FloatArray
+    confidence: FloatArray
+
+
+class Decoder:
+    """Chooses an action set for each turn.
+
+    Where actions exclude each other, the most probable one. Else the whole set is decided at once: every set seen in
+    training competes, and so does the set of all actions more probable than not, seen or unseen. A set's score is the log of
+    its probability under independent bits plus `prior_weight` times the log of its share of the training turns.
+
+    Parameters
+    ----------
+    space
+        The actions.
+    sets, counts
+        The action sets of the training part and how many turns have each.
+    single_action
+        Whether every target turn of the training part has exactly one action.
+    prior_weight
+        0: only the bits count.
+    """
+
+    def __init__(
+        self,
+        space: ActionSpace,
+        sets: Sequence[frozenset[str]],
+        counts: Sequence[int],
+        *,
+        single_action: bool,
+        prior_weight: float,
+    ) -> None:
+        self.space, self.sets, self.counts = space, list(sets), list(counts)
+        self.single_action, self.prior_weight = single_action, prior_weight
+        self._bits = space.transform(self.sets).astype(np.float64)
+        self._known = {row.tobytes() for row in self._bits.astype(bool)}
+        total = max(1, sum(self.counts))
+        self._log_prior = np.log(np.array(self.counts, dtype=np.float64) / total)
+        self._log_unseen = float(np.log(_UNSEEN_COUNT / total))
+
+    @classmethod
+    def fit(cls, space: ActionSpace, action_sets: Iterable[frozenset[str]], *, single_action: bool) -> Decoder:
+        """Count the action sets of the training part."""
+        counts: dict[frozenset[str], int] = {}
+        for actions in action_sets:
+            counts[actions] = counts.get(actions, 0) + 1
+        order = sorted(counts, key=lambda actions: (-counts[actions], sorted(actions)))
+        prior_weight = 0.0 if single_action else 0.5
+        return cls(space, order, [counts[s] for s in order], single_action=single_action, prior_weight=prior_weight)
+
+    def decide(self, logits: FloatArray) -> Decided:
+        """Decide from logits of shape (n, n_actions)."""
+        z = logits.astype(np.float64)
+        if self.single_action:
+            shifted = np.exp(z - z.max(axis=1, keepdims=True))
+            probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+            best = probabilities.argmax(axis=1)
+            names = self.space.classes_
+            return Decided([frozenset([names[i]]) for i in best], probabilities, probabilities.max(axis=1))
+        # log p(set) = Σ z over its actions − Σ log(1 + e^z) over all; the last sum is the same for every set.
+        likely = z > 0
+        rival = np.where(likely, z, 0.0).sum(axis=1) + self.prior_weight * self._log_unseen
+        is_unseen = np.array([row.tobytes() not in self._known for row in likely], dtype=bool)
+        scores = np.column_stack([z @ self._bits.T + self.prior_weight * self._log_prior, np.where(is_unseen, rival, -np.inf)])
+        best = scores.argmax(axis=1)
+        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+        chosen = [self.sets[i] if i < len(self.sets) else self._set(row) for i, row in zip(best, likely, strict=True)]
+        return Decided(chosen, _sigmoid(z), 1.0 / shares.sum(axis=1))
+
+    def _set(self, bits: npt.NDArray[np.bool_]) -> frozenset[str]:
+        return frozenset(self.space.classes_[bit] for bit in np.flatnonzero(bits))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a run folder stores."""
+        return {
+            "single_action": self.single_action,
+            "prior_weight": self.prior_weight,
+            "sets": [sorted(actions) for actions in self.sets],
+            "counts": self.counts,
+        }
+
+    @classmethod
+    def from_json(cls, described: dict[str, Any], space: ActionSpace) -> Decoder:
+        """Undo :meth:`to_json`."""
+        options = dict(described)
+        sets = [frozenset(actions) for actions in options.pop("sets")]
+        return cls(space, sets, options.pop("counts"), **options)
+
+
+def _sigmoid(z: FloatArray) -> FloatArray:
+    e = np.exp(-np.abs(z))
+    probabilities: FloatArray = np.where(z >= 0, 1.0, e) / (1.0 + e)
+    return probabilities

@@ -1,0 +1,125 @@
+"""The kinds of frozen text encoder that a configuration can name, and the fit side of each.
+
+Everything fitted here ends as a :class:`~dialog_policy.text.table.TermTable`; gensim and scikit-learn are needed to fit, not
+to encode.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+
+from dialog_policy.errors import OptionError
+from dialog_policy.text.counts import TokenLists, fit_bits, fit_lsa
+from dialog_policy.text.table import Analyzer, TermTable
+from dialog_policy.text.vectors import common_component, load_vectors, train_vectors
+
+__all__ = ["Bits", "Encoder", "FastText", "Lsa", "Pretrained", "Word2Vec", "fit_encoder"]
+
+_Positive = Annotated[int, msgspec.Meta(ge=1)]
+_Ngrams = tuple[_Positive, _Positive]
+_WordPools = Annotated[tuple[Literal["mean", "sif", "max"], ...], msgspec.Meta(min_length=1)]
+
+
+class Bits(msgspec.Struct, frozen=True, tag="bits", tag_field="kind", forbid_unknown_fields=True):
+    """Multi-hot: one bit a word (or character n-gram) of the training part."""
+
+    unit: Literal["word", "character"] = "word"
+    ngrams: _Ngrams = (1, 1)
+    max_terms: _Positive = 1_000
+
+
+class Lsa(msgspec.Struct, frozen=True, tag="lsa", tag_field="kind", forbid_unknown_fields=True):
+    """TF-IDF of n-grams reduced by truncated SVD; with no more terms than `dim`, the TF-IDF values themselves."""
+
+    unit: Literal["word", "character"] = "word"
+    ngrams: _Ngrams = (1, 2)
+    dim: _Positive = 200
+    max_terms: _Positive = 50_000
+
+
+class Word2Vec(msgspec.Struct, frozen=True, tag="word2vec", tag_field="kind", forbid_unknown_fields=True):
+    """Skip-gram vectors trained on the training part; an unknown word has the mean vector of the rarest words."""
+
+    dim: _Positive = 100
+    window: _Positive = 5
+    epochs: _Positive = 10
+    pools: _WordPools = ("mean", "max")
+
+
+class FastText(msgspec.Struct, frozen=True, tag="fasttext", tag_field="kind", forbid_unknown_fields=True):
+    """Skip-gram vectors with subwords: an unknown word is composed of its character n-grams."""
+
+    dim: _Positive = 100
+    window: _Positive = 5
+    epochs: _Positive = 10
+    ngrams: _Ngrams = (3, 5)
+    pools: _WordPools = ("mean", "max")
+
+
+class Pretrained(msgspec.Struct, frozen=True, tag="pretrained", tag_field="kind", forbid_unknown_fields=True):
+    """Vectors from a file: word2vec (text or ``.bin``), GloVe (text), fastText (``.bin``, with its subwords)."""
+
+    path: str
+    format: Literal["word2vec", "glove", "fasttext"] = "word2vec"
+    max_terms: _Positive = 100_000
+    pools: _WordPools = ("sif", "max")
+
+
+Encoder = Bits | Lsa | Word2Vec | FastText | Pretrained
+
+
+def fit_encoder(
+    encoder: Encoder, texts: TokenLists, *, sentences: TokenLists, seed: int, are_terms: bool = False
+) -> TermTable:
+    """Fit an encoder.
+
+    Parameters
+    ----------
+    encoder
+        Which kind, with its settings.
+    texts
+        Tokens of the texts that will be encoded, of the training part only.
+    sentences
+        Tokens of everything that may teach word vectors: user and system utterances of the training part.
+    seed
+        Makes the result reproducible.
+    are_terms
+        Whether `texts` are terms already (a context) and no n-grams are to be made.
+
+    Returns
+    -------
+    TermTable
+        Scaled so that a text has a squared length of about its number of features, on average.
+    """
+    if isinstance(encoder, Bits | Lsa):
+        analyzer = Analyzer("term") if are_terms else Analyzer(encoder.unit, *encoder.ngrams)
+        if isinstance(encoder, Bits):
+            return fit_bits(analyzer, texts, encoder.max_terms)
+        return _standardised(fit_lsa(analyzer, texts, encoder.max_terms, encoder.dim, seed), texts)
+    if are_terms:
+        kind = msgspec.to_builtins(encoder)["kind"]
+        raise OptionError(
+            f"a context is not a sentence: expected encoders of kind 'lsa' or 'bits' for it, found {kind!r}."
+        )
+    if isinstance(encoder, Pretrained):
+        table = load_vectors(encoder.path, encoder.format, sentences, encoder.max_terms, encoder.pools)
+    else:
+        ngrams = encoder.ngrams if isinstance(encoder, FastText) else None
+        table = train_vectors(
+            sentences, encoder.dim, encoder.window, encoder.epochs, encoder.pools, subwords=ngrams, seed=seed
+        )
+    if "sif" in encoder.pools:
+        table.component = common_component(table, texts)
+    return _standardised(table, texts)
+
+
+def _standardised(table: TermTable, texts: TokenLists, sample: int = 2_000) -> TermTable:
+    step = max(1, len(texts) // sample)
+    encoded = table.encode(texts[::step])
+    squared = np.square(encoded, dtype=np.float64).sum(axis=1)
+    if np.any(squared > 0):
+        table.scale = float(np.sqrt(table.dim / squared[squared > 0].mean()))
+    return table

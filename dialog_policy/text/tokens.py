@@ -1,0 +1,126 @@
+"""Utterances to tokens, tokens to terms (word and character n-grams), contexts to terms."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import entry_points
+from typing import Any
+
+import regex
+
+from dialog_policy.errors import OptionError, did_you_mean
+
+__all__ = ["Tokenizer", "character_ngrams", "context_terms", "get_tokenizer", "tokenize", "word_ngrams"]
+
+Tokenizer = Callable[[str], list[str]]
+
+# Scripts written without spaces. Each of their characters is a token, so that the word n-grams of an encoder are the
+# overlapping character n-grams which search engines use for these scripts.
+_NO_SPACES = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]\p{M}*"
+_WORD = rf"(?:(?!{_NO_SPACES})[\p{{L}}\p{{M}}\p{{N}}_])+"
+_UNICODE = regex.compile(rf"{_NO_SPACES}|{_WORD}(?:['’]{_WORD})*|[?!¿¡؟]")
+_ASCII = re.compile(r"[a-z0-9_]+(?:'[a-z0-9_]+)*|[?!]")
+
+# A list as long as this or longer is "many"; its first items are looked at.
+_MANY = 4
+
+
+def tokenize(text: str) -> list[str]:
+    """Split an utterance into tokens: words of any script, single characters of scripts without spaces, ``?`` and ``!``.
+
+    The text is normalised first (Unicode NFKC, case folded); other punctuation is dropped.
+    """
+    if text.isascii():
+        return _ASCII.findall(text.lower())
+    found: list[str] = _UNICODE.findall(unicodedata.normalize("NFKC", text).casefold())
+    return found
+
+
+def get_tokenizer(name: str) -> Tokenizer:
+    """Return the tokeniser of this name.
+
+    Parameters
+    ----------
+    name
+        ``"default"`` for :func:`tokenize`, or the name of an entry point in the group ``dialog_policy.tokenizers`` that an
+        installed package offers: a function from a string to a list of strings. Only the name is stored with a policy.
+
+    Raises
+    ------
+    OptionError
+        If no installed package offers it.
+    """
+    if name == "default":
+        return tokenize
+    offered = {entry.name: entry for entry in entry_points(group="dialog_policy.tokenizers")}
+    if name not in offered:
+        known = ["default", *sorted(offered)]
+        raise OptionError(
+            f"there is no tokenizer {name!r}; installed: {', '.join(known)}.{did_you_mean(name, known)} "
+            "A package offers one as an entry point in the group dialog_policy.tokenizers."
+        )
+    loaded: Tokenizer = offered[name].load()
+    return loaded
+
+
+def word_ngrams(tokens: Sequence[str], shortest: int, longest: int) -> list[str]:
+    """Return n-grams of tokens, joined by a space, of every length from `shortest` to `longest`."""
+    terms: list[str] = []
+    for n in range(shortest, longest + 1):
+        if n == 1:
+            terms.extend(tokens)
+        else:
+            terms.extend(" ".join(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
+    return terms
+
+
+def character_ngrams(token: str, shortest: int, longest: int) -> list[str]:
+    """Return character n-grams of one token with ``<`` and ``>`` at its ends, as fastText has them."""
+    marked = f"<{token}>"
+    if len(marked) <= shortest:
+        return [marked]
+    return [marked[i : i + n] for n in range(shortest, longest + 1) for i in range(len(marked) - n + 1)]
+
+
+def context_terms(context: Mapping[str, Any]) -> list[str]:
+    """Return terms that describe a context: which keys it has, their values, how many items a list has.
+
+    ``{"results": [{"price": "cheap"}], "logged_in": True}`` gives ``results``, ``results#1``, ``results.price``,
+    ``results.price=cheap``, ``results.price:cheap``, ``logged_in`` and ``logged_in=true``.
+    """
+    return [term for key, value in context.items() for term in _terms(key, value)]
+
+
+def _terms(path: str, value: Any) -> Iterator[str]:
+    yield path
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _terms(f"{path}.{key}", inner)
+    elif isinstance(value, list | tuple):
+        yield f"{path}#{len(value) if len(value) < _MANY else 'many'}"
+        for item in value[:_MANY]:
+            yield from (term for term in _terms(path, item) if term != path)
+    elif isinstance(value, bool) or value is None:
+        yield f"{path}={str(value).lower()}"
+    elif isinstance(value, int | float):
+        yield f"{path}={value:g}"
+        yield f"{path}~{_magnitude(value)}"
+    else:
+        text = str(value).strip().casefold()
+        yield f"{path}={text}"
+        for token in tokenize(text):
+            yield f"{path}:{token}"
+
+
+def _magnitude(value: float) -> str:
+    """Order of magnitude, so that numbers never seen before still say something."""
+    if value == 0 or value != value:
+        return "0" if value == 0 else "nan"
+    sign = "-" if value < 0 else "+"
+    return (
+        f"{sign}1e{len(str(int(abs(value)))) - 1}"
+        if 1 <= abs(value) < 1e15
+        else f"{sign}{'big' if abs(value) > 1 else 'small'}"
+    )

@@ -1,0 +1,120 @@
+"""Encoders made from word vectors, trained by gensim or read from a file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dialog_policy.errors import OptionError, require
+from dialog_policy.text.counts import TokenLists
+from dialog_policy.text.table import GRAM, Analyzer, FloatArray, Pool, TermTable
+from dialog_policy.text.tokens import character_ngrams
+
+__all__ = ["common_component", "load_vectors", "train_vectors"]
+
+# Arora et al. (2017) weigh a word by a / (a + p(word)) and find a = 1e-3 to 1e-4 good.
+_SIF_A = 1e-3
+# gensim allocates every bucket of subword vectors, two million unless told otherwise. So many keep collisions rare among
+# the n-grams of a dialogue corpus.
+_BUCKETS = 100_000
+
+
+def train_vectors(
+    sentences: TokenLists,
+    dim: int,
+    window: int,
+    epochs: int,
+    pools: Sequence[Pool],
+    *,
+    subwords: tuple[int, int] | None,
+    seed: int,
+) -> TermTable:
+    """Train skip-gram vectors: Word2Vec, or FastText where `subwords` gives its shortest and longest n-gram."""
+    texts = [list(tokens) for tokens in sentences if tokens]
+    if not texts:
+        raise OptionError(
+            "word vectors need words: expected utterances in the training part, found none. Use encoders of kind 'bits'."
+        )
+    models = require("gensim.models", extra="train", purpose="training word vectors")
+    # One worker: with several the result depends on the order in which they happen to run.
+    options = {
+        "vector_size": dim,
+        "window": window,
+        "epochs": epochs,
+        "sg": 1,
+        "min_count": 1,
+        "workers": 1,
+        "seed": seed,
+    }
+    if subwords is None:
+        vectors = models.Word2Vec(texts, **options).wv
+    else:
+        vectors = models.FastText(texts, **options, min_n=subwords[0], max_n=subwords[1], bucket=_BUCKETS).wv
+    return _word_table(vectors, sentences, pools, subwords)
+
+
+def load_vectors(path: str, format: str, sentences: TokenLists, max_terms: int, pools: Sequence[Pool]) -> TermTable:
+    """Read pretrained vectors; `sentences` give the word frequencies that SIF needs.
+
+    Raises
+    ------
+    OptionError
+        If the file is missing or is not in this format.
+    """
+    if not Path(path).is_file():
+        raise OptionError(f"there is no file of pretrained vectors at {path!r}.")
+    models = require("gensim.models", extra="train", purpose="reading pretrained vectors")
+    try:
+        if format == "fasttext":
+            vectors = models.fasttext.load_facebook_vectors(path)
+            return _word_table(vectors, sentences, pools, (vectors.min_n, vectors.max_n))
+        vectors = models.KeyedVectors.load_word2vec_format(
+            path, binary=path.endswith(".bin"), no_header=format == "glove", limit=max_terms, unicode_errors="replace"
+        )
+    except (ValueError, EOFError, IndexError, UnicodeError, AssertionError, NotImplementedError) as error:
+        raise OptionError(
+            f"{path}: expected vectors in {format} format, but it cannot be read as that ({error}). "
+            "Known formats: word2vec (text, or binary in a file that ends in .bin), glove (text), fasttext (.bin)."
+        ) from None
+    return _word_table(vectors, sentences, pools, None)
+
+
+def _word_table(
+    vectors: Any, sentences: TokenLists, pools: Sequence[Pool], subwords: tuple[int, int] | None
+) -> TermTable:
+    """Table of a gensim model's words, and of the character n-grams that these contain."""
+    # Tokens are case folded; of words that differ in case only, files have the most frequent first.
+    rows_of: dict[str, int] = {}
+    for row, word in enumerate(vectors.index_to_key):
+        rows_of.setdefault(word.casefold(), row)
+    words = list(rows_of)
+    matrix = vectors.vectors[list(rows_of.values())].astype(np.float32)
+    frequencies = Counter(token for tokens in sentences for token in tokens)
+    counts = np.array([frequencies[word] for word in words], dtype=np.float64)
+    weights = _SIF_A / (_SIF_A + counts / max(1, frequencies.total()))
+    if subwords is None:
+        rare = matrix[counts <= counts.min()]
+        return TermTable(
+            Analyzer("word"), words, np.vstack([matrix, rare.mean(axis=0)]), weights.astype(np.float32), pools=pools
+        )
+    from gensim.models.fasttext import ft_hash_bytes  # here, since only the extra `train` has it
+
+    grams = sorted({gram for word in words for gram in character_ngrams(word, *subwords)})
+    buckets = [ft_hash_bytes(gram.encode()) % vectors.bucket for gram in grams]
+    terms = [*words, *(GRAM + gram for gram in grams)]
+    all_vectors = np.vstack([matrix, vectors.vectors_ngrams[buckets].astype(np.float32)])
+    all_weights = np.concatenate([weights, np.ones(len(grams))]).astype(np.float32)
+    return TermTable(Analyzer("subword", *subwords), terms, all_vectors, all_weights, pools=pools)
+
+
+def common_component(table: TermTable, texts: TokenLists) -> FloatArray:
+    """First singular vector of the SIF sums of `texts`, shape (D,): what Arora et al. (2017) remove from each."""
+    assert table.vectors is not None
+    sums = TermTable(table.analyzer, table.terms, table.vectors, table.weights, pools=("sif",)).encode(texts)
+    gram: npt.NDArray[np.float64] = sums.T.astype(np.float64) @ sums
+    return np.linalg.eigh(gram)[1][:, -1].astype(np.float32)
