@@ -216,4 +216,5 @@ class Corpus:
             for i, t in enumerate(d.turns)
         ]
         columns = ["dialogue_id", "turn", "user", "actions", "system", "context", "split", "reward", "propensity"]
-        return pandas.DataFrame(rows, columns=columns)
+        frame: pandas.DataFrame = pandas.DataFrame(rows, columns=columns)
+        return frame

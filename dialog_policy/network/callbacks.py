@@ -61,11 +61,15 @@ class Checkpoint(keras.callbacks.Callback):
         Its early stopping, if there is any.
     folder
         Where to write; None: nowhere.
+    about
+        Written along.
     """
 
-    def __init__(self, network: keras.Model, stopping: EarlyStopping | None, folder: Path | None) -> None:
+    def __init__(
+        self, network: keras.Model, stopping: EarlyStopping | None, folder: Path | None, about: dict[str, Any]
+    ) -> None:
         super().__init__()
-        self.network, self.stopping, self.folder = network, stopping, folder
+        self.network, self.stopping, self.folder, self.about = network, stopping, folder, about
         self.history: list[dict[str, float]] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -81,7 +85,7 @@ class Checkpoint(keras.callbacks.Callback):
     def state(self) -> dict[str, Any]:
         """Arrays and history from which :meth:`restore` goes on."""
         arrays = {name: np.array(keras.ops.convert_to_numpy(v)) for name, v in self._variables().items()}
-        state: dict[str, Any] = {"arrays": arrays, "history": list(self.history)}
+        state: dict[str, Any] = {"arrays": arrays, "history": list(self.history), "about": self.about}
         if self.stopping is not None and self.stopping.best_weights is not None:
             arrays.update({f"best.{i:03}": np.array(w) for i, w in enumerate(self.stopping.best_weights)})
             state.update(best=float(self.stopping.best), wait=int(self.stopping.wait))
@@ -125,7 +129,9 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Show the epoch's figures."""
-        self._bar.set_postfix({"epoch": f"{epoch + 1}/{self.epochs}", **{k: f"{v:.3f}" for k, v in (logs or {}).items()}})
+        self._bar.set_postfix(
+            {"epoch": f"{epoch + 1}/{self.epochs}", **{k: f"{v:.3f}" for k, v in (logs or {}).items()}}
+        )
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Close the bar."""

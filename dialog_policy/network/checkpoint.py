@@ -38,7 +38,9 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
             state: dict[str, Any] = msgspec.json.decode(file.metadata()["state"])
             state["arrays"] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: it is no dict
     except FileNotFoundError:
-        raise RunError(f"{folder} has no {CHECKPOINT}: there is no training to resume. Train without --resume.") from None
+        raise RunError(
+            f"{folder} has no {CHECKPOINT}: there is no training to resume. Train without --resume."
+        ) from None
     except (SafetensorError, KeyError, TypeError, msgspec.DecodeError) as error:
         raise RunError(f"{path} is not a training's checkpoint ({error}). Train without --resume.") from None
     return state

@@ -5,6 +5,7 @@ The general converters turn an LSTM into a loop or fail; one ``LSTM`` node a lay
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ _OPSET, _IR_VERSION = 17, 8
 _Weights = npt.NDArray[np.float32]
 
 
-def export_onnx(lstms: list[tuple[_Weights, _Weights, _Weights]], head: tuple[_Weights, _Weights]) -> bytes:
+def export_onnx(lstms: Sequence[tuple[_Weights, ...]], head: tuple[_Weights, ...]) -> bytes:
     """Build the graph of :func:`~dialog_policy.network.layers.build_network` without its dropout.
 
     Parameters
@@ -62,7 +63,11 @@ def export_onnx(lstms: list[tuple[_Weights, _Weights, _Weights]], head: tuple[_W
         ]
         nodes.append(
             helper.make_node(
-                "LSTM", [below, *weights, "", *state], [f"sequence_{number}", *after], f"lstm_{number}", hidden_size=units
+                "LSTM",
+                [below, *weights, "", *state],
+                [f"sequence_{number}", *after],
+                f"lstm_{number}",
+                hidden_size=units,
             )
         )
         nodes.append(helper.make_node("Squeeze", [f"sequence_{number}", axes], [f"memory_{number}"]))

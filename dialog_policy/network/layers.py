@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-__all__ = ["FoldedTimeDistributed", "build_network", "with_probabilities"]
+__all__ = ["FoldedTimeDistributed", "build_network", "weights_of", "with_probabilities"]
 
 
 @keras.saving.register_keras_serializable("dialog_policy")
@@ -76,3 +76,9 @@ def with_probabilities(network: keras.Model, *, single_action: bool) -> keras.Mo
     activation = "softmax" if single_action else "sigmoid"
     probabilities = keras.layers.Activation(activation, name="probabilities")(network.outputs[0])
     return keras.Model(network.inputs, probabilities, name=network.name)
+
+
+def weights_of(network: keras.Model) -> tuple[list[tuple[Any, ...]], tuple[Any, ...]]:
+    """Weights of each LSTM layer (kernel, recurrent kernel, bias) and of the head (kernel, bias), as NumPy arrays."""
+    lstms = [tuple(layer.get_weights()) for layer in network.layers if isinstance(layer, keras.layers.LSTM)]
+    return lstms, tuple(network.get_layer("logits").get_weights())

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from dialog_policy.errors import RunError
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
 from dialog_policy.network.backend import make_deterministic
 from dialog_policy.network.batches import DialogueBatches, evaluation_batches
@@ -35,13 +36,10 @@ class Trained(NamedTuple):
         With the best weights.
     history
         One dict an epoch: ``epoch`` (from 1), ``loss`` and, with a dev part, ``dev_turn_accuracy``.
-    state
-        Arrays from which training can go on.
     """
 
     network: keras.Model
     history: list[dict[str, float]]
-    state: dict[str, Any]
 
 
 def predict_logits(network: keras.Model, encoded: EncodedDialogues) -> FloatArray:
@@ -53,13 +51,6 @@ def predict_logits(network: keras.Model, encoded: EncodedDialogues) -> FloatArra
     return logits
 
 
-def turn_accuracy(decoder: Decoder, logits: FloatArray, gold: Actions) -> float:
-    """Share of target turns whose decided set is exactly the gold set; turns without one do not count."""
-    targets = [turn for turn, actions in enumerate(gold) if actions is not None]
-    decided = decoder.decide(logits[targets]).actions
-    return sum(mine == gold[turn] for mine, turn in zip(decided, targets, strict=True)) / len(targets)
-
-
 def train_network(
     train: EncodedDialogues,
     dev: tuple[EncodedDialogues, Actions] | None,
@@ -68,6 +59,7 @@ def train_network(
     *,
     folder: Path | None = None,
     state: dict[str, Any] | None = None,
+    about: dict[str, Any] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Trained:
     """Train the network.
@@ -87,8 +79,15 @@ def train_network(
         Where a checkpoint is kept after every epoch, and the logs. None: nothing is written.
     state
         What an earlier training of the same data and settings left: it is gone on with, exactly as if it had not stopped.
+    about
+        What the checkpoint is to remember of data and settings; `state` must come from a training with the same.
     callbacks
         Further Keras callbacks.
+
+    Raises
+    ------
+    RunError
+        If `state` comes from a training of other data or with other settings.
     """
     make_deterministic(config.seed)
     network = build_network(
@@ -104,23 +103,35 @@ def train_network(
     optimizer.build(network.trainable_variables)
     network.compile(optimizer, _loss(train, decoder, config), jit_compile=False)
     stopping = EarlyStopping(DEV_ACCURACY, config.patience) if dev is not None else None
-    checkpoint = Checkpoint(network, stopping, folder)
+    checkpoint = Checkpoint(network, stopping, folder, about or {})
     if state is not None:
+        _check_same(state["about"], about or {})
         checkpoint.restore(state)
     watchers: list[keras.callbacks.Callback] = []
     if dev is not None:
         dev_encoded, gold = dev
-        watchers.append(
-            DevAccuracy(DEV_ACCURACY, lambda: turn_accuracy(decoder, predict_logits(network, dev_encoded), gold))
-        )
+        watchers.append(DevAccuracy(DEV_ACCURACY, lambda: decoder.accuracy(predict_logits(network, dev_encoded), gold)))
         watchers.append(stopping)
     watchers += [*loggers(folder), checkpoint, *callbacks, Progress(batches, epochs)]
     if done < epochs and not (stopping is not None and stopping.wait >= config.patience):
         network.fit(batches, epochs=epochs, initial_epoch=done, shuffle=False, verbose=0, callbacks=watchers)
-    final = checkpoint.state()
     if stopping is not None and stopping.best_weights is not None:
         network.set_weights(stopping.best_weights)
-    return Trained(network, checkpoint.history, final)
+    return Trained(network, checkpoint.history)
+
+
+def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse to go on with other dialogues or settings; only the number of epochs may differ."""
+    if before.get("train") != now.get("train"):
+        raise RunError(
+            "the interrupted training saw other dialogues: expected the same corpus and split. Drop --resume."
+        )
+    old, new = before.get("config", {}), now.get("config", {})
+    changed = sorted(name for name in {*old, *new} - {"epochs"} if old.get(name) != new.get(name))
+    if changed:
+        raise RunError(
+            f"the interrupted training had other settings ({', '.join(changed)}). Give the same ones, or drop --resume."
+        )
 
 
 def _loss(train: EncodedDialogues, decoder: Decoder, config: NetworkConfig) -> ActionLoss:
@@ -129,6 +140,4 @@ def _loss(train: EncodedDialogues, decoder: Decoder, config: NetworkConfig) -> A
         targets = np.flatnonzero(train.is_target)
         counts = train.targets(targets).sum(axis=0)
         weights = balanced_weights(counts, len(targets), single_action=decoder.single_action)
-    return ActionLoss(
-        single_action=decoder.single_action, label_smoothing=config.label_smoothing, weights=weights
-    )
+    return ActionLoss(single_action=decoder.single_action, label_smoothing=config.label_smoothing, weights=weights)

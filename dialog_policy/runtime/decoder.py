@@ -95,11 +95,28 @@ class Decoder:
         likely = z > 0
         rival = np.where(likely, z, 0.0).sum(axis=1) + self.prior_weight * self._log_unseen
         is_unseen = np.array([row.tobytes() not in self._known for row in likely], dtype=bool)
-        scores = np.column_stack([z @ self._bits.T + self.prior_weight * self._log_prior, np.where(is_unseen, rival, -np.inf)])
+        scores = np.column_stack(
+            [z @ self._bits.T + self.prior_weight * self._log_prior, np.where(is_unseen, rival, -np.inf)]
+        )
         best = scores.argmax(axis=1)
         shares = np.exp(scores - scores.max(axis=1, keepdims=True))
         chosen = [self.sets[i] if i < len(self.sets) else self._set(row) for i, row in zip(best, likely, strict=True)]
         return Decided(chosen, _sigmoid(z), 1.0 / shares.sum(axis=1))
+
+    def accuracy(self, logits: FloatArray, gold: Sequence[frozenset[str] | None]) -> float:
+        """Share of target turns whose decided set is exactly the gold set; turns without gold actions do not count."""
+        targets = [turn for turn, actions in enumerate(gold) if actions is not None]
+        decided = self.decide(logits[targets]).actions
+        return sum(mine == gold[turn] for mine, turn in zip(decided, targets, strict=True)) / len(targets)
+
+    def tune(self, logits: FloatArray, gold: Sequence[frozenset[str] | None], weights: Sequence[float]) -> None:
+        """Set `prior_weight` to the one of `weights` with the best accuracy on a dev part; the first of equals."""
+
+        def accuracy(weight: float) -> float:
+            self.prior_weight = weight
+            return self.accuracy(logits, gold)
+
+        self.prior_weight = max(weights, key=accuracy)
 
     def _set(self, bits: npt.NDArray[np.bool_]) -> frozenset[str]:
         return frozenset(self.space.classes_[bit] for bit in np.flatnonzero(bits))

@@ -63,7 +63,9 @@ def write_run(
     for name, content in contents.items():
         with atomic_write(folder / name) as file:
             file.write(content())
-    files = {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST}
+    files = {
+        path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST
+    }
     with atomic_write(folder / MANIFEST) as file:
         file.write(_json({"format_version": FORMAT_VERSION, **manifest, "files": files}))
 
@@ -96,13 +98,17 @@ class RunReader:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         if not self.folder.is_dir():
-            raise RunError(f"there is no run at {self.folder}. `dialog-policy train CORPUS --out {self.folder}` makes one.")
+            raise RunError(
+                f"there is no run at {self.folder}. `dialog-policy train CORPUS --out {self.folder}` makes one."
+            )
         try:
             manifest = msgspec.json.decode((self.folder / MANIFEST).read_bytes())
         except FileNotFoundError:
             raise RunError(f"{self.folder} is not a run: it has no {MANIFEST}.") from None
         except msgspec.DecodeError as error:
-            raise RunError(f"{self.folder / MANIFEST} is not JSON ({error}): the run is damaged; train it again.") from None
+            raise RunError(
+                f"{self.folder / MANIFEST} is not JSON ({error}): the run is damaged; train it again."
+            ) from None
         version = manifest.get("format_version") if isinstance(manifest, dict) else None
         if version != FORMAT_VERSION:
             raise RunError(
@@ -117,7 +123,9 @@ class RunReader:
         path = self.folder / name
         expected = self.manifest.get("files", {}).get(name)
         if expected is None or not path.is_file():
-            raise RunError(f"the run {self.folder} has no file {name}: it is incomplete; copy it again or train it again.")
+            raise RunError(
+                f"the run {self.folder} has no file {name}: it is incomplete; copy it again or train it again."
+            )
         found = sha256_of(path)
         if found != expected:
             raise RunError(

@@ -156,7 +156,9 @@ class Policy:
             turns = encoded.padded_turns(order[start : start + 64])
             real = turns != PADDING
             if real.any():
-                logits[turns[real]] = self._graph.run(encoded.features(turns), self._graph.start(len(turns))).logits[real]
+                logits[turns[real]] = self._graph.run(encoded.features(turns), self._graph.start(len(turns))).logits[
+                    real
+                ]
         return self._decoder.decide(logits)
 
     def _free_run(self, dialogues: Sequence[Dialogue]) -> Decided:

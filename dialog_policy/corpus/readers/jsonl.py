@@ -1,0 +1,94 @@
+"""The native format: JSON Lines, one dialogue a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.readers.reader import Opened, Options, Reader
+from dialog_policy.corpus.readers.source import Source
+from dialog_policy.errors import CorpusError, did_you_mean
+
+__all__ = ["READER"]
+
+_TURN_KEYS = ("user", "context", "actions", "system", "reward", "propensity")
+
+
+class _Turn(msgspec.Struct):
+    actions: frozenset[str] | None
+    user: str = ""
+    context: dict[str, Any] = {}
+    system: str = ""
+    reward: float | None = None
+    propensity: float | None = None
+
+
+class _Dialogue(msgspec.Struct):
+    id: str
+    turns: list[_Turn]
+    split: str | None = None
+
+
+_KNOWN = {"id", "turns", "split"}
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def _hint(raw: Any) -> str:
+    """Name a turn's misspelt key, if that is what is wrong."""
+    for turn in raw.get("turns", ()) if isinstance(raw, dict) and isinstance(raw.get("turns"), list) else ():
+        if isinstance(turn, dict) and "actions" not in turn:
+            for key in turn:
+                if key not in _TURN_KEYS and did_you_mean(key, ["actions"]):
+                    return f"Did you mean 'actions' for {key!r}?"
+            return 'Write "actions": null for a turn that is history only.'
+    return ""
+
+
+def _parse(line: str, place: str, number: int) -> Dialogue:
+    raw: Any = None
+    try:
+        raw = _decode(line)
+        found = msgspec.convert(raw, _Dialogue)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        expected = 'expected {"id", "turns": [{"user", "actions", "system"}]}' if raw else "expected a JSON object"
+        raise CorpusError(f"{expected}; found: {error}.", path=place, line=number, remedy=_hint(raw)) from None
+    except RecursionError:
+        raise CorpusError("expected a dialogue, found JSON nested too deep.", path=place, line=number) from None
+    turns = tuple(
+        Turn(
+            user=turn.user,
+            context=turn.context,
+            actions=turn.actions,
+            system=turn.system,
+            reward=turn.reward,
+            propensity=turn.propensity,
+        )
+        for turn in found.turns
+    )
+    fields = {name: value for name, value in raw.items() if name not in _KNOWN}
+    return Dialogue(id=found.id, turns=turns, split=found.split, fields=fields)
+
+
+def _read(source: Source, members: list[str]) -> Iterator[Dialogue]:
+    for member in members:
+        for number, line in source.lines(member):
+            if line.strip():
+                yield _parse(line, source.place(member), number)
+
+
+def _members(source: Source) -> list[str]:
+    return source.members if source.is_single_file else source.find("*.jsonl") + source.find("*.ndjson")
+
+
+def _recognises(source: Source) -> bool:
+    return bool(source.find("*.jsonl") + source.find("*.ndjson"))
+
+
+def _open(source: Source, options: Options) -> Opened:
+    return Opened(lambda: _read(source, _members(source)))
+
+
+READER = Reader("jsonl", "JSON Lines, one dialogue a line: the native format", _recognises, _open)

@@ -1,0 +1,96 @@
+"""What a corpus format has to offer to be read: one :class:`Reader` object, found through an entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from dialog_policy.corpus.dialogue import Dialogue
+from dialog_policy.corpus.readers.source import Source
+from dialog_policy.errors import OptionError, did_you_mean
+
+__all__ = ["Opened", "Option", "Reader"]
+
+Options = Mapping[str, str]
+
+
+class Option(NamedTuple):
+    """An option of a reader.
+
+    Attributes
+    ----------
+    default
+        Its value if the user gives none.
+    help
+        What it does.
+    choices
+        Its legal values; empty: any text.
+    """
+
+    default: str
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+class Opened(NamedTuple):
+    """A source as one reader sees it.
+
+    Attributes
+    ----------
+    dialogues
+        Yields them one by one; can be called again.
+    gazetteer, replies_are_templates
+        As in :class:`~dialog_policy.corpus.dialogue.Corpus`.
+    """
+
+    dialogues: Callable[[], Iterator[Dialogue]]
+    gazetteer: Mapping[str, tuple[str, ...]] = {}
+    replies_are_templates: bool = False
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A corpus format.
+
+    Attributes
+    ----------
+    name
+        What ``--format`` calls it.
+    help
+        One line about the format.
+    recognises
+        Whether a source is in this format; cheap.
+    open
+        Opens a source with all options filled in.
+    options
+        Name to :class:`Option`.
+    """
+
+    name: str
+    help: str
+    recognises: Callable[[Source], bool]
+    open: Callable[[Source, Options], Opened]
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+    def fill(self, given: Options) -> dict[str, str]:
+        """Return the value of every option.
+
+        Raises
+        ------
+        OptionError
+            If an option is unknown or its value is not one of the choices.
+        """
+        for name, value in given.items():
+            if name not in self.options:
+                known = ", ".join(self.options) or "none"
+                raise OptionError(
+                    f"the reader {self.name!r} has no option {name!r}; it has: {known}.{did_you_mean(name, self.options)}"
+                )
+            choices = self.options[name].choices
+            if choices and value not in choices:
+                raise OptionError(
+                    f"{name}={value}: expected one of {', '.join(choices)} for the reader {self.name!r}."
+                    f"{did_you_mean(value, choices)}"
+                )
+        return {name: given.get(name, option.default) for name, option in self.options.items()}

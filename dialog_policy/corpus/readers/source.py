@@ -1,0 +1,177 @@
+"""Files, folders and archives, all seen as named members that are read on the spot; nothing is unpacked to disk."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import io
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, TextIO
+
+from dialog_policy.errors import CorpusError, did_you_mean
+
+__all__ = ["Source", "open_source"]
+
+# No corpus of dialogues has a file this large once unpacked; a small archive that claims to is refused.
+_LARGEST_MEMBER = 4 << 30
+_HIDDEN = ("__MACOSX/", ".")
+
+
+class Source:
+    """Members of one file, folder or archive.
+
+    Attributes
+    ----------
+    path
+        What the user named.
+    members
+        Names, sorted, with ``/`` between folders. A single file has its own name as the only member.
+    """
+
+    def __init__(self, path: Path, members: list[str]) -> None:
+        self.path = path
+        self.members = sorted(name for name in members if not name.startswith(_HIDDEN))
+
+    @property
+    def is_single_file(self) -> bool:
+        """Whether the user named a plain file."""
+        return False
+
+    def place(self, member: str) -> str:
+        """Return how a member is named in messages."""
+        return f"{self.path}/{member}"
+
+    def find(self, pattern: str) -> list[str]:
+        """Members whose file name, or whose whole name where the pattern has a ``/``, matches a shell pattern."""
+        if "/" in pattern:
+            return [name for name in self.members if fnmatch.fnmatchcase(name, pattern)]
+        return [name for name in self.members if fnmatch.fnmatchcase(PurePosixPath(name).name, pattern)]
+
+    def _open(self, member: str) -> BinaryIO:
+        raise KeyError(member)
+
+    @contextlib.contextmanager
+    def open(self, member: str) -> Iterator[BinaryIO]:
+        """Open a member for reading bytes.
+
+        Raises
+        ------
+        CorpusError
+            If it cannot be read, or an archive is damaged.
+        """
+        try:
+            with self._open(member) as file:
+                yield file
+        except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, RuntimeError, NotImplementedError) as error:
+            raise CorpusError(f"cannot be read ({error}).", path=self.place(member)) from None
+
+    def read(self, member: str) -> bytes:
+        """Return a member's bytes."""
+        with self.open(member) as file:
+            return file.read()
+
+    @contextlib.contextmanager
+    def open_text(self, member: str) -> Iterator[TextIO]:
+        """Open a member as UTF-8 text; a byte order mark is skipped, line ends are kept as they are.
+
+        Raises
+        ------
+        CorpusError
+            If it cannot be read or is not UTF-8.
+        """
+        with self.open(member) as file:
+            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+            try:
+                yield text
+            except UnicodeDecodeError as error:
+                raise CorpusError(
+                    f"expected UTF-8 text, found the byte 0x{error.object[error.start]:02x}.",
+                    path=self.place(member),
+                    remedy="Save the file as UTF-8.",
+                ) from None
+
+    def lines(self, member: str) -> Iterator[tuple[int, str]]:
+        """Lines of a text member with their numbers from 1, without the line ends."""
+        with self.open_text(member) as text:
+            for number, line in enumerate(text, 1):
+                yield number, line.rstrip("\r\n")
+
+
+class _File(Source):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, [])
+        self.members = [path.name]
+
+    @property
+    def is_single_file(self) -> bool:
+        return True
+
+    def place(self, member: str) -> str:
+        return str(self.path)
+
+    def _open(self, member: str) -> BinaryIO:
+        return self.path.open("rb")
+
+
+class _Folder(Source):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, [p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()])
+
+    def _open(self, member: str) -> BinaryIO:
+        return (self.path / member).open("rb")
+
+
+class _Zip(Source):
+    def __init__(self, path: Path) -> None:
+        self._archive = zipfile.ZipFile(path)
+        super().__init__(path, [info.filename for info in self._archive.infolist() if not info.is_dir()])
+
+    def _open(self, member: str) -> BinaryIO:
+        info = self._archive.getinfo(member)
+        if info.file_size > _LARGEST_MEMBER:
+            raise CorpusError(f"claims to unpack to {info.file_size:,} bytes; refused.", path=self.place(member))
+        return self._archive.open(info)  # type: ignore[return-value]
+
+
+class _Tar(Source):
+    def __init__(self, path: Path) -> None:
+        self._archive = tarfile.open(path)  # noqa: SIM115 (it stays open as long as the source is read)
+        self._infos = {info.name.removeprefix("./"): info for info in self._archive.getmembers() if info.isfile()}
+        super().__init__(path, list(self._infos))
+
+    def _open(self, member: str) -> BinaryIO:
+        info = self._infos[member]
+        if info.size > _LARGEST_MEMBER:
+            raise CorpusError(f"claims to unpack to {info.size:,} bytes; refused.", path=self.place(member))
+        file = self._archive.extractfile(info)
+        assert file is not None
+        return file  # type: ignore[return-value]
+
+
+def open_source(path: str | Path) -> Source:
+    """Open a file, a folder, a ``.zip`` or a ``.tar``, ``.tar.gz``, ``.tar.bz2``, ``.tar.xz``.
+
+    Raises
+    ------
+    CorpusError
+        If there is nothing at `path` or an archive is damaged.
+    """
+    found = Path(path)
+    if found.is_dir():
+        return _Folder(found)
+    if not found.is_file():
+        neighbours = [p.name for p in found.parent.iterdir()] if found.parent.is_dir() else []
+        raise CorpusError(f"there is no file or folder {str(found)!r}.{did_you_mean(found.name, neighbours)}")
+    try:
+        if zipfile.is_zipfile(found):
+            return _Zip(found)
+        if tarfile.is_tarfile(found):
+            return _Tar(found)
+    except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, ValueError) as error:
+        raise CorpusError(f"the archive is damaged ({error}).", path=found) from None
+    if found.suffix == ".zip" or found.name.endswith((".tar.gz", ".tgz", ".tar")):
+        raise CorpusError(f"expected a {found.suffix} archive by its name, found something else.", path=found)
+    return _File(found)

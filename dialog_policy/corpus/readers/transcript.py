@@ -1,0 +1,80 @@
+r"""The plain transcript: ``t1: user: "Do you know an apple?", system: "no"(action=2)``.
+
+A blank line stands between dialogues, ``#`` starts a comment line. ``action=2,5`` is a set of two actions, ``action=`` the empty
+set; without ``(action=…)`` the turn is history only. ``\"`` is a quotation mark within a text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.readers.reader import Opened, Options, Reader
+from dialog_policy.corpus.readers.source import Source
+from dialog_policy.errors import CorpusError
+
+__all__ = ["READER"]
+
+_QUOTED = r'["“”]((?:\\.|[^"“”\\])*)["“”]'
+_LINE = re.compile(
+    rf"\s*t\d+\s*:\s*(?:user\s*:\s*{_QUOTED}\s*,?\s*)?(?:system\s*:\s*{_QUOTED}\s*)?(?:\(\s*actions?\s*=\s*([^)]*)\))?\s*\.?\s*$",
+    re.IGNORECASE,
+)
+_START = re.compile(r"\s*t\d+\s*:\s*(?:user|system)\s*:", re.IGNORECASE)
+
+
+def _unescape(text: str | None) -> str:
+    return re.sub(r"\\(.)", r"\1", text or "")
+
+
+def _parse(line: str, place: str, number: int) -> Turn:
+    match = _LINE.match(line)
+    if match is None or (match.group(1) is None and match.group(2) is None):
+        raise CorpusError(
+            f'expected t1: user: "…", system: "…"(action=2), found {line.strip()[:80]!r}.', path=place, line=number
+        )
+    user, system, listed = match.groups()
+    actions = None
+    if listed is not None:
+        actions = frozenset(name for part in listed.split(",") if (name := part.strip()))
+    return Turn(user=_unescape(user), system=_unescape(system), actions=actions)
+
+
+def _read(source: Source, members: list[str]) -> Iterator[Dialogue]:
+    for member in members:
+        stem = "" if len(members) == 1 else f"{member}:"
+        turns: list[Turn] = []
+        number = 0
+        for line_number, line in source.lines(member):
+            if line.lstrip().startswith("#"):
+                continue
+            if line.strip():
+                turns.append(_parse(line, source.place(member), line_number))
+            elif turns:
+                number += 1
+                yield Dialogue(id=f"{stem}{number}", turns=tuple(turns))
+                turns = []
+        if turns:
+            yield Dialogue(id=f"{stem}{number + 1}", turns=tuple(turns))
+
+
+def _members(source: Source) -> list[str]:
+    return source.members if source.is_single_file else source.find("*.txt")
+
+
+def _recognises(source: Source) -> bool:
+    members = _members(source)
+    if not members:
+        return False
+    with source.open(members[0]) as file:
+        head = file.read(4096).decode("utf-8", errors="replace").lstrip("\ufeff")
+    lines = [line for line in head.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return bool(lines) and _START.match(lines[0]) is not None
+
+
+def _open(source: Source, options: Options) -> Opened:
+    return Opened(lambda: _read(source, _members(source)))
+
+
+READER = Reader("transcript", 'plain text: t1: user: "…", system: "…"(action=2,5)', _recognises, _open)

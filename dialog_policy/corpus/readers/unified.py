@@ -1,0 +1,105 @@
+"""ConvLab-2/3 unified format: ``data/dialogues.json`` with dialogue acts per utterance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import msgspec
+
+from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
+from dialog_policy.corpus.readers.source import Source
+from dialog_policy.errors import CorpusError
+
+__all__ = ["READER"]
+
+_SPLITS = {"validation": "dev", "val": "dev"}
+_LABELS = {"intent": ("intent",), "intent-slot": ("intent", "slot"), "domain-intent-slot": ("domain", "intent", "slot")}
+
+
+class _Utterance(msgspec.Struct):
+    speaker: str
+    utterance: str = ""
+    dialogue_acts: dict[str, list[dict[str, Any]]] | None = None
+    dialogue_act: dict[str, list[dict[str, Any]]] | None = None
+    db_results: dict[str, Any] | None = None
+
+
+class _Dialogue(msgspec.Struct):
+    dialogue_id: str
+    turns: list[_Utterance]
+    data_split: str | None = None
+    domains: list[str] = []
+
+
+_decode = msgspec.json.Decoder(list[_Dialogue]).decode
+
+
+def _actions(utterance: _Utterance, parts: tuple[str, ...]) -> frozenset[str] | None:
+    acts = utterance.dialogue_acts if utterance.dialogue_acts is not None else utterance.dialogue_act
+    if acts is None:
+        return None
+    return frozenset(
+        "-".join(str(act[part]) for part in parts if act.get(part)) for kind in acts.values() for act in kind
+    )
+
+
+def _turns(utterances: list[_Utterance], parts: tuple[str, ...]) -> Iterator[Turn]:
+    said: list[str] = []
+    for utterance in utterances:
+        if utterance.speaker == "user":
+            said.append(utterance.utterance)
+            continue
+        context = {"results": utterance.db_results} if utterance.db_results else {}
+        yield Turn(user=" ".join(said), context=context, actions=_actions(utterance, parts), system=utterance.utterance)
+        said = []
+    if said:
+        yield Turn(user=" ".join(said))
+
+
+def _read(source: Source, labels: str) -> Iterator[Dialogue]:
+    for member in _members(source):
+        try:
+            found = _decode(source.read(member))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise CorpusError(
+                f"expected dialogues in the unified format; {error}.", path=source.place(member)
+            ) from None
+        for dialogue in found:
+            split = dialogue.data_split
+            yield Dialogue(
+                id=dialogue.dialogue_id,
+                turns=tuple(_turns(dialogue.turns, _LABELS[labels])),
+                split=None if split is None else _SPLITS.get(split, split),
+                fields={"domains": dialogue.domains},
+            )
+
+
+def _members(source: Source) -> list[str]:
+    if source.is_single_file:
+        return source.members
+    return [m for m in source.members if PurePosixPath(m).name in ("dialogues.json", "data.json")]
+
+
+def _recognises(source: Source) -> bool:
+    members = [m for m in _members(source) if m.endswith(".json")]
+    if not members:
+        return False
+    with source.open(members[0]) as file:
+        head = file.read(1 << 16)
+    return b'"speaker"' in head and b'"dialogue_id"' in head
+
+
+def _open(source: Source, options: Options) -> Opened:
+    return Opened(lambda: _read(source, options["labels"]))
+
+
+READER = Reader(
+    "unified",
+    "ConvLab-2/3 unified format",
+    _recognises,
+    _open,
+    {"labels": Option("intent-slot", "what an action is made of", tuple(_LABELS))},
+)
