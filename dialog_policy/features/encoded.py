@@ -100,7 +100,7 @@ class EncodedDialogues:
         return gathered
 
     def targets(self, turns: npt.NDArray[np.int64]) -> FloatArray:
-        """Action bits of turns given by number, shape (*turns.shape, n_actions), zeros where there is nothing to predict."""
+        """Return action bits of turns given by number, shape (*turns.shape, n_actions), zeros for history."""
         matrix, rows = self._targets
         bits: FloatArray = matrix[_pick(rows, turns)]
         return bits

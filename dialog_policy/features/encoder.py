@@ -137,7 +137,7 @@ class TurnEncoder:
         return np.concatenate(parts)
 
     def columns(self) -> tuple[tuple[str, Callable[[Sequence[Any]], FloatArray]], ...]:
-        """The parts in their order, each with the function that encodes many values of it."""
+        """Return the parts in their order, each with the function that encodes many values of it."""
 
         def texts(field: str) -> Callable[[Sequence[Any]], FloatArray]:
             return lambda values: self.encode_texts(field, values)

@@ -36,7 +36,7 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
     try:
         with safe_open(path, "numpy") as file:
             state: dict[str, Any] = msgspec.json.decode(file.metadata()["state"])
-            state["arrays"] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: it is no dict
+            state["arrays"] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
     except FileNotFoundError:
         raise RunError(
             f"{folder} has no {CHECKPOINT}: there is no training to resume. Train without --resume."

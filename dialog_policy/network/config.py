@@ -65,10 +65,10 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return (self.hidden,) if isinstance(self.hidden, int) else self.hidden
 
     def batch_size_for(self, n_dialogues: int) -> int:
-        """Dialogues a step."""
+        """Return how many dialogues a step has."""
         return self.batch_size or min(_BATCH_SIZE, max(_SMALLEST_BATCH, n_dialogues // _BATCHES_AN_EPOCH))
 
     def epochs_for(self, n_dialogues: int) -> int:
-        """Passes over the training part."""
+        """Return how many passes over the training part to make."""
         steps = -(-n_dialogues // self.batch_size_for(n_dialogues))
         return self.epochs or max(_EPOCHS, -(-_STEPS // steps))

@@ -92,7 +92,8 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     """
     try:
         with open(path, "rb") as file:
-            return tomllib.load(file)
+            settings: dict[str, Any] = tomllib.load(file)
+            return settings
     except FileNotFoundError:
         raise OptionError(f"there is no configuration file {path}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

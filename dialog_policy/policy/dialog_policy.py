@@ -6,13 +6,13 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
-from dialog_policy import __version__
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.corpus.splits import hash_fraction
 from dialog_policy.errors import CorpusError, RunError
@@ -128,7 +128,7 @@ class DialogPolicy:
         load_keras()
         train, held = self._parts(corpus, dev)
         described = self._describe(train, held)
-        folder = None if out is None else _workplace(Path(out), described, resume)
+        folder = None if out is None else _workplace(Path(out), resume)
         try:
             self._fit(train, held, described, folder, resume, callbacks)
             if out is not None and folder is not None:
@@ -153,7 +153,7 @@ class DialogPolicy:
         return (rest, held) if usable else (corpus, None)
 
     def _describe(self, train: Corpus, dev: Corpus | None) -> dict[str, Any]:
-        """What the run says of itself, but for the results."""
+        """Say of the run what is known before training."""
         return {
             "corpus": {
                 "name": train.name,
@@ -225,7 +225,7 @@ class DialogPolicy:
         fingerprints = described["fingerprints"]
         info = {name: value for name, value in described.items() if name != "fingerprints"}
         info.update(
-            package_version=__version__,
+            package_version=version("dialog-policy"),
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             history=trained.history,
         )
@@ -299,8 +299,8 @@ def _has_checkpoint(folder: Path) -> bool:
     return (folder / CHECKPOINT).exists()
 
 
-def _workplace(run: Path, described: dict[str, Any], resume: bool) -> Path:
-    """The folder that the run is made in; with `resume`, the one that an earlier training left."""
+def _workplace(run: Path, resume: bool) -> Path:
+    """Prepare the folder that the run is made in; with `resume`, the one that an earlier training left."""
     check_target(run)
     folder = aside(run)
     if resume and not folder.exists() and run.exists():

@@ -173,9 +173,9 @@ class Policy:
         state = self._graph.start(len(dialogues))
         active = np.arange(len(dialogues))
         for number in range(max(map(len, dialogues), default=0)):
-            going_on = np.array([len(dialogues[d]) > number for d in active], dtype=bool)
+            going_on = np.array([len(dialogues[int(d)]) > number for d in active], dtype=np.bool_)
             active, state = active[going_on], tuple(part[:, going_on] for part in state)
-            turns = [dialogues[d].turns[number] for d in active]
+            turns = [dialogues[int(d)].turns[number] for d in active]
             features = [
                 self._encoder.encode_turn(turn.user, turn.context, before[d], said[d])
                 for d, turn in zip(active, turns, strict=True)
