@@ -25,7 +25,16 @@ CARRIED = ("people", "day")
 MOST_TURNS = 30
 
 _NAMES = {
-    "restaurant": ("Golden Fork", "Blue Door", "Old Mill", "Corner House", "Luna", "The Anchor", "Green Table", "Saffron"),
+    "restaurant": (
+        "Golden Fork",
+        "Blue Door",
+        "Old Mill",
+        "Corner House",
+        "Luna",
+        "The Anchor",
+        "Green Table",
+        "Saffron",
+    ),
     "train": ("IC 204", "RE 17", "EX 9", "IC 551", "RE 42", "EX 33", "NX 8", "IC 77"),
     "clinic": ("Dr. Adams", "Dr. Baker", "Dr. Clark", "Dr. Evans", "Dr. Hughes", "Dr. Lopez", "Dr. Moore", "Dr. Novak"),
 }
@@ -96,7 +105,8 @@ class Desk:
 
     def _slots(self, intent: str, slots: Sequence[str]) -> str:
         parts = [
-            self.random.choice(self.language.fragments[slot][self.split]).replace("{}", self.wish[slot]) for slot in slots
+            self.random.choice(self.language.fragments[slot][self.split]).replace("{}", self.wish[slot])
+            for slot in slots
         ]
         return self._phrase(intent, self.language.joiner.join(parts))
 
@@ -120,7 +130,9 @@ class Desk:
 
     # ---- turns -------------------------------------------------------------------------------------------------------
 
-    def _turn(self, user: str, choice: Choice | tuple[str, ...], context: dict[str, Any] | None = None) -> tuple[str, ...]:
+    def _turn(
+        self, user: str, choice: Choice | tuple[str, ...], context: dict[str, Any] | None = None
+    ) -> tuple[str, ...]:
         """Let the desk act: with certainty, or by one of several right action sets."""
         options = choice if isinstance(choice, list) else [(1.0, choice)]
         actions = self.random.choices([a for _, a in options], [p for p, _ in options])[0]

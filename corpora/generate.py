@@ -49,7 +49,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dialogues", type=int, default=1200, metavar="N", help="how many (default: 1200)")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="default: 1")
-    parser.add_argument("--out", type=Path, default=HERE / "desk.jsonl", metavar="FILE", help="default: corpora/desk.jsonl")
+    parser.add_argument(
+        "--out", type=Path, default=HERE / "desk.jsonl", metavar="FILE", help="default: corpora/desk.jsonl"
+    )
     options = parser.parse_args()
     counts: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     actions: set[str] = set()

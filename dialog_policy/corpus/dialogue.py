@@ -209,12 +209,12 @@ class Corpus:
         Columns: ``dialogue_id, turn`` (counted from 0), ``user, actions`` (a frozenset, or None for history only),
         ``system, context`` (a dict), ``split, reward, propensity``.
         """
-        pandas = require("pandas", extra="train", purpose="Corpus.to_frame()")
+        library = require("pandas", extra="train", purpose="Corpus.to_frame()")
         rows = [
             (d.id, i, t.user, t.actions, t.system, dict(t.context), d.split, t.reward, t.propensity)
             for d in self
             for i, t in enumerate(d.turns)
         ]
         columns = ["dialogue_id", "turn", "user", "actions", "system", "context", "split", "reward", "propensity"]
-        frame: pandas.DataFrame = pandas.DataFrame(rows, columns=columns)
+        frame: pandas.DataFrame = library.DataFrame(rows, columns=columns)
         return frame

@@ -85,7 +85,7 @@ class _Statistics:
         own_f1 = np.divide(2 * per_turn(hits), size, out=np.zeros(n_turns), where=size > 0)
 
         def per_dialogue(values: _Counts) -> _Counts:
-            return np.bincount(of_dialogue, values, minlength=n_dialogues)
+            return np.bincount(of_dialogue, values, minlength=n_dialogues).astype(np.float64)
 
         count, exact = per_dialogue(np.ones(n_turns)), per_dialogue(turns.exact)
         whole = (count > 0) & (exact == count)

@@ -2,5 +2,6 @@
 
 from dialog_policy.policy.config import Config, make_config
 from dialog_policy.policy.dialog_policy import DialogPolicy, hold_out
+from dialog_policy.policy.folds import cross_validate
 
-__all__ = ["Config", "DialogPolicy", "hold_out", "make_config"]
+__all__ = ["Config", "DialogPolicy", "cross_validate", "hold_out", "make_config"]

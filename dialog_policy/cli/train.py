@@ -1,0 +1,96 @@
+"""``train``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from dialog_policy.cli.options import Command, corpus_options, read_corpus, say
+from dialog_policy.corpus import Corpus
+from dialog_policy.errors import CorpusError, RunError
+from dialog_policy.runtime.folder import aside, check_target
+
+__all__ = ["choose_dev", "train"]
+
+
+def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str, ...]) -> Corpus | str | None:
+    """Return the dev part that ``--dev`` names: a split of the corpus, ``inner``, ``none``, or another corpus."""
+    if dev == "none":
+        return None
+    if dev == "inner":
+        return dev
+    if dev in corpus.splits:
+        try:
+            return corpus.split(dev)
+        except CorpusError:  # the hash may leave a small corpus' dev part empty
+            return None
+    return read_corpus(dev, format_, reader)
+
+
+@click.command(cls=Command)
+@click.argument("corpus")
+@click.option("--out", required=True, metavar="RUN", help="Folder to write the run to.")
+@click.option(
+    "--split", default="train", show_default=True, help="Part of the corpus to train on; `all` for the whole."
+)
+@click.option(
+    "--dev",
+    default="dev",
+    show_default=True,
+    metavar="SPLIT|CORPUS|inner|none",
+    help="What to stop by: a part of the corpus, another corpus, an inner tenth of the training part, or nothing. "
+    "A part with fewer than 20 dialogues is not used: training then runs for a fixed number of epochs.",
+)
+@click.option("--config", metavar="FILE.toml", help="Settings, one KEY = VALUE a line.")
+@click.option(
+    "--set",
+    "set_",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Single settings, such as hidden=256 epochs=30. Takes several.",
+)
+@click.option("--resume", is_flag=True, help="Go on with a training that was interrupted, as if it had not been.")
+@corpus_options
+def train(
+    corpus: str,
+    out: str,
+    split: str,
+    dev: str,
+    config: str | None,
+    set_: tuple[str, ...],
+    resume: bool,
+    format_: str | None,
+    reader: tuple[str, ...],
+) -> None:
+    """Train a policy on a corpus and write it to a run folder.
+
+    The settings and what they mean: docs/training.md.
+    """
+    from pathlib import Path
+
+    from dialog_policy.policy import DialogPolicy, make_config
+    from dialog_policy.policy.config import parse_settings, read_settings
+
+    settings: dict[str, Any] = read_settings(config) if config else {}
+    policy = DialogPolicy(make_config({**settings, **parse_settings(set_)}))
+    check_target(Path(out))
+    found = read_corpus(corpus, format_, reader)
+    part = found.split(split)
+    try:
+        policy.fit(part, choose_dev(dev, found, format_, reader), out=out, resume=resume)
+    except KeyboardInterrupt:
+        if aside(Path(out)).exists():
+            raise RunError(
+                f"stopped. The last finished epoch is kept in {aside(Path(out))}; go on with the same command and --resume."
+            ) from None
+        raise
+    info = policy.runtime_.info
+    used = info["corpus"]["dev"]
+    best = max((row["dev_turn_accuracy"] for row in policy.history_ if "dev_turn_accuracy" in row), default=None)
+    say(
+        f"Trained on {info['corpus']['train']['dialogues']} dialogues ({info['corpus']['train']['turns']} turns, "
+        f"{len(policy.actions_)} actions) for {len(policy.history_)} epochs"
+        + (f"; best turn accuracy on {used['dialogues']} dev dialogues {best:.3f}" if used and best is not None else "")
+        + f". The run is in {out}."
+    )

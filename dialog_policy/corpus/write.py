@@ -1,0 +1,119 @@
+"""Writing corpora: JSON Lines, CSV, TSV, Parquet. Reading them again gives the same dialogues."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.readers.table import COLUMNS
+from dialog_policy.errors import OptionError, did_you_mean, require
+from dialog_policy.files import atomic_write
+
+__all__ = ["write_corpus"]
+
+_SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def write_corpus(dialogues: Iterable[Dialogue], path: str | os.PathLike[str]) -> None:
+    """Write dialogues in the format that the suffix of `path` names; aside, then in place.
+
+    Raises
+    ------
+    OptionError
+        If the suffix is none of ``.jsonl``, ``.csv``, ``.tsv``, ``.parquet``.
+    MissingExtraError
+        If Parquet is wanted and pyarrow is not installed.
+    """
+    suffix = Path(path).suffix
+    if suffix not in _SUFFIXES:
+        hint = did_you_mean(suffix, _SUFFIXES)
+        raise OptionError(f"{path}: expected a name that ends in {', '.join(_SUFFIXES)}, found {suffix!r}.{hint}")
+    if suffix == ".parquet":
+        require("pyarrow", extra="parquet", purpose="writing Parquet")
+    with atomic_write(path) as file:
+        if suffix == ".jsonl":
+            for dialogue in dialogues:
+                file.write(_encode(_described(dialogue)) + b"\n")
+        elif suffix == ".parquet":
+            _write_parquet(dialogues, file)
+        else:
+            _write_csv(dialogues, file, "\t" if suffix == ".tsv" else ",")
+
+
+def _described(dialogue: Dialogue) -> dict[str, Any]:
+    described: dict[str, Any] = {"id": dialogue.id, **dialogue.fields}
+    if dialogue.split is not None:
+        described["split"] = dialogue.split
+    described["turns"] = [_described_turn(turn) for turn in dialogue.turns]
+    return described
+
+
+def _described_turn(turn: Turn) -> dict[str, Any]:
+    described: dict[str, Any] = {"user": turn.user}
+    if turn.context:
+        described["context"] = turn.context
+    described["actions"] = None if turn.actions is None else sorted(turn.actions)
+    described["system"] = turn.system
+    for name in ("reward", "propensity"):
+        if getattr(turn, name) is not None:
+            described[name] = getattr(turn, name)
+    return described
+
+
+def _actions_cell(actions: frozenset[str] | None) -> str:
+    if actions is None:
+        return "null"
+    names = sorted(actions)
+    # A name that the separated form could not give back goes into a JSON list.
+    plain = all(name == name.strip() and name and "|" not in name for name in names)
+    joined = "|".join(names)
+    if plain and joined != "null" and not joined.startswith("["):
+        return joined
+    return _encode(names).decode()
+
+
+def _rows(dialogues: Iterable[Dialogue]) -> Iterator[tuple[Any, ...]]:
+    for dialogue in dialogues:
+        for number, turn in enumerate(dialogue.turns):
+            context = _encode(turn.context).decode() if turn.context else ""
+            yield (
+                dialogue.id,
+                number,
+                turn.user,
+                _actions_cell(turn.actions),
+                turn.system,
+                context,
+                dialogue.split or "",
+                turn.reward,
+                turn.propensity,
+            )
+
+
+def _write_csv(dialogues: Iterable[Dialogue], file: BinaryIO, delimiter: str) -> None:
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_rows(dialogues))
+    text.detach()
+
+
+def _write_parquet(dialogues: Iterable[Dialogue], file: BinaryIO) -> None:
+    arrow = require("pyarrow", extra="parquet", purpose="writing Parquet")
+    parquet = require("pyarrow.parquet", extra="parquet", purpose="writing Parquet")
+    kinds = {"turn": arrow.int64(), "reward": arrow.float64(), "propensity": arrow.float64()}
+    schema = arrow.schema([(name, kinds.get(name, arrow.string())) for name in COLUMNS])
+    with parquet.ParquetWriter(file, schema) as writer:
+        for dialogue in dialogues:
+            columns = list(zip(*_rows([dialogue]), strict=True))
+            if columns:
+                writer.write_batch(
+                    arrow.record_batch([arrow.array(c, t.type) for c, t in zip(columns, schema, strict=True)], schema)
+                )

@@ -1,0 +1,53 @@
+"""Cross-validation over dialogues: an honest figure where there is too little data for a test part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tqdm import tqdm
+
+from dialog_policy.corpus import Corpus
+from dialog_policy.corpus.splits import hash_fraction
+from dialog_policy.errors import CorpusError
+from dialog_policy.evaluation.metrics import score_predictions
+from dialog_policy.evaluation.predictions import Prediction
+from dialog_policy.policy.config import Config
+from dialog_policy.policy.dialog_policy import DialogPolicy
+
+__all__ = ["cross_validate"]
+
+
+def cross_validate(
+    config: Config, corpus: Corpus, folds: int, *, split: str = "all", free_running: bool = False
+) -> dict[str, Any]:
+    """Train `folds` policies, each on the dialogues outside its fold, and score all predictions together.
+
+    A dialogue's fold follows from the rank of its id's hash, so folds are of equal size and the same everywhere. Actions that
+    occur in one fold only count as known: each policy is scored over the actions of the whole corpus.
+
+    Raises
+    ------
+    CorpusError
+        If there are fewer dialogues with target turns than folds.
+    """
+    usable = [dialogue for dialogue in corpus if dialogue.n_targets]
+    if len(usable) < folds:
+        raise CorpusError(
+            f"{corpus.name} has {len(usable)} dialogues to predict: expected at least one a fold, {folds}."
+        )
+    ranked = sorted(usable, key=lambda dialogue: (hash_fraction(dialogue.id), dialogue.id))
+    fold_of = {dialogue.id: rank % folds for rank, dialogue in enumerate(ranked)}
+    predictions: list[Prediction] = []
+    baselines: dict[str, list[Prediction]] = {}
+    for fold in tqdm(range(folds), desc="folds", disable=None):
+        held = corpus.with_dialogues(dialogue for dialogue in usable if fold_of[dialogue.id] == fold)
+        rest = corpus.with_dialogues(dialogue for dialogue in usable if fold_of[dialogue.id] != fold)
+        policy = DialogPolicy(config).fit(rest)
+        predictions += policy.predict(held, free_running=free_running)
+        for name in policy.runtime_.baselines.names:
+            baselines.setdefault(name, []).extend(policy.runtime_.baselines.predict(name, held))
+    actions = sorted({action for d in usable for turn in d.turns for action in turn.actions or ()})
+    result = score_predictions(predictions, corpus, known_actions=actions, split=split, baselines=baselines)
+    result["mode"] = "free-running" if free_running else "teacher-forced"
+    result["folds"] = folds
+    return result
