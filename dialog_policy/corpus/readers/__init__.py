@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -14,11 +16,26 @@ from dialog_policy.errors import CorpusError, OptionError, did_you_mean
 
 __all__ = ["Opened", "Option", "Reader", "Source", "load_corpus", "open_source", "readers", "stream"]
 
+# Asked in this order whether they recognise a source: the narrow ones first.
+_OWN = ("babi", "star", "unified", "transcript", "jsonl", "table")
+
 
 @cache
 def readers() -> dict[str, Reader]:
-    """Return all installed readers by name: the entry points of the group ``dialog_policy.readers``."""
-    return {entry.name: entry.load() for entry in sorted(entry_points(group="dialog_policy.readers"))}
+    """Return all installed readers by name: our own, then the entry points of the group ``dialog_policy.readers``.
+
+    Ours are there also where the package runs from a checkout that was never installed.
+    """
+    known = {name: import_module(f"{__name__}.{name}").READER for name in _OWN}
+    for entry in sorted(entry_points(group="dialog_policy.readers"), key=lambda entry: entry.name):
+        if entry.name in known:
+            continue
+        try:
+            known[entry.name] = entry.load()
+        # A broken plug-in of somebody else's must not keep anybody from reading another format.
+        except Exception as error:
+            warnings.warn(f"the reader {entry.name!r} ({entry.value}) cannot be loaded: {error}", stacklevel=2)
+    return known
 
 
 def _choose(source: Source, format: str | None) -> Reader:
@@ -74,7 +91,7 @@ def load_corpus(path: str | Path, *, format: str | None = None, reader: Mapping[
     chosen, options, opened = _open(path, format, reader)
     corpus = Corpus(
         opened.dialogues(),
-        name=Path(path).name,
+        name=Path(path).resolve().name,
         format=chosen.name,
         reader_options=options,
         gazetteer=opened.gazetteer,

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import io
+import lzma
 import tarfile
+import weakref
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, TextIO
@@ -17,7 +20,17 @@ __all__ = ["Source", "open_source"]
 
 # No corpus of dialogues has a file this large once unpacked; a small archive that claims to is refused.
 _LARGEST_MEMBER = 4 << 30
-_HIDDEN = ("__MACOSX/", ".")
+# A compressed tar can be read only from its beginning: it is unpacked into memory once, up to this size.
+_LARGEST_TAR = 2 << 30
+# Text packs 5 to 30 fold; far beyond it, a large member is a trap.
+_LARGEST_RATIO, _RATIO_COUNTS_FROM = 200, 256 << 20
+
+_DAMAGED = (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a system or an editor left this member, or its name leads out of the archive."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
 class Source:
@@ -33,7 +46,7 @@ class Source:
 
     def __init__(self, path: Path, members: list[str]) -> None:
         self.path = path
-        self.members = sorted(name for name in members if not name.startswith(_HIDDEN))
+        self.members = sorted(name for name in members if not _is_hidden(name))
 
     @property
     def is_single_file(self) -> bool:
@@ -63,9 +76,16 @@ class Source:
             If it cannot be read, or an archive is damaged.
         """
         try:
-            with self._open(member) as file:
+            file = self._open(member)
+        # What zipfile raises for an encrypted member, and for a compression that it does not know.
+        except (RuntimeError, NotImplementedError) as error:
+            raise CorpusError(f"cannot be read ({error}).", path=self.place(member)) from None
+        except _DAMAGED as error:
+            raise CorpusError(f"cannot be read ({error}).", path=self.place(member)) from None
+        try:
+            with file:
                 yield file
-        except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, RuntimeError, NotImplementedError) as error:
+        except _DAMAGED as error:
             raise CorpusError(f"cannot be read ({error}).", path=self.place(member)) from None
 
     def read(self, member: str) -> bytes:
@@ -90,8 +110,19 @@ class Source:
                 raise CorpusError(
                     f"expected UTF-8 text, found the byte 0x{error.object[error.start]:02x}.",
                     path=self.place(member),
-                    remedy="Save the file as UTF-8.",
+                    line=self._first_undecodable_line(member),
+                    remedy="Save the file as UTF-8 (in a spreadsheet: 'CSV UTF-8').",
                 ) from None
+
+    def _first_undecodable_line(self, member: str) -> int | None:
+        # The decoder works in blocks and knows no lines; only a faulty file pays for reading it again.
+        with self.open(member) as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    line.decode()
+                except UnicodeDecodeError:
+                    return number
+        return None
 
     def lines(self, member: str) -> Iterator[tuple[int, str]]:
         """Lines of a text member with their numbers from 1, without the line ends."""
@@ -127,18 +158,39 @@ class _Folder(Source):
 class _Zip(Source):
     def __init__(self, path: Path) -> None:
         self._archive = zipfile.ZipFile(path)
+        weakref.finalize(self, self._archive.close)
         super().__init__(path, [info.filename for info in self._archive.infolist() if not info.is_dir()])
 
     def _open(self, member: str) -> BinaryIO:
         info = self._archive.getinfo(member)
-        if info.file_size > _LARGEST_MEMBER:
+        packed_too_well = info.file_size > max(_RATIO_COUNTS_FROM, _LARGEST_RATIO * info.compress_size)
+        if info.file_size > _LARGEST_MEMBER or packed_too_well:
             raise CorpusError(f"claims to unpack to {info.file_size:,} bytes; refused.", path=self.place(member))
         return self._archive.open(info)  # type: ignore[return-value]
 
 
+def _open_tar(path: Path) -> tarfile.TarFile:
+    try:
+        return tarfile.open(path, "r:")
+    except tarfile.ReadError:
+        with tarfile.open(path) as packed:
+            stream = packed.fileobj
+            assert stream is not None
+            stream.seek(0)
+            content = stream.read(_LARGEST_TAR + 1)
+    if len(content) > _LARGEST_TAR:
+        raise CorpusError(
+            f"unpacks to more than {_LARGEST_TAR:,} bytes; refused.",
+            path=path,
+            remedy="Unpack it, and name the folder.",
+        ) from None
+    return tarfile.open(fileobj=io.BytesIO(content))
+
+
 class _Tar(Source):
     def __init__(self, path: Path) -> None:
-        self._archive = tarfile.open(path)  # noqa: SIM115 (it stays open as long as the source is read)
+        self._archive = _open_tar(path)
+        weakref.finalize(self, self._archive.close)
         self._infos = {info.name.removeprefix("./"): info for info in self._archive.getmembers() if info.isfile()}
         super().__init__(path, list(self._infos))
 
@@ -170,7 +222,7 @@ def open_source(path: str | Path) -> Source:
             return _Zip(found)
         if tarfile.is_tarfile(found):
             return _Tar(found)
-    except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, ValueError) as error:
+    except (*_DAMAGED, ValueError, NotImplementedError) as error:
         raise CorpusError(f"the archive is damaged ({error}).", path=found) from None
     if found.suffix == ".zip" or found.name.endswith((".tar.gz", ".tgz", ".tar")):
         raise CorpusError(f"expected a {found.suffix} archive by its name, found something else.", path=found)

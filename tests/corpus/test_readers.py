@@ -1,0 +1,312 @@
+"""What every reader must do, run over all of them with small samples of our own."""
+
+import io
+import json
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dialog_policy.corpus.readers import load_corpus, readers
+from dialog_policy.corpus.write import write_corpus
+from dialog_policy.errors import CorpusError, DialogPolicyError, OptionError
+
+STAR_DIALOGUE = {
+    "AnonymizedUserWorkerID": "u",
+    "AnonymizedWizardWorkerID": "w",
+    "DialogueID": 7,
+    "Scenario": {"Happy": True, "MultiTask": False, "Domains": ["bank"], "New": 1},
+    "Events": [
+        {"Agent": "User", "Action": "utter", "Text": "hello"},
+        {"Agent": "Wizard", "Action": "request_suggestions", "Text": "secret thought"},
+        {"Agent": "Wizard", "Action": "pick_suggestion", "ActionLabel": "ask_name", "Text": "Your name?"},
+        {"Agent": "User", "Action": "utter", "Text": "Ben"},
+        {
+            "Agent": "Wizard",
+            "Action": "query",
+            "APIName": "bank",
+            "Constraints": [{"Name": '"Ben"'}, {"RequestType": '"Check"'}],
+        },
+        {"Agent": "KnowledgeBase", "Action": "return_item", "APIName": "bank", "Item": {"Balance": 3}, "TotalItems": -1},
+        {"Agent": "Wizard", "Action": "utter", "Text": "typed freely"},
+        {"Agent": "Wizard", "Action": "pick_suggestion", "ActionLabel": "bye", "Text": "Bye."},
+    ],
+}
+BABI = """1 hi\thello what can i help you with today
+2 table in paris for two please\ti'm on it
+3 <SILENCE>\tapi_call R_cuisine paris two R_price
+4 resto_b R_phone resto_b_phone
+5 resto_b R_rating 3
+6 resto_a R_phone resto_a_phone
+7 resto_a R_rating 8
+8 <SILENCE>\twhat do you think of this option: resto_a
+9 no\tsure let me find an other option for you
+10 <SILENCE>\twhat do you think of this option: resto_b
+11 its phone\there it is resto_b_phone
+
+1 hello\thello what can i help you with today
+"""
+KB = "1 resto_a R_location\tparis\n1 resto_a R_number\ttwo\n"
+UNIFIED = [
+    {
+        "dialogue_id": "d1",
+        "data_split": "validation",
+        "extra": [1],
+        "turns": [
+            {"speaker": "user", "utterance": "cheap food", "dialogue_acts": {"categorical": []}},
+            {
+                "speaker": "system",
+                "utterance": "Which area?",
+                "db_results": {"restaurant": [{"name": "a"}]},
+                "dialogue_acts": {"categorical": [{"intent": "request", "domain": "restaurant", "slot": "area"}]},
+            },
+        ],
+    },
+    {
+        "dialogue_id": "d2",
+        "data_split": "train",
+        "turns": [{"speaker": "system", "utterance": "Hi", "dialogue_act": {"binary": [{"intent": "greet", "slot": ""}]}}],
+    },
+]
+SAMPLES: dict[str, tuple[str, dict[str, str]]] = {
+    "jsonl": (
+        "c.jsonl",
+        {
+            "c.jsonl": '{"id": "a", "domain": "x", "turns": [{"user": "hi", "actions": ["b", "a"], "system": "yes", "odd": 1},'
+            ' {"user": "", "context": {"n": 2}, "actions": null, "system": "typed"}, {"actions": []}]}\n\n'
+            '{"id": "b", "split": "test", "turns": [{"user": "ü", "actions": ["a"], "reward": 0.5, "propensity": 0.25}]}\n'
+        },
+    ),
+    "table": (
+        "c.csv",
+        {
+            "c.csv": "dialogue_id,user,actions,system,context,domain\n1,hi,a|b,yes,,x\n1,,null,typed,,x\n"
+            '2,"a, b","[""c|d""]","say ""no""","{""n"": 2}",y\n2,last,,,,y\n'
+        },
+    ),
+    "transcript": (
+        "c.txt",
+        {
+            "c.txt": '# a comment\nt1: user: "Do you know an apple?", system: "no"(action=2)\nt2: user: "say \\"hi\\"", '
+            'system: "hi"(action=2,5)\n\nt1: system: "welcome" (action=greet)\nt2: user: "bye"\n'
+        },
+    ),
+    "star": ("dialogues/7.json", {"dialogues/7.json": json.dumps(STAR_DIALOGUE)}),
+    "babi": (
+        "dialog-babi-task5-full-dialogs-trn.txt",
+        {"dialog-babi-task5-full-dialogs-trn.txt": BABI, "dialog-babi-kb-all.txt": KB},
+    ),
+    "unified": ("data/dialogues.json", {"data/dialogues.json": json.dumps(UNIFIED)}),
+}
+
+
+def content(path, **options):
+    return [(d.id, d.turns, d.split, dict(d.fields)) for d in load_corpus(path, **options)]
+
+
+def write_folder(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(params=sorted(SAMPLES))
+def sample(request, tmp_path):
+    """Name of a format and a folder in it."""
+    return request.param, write_folder(tmp_path / "corpus", SAMPLES[request.param][1])
+
+
+def test_every_reader_has_a_sample():
+    assert set(readers()) == set(SAMPLES)
+
+
+def test_is_recognised_and_reads_twice_the_same(sample):
+    name, folder = sample
+    assert load_corpus(folder).format == name
+    assert content(folder) == content(folder)
+
+
+def test_folder_zip_and_tar_give_the_same(sample, tmp_path):
+    _, folder = sample
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
+        for path in files:
+            archive.write(path, path.relative_to(folder).as_posix())
+        archive.writestr("__MACOSX/._junk", b"\x00\xff")
+    with tarfile.open(tmp_path / "c.tar.gz", "w:gz") as archive:
+        for path in files:
+            archive.add(path, path.relative_to(folder).as_posix())
+    expected = content(folder)
+    assert content(tmp_path / "c.zip") == expected
+    assert content(tmp_path / "c.tar.gz") == expected
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv", ".parquet"])
+def test_conversion_round_trip_is_exact(sample, tmp_path, suffix):
+    _, folder = sample
+    corpus = load_corpus(folder)
+    target = tmp_path / f"out{suffix}"
+    write_corpus(corpus, target)
+    fields = suffix == ".jsonl"
+    assert [(d.id, d.turns, d.split, dict(d.fields) if fields else None) for d in load_corpus(target)] == [
+        (d.id, d.turns, d.split, dict(d.fields) if fields else None) for d in corpus
+    ]
+    assert {path.name for path in tmp_path.iterdir()} == {"corpus", target.name}
+
+
+def test_unknown_option_and_value_are_refused_with_a_hint(sample):
+    name, folder = sample
+    with pytest.raises(OptionError, match=name):
+        load_corpus(folder, reader={"nonsense": "1"})
+
+
+def test_option_hints(tmp_path):
+    folder = write_folder(tmp_path, SAMPLES["star"][1])
+    with pytest.raises(OptionError, match="Did you mean 'scenario'"):
+        load_corpus(folder, reader={"scenarios": "happy"})
+    with pytest.raises(OptionError, match="Did you mean 'happy'"):
+        load_corpus(folder, reader={"scenario": "hapy"})
+    with pytest.raises(OptionError, match="Did you mean 'star'"):
+        load_corpus(folder, format="starr")
+
+
+LEAKS = {
+    "jsonl": ('"actions": ["b", "a"], "system": "yes"', '"actions": ["z"], "system": "other"', 0, 0),
+    "table": ("a|b,yes", "z,other", 0, 0),
+    "transcript": ('"no"(action=2)', '"yes"(action=7)', 0, 0),
+    "star": ('"ActionLabel": "ask_name", "Text": "Your name?"', '"ActionLabel": "bye", "Text": "Bye."', 0, 0),
+    "babi": ("i'm on it", "where should it be", 0, 1),
+    "unified": ('"slot": "area"', '"slot": "price"', 0, 0),
+}
+
+
+@pytest.mark.parametrize("name", sorted(LEAKS))
+def test_the_system_side_of_a_turn_changes_no_input_up_to_that_turn(name, tmp_path):
+    before, after, dialogue, turn = LEAKS[name]
+    files = SAMPLES[name][1]
+    changed = {n: text.replace(before, after, 1) for n, text in files.items()}
+    assert changed != files
+    one = list(load_corpus(write_folder(tmp_path / "a", files)))[dialogue]
+    two = list(load_corpus(write_folder(tmp_path / "b", changed)))[dialogue]
+    inputs = [[(t.user, t.context) for t in d.turns[: turn + 1]] for d in (one, two)]
+    assert inputs[0] == inputs[1]
+    assert one.turns[turn].actions != two.turns[turn].actions
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), name=st.sampled_from(sorted(SAMPLES)))
+def test_damaged_files_raise_only_our_errors(data, name, tmp_path_factory):
+    member, files = SAMPLES[name]
+    raw = bytearray(files[member].encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(raw) - 1))
+        kind = data.draw(st.sampled_from(["cut", "byte", "double", "drop"]))
+        if kind == "cut":
+            raw = raw[: at + 1]
+        elif kind == "byte":
+            raw[at] = data.draw(st.integers(0, 255))
+        elif kind == "double":
+            raw = raw[:at] + raw[at : at + 40] + raw[at:]
+        elif len(raw) > 1:
+            del raw[at : at + 7]
+            raw = raw or bytearray(b"x")
+    folder = write_folder(tmp_path_factory.mktemp("fuzz"), files)
+    (folder / member).write_bytes(bytes(raw))
+    try:
+        corpus = load_corpus(folder, format=name)
+    except DialogPolicyError as error:
+        assert str(error)  # noqa: PT017 (either outcome is right, another error is not)
+    else:
+        assert corpus.n_targets > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "place"),
+    [
+        ("c.jsonl", '{"id": "a", "turns": []}\nnot json\n', "line 2"),
+        ("c.jsonl", '{"id": "a", "turns": [{"user": "x", "action": []}]}\n', "Did you mean 'actions'"),
+        ("c.jsonl", '{"id": "a", "turns": [{"user": 3, "actions": []}]}\n', r"turns\[0\].user"),
+        ("c.csv", "dialogue_id,usr,actions\n1,hi,a\n", "Did you mean 'usr'"),
+        ("c.csv", "dialogue_id,user,actions\n1,hi\n", "line 2"),
+        ("c.csv", 'dialogue_id,user,actions,context\n1,hi,a,"{"\n', "line 2"),
+        ("c.csv", "dialogue_id,user,actions\n1,hi,a\n2,hi,a\n1,hi,a\n", "Sort the rows"),
+        ("c.txt", 't1: user: "a", system: "b"(action=1)\nwhat is this\n', "line 2"),
+        ("c.unknown", "x\n", "not recognised"),
+    ],
+)
+def test_errors_name_the_place(tmp_path, name, text, place):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(CorpusError, match=place):
+        load_corpus(tmp_path / name)
+
+
+def test_wrong_encoding_missing_file_and_bad_archive(tmp_path):
+    (tmp_path / "c.jsonl").write_bytes('{"id": "ü"}'.encode("latin-1"))
+    with pytest.raises(CorpusError, match="UTF-8"):
+        load_corpus(tmp_path / "c.jsonl")
+    with pytest.raises(CorpusError, match=r"Did you mean 'c\.jsonl'"):
+        load_corpus(tmp_path / "c.json")
+    (tmp_path / "c.zip").write_bytes(b"PK\x03\x04 no archive")
+    with pytest.raises(CorpusError, match="archive"):
+        load_corpus(tmp_path / "c.zip")
+
+
+def test_duplicate_ids_are_refused(tmp_path):
+    line = '{"id": "a", "turns": [{"user": "x", "actions": ["y"]}]}\n'
+    (tmp_path / "c.jsonl").write_text(line * 2)
+    with pytest.raises(CorpusError, match="twice"):
+        load_corpus(tmp_path / "c.jsonl")
+
+
+def test_members_outside_the_archive_are_only_names(tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("../evil.jsonl", '{"id": "a", "turns": [{"user": "x", "actions": ["y"]}]}\n')
+    (tmp_path / "c.zip").write_bytes(buffer.getvalue())
+    with pytest.raises(CorpusError):
+        load_corpus(tmp_path / "c.zip")
+    assert not (tmp_path.parent / "evil.jsonl").exists()
+
+
+def test_star_protocol(tmp_path):
+    (dialogue,) = load_corpus(write_folder(tmp_path, SAMPLES["star"][1]))
+    assert [t.actions for t in dialogue.turns] == [{"ask_name"}, {"query_check"}, None, {"bye"}]
+    assert [t.user for t in dialogue.turns] == ["hello", "Ben", "", ""]
+    assert dialogue.turns[2].context == {"api": "bank", "results": [{"Balance": 3}]}
+    assert "Ben" in dialogue.turns[1].system
+    assert dialogue.split == "train"
+
+
+def test_babi_templates(tmp_path):
+    first, second = load_corpus(write_folder(tmp_path, SAMPLES["babi"][1]))
+    assert [next(iter(t.actions)) for t in first.turns] == [
+        "hello what can i help you with today",
+        "i'm on it",
+        "api_call R_cuisine <location> <number> R_price",
+        "what do you think of this option: <name>",
+        "sure let me find an other option for you",
+        "what do you think of this option: <name>",
+        "here it is <phone>",
+    ]
+    assert [r["name"] for r in first.turns[3].context["results"]] == ["resto_a", "resto_b"]
+    assert len(second.turns) == 1
+
+
+def test_history_only_and_empty_set_in_a_table(tmp_path):
+    first, second = load_corpus(write_folder(tmp_path, SAMPLES["table"][1]))
+    assert [t.actions for t in first.turns] == [{"a", "b"}, None]
+    assert [t.actions for t in second.turns] == [{"c|d"}, frozenset()]
+    assert second.turns[0].context == {"n": 2}
+    assert dict(first.fields) == {"domain": "x"}
+
+
+def test_columns_can_be_named(tmp_path):
+    (tmp_path / "c.csv").write_text("conv;said;did\n1;hi;a\n")
+    options = {"dialogue_id": "conv", "user": "said", "actions": "did"}
+    (dialogue,) = load_corpus(tmp_path / "c.csv", reader=options)
+    assert dialogue.turns[0].user == "hi"
+    assert dialogue.turns[0].actions == {"a"}
