@@ -3,6 +3,10 @@
 A :class:`DialogueMemory` follows one dialogue. It knows the values of a gazetteer and those of the records in the context
 (``context["results"]``, a list of objects, the best first), remembers what the user asked for, which records were offered
 and which one is at hand.
+
+In a template ``<name>`` is the next record that was not offered yet, ``<name_at_hand>`` the one last offered or named. Any
+other ``<type>`` is an attribute of the record that the template names, or else the value that the user gave last, or else an
+attribute of the record at hand.
 """
 
 from __future__ import annotations
@@ -10,36 +14,57 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
+
+import regex
 
 __all__ = ["DialogueMemory"]
 
-_TOKEN = re.compile(r"\w+(?:['’\-:.&]\w+)*|\S")
+_JOINED = r"(?:['’\-:.&]{word})*"
+_ASCII_TOKEN = re.compile(rf"\w+{_JOINED.format(word=r'\w+')}|\S")
+# In scripts without spaces a value may begin and end anywhere.
+_NO_SPACES = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]\p{M}*"
+_WORD = rf"(?:(?!{_NO_SPACES})\w)+"
+_TOKEN = regex.compile(rf"{_NO_SPACES}|{_WORD}{_JOINED.format(word=_WORD)}|\S")
 _PLACEHOLDER = re.compile(r"<(\w+)>")
-# The attribute that names a record.
-NAME = "name"
+# The attribute that names a record, and the placeholder of the record at hand.
+NAME, AT_HAND = "name", "name_at_hand"
+
+
+def _tokens(text: str) -> list[re.Match[str]]:
+    return list((_ASCII_TOKEN if text.isascii() else _TOKEN).finditer(text))
+
+
+def _key(name: str) -> str:
+    """One key for the ways to write a name: ``the_oak`` is "The oak"."""
+    return name.casefold().replace("_", " ")
 
 
 class _Gazetteer:
     """Values by their tokens: first token to the token sequences that start with it, the longest first."""
 
     def __init__(self) -> None:
-        self._starting: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+        self._starting: dict[str, list[tuple[tuple[str, ...], str, str]]] = {}
         self._known: set[tuple[tuple[str, ...], str]] = set()
+        self.values: dict[str, set[str]] = {}
 
     def add(self, kind: str, value: str) -> None:
-        tokens = tuple(_TOKEN.findall(value.casefold()))
+        # A single letter or digit is found everywhere and says nothing.
+        if len(value) < 2 and value.isascii():
+            return
+        tokens = tuple(match.group().casefold() for match in _tokens(value))
         if tokens and (tokens, kind) not in self._known:
             self._known.add((tokens, kind))
+            self.values.setdefault(kind, set()).add(value)
             entries = self._starting.setdefault(tokens[0], [])
-            entries.append((tokens, kind))
+            entries.append((tokens, kind, value))
             entries.sort(key=lambda entry: -len(entry[0]))
 
-    def at(self, tokens: Sequence[str], start: int) -> tuple[int, str] | None:
-        """Length in tokens and kind of the longest value that starts here."""
-        for value, kind in self._starting.get(tokens[start], ()):
-            if tuple(tokens[start : start + len(value)]) == value:
-                return len(value), kind
+    def at(self, tokens: Sequence[str], start: int) -> tuple[int, str, str] | None:
+        """Length in tokens, kind and value of the longest value that starts here."""
+        for value_tokens, kind, value in self._starting.get(tokens[start], ()):
+            if tuple(tokens[start : start + len(value_tokens)]) == value_tokens:
+                return len(value_tokens), kind, value
         return None
 
 
@@ -52,11 +77,14 @@ def _gazetteer(values: tuple[tuple[str, tuple[str, ...]], ...]) -> _Gazetteer:
     return gazetteer
 
 
-class _Mention:
-    """A value found in a text: where (characters), of which kind, as written."""
+class _Mention(NamedTuple):
+    """A value found in a text: where (characters), its kind, as the gazetteer has it, as written."""
 
-    def __init__(self, start: int, end: int, kind: str, value: str) -> None:
-        self.start, self.end, self.kind, self.value = start, end, kind, value
+    start: int
+    end: int
+    kind: str
+    value: str
+    written: str
 
 
 class DialogueMemory:
@@ -78,7 +106,7 @@ class DialogueMemory:
         self._asked: dict[str, str] = {}
         self._records: dict[str, dict[str, str]] = {}
         self._order: list[str] = []
-        self._offered: list[str] = []
+        self._offered: dict[str, None] = {}
         self._at_hand: str | None = None
 
     def hear(self, user: str, context: Mapping[str, Any]) -> None:
@@ -90,32 +118,34 @@ class DialogueMemory:
                 self._asked[mention.kind] = mention.value
         results = context.get("results")
         if isinstance(results, list) and all(isinstance(record, Mapping) for record in results):
-            self._take(results)
+            self._take([{str(k): v for k, v in record.items() if isinstance(v, str)} for record in results])
 
-    def _take(self, results: Sequence[Mapping[str, Any]]) -> None:
-        self._order, self._offered = [], []
-        for record in results:
-            values = {str(kind): value for kind, value in record.items() if isinstance(value, str)}
-            for kind, value in values.items():
-                self._local.add(kind, value)
-            if NAME in values:
-                self._records[values[NAME].casefold()] = values
-                self._order.append(values[NAME])
-        if not self._order and results:
+    def _take(self, results: Sequence[Mapping[str, str]]) -> None:
+        self._order, self._offered = [], {}
+        named = [record for record in results if NAME in record]
+        for record in named:
+            self._remember(_key(record[NAME]), record)
+            self._order.append(record[NAME])
+        if results and not named:
             # Records without names: the best one is at hand.
-            self._records[""] = {str(k): v for k, v in results[0].items() if isinstance(v, str)}
+            self._remember("", results[0])
             self._at_hand = ""
+
+    def _remember(self, key: str, record: Mapping[str, str]) -> None:
+        self._records[key] = dict(record)
+        for kind, value in record.items():
+            self._local.add(kind, value)
 
     def say(self, system: str) -> None:
         """Take in what the system said."""
         for mention in self._mentions(system):
             if mention.kind == NAME:
-                self._offered.append(mention.value)
+                self._offered[_key(mention.value)] = None
                 self._at_hand = mention.value
 
     def _mentions(self, text: str) -> Iterator[_Mention]:
         """Values in a text, from left to right, the longest of each place."""
-        found = list(_TOKEN.finditer(text))
+        found = _tokens(text)
         tokens = [match.group().casefold() for match in found]
         position = 0
         while position < len(tokens):
@@ -123,9 +153,9 @@ class DialogueMemory:
             if not candidates:
                 position += 1
                 continue
-            length, kind = max(candidates, key=lambda hit: hit[0])
+            length, kind, value = max(candidates, key=lambda hit: hit[0])
             start, end = found[position].start(), found[position + length - 1].end()
-            yield _Mention(start, end, kind, text[start:end])
+            yield _Mention(start, end, kind, value, text[start:end])
             position += length
 
     def delexicalise(self, text: str, *, refillable: bool = True) -> str:
@@ -136,41 +166,84 @@ class DialogueMemory:
         text
             What the system said.
         refillable
-            True: only values that :meth:`fill` would put back. False: all values, but for names that no record of the
-            dialogue has (a restaurant may be called "Ask").
+            True: only values that :meth:`fill` would put back. False, for labels: all values, every name as ``<name>``, but
+            for a name of one word that no record of the dialogue has (a restaurant may be called "Ask"), and for a list of
+            all the values of a type ("cheap, moderate, or expensive").
         """
+        mentions = list(self._mentions(text))
+        places = self._refillable(mentions) if refillable else self._all(mentions)
         parts: list[str] = []
         last = 0
-        for mention in self._mentions(text):
-            puts_back = self._value(mention.kind) == mention.value
-            foreign = mention.kind == NAME and mention.value.casefold() not in self._records
-            if not puts_back and (refillable or foreign):
-                continue
-            parts += [text[last : mention.start], f"<{mention.kind}>"]
-            last = mention.end
+        for mention, place in zip(mentions, places, strict=True):
+            if place is not None:
+                parts += [text[last : mention.start], f"<{place}>"]
+                last = mention.end
         return "".join([*parts, text[last:]])
+
+    def _refillable(self, mentions: Sequence[_Mention]) -> list[str | None]:
+        """Placeholder of each mention; None where no placeholder gives back what was written."""
+        offered, at_hand = dict(self._offered), self._at_hand
+        places: list[str | None] = []
+        for mention in mentions:
+            if mention.kind != NAME:
+                places.append(mention.kind)
+            elif mention.written == at_hand:
+                places.append(AT_HAND)
+            elif mention.written == (fresh := self._next(offered)):
+                places.append(NAME)
+                offered[_key(mention.written)], at_hand = None, fresh
+            else:
+                places.append(None)
+        # The names are settled; values of other kinds do not depend on one another.
+        values = iter(self._values([place for place in places if place is not None]))
+        return [
+            place if place is not None and next(values) == mention.written else None
+            for mention, place in zip(mentions, places, strict=True)
+        ]
+
+    def _all(self, mentions: Sequence[_Mention]) -> list[str | None]:
+        values: dict[str, set[str]] = {}
+        for mention in mentions:
+            values.setdefault(mention.kind, set()).add(mention.value)
+        listed = {kind for kind, found in values.items() if len(found) > 2 and found == self._static.values.get(kind)}
+
+        def is_foreign(mention: _Mention) -> bool:
+            return mention.kind == NAME and " " not in _key(mention.value) and _key(mention.value) not in self._records
+
+        return [None if m.kind in listed or is_foreign(m) else m.kind for m in mentions]
 
     def fill(self, template: str) -> str | None:
         """Put values in the place of ``<type>``; None where the dialogue so far has no value for one of them."""
-        missing = False
+        values = self._values(_PLACEHOLDER.findall(template))
+        if any(value is None for value in values):
+            return None
+        remaining = iter(values)
+        return _PLACEHOLDER.sub(lambda _: next(remaining) or "", template)
 
-        def value(match: re.Match[str]) -> str:
-            nonlocal missing
-            found = self._value(match.group(1))
-            missing = missing or found is None
-            return found or ""
+    def _next(self, offered: Mapping[str, None]) -> str | None:
+        """Name of the first record that was not offered."""
+        return next((name for name in self._order if _key(name) not in offered), None)
 
-        filled = _PLACEHOLDER.sub(value, template)
-        return None if missing else filled
-
-    def _value(self, kind: str) -> str | None:
-        if kind == NAME:
-            offered = {name.casefold() for name in self._offered}
-            fresh = next((name for name in self._order if name.casefold() not in offered), None)
-            return fresh or self._at_hand or None
-        if kind in self._asked:
-            return self._asked[kind]
-        return self._records.get((self._at_hand or "").casefold(), {}).get(kind)
+    def _values(self, places: Sequence[str]) -> list[str | None]:
+        """What the placeholders of one template stand for, in their order."""
+        offered, at_hand = dict(self._offered), self._at_hand
+        names: list[str | None] = []
+        for place in places:
+            if place == NAME and (fresh := self._next(offered)) is not None:
+                offered[_key(fresh)], at_hand = None, fresh
+            names.append(at_hand or None)
+        # An attribute before the template's first name belongs to that name, like those after it.
+        first = next((i for i, place in enumerate(places) if place in (NAME, AT_HAND)), None)
+        values: list[str | None] = []
+        for i, place in enumerate(places):
+            if place in (NAME, AT_HAND):
+                values.append(names[i])
+                continue
+            name = self._at_hand if first is None else names[max(i, first)]
+            attribute = self._records.get(_key(name or ""), {}).get(place)
+            asked = self._asked.get(place)
+            values.append((asked or attribute) if first is None else (attribute or asked))
+        return values
 
     def state(self) -> dict[str, Any]:
         """Return the memory as a JSON object."""
@@ -184,8 +257,8 @@ class DialogueMemory:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Undo :meth:`state`."""
-        self._asked, self._records = dict(state["asked"]), {n: dict(r) for n, r in state["records"].items()}
-        self._order, self._offered, self._at_hand = list(state["order"]), list(state["offered"]), state["at_hand"]
-        for record in self._records.values():
-            for kind, value in record.items():
-                self._local.add(kind, value)
+        self._asked, self._records, self._local = dict(state["asked"]), {}, _Gazetteer()
+        for key, record in state["records"].items():
+            self._remember(key, record)
+        self._order, self._offered = list(state["order"]), dict.fromkeys(state["offered"])
+        self._at_hand = state["at_hand"]

@@ -103,7 +103,7 @@ def _terms(path: str, value: Any) -> Iterator[str]:
         for item in value[:_MANY]:
             yield from (term for term in _terms(path, item) if term != path)
     elif isinstance(value, bool) or value is None:
-        yield f"{path}={str(value).lower()}"
+        yield f"{path}={'null' if value is None else str(value).lower()}"
     elif isinstance(value, int | float):
         yield f"{path}={value:g}"
         yield f"{path}~{_magnitude(value)}"

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
+from dialog_policy.features.encoded import PADDING, encode_dialogues
+from dialog_policy.features.encoder import START, TurnEncoder
+from dialog_policy.features.fit import fit_turn_encoder
+from dialog_policy.text.encoders import Bits, FastText, Lsa, Word2Vec
+from tests.strategies import ACTIONS, corpora, dialogues, turns
+
+TRAIN = Corpus(
+    Dialogue(
+        id=str(i),
+        turns=(
+            Turn(user="hello cheap food", context={"results": [{"name": "x"}]}, actions=frozenset(["ask"]), system="north"),
+            Turn(user=f"yes number{i}", actions=frozenset(["bye", "greet"]), system="no please"),
+        ),
+    )
+    for i in range(6)
+)
+KINDS = {
+    "bits": [Bits()],
+    "lsa": [Lsa(dim=3), Lsa(unit="character", ngrams=(3, 5), dim=3)],
+    "word2vec": [Word2Vec(dim=4, epochs=1, pools=("mean", "sif", "max"))],
+    "fasttext": [FastText(dim=4, epochs=1)],
+}
+
+
+def make(kind: str) -> TurnEncoder:
+    encoders = KINDS[kind]
+    context = encoders if kind in ("bits", "lsa") else [Bits()]
+    return fit_turn_encoder(TRAIN, ActionSpace(ACTIONS), user=encoders, system=encoders, context=context)
+
+
+@pytest.fixture(scope="module", params=sorted(KINDS))
+def encoder(request):
+    return make(request.param)
+
+
+def features(dialogue, encoder):
+    encoded = encode_dialogues([dialogue], encoder)
+    return encoded.features(np.arange(len(dialogue)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(dialogue=dialogues(), later=st.lists(turns, max_size=3), system=turns, data=st.data())
+def test_nothing_of_a_turns_system_side_or_later_reaches_its_features(encoder, dialogue, later, system, data):
+    t = data.draw(st.integers(0, len(dialogue) - 1))
+    own = dialogue.turns[t]
+    changed = Turn(user=own.user, context=own.context, actions=system.actions, system=system.system + " changed")
+    other = Dialogue(id="d", turns=(*dialogue.turns[:t], changed, *later))
+    np.testing.assert_array_equal(features(dialogue, encoder)[: t + 1], features(other, encoder)[: t + 1])
+
+
+def test_the_past_system_side_does_reach_the_features(encoder):
+    def past(actions, system):
+        first = Turn(user="hello", actions=frozenset(actions), system=system)
+        return features(Dialogue(id="d", turns=(first, Turn(user="yes", actions=frozenset()))), encoder)[1]
+
+    assert (past(["ask"], "north") != past(["bye"], "north")).any()
+    assert (past(["ask"], "north") != past(["ask"], "please no")).any()
+
+
+@settings(max_examples=30, deadline=None)
+@given(dialogue=dialogues())
+def test_turn_by_turn_is_the_same_to_the_bit(encoder, dialogue):
+    before, said, rows = START, "", []
+    for turn in dialogue.turns:
+        rows.append(encoder.encode_turn(turn.user, turn.context, before, said))
+        before, said = turn.actions, turn.system
+    np.testing.assert_array_equal(np.stack(rows), features(dialogue, encoder))
+    assert rows[0].shape == (encoder.dim,)
+
+
+@settings(max_examples=30, deadline=None)
+@given(corpus=corpora(), data=st.data())
+def test_padding_is_zero_and_real_turns_are_those_of_the_dialogue_alone(encoder, corpus, data):
+    encoded = encode_dialogues(corpus, encoder)
+    chosen = data.draw(st.lists(st.integers(0, len(corpus) - 1), min_size=1, max_size=5))
+    turns = encoded.padded_turns(chosen, int(encoded.lengths.max()) + data.draw(st.integers(0, 3)))
+    x, y, w = encoded.features(turns), encoded.targets(turns), encoded.weights(turns)
+    assert not x[turns == PADDING].any()
+    assert not y[turns == PADDING].any()
+    assert not w[turns == PADDING].any()
+    many = list(corpus)
+    for row, d in enumerate(chosen):
+        n = len(many[d])
+        np.testing.assert_array_equal(x[row, :n], features(many[d], encoder))
+        assert w[row, :n].tolist() == [float(turn.is_target) for turn in many[d].turns]
+        expected = encoder.actions.transform([turn.actions for turn in many[d].turns])
+        np.testing.assert_array_equal(y[row, :n], expected)
+
+
+def test_an_empty_utterance_and_unknown_words_say_so(encoder):
+    known, rare, nothing = encoder.encode_texts("user", ["cheap food", "number3 food", ""])
+    assert known[:2].tolist() == [0, 0]
+    assert rare[:2].tolist() == [0, 0.5], "a word that training has once counts as unknown, else the feature is never seen"
+    assert nothing[:2].tolist() == [1, 0]
+
+
+def test_saved_parts_give_the_same_encoder(encoder):
+    described, arrays = encoder.to_parts()
+    again = TurnEncoder.from_parts(described, arrays, encoder.actions)
+    dialogue = next(iter(TRAIN))
+    np.testing.assert_array_equal(features(dialogue, again), features(dialogue, encoder))
+    assert again.layout == encoder.layout

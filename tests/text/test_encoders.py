@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from dialog_policy.errors import OptionError
+from dialog_policy.text.encoders import Bits, FastText, Lsa, Pretrained, Word2Vec, fit_encoder
+from dialog_policy.text.table import Analyzer, TermTable
+
+TEXTS = [t.split() for t in ("a cheap italian place", "an italian place please", "cheap cheap food", "no thanks", "a b a b c")] * 4
+ENCODERS = [
+    Bits(),
+    Bits(unit="character", ngrams=(2, 3)),
+    Lsa(dim=4),
+    Lsa(dim=500),
+    Lsa(unit="character", ngrams=(3, 5), dim=5),
+    Word2Vec(dim=8, epochs=2),
+    Word2Vec(dim=8, epochs=2, pools=("sif", "mean", "max")),
+    FastText(dim=8, epochs=2, pools=("mean", "sif")),
+]
+
+
+def fit(encoder):
+    return fit_encoder(encoder, TEXTS, sentences=TEXTS, seed=3)
+
+
+@pytest.fixture(params=range(len(ENCODERS)), ids=lambda i: f"{type(ENCODERS[i]).__name__}-{i}")
+def table(request):
+    return fit(ENCODERS[request.param])
+
+
+def test_a_text_is_encoded_the_same_whatever_is_encoded_with_it(table):
+    texts = [*TEXTS, [], ["unheard", "of"], ["cheap", "unheard"]]
+    together = table.encode(texts)
+    assert together.shape == (len(texts), table.dim)
+    assert np.isfinite(together).all()
+    for text, row in zip(texts, together, strict=True):
+        np.testing.assert_array_equal(table.encode([text])[0], row)
+
+
+def test_saved_parts_give_the_same_table(table):
+    described, arrays = table.to_parts()
+    again = TermTable.from_parts(described, arrays)
+    texts = [*TEXTS, ["cheaper", "italians"]]
+    np.testing.assert_array_equal(again.encode(texts), table.encode(texts))
+
+
+def test_an_empty_text_is_zero(table):
+    assert not table.encode([[]]).any()
+
+
+@pytest.mark.parametrize("encoder", ENCODERS, ids=lambda e: type(e).__name__)
+def test_the_same_seed_gives_the_same_bytes(encoder):
+    np.testing.assert_array_equal(fit(encoder).encode(TEXTS), fit(encoder).encode(TEXTS))
+
+
+def test_tfidf_is_scikit_learns():
+    table = fit(Lsa(dim=500))
+    theirs = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), analyzer="word", token_pattern=r"\S+")
+    expected = theirs.fit_transform([" ".join(t) for t in TEXTS]).toarray()
+    order = [theirs.vocabulary_[term] for term in table.terms]
+    np.testing.assert_allclose(table.encode(TEXTS) / table.scale, expected[:, order], atol=1e-6)
+
+
+def test_unknown_words():
+    assert fit(FastText(dim=8, epochs=2)).encode([["cheapest"]]).any(), "composed of subwords"
+    assert fit(Word2Vec(dim=8, epochs=2)).encode([["xyz"]]).any(), "a vector of its own"
+    assert not fit(Lsa(dim=500)).encode([["xyz"]]).any()
+
+
+def test_pools_by_hand():
+    vectors = np.array([[1, 2], [3, -4], [0, 1]], dtype=np.float32)
+    weights = np.array([1, 0.5], dtype=np.float32)
+    table = TermTable(Analyzer("word"), ["a", "b"], vectors, weights, pools=("mean", "max", "sif", "sum"))
+    np.testing.assert_allclose(table.encode([["a", "b", "b"]])[0], [7 / 3, -2, 3, 2, 4 / 3, -2 / 3, 4, -2], rtol=1e-6)
+    np.testing.assert_allclose(table.encode([["zzz"]])[0], [0, 1] * 4)
+
+
+def test_sif_removes_the_common_component():
+    table = fit(Word2Vec(dim=8, epochs=2, pools=("sif",)))
+    projections = table.encode(TEXTS) @ table.component
+    np.testing.assert_allclose(projections, 0, atol=1e-4 * table.scale)
+
+
+@pytest.mark.parametrize(("name", "format", "text"), [("v.txt", "word2vec", "2 2\nCheap 1 2\nfood 3 4\n"), ("g.txt", "glove", "Cheap 1 2\nfood 3 4\n")])
+def test_pretrained_vectors(tmp_path, name, format, text):
+    (tmp_path / name).write_text(text)
+    table = fit(Pretrained(path=str(tmp_path / name), format=format, pools=("mean",)))
+    np.testing.assert_allclose(table.encode([["cheap", "food"]])[0] / table.scale, [2, 3], rtol=1e-6)
+
+
+def test_pretrained_errors(tmp_path):
+    with pytest.raises(OptionError, match="no file"):
+        fit(Pretrained(path=str(tmp_path / "none.txt")))
+    (tmp_path / "bad.txt").write_text("this is\nno vector file\n")
+    with pytest.raises(OptionError, match="word2vec format"):
+        fit(Pretrained(path=str(tmp_path / "bad.txt")))
+
+
+def test_a_context_takes_no_word_vectors():
+    with pytest.raises(OptionError, match="'lsa' or 'bits'"):
+        fit_encoder(Word2Vec(), TEXTS, sentences=TEXTS, seed=0, are_terms=True)
