@@ -20,12 +20,11 @@ import regex
 
 __all__ = ["DialogueMemory"]
 
-_JOINED = r"(?:['’\-:.&]{word})*"
-_ASCII_TOKEN = re.compile(rf"\w+{_JOINED.format(word=r'\w+')}|\S")
+_ASCII_TOKEN = re.compile(r"\w+(?:['\-:.&]\w+)*|\S")
 # In scripts without spaces a value may begin and end anywhere.
 _NO_SPACES = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]\p{M}*"
 _WORD = rf"(?:(?!{_NO_SPACES})\w)+"
-_TOKEN = regex.compile(rf"{_NO_SPACES}|{_WORD}{_JOINED.format(word=_WORD)}|\S")
+_TOKEN = regex.compile(rf"{_NO_SPACES}|{_WORD}(?:['’\-:.&]{_WORD})*|\S")
 _PLACEHOLDER = re.compile(r"<(\w+)>")
 # The attribute that names a record, and the placeholder of the record at hand.
 NAME, AT_HAND = "name", "name_at_hand"
@@ -167,8 +166,7 @@ class DialogueMemory:
             What the system said.
         refillable
             True: only values that :meth:`fill` would put back. False, for labels: all values, every name as ``<name>``, but
-            for a name of one word that no record of the dialogue has (a restaurant may be called "Ask"), and for a list of
-            all the values of a type ("cheap, moderate, or expensive").
+            for a list of all the values of a type ("cheap, moderate, or expensive").
         """
         mentions = list(self._mentions(text))
         places = self._refillable(mentions) if refillable else self._all(mentions)
@@ -181,7 +179,7 @@ class DialogueMemory:
         return "".join([*parts, text[last:]])
 
     def _refillable(self, mentions: Sequence[_Mention]) -> list[str | None]:
-        """Placeholder of each mention; None where no placeholder gives back what was written."""
+        """Return the placeholder of each mention; None where no placeholder gives back what was written."""
         offered, at_hand = dict(self._offered), self._at_hand
         places: list[str | None] = []
         for mention in mentions:
@@ -206,11 +204,7 @@ class DialogueMemory:
         for mention in mentions:
             values.setdefault(mention.kind, set()).add(mention.value)
         listed = {kind for kind, found in values.items() if len(found) > 2 and found == self._static.values.get(kind)}
-
-        def is_foreign(mention: _Mention) -> bool:
-            return mention.kind == NAME and " " not in _key(mention.value) and _key(mention.value) not in self._records
-
-        return [None if m.kind in listed or is_foreign(m) else m.kind for m in mentions]
+        return [None if mention.kind in listed else mention.kind for mention in mentions]
 
     def fill(self, template: str) -> str | None:
         """Put values in the place of ``<type>``; None where the dialogue so far has no value for one of them."""
@@ -225,7 +219,7 @@ class DialogueMemory:
         return next((name for name in self._order if _key(name) not in offered), None)
 
     def _values(self, places: Sequence[str]) -> list[str | None]:
-        """What the placeholders of one template stand for, in their order."""
+        """Say what the placeholders of one template stand for, in their order."""
         offered, at_hand = dict(self._offered), self._at_hand
         names: list[str | None] = []
         for place in places:

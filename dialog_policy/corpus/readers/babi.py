@@ -21,6 +21,7 @@ __all__ = ["READER"]
 
 _FILE = re.compile(r"task(\d)-.*?(trn|dev|tst|tst-OOV)\.txt$")
 _SPLITS = {"trn": "train", "dev": "dev", "tst": "test", "tst-OOV": "test-oov"}
+_DERIVED = re.compile(r"(\w+?)_(phone|address|post_code)")
 _SILENCE = "<SILENCE>"
 _API_CALL, _NO_RESULT = "api_call ", "api_call no result"
 # The order of an api_call's arguments: four in tasks 1 to 5, three in task 6.
@@ -30,13 +31,15 @@ _Gazetteer = dict[str, tuple[str, ...]]
 
 
 def _parts(source: Source, task: str) -> list[tuple[str, str]]:
-    """Members of the task with their split, train first."""
+    """Members of the task with their split, train first; a single file of another name has none."""
     found = []
     for member in source.members:
         match = _FILE.search(PurePosixPath(member).name)
         if match and (match.group(1) == task or source.is_single_file):
             found.append((member, _SPLITS[match.group(2)]))
-    order = list(_SPLITS.values())
+        elif source.is_single_file:
+            found.append((member, ""))
+    order = [*_SPLITS.values(), ""]
     found.sort(key=lambda part: order.index(part[1]))
     if not found:
         raise CorpusError(
@@ -59,9 +62,18 @@ def _gazetteer(source: Source, task: str, parts: list[tuple[str, str]]) -> _Gaze
     bases = [m for m in source.find("*kb*.txt") if ("task6" in m) == (task == "6")]
     members = bases or [member for member, split in parts if split == "train"] or [parts[0][0]]
     values: dict[str, dict[str, None]] = {}
+    ordinary: set[str] = set()
     for member in members:
         for _, line in source.lines(member):
-            words = line.split()[1:]
+            number, *words = line.split() or [""]
+            if number == "1" and "\t" in line and not _record_line(words):
+                ordinary.update(line.casefold().partition("\t")[2].split())
+            for token in words:
+                # Task 6 speaks of restaurants that no result of its training part lists; their telephone number names them.
+                match = _DERIVED.fullmatch(token)
+                if match:
+                    values.setdefault("name", {})[match[1]] = None
+                    values.setdefault(match[2], {})[token] = None
             record = _record_line(words)
             if record is not None:
                 name, attribute, value = record
@@ -73,9 +85,12 @@ def _gazetteer(source: Source, task: str, parts: list[tuple[str, str]]) -> _Gaze
                 for kind, value in zip(_ARGUMENTS.get(len(arguments), ()), arguments, strict=False):
                     if not value.startswith("R_"):
                         values.setdefault(kind, {})[value] = None
-    # Task 6 writes names with spaces in its responses.
-    for name in list(values.get("name", {})):
-        values["name"][name.replace("_", " ")] = None
+    # Task 6 writes names with spaces in its responses. A word of the greeting is no name: "You can ask for …", and "Ask".
+    names = values.get("name", {})
+    for name in list(names):
+        names[name.replace("_", " ")] = None
+        if name in ordinary:
+            del names[name]
     return {kind: tuple(sorted(found)) for kind, found in sorted(values.items())}
 
 
@@ -140,7 +155,7 @@ def _read(source: Source, parts: list[tuple[str, str]], gazetteer: _Gazetteer) -
 
 
 def _dialogue(split: str, number: int, builder: _Builder) -> Dialogue:
-    return Dialogue(id=f"{split}-{number}", turns=tuple(builder.turns), split=split)
+    return Dialogue(id=f"{split or 'dialogue'}-{number}", turns=tuple(builder.turns), split=split or None)
 
 
 def _open(source: Source, options: Options) -> Opened:
