@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from dialog_policy import Corpus, DialogPolicy, load_corpus
+
 REPOSITORY = Path(__file__).resolve().parent.parent
+# Settings of a training that takes seconds.
+QUICK = {
+    "hidden": 12,
+    "epochs": 3,
+    "user": [{"kind": "bits", "max_terms": 200}],
+    "system": [{"kind": "bits", "max_terms": 100}],
+    "context": [{"kind": "bits", "max_terms": 50}],
+}
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +31,22 @@ def public_corpora() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def desk() -> Corpus:
+    """The bundled corpus."""
+    return load_corpus(REPOSITORY / "corpora" / "desk.jsonl")
+
+
+@pytest.fixture(scope="session")
+def small(desk: Corpus) -> Corpus:
+    """A few dialogues of the bundled corpus: 24 of train, 24 of dev, 12 of test."""
+    chosen = [d for part, n in (("train", 24), ("dev", 24), ("test", 12)) for d in list(desk.split(part))[:n]]
+    return desk.with_dialogues(chosen)
+
+
+@pytest.fixture(scope="session")
+def trained(small: Corpus) -> DialogPolicy:
+    """A policy trained for a moment."""
+    return DialogPolicy(**QUICK).fit(small.split("train"), dev=small.split("dev"))

@@ -163,7 +163,7 @@ class DialogPolicy:
                 "train": {"dialogues": len(train), "turns": train.n_targets},
                 "dev": None if dev is None else {"dialogues": len(dev), "turns": dev.n_targets},
             },
-            "config": msgspec.to_builtins(self.config),
+            "config": msgspec.json.decode(msgspec.json.encode(self.config)),
             "fingerprints": {
                 "train": [dialogue.fingerprint() for dialogue in train],
                 "dev": [dialogue.fingerprint() for dialogue in dev or ()],

@@ -1,0 +1,273 @@
+import hashlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dialog_policy import Corpus, Dialogue, DialogPolicy, Turn
+from dialog_policy.errors import CorpusError, OptionError, RunError
+from dialog_policy.features.encoded import encode_dialogues
+from dialog_policy.features.encoder import START
+from dialog_policy.policy import cross_validate, hold_out, make_config
+from dialog_policy.runtime import Policy
+from tests.conftest import QUICK
+
+
+def digests(run):
+    return {
+        str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(run.rglob("*"))
+        if path.is_file() and "logs" not in path.parts and path.name != "run.json"
+    }
+
+
+def test_serving_gives_what_the_trained_network_gives(trained, small):
+    """Network, graph over whole dialogues, turn by turn, and saved and loaded: the same probabilities and decisions."""
+    policy = trained.runtime_
+    test = small.split("test")
+    predictions = {(p.dialogue, p.turn): p for p in policy.predict(test)}
+    assert len(predictions) == test.n_targets
+    for dialogue in test:
+        encoded = encode_dialogues([dialogue], policy._encoder)
+        network = trained.network_.predict_on_batch(encoded.features(encoded.padded_turns([0])))[0]
+        state, before, said = policy._graph.start(1), START, ""
+        for number, turn in enumerate(dialogue.turns):
+            features = policy._encoder.encode_turn(turn.user, turn.context, before, said)
+            logits, state = policy._graph.run(features[None, None], state)
+            decided = policy._decoder.decide(logits[0])
+            np.testing.assert_allclose(decided.probabilities[0], network[number], atol=1e-5)
+            if turn.is_target:
+                found = predictions[dialogue.id, number]
+                assert found.actions == decided.actions[0]
+                for name, share in found.probabilities.items():
+                    bit = policy.actions.bits([name])[0]
+                    assert share == pytest.approx(network[number][bit], abs=1e-5)
+            before, said = turn.actions, turn.system
+
+
+def test_predictions_do_not_depend_on_the_company(trained, small):
+    test = small.split("test")
+    together = list(trained.predict(test))
+    alone = [p for dialogue in test for p in trained.predict([dialogue])]
+    assert [(p.dialogue, p.turn, p.actions) for p in together] == [(p.dialogue, p.turn, p.actions) for p in alone]
+    np.testing.assert_allclose([p.confidence for p in together], [p.confidence for p in alone], atol=1e-5)
+
+
+def test_nothing_of_the_present_system_side_or_later_changes_a_prediction(trained, small):
+    for dialogue in list(small.split("test"))[:4]:
+        t = len(dialogue) // 2
+        own = dialogue.turns[t]
+        changed = Turn(user=own.user, context=own.context, actions=frozenset(["bye"]), system="something else")
+        other = Dialogue(id=dialogue.id, turns=(*dialogue.turns[:t], changed))
+        one, two = ([(p.turn, p.actions, p.probabilities) for p in trained.predict([d]) if p.turn <= t] for d in (dialogue, other))
+        assert [p[:2] for p in one] == [p[:2] for p in two if (p[0] in [q[0] for q in one])]
+
+
+def test_a_longer_dialogue_than_any_in_training_works(trained, small):
+    turns = [turn for dialogue in small for turn in dialogue.turns][:200]
+    long = Dialogue(id="long", turns=tuple(turns))
+    assert len(trained.predict([long])) == long.n_targets
+
+
+def test_free_running_follows_the_policys_own_past(trained, small):
+    test = small.split("test")
+    forced, free = (trained.predict(test, free_running=mode) for mode in (False, True))
+    assert [(p.dialogue, p.turn) for p in forced] == [(p.dialogue, p.turn) for p in free]
+    for dialogue in test:
+        one, two = ([p for p in found if p.dialogue == dialogue.id] for found in (forced, free))
+        for p, q in zip(one, two, strict=True):
+            assert p.actions == q.actions
+            replied = trained.runtime_._replies
+            gold = dialogue.turns[p.turn]
+            if p.actions != gold.actions or replied.templates.get(gold.actions, ("",))[0] != gold.system:
+                break
+    changed = [Dialogue(id=d.id, turns=tuple(_other_system_side(t) for t in d.turns)) for d in test]
+    again = trained.predict(changed, free_running=True)
+    assert [p.actions for p in again] == [p.actions for p in free], "the logged system side must not be looked at"
+
+
+def _other_system_side(turn):
+    if not turn.is_target:
+        return turn
+    return Turn(user=turn.user, context=turn.context, actions=frozenset(["bye"]), system="other")
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(small, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        DialogPolicy(**QUICK, seed=seed).fit(small.split("train"), dev=small.split("dev"), out=tmp_path / name)
+    a, b, c = (digests(tmp_path / name) for name in "abc")
+    assert a == b
+    assert a["model.onnx"] != c["model.onnx"]
+
+
+class Interruption(Exception):
+    pass
+
+
+def test_a_resumed_training_equals_an_uninterrupted_one(small, tmp_path):
+    import keras
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise Interruption
+
+    settings = {**QUICK, "epochs": 4}
+    train, dev = small.split("train"), small.split("dev")
+    whole = DialogPolicy(**settings).fit(train, dev=dev, out=tmp_path / "whole")
+    with pytest.raises(Interruption):
+        DialogPolicy(**settings).fit(train, dev=dev, out=tmp_path / "cut", callbacks=[Stop()])
+    assert not (tmp_path / "cut").exists()
+    resumed = DialogPolicy(**settings).fit(train, dev=dev, out=tmp_path / "cut", resume=True)
+    assert resumed.history_ == whole.history_
+    assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
+    assert {p.name for p in tmp_path.iterdir()} == {"whole", "cut"}
+
+
+def test_resuming_something_else_is_refused(small, tmp_path):
+    train = small.split("train")
+    with pytest.raises(RunError, match="nothing|no training"):
+        DialogPolicy(**QUICK).fit(train, out=tmp_path / "run", resume=True)
+    DialogPolicy(**QUICK).fit(train, out=tmp_path / "run")
+    with pytest.raises(RunError, match="hidden"):
+        DialogPolicy(**{**QUICK, "hidden": 13}).fit(train, out=tmp_path / "run", resume=True)
+    with pytest.raises(RunError, match="other dialogues"):
+        DialogPolicy(**QUICK).fit(small.split("dev"), out=tmp_path / "run", resume=True)
+
+
+def test_a_finished_run_can_be_trained_further(small, tmp_path):
+    train = small.split("train")
+    DialogPolicy(**QUICK).fit(train, None, out=tmp_path / "run")
+    longer = DialogPolicy(**{**QUICK, "epochs": 5}).fit(train, None, out=tmp_path / "run", resume=True)
+    assert [row["epoch"] for row in longer.history_] == [1, 2, 3, 4, 5]
+
+
+def test_the_best_epoch_is_kept(small):
+    policy = DialogPolicy(**{**QUICK, "epochs": 4, "smallest_dev": 1}).fit(small.split("train"), dev=small.split("dev"))
+    best = max(row["dev_turn_accuracy"] for row in policy.history_)
+    policy.runtime_._decoder.prior_weight = 0.5
+    assert policy.score(small.split("dev")) == pytest.approx(best)
+
+
+def test_a_small_dev_part_is_not_used(small):
+    assert "dev_turn_accuracy" not in DialogPolicy(**QUICK).fit(small.split("train")).history_[0]
+    used = DialogPolicy(**QUICK).fit(small.split("train"), dev=small.split("dev"))
+    assert "dev_turn_accuracy" in used.history_[0]
+
+
+def test_the_inner_tenth_is_disjoint_and_stable(desk):
+    rest, held = hold_out(desk.split("train"))
+    ids = [{d.id for d in part} for part in (rest, held)]
+    assert not ids[0] & ids[1]
+    assert 0.07 < len(held) / 960 < 0.13
+    assert {d.id for d in hold_out(desk.split("train"))[1]} == ids[1]
+
+
+def test_single_action_corpora_get_softmax_and_head_overrides():
+    corpus = Corpus(
+        Dialogue(id=str(i), turns=(Turn(user="a b", actions=frozenset("x")), Turn(user="c", actions=frozenset("yz"[i % 2]))))
+        for i in range(8)
+    )
+    assert DialogPolicy(**QUICK).fit(corpus).runtime_._decoder.single_action
+    assert not DialogPolicy(**QUICK, head="sigmoid").fit(corpus).runtime_._decoder.single_action
+    several = corpus.with_dialogues([*corpus, Dialogue(id="s", turns=(Turn(user="", actions=frozenset("xy")),))])
+    assert not DialogPolicy(**QUICK).fit(several).runtime_._decoder.single_action
+    with pytest.raises(CorpusError, match="softmax"):
+        DialogPolicy(**QUICK, head="softmax").fit(several)
+
+
+@pytest.mark.parametrize("settings", [{"class_weight": "balanced"}, {"hidden": [8, 6]}, {"batch_size": 1}])
+def test_other_settings_train_and_predict(small, settings):
+    policy = DialogPolicy(**{**QUICK, "epochs": 1, **settings}).fit(small.split("train"))
+    assert 0 <= policy.score(small.split("test")) <= 1
+
+
+def test_settings_are_checked():
+    with pytest.raises(OptionError, match="Did you mean 'hidden'"):
+        DialogPolicy(hiden=3)
+    with pytest.raises(OptionError, match="dropout"):
+        DialogPolicy(dropout=1.5)
+    with pytest.raises(OptionError, match="kind|lda"):
+        DialogPolicy(user=[{"kind": "lda"}])
+    assert DialogPolicy(hidden=3).set_params(epochs=2).get_params()["hidden"] == 3
+    assert make_config({"epochs": 7}, make_config({"hidden": 5})).hidden == 5
+
+
+def test_an_untrained_policy_and_a_corpus_without_actions(small):
+    with pytest.raises(RunError, match="fit"):
+        DialogPolicy().predict(small)
+    with pytest.raises(CorpusError, match="nothing to learn"):
+        DialogPolicy().fit(Corpus([Dialogue(id="d", turns=(Turn(user="a"),))]))
+
+
+def test_a_run_says_what_is_in_it(trained, small, tmp_path):
+    trained.save(tmp_path / "run")
+    manifest = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert manifest["format_version"] == 1
+    assert manifest["corpus"]["train"]["dialogues"] == 24
+    assert set(manifest["files"]) == {p.name for p in (tmp_path / "run").iterdir()} - {"run.json"}
+    loaded = Policy.load(tmp_path / "run")
+    for free in (False, True):
+        assert list(loaded.predict(small.split("test"), free_running=free)) == trained.predict(
+            small.split("test"), free_running=free
+        )
+    for name in loaded.baselines.names:
+        assert list(loaded.baselines.predict(name, small)) == list(trained.runtime_.baselines.predict(name, small))
+
+
+def test_a_damaged_run_is_refused(trained, tmp_path):
+    run = tmp_path / "run"
+    trained.save(run)
+    with pytest.raises(RunError, match="no run at"):
+        Policy.load(tmp_path / "other")
+    original = (run / "decoder.json").read_bytes()
+    (run / "decoder.json").write_bytes(original + b" ")
+    with pytest.raises(RunError, match=r"decoder\.json was changed"):
+        Policy.load(run)
+    (run / "decoder.json").unlink()
+    with pytest.raises(RunError, match=r"no file decoder\.json"):
+        Policy.load(run)
+    manifest = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**manifest, "format_version": 99}))
+    with pytest.raises(RunError, match="version 99"):
+        Policy.load(run)
+    (run / "run.json").write_text("{")
+    with pytest.raises(RunError, match="not JSON"):
+        Policy.load(run)
+
+
+def test_a_run_takes_the_place_of_a_run_and_of_nothing_else(trained, tmp_path):
+    trained.save(tmp_path / "run")
+    trained.save(tmp_path / "run")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    with pytest.raises(RunError, match="is not a run"):
+        trained.save(tmp_path / "mine")
+    assert {p.name for p in tmp_path.iterdir()} == {"run", "mine"}
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
+
+
+def test_cross_validation_tests_every_dialogue_once(small):
+    part = small.split("train")
+    result = cross_validate(make_config({**QUICK, "epochs": 1}), part, 3)
+    assert result["dialogues"] == sum(d.n_targets > 0 for d in part)
+    assert result["turns"] == part.n_targets
+    assert "majority" in result["baselines"]
+    with pytest.raises(CorpusError, match="fold"):
+        cross_validate(make_config(QUICK), part, 999)
+
+
+def test_summary_explains_the_shape(trained):
+    text = trained.summary()
+    assert "Input (batch, time, " in text
+    assert "None" in text
+    assert f"Dense({len(trained.actions_)})" in text
+
+
+@pytest.mark.parametrize("module", ["dialog_policy", "dialog_policy.runtime", "dialog_policy.cli"])
+def test_importing_is_light(module):
+    heavy = {"tensorflow", "keras", "gensim", "sklearn", "pandas", "scipy", "jax", "torch"}
+    code = f"import sys, {module}; print(sorted({heavy!r} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
