@@ -13,7 +13,7 @@ import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn
 from dialog_policy.corpus.readers.table import COLUMNS
-from dialog_policy.errors import OptionError, did_you_mean, require
+from dialog_policy.errors import CorpusError, OptionError, did_you_mean, require
 from dialog_policy.files import atomic_write
 
 __all__ = ["write_corpus"]
@@ -27,6 +27,8 @@ def write_corpus(dialogues: Iterable[Dialogue], path: str | os.PathLike[str]) ->
 
     Raises
     ------
+    CorpusError
+        If a table cannot hold a dialogue: it has no turns; or a field of it has a name that JSON Lines need themselves.
     OptionError
         If the suffix is none of ``.jsonl``, ``.csv``, ``.tsv``, ``.parquet``.
     MissingExtraError
@@ -49,6 +51,9 @@ def write_corpus(dialogues: Iterable[Dialogue], path: str | os.PathLike[str]) ->
 
 
 def _described(dialogue: Dialogue) -> dict[str, Any]:
+    taken = sorted({"id", "turns", "split"} & set(dialogue.fields))
+    if taken:
+        raise CorpusError(f"its field {taken[0]!r} cannot be written: the name is taken.", dialogue=dialogue.id)
     described: dict[str, Any] = {"id": dialogue.id, **dialogue.fields}
     if dialogue.split is not None:
         described["split"] = dialogue.split
@@ -82,6 +87,13 @@ def _actions_cell(actions: frozenset[str] | None) -> str:
 
 def _rows(dialogues: Iterable[Dialogue]) -> Iterator[tuple[Any, ...]]:
     for dialogue in dialogues:
+        if not dialogue.turns:
+            raise CorpusError(
+                "it has no turns, and a table has a row for each turn.",
+                dialogue=dialogue.id,
+                remedy="Write JSON Lines, or leave it out.",
+            )
+        fields = _encode(dialogue.fields).decode() if dialogue.fields else ""
         for number, turn in enumerate(dialogue.turns):
             context = _encode(turn.context).decode() if turn.context else ""
             yield (
@@ -94,12 +106,14 @@ def _rows(dialogues: Iterable[Dialogue]) -> Iterator[tuple[Any, ...]]:
                 dialogue.split or "",
                 turn.reward,
                 turn.propensity,
+                fields if number == 0 else "",
             )
 
 
 def _write_csv(dialogues: Iterable[Dialogue], file: BinaryIO, delimiter: str) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    # With another line end Python up to 3.12 leaves a text with a carriage return unquoted, and its row falls apart.
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     writer.writerows(_rows(dialogues))
     text.detach()

@@ -18,7 +18,9 @@ def test_star(public_corpora):
     assert len(labels(load_corpus(path))) == 166
 
 
-@pytest.mark.parametrize(("task", "train", "dev"), [("5", (1000, 18340), (1000, 18457)), ("6", (1618, 14404), (500, 4159))])
+@pytest.mark.parametrize(
+    ("task", "train", "dev"), [("5", (1000, 18340), (1000, 18457)), ("6", (1618, 14404), (500, 4159))]
+)
 def test_babi(public_corpora, task, train, dev):
     corpus = load_corpus(public_corpora("dialog-bAbI-tasks.zip"), reader={"task": task})
     for name, counts in (("train", train), ("dev", dev)):

@@ -30,7 +30,13 @@ STAR_DIALOGUE = {
             "APIName": "bank",
             "Constraints": [{"Name": '"Ben"'}, {"RequestType": '"Check"'}],
         },
-        {"Agent": "KnowledgeBase", "Action": "return_item", "APIName": "bank", "Item": {"Balance": 3}, "TotalItems": -1},
+        {
+            "Agent": "KnowledgeBase",
+            "Action": "return_item",
+            "APIName": "bank",
+            "Item": {"Balance": 3},
+            "TotalItems": -1,
+        },
         {"Agent": "Wizard", "Action": "utter", "Text": "typed freely"},
         {"Agent": "Wizard", "Action": "pick_suggestion", "ActionLabel": "bye", "Text": "Bye."},
     ],
@@ -68,7 +74,9 @@ UNIFIED = [
     {
         "dialogue_id": "d2",
         "data_split": "train",
-        "turns": [{"speaker": "system", "utterance": "Hi", "dialogue_act": {"binary": [{"intent": "greet", "slot": ""}]}}],
+        "turns": [
+            {"speaker": "system", "utterance": "Hi", "dialogue_act": {"binary": [{"intent": "greet", "slot": ""}]}}
+        ],
     },
 ]
 SAMPLES: dict[str, tuple[str, dict[str, str]]] = {

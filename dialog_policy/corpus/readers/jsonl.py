@@ -47,14 +47,32 @@ def _hint(raw: Any) -> str:
     return ""
 
 
+def _faulty_turn(raw: dict[str, Any]) -> int | None:
+    turns = raw.get("turns")
+    for number, turn in enumerate(turns if isinstance(turns, list) else ()):
+        try:
+            msgspec.convert(turn, _Turn)
+        except msgspec.ValidationError:
+            return number
+    return None
+
+
 def _parse(line: str, place: str, number: int) -> Dialogue:
     raw: Any = None
     try:
         raw = _decode(line)
         found = msgspec.convert(raw, _Dialogue)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        expected = 'expected {"id", "turns": [{"user", "actions", "system"}]}' if raw else "expected a JSON object"
-        raise CorpusError(f"{expected}; found: {error}.", path=place, line=number, remedy=_hint(raw)) from None
+        if raw is None:
+            raise CorpusError(f"expected a JSON object; found: {error}.", path=place, line=number) from None
+        raise CorpusError(
+            f'expected {{"id", "turns": [{{"user", "actions", "system"}}]}}; found: {error}.',
+            path=place,
+            line=number,
+            dialogue=raw["id"] if isinstance(raw.get("id"), str) else None,
+            turn=_faulty_turn(raw),
+            remedy=_hint(raw),
+        ) from None
     except RecursionError:
         raise CorpusError("expected a dialogue, found JSON nested too deep.", path=place, line=number) from None
     turns = tuple(
@@ -69,7 +87,7 @@ def _parse(line: str, place: str, number: int) -> Dialogue:
         for turn in found.turns
     )
     fields = {name: value for name, value in raw.items() if name not in _KNOWN}
-    return Dialogue(id=found.id, turns=turns, split=found.split, fields=fields)
+    return Dialogue(id=found.id, turns=turns, split=found.split or None, fields=fields)
 
 
 def _read(source: Source, members: list[str]) -> Iterator[Dialogue]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn
 from dialog_policy.corpus.readers.reader import Opened, Options, Reader
@@ -16,11 +17,13 @@ from dialog_policy.errors import CorpusError
 
 __all__ = ["READER"]
 
-_QUOTED = r'["“”]((?:\\.|[^"“”\\])*)["“”]'
+# Word processors turn quotation marks into curly ones, sometimes only one of a pair.
+_QUOTED = r'(?:["“”]((?:\\.|[^"“”\\])*)["“”]|"((?:\\.|[^"\\])*)")'
 _LINE = re.compile(
-    rf"\s*t\d+\s*:\s*(?:user\s*:\s*{_QUOTED}\s*,?\s*)?(?:system\s*:\s*{_QUOTED}\s*)?(?:\(\s*actions?\s*=\s*([^)]*)\))?\s*\.?\s*$",
+    rf"\s*t(\d+)\s*:\s*(?:user\s*:\s*{_QUOTED}\s*,?\s*)?(?:system\s*:\s*{_QUOTED}\s*)?(?:\(\s*actions?\s*=(.*)\))?\s*\.?\s*$",
     re.IGNORECASE,
 )
+_NO_TRANSCRIPT = ("readme", "license", "licence")
 _START = re.compile(r"\s*t\d+\s*:\s*(?:user|system)\s*:", re.IGNORECASE)
 
 
@@ -28,29 +31,41 @@ def _unescape(text: str | None) -> str:
     return re.sub(r"\\(.)", r"\1", text or "")
 
 
-def _parse(line: str, place: str, number: int) -> Turn:
+def _parse(line: str, place: str, number: int) -> tuple[int, Turn]:
     match = _LINE.match(line)
-    if match is None or (match.group(1) is None and match.group(2) is None):
+    if match is None or not any(group is not None for group in match.groups()[1:]):
         raise CorpusError(
             f'expected t1: user: "…", system: "…"(action=2), found {line.strip()[:80]!r}.', path=place, line=number
         )
-    user, system, listed = match.groups()
+    turn, user, mixed_user, system, mixed_system, listed = match.groups()
     actions = None
     if listed is not None:
         actions = frozenset(name for part in listed.split(",") if (name := part.strip()))
-    return Turn(user=_unescape(user), system=_unescape(system), actions=actions)
+    # Eighteen digits number any dialogue; Python refuses to convert thousands of them.
+    return int(turn[:18]), Turn(
+        user=_unescape(user or mixed_user), system=_unescape(system or mixed_system), actions=actions
+    )
 
 
 def _read(source: Source, members: list[str]) -> Iterator[Dialogue]:
     for member in members:
         stem = "" if len(members) == 1 else f"{member}:"
         turns: list[Turn] = []
-        number = 0
+        number, last = 0, -1
         for line_number, line in source.lines(member):
             if line.lstrip().startswith("#"):
                 continue
             if line.strip():
-                turns.append(_parse(line, source.place(member), line_number))
+                index, turn = _parse(line, source.place(member), line_number)
+                if turns and index <= last:
+                    raise CorpusError(
+                        f"expected a turn after t{last}, found t{index}.",
+                        path=source.place(member),
+                        line=line_number,
+                        remedy="Put a blank line between two dialogues.",
+                    )
+                last = index
+                turns.append(turn)
             elif turns:
                 number += 1
                 yield Dialogue(id=f"{stem}{number}", turns=tuple(turns))
@@ -60,7 +75,9 @@ def _read(source: Source, members: list[str]) -> Iterator[Dialogue]:
 
 
 def _members(source: Source) -> list[str]:
-    return source.members if source.is_single_file else source.find("*.txt")
+    if source.is_single_file:
+        return source.members
+    return [m for m in source.find("*.txt") if PurePosixPath(m).stem.casefold() not in _NO_TRANSCRIPT]
 
 
 def _recognises(source: Source) -> bool:

@@ -1,4 +1,7 @@
-"""ConvLab-2/3 unified format: ``data/dialogues.json`` with dialogue acts per utterance."""
+"""ConvLab-2/3 unified format: ``data/dialogues.json`` with dialogue acts per utterance.
+
+A system utterance without a single act was not annotated: it is history only. Database results are the context of the turn.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class _Utterance(msgspec.Struct):
     utterance: str = ""
     dialogue_acts: dict[str, list[dict[str, Any]]] | None = None
     dialogue_act: dict[str, list[dict[str, Any]]] | None = None
-    db_results: dict[str, Any] | None = None
+    db_results: Any = None
 
 
 class _Dialogue(msgspec.Struct):
@@ -39,11 +42,20 @@ _decode = msgspec.json.Decoder(list[_Dialogue]).decode
 
 def _actions(utterance: _Utterance, parts: tuple[str, ...]) -> frozenset[str] | None:
     acts = utterance.dialogue_acts if utterance.dialogue_acts is not None else utterance.dialogue_act
-    if acts is None:
+    if not acts or not any(acts.values()):
         return None
     return frozenset(
         "-".join(str(act[part]) for part in parts if act.get(part)) for kind in acts.values() for act in kind
     )
+
+
+def _context(found: Any) -> dict[str, Any]:
+    """Results of several domains as one list, each record with its domain."""
+    if not isinstance(found, dict):
+        return {"results": found} if found else {}
+    if all(isinstance(r, list) and all(isinstance(record, dict) for record in r) for r in found.values()):
+        return {"results": [{"domain": domain, **r} for domain, records in found.items() for r in records]}
+    return {"results": found}
 
 
 def _turns(utterances: list[_Utterance], parts: tuple[str, ...]) -> Iterator[Turn]:
@@ -52,8 +64,12 @@ def _turns(utterances: list[_Utterance], parts: tuple[str, ...]) -> Iterator[Tur
         if utterance.speaker == "user":
             said.append(utterance.utterance)
             continue
-        context = {"results": utterance.db_results} if utterance.db_results else {}
-        yield Turn(user=" ".join(said), context=context, actions=_actions(utterance, parts), system=utterance.utterance)
+        yield Turn(
+            user=" ".join(said),
+            context=_context(utterance.db_results),
+            actions=_actions(utterance, parts),
+            system=utterance.utterance,
+        )
         said = []
     if said:
         yield Turn(user=" ".join(said))
