@@ -8,11 +8,11 @@ ACTIONS = ("ask", "bye", "greet", "offer", "query")
 _WORDS = ("hello", "cheap", "food", "north", "yes", "no", "please", "我", "要", "")
 
 utterances = st.lists(st.sampled_from(_WORDS), max_size=5).map(" ".join)
-contexts = st.just({}) | st.fixed_dictionaries({"results": st.lists(st.just({"name": "x", "price": "cheap"}), max_size=4)})
-action_sets = st.frozensets(st.sampled_from(ACTIONS), max_size=3)
-turns = st.builds(
-    Turn, user=utterances, context=contexts, actions=st.none() | action_sets, system=utterances
+contexts = st.just({}) | st.fixed_dictionaries(
+    {"results": st.lists(st.just({"name": "x", "price": "cheap"}), max_size=4)}
 )
+action_sets = st.frozensets(st.sampled_from(ACTIONS), max_size=3)
+turns = st.builds(Turn, user=utterances, context=contexts, actions=st.none() | action_sets, system=utterances)
 
 
 def dialogues(min_size=1, max_size=9):

@@ -25,7 +25,7 @@ __all__ = ["Baselines", "fit_baselines"]
 ActionSet = frozenset[str]
 
 # Bounds that keep a large corpus' baselines within minutes; documented in docs/evaluation.md.
-_MAX_TERMS, _MAX_SETS, _MAX_TURNS = 5_000, 300, 20_000
+_MAX_TERMS, _MAX_SETS, _MAX_TURNS = 3_000, 300, 20_000
 
 
 class _View(NamedTuple):
@@ -164,7 +164,7 @@ def _action_bits(space: ActionSpace, views: Sequence[_View]) -> FloatArray:
 def fit_baselines(corpus: Corpus, space: ActionSpace, *, tokenizer: str = "default", seed: int = 0) -> Baselines:
     """Fit all baselines on the training part.
 
-    The regressions see at most 5,000 terms a text, 300 action sets (the most frequent) and 20,000 turns (drawn by seed).
+    The regressions see at most 3,000 terms a text, 300 action sets (the most frequent) and 20,000 turns (drawn by seed).
     """
     tokenize = get_tokenizer(tokenizer)
     views, gold = [], []
@@ -224,7 +224,7 @@ def _logistic_regression(matrix: Any, target: Any, n_sets: int, seed: int) -> tu
     if n_sets == 1:
         return weights, bias
     linear_model = require("sklearn.linear_model", extra="train", purpose="fitting the baselines")
-    model = linear_model.LogisticRegression(C=10.0, max_iter=100, random_state=seed)
+    model = linear_model.LogisticRegression(C=10.0, max_iter=50, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it may stop at max_iter, close to the optimum; the bound is documented
         model.fit(matrix, target)

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from dialog_policy.corpus import ActionSpace
+from dialog_policy.text.counts import BIT
 from dialog_policy.text.table import FloatArray, TermTable
 from dialog_policy.text.tokens import context_terms, get_tokenizer
 
@@ -113,7 +114,7 @@ class TurnEncoder:
         """
         flags = np.array([[item == START, item is None] for item in before], dtype=np.float32).reshape(len(before), 2)
         sets = [frozenset() if item is None or isinstance(item, str) else item for item in before]
-        return np.concatenate([flags, self.actions.transform(sets)], axis=1)
+        return np.float32(BIT) * np.concatenate([flags, self.actions.transform(sets)], axis=1)
 
     def encode_turn(
         self, user: str, context: Mapping[str, Any], before: frozenset[str] | str | None, system: str

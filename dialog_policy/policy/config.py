@@ -11,7 +11,7 @@ import msgspec
 
 from dialog_policy.errors import OptionError, did_you_mean
 from dialog_policy.network.config import NetworkConfig
-from dialog_policy.text.encoders import Encoder, Lsa, Word2Vec
+from dialog_policy.text.encoders import Bits, Encoder, Lsa
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -34,9 +34,9 @@ class Config(NetworkConfig, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
     user: tuple[Encoder, ...] = (
+        Bits(),
         Lsa(unit="word", ngrams=(1, 2), dim=200),
         Lsa(unit="character", ngrams=(3, 5), dim=100),
-        Word2Vec(dim=64),
     )
     system: tuple[Encoder, ...] = (Lsa(unit="word", ngrams=(1, 2), dim=100),)
     context: tuple[Encoder, ...] = (Lsa(dim=100),)

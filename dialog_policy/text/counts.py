@@ -11,10 +11,13 @@ import numpy as np
 from dialog_policy.errors import require
 from dialog_policy.text.table import Analyzer, TermTable
 
-__all__ = ["TokenLists", "fit_bits", "fit_lsa", "fit_tfidf", "tfidf_matrix"]
+__all__ = ["BIT", "TokenLists", "fit_bits", "fit_lsa", "fit_tfidf", "tfidf_matrix"]
 
 TokenLists = Sequence[Sequence[str]]
 
+# What a bit that is set counts in a turn's features. With 1, the few bits of an utterance are drowned by the hundreds of
+# features of a dense encoder beside them, which have variance 1, and are learnt late (docs/training.md has figures).
+BIT = 4.0
 # Terms that occur in a single text are dropped once there are this many texts; smaller corpora keep every term.
 _MANY_TEXTS = 5_000
 
@@ -34,7 +37,7 @@ def _frequent_terms(term_lists: Iterable[Iterable[str]], n_texts: int, max_terms
 def fit_bits(analyzer: Analyzer, texts: TokenLists, max_terms: int) -> TermTable:
     """One bit for each of the most frequent terms."""
     terms, _ = _frequent_terms((analyzer.terms(tokens) for tokens in texts), len(texts), max_terms)
-    return TermTable(analyzer, terms, frequency="binary")
+    return TermTable(analyzer, terms, frequency="binary", scale=BIT)
 
 
 def fit_tfidf(analyzer: Analyzer, texts: TokenLists, max_terms: int) -> TermTable:

@@ -146,7 +146,9 @@ def test_loss_and_gradients_are_those_of_the_real_turns(network, single, lengths
 def test_loss_by_hand():
     logits, y = np.array([[[2.0, -1.0]]], dtype=np.float32), np.array([[[1.0, 0.0]]], dtype=np.float32)
     p = sigmoid(logits[0, 0].astype(np.float64))
-    assert float(ActionLoss(single_action=False)(y, logits)) == pytest.approx(-np.log(p[0]) - np.log(1 - p[1]), rel=1e-5)
+    assert float(ActionLoss(single_action=False)(y, logits)) == pytest.approx(
+        -np.log(p[0]) - np.log(1 - p[1]), rel=1e-5
+    )
     softmax = np.exp(2.0) / (np.exp(2.0) + np.exp(-1.0))
     assert float(ActionLoss(single_action=True)(y, logits)) == pytest.approx(-np.log(softmax), rel=1e-5)
     smoothed = -0.75 * np.log(softmax) - 0.25 * np.log(1 - softmax)

@@ -131,7 +131,9 @@ def test_replies_and_baselines():
 
 CORPUS = Corpus(
     [
-        Dialogue(id="one", turns=(Turn(user="", actions=frozenset("a")), Turn(user=""), Turn(user="", actions=frozenset()))),
+        Dialogue(
+            id="one", turns=(Turn(user="", actions=frozenset("a")), Turn(user=""), Turn(user="", actions=frozenset()))
+        ),
         Dialogue(id="two", turns=(Turn(user="", actions=frozenset("a")),)),
     ]
 )
@@ -165,7 +167,9 @@ def test_dialogues_without_predictions_are_left_out_unless_all_are_wanted():
 
 def test_predictions_survive_writing_and_reading(tmp_path):
     made = [
-        Prediction(dialogue="a", turn=0, actions=frozenset("xy"), probabilities={"x": 0.25, "y": 0.5}, confidence=0.125),
+        Prediction(
+            dialogue="a", turn=0, actions=frozenset("xy"), probabilities={"x": 0.25, "y": 0.5}, confidence=0.125
+        ),
         Prediction(dialogue="a", turn=1, actions=frozenset()),
     ]
     assert write_predictions(tmp_path / "p.jsonl", made) == 2

@@ -14,7 +14,12 @@ TRAIN = Corpus(
     Dialogue(
         id=str(i),
         turns=(
-            Turn(user="hello cheap food", context={"results": [{"name": "x"}]}, actions=frozenset(["ask"]), system="north"),
+            Turn(
+                user="hello cheap food",
+                context={"results": [{"name": "x"}]},
+                actions=frozenset(["ask"]),
+                system="north",
+            ),
             Turn(user=f"yes number{i}", actions=frozenset(["bye", "greet"]), system="no please"),
         ),
     )
@@ -96,7 +101,9 @@ def test_padding_is_zero_and_real_turns_are_those_of_the_dialogue_alone(encoder,
 def test_an_empty_utterance_and_unknown_words_say_so(encoder):
     known, rare, nothing = encoder.encode_texts("user", ["cheap food", "number3 food", ""])
     assert known[:2].tolist() == [0, 0]
-    assert rare[:2].tolist() == [0, 0.5], "a word that training has once counts as unknown, else the feature is never seen"
+    assert rare[:2].tolist() == [0, 0.5], (
+        "a word that training has once counts as unknown, else the feature is never seen"
+    )
     assert nothing[:2].tolist() == [1, 0]
 
 

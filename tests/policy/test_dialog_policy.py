@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from dialog_policy import Corpus, Dialogue, DialogPolicy, Turn
+from dialog_policy import Corpus, DialogPolicy, Dialogue, Turn
 from dialog_policy.errors import CorpusError, OptionError, RunError
 from dialog_policy.features.encoded import encode_dialogues
 from dialog_policy.features.encoder import START
@@ -61,7 +61,10 @@ def test_nothing_of_the_present_system_side_or_later_changes_a_prediction(traine
         own = dialogue.turns[t]
         changed = Turn(user=own.user, context=own.context, actions=frozenset(["bye"]), system="something else")
         other = Dialogue(id=dialogue.id, turns=(*dialogue.turns[:t], changed))
-        one, two = ([(p.turn, p.actions, p.probabilities) for p in trained.predict([d]) if p.turn <= t] for d in (dialogue, other))
+        one, two = (
+            [(p.turn, p.actions, p.probabilities) for p in trained.predict([d]) if p.turn <= t]
+            for d in (dialogue, other)
+        )
         assert [p[:2] for p in one] == [p[:2] for p in two if (p[0] in [q[0] for q in one])]
 
 
@@ -102,7 +105,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(small, tmp_p
     assert a["model.onnx"] != c["model.onnx"]
 
 
-class Interruption(Exception):
+class InterruptionError(Exception):
     pass
 
 
@@ -112,12 +115,12 @@ def test_a_resumed_training_equals_an_uninterrupted_one(small, tmp_path):
     class Stop(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 2:
-                raise Interruption
+                raise InterruptionError
 
     settings = {**QUICK, "epochs": 4}
     train, dev = small.split("train"), small.split("dev")
     whole = DialogPolicy(**settings).fit(train, dev=dev, out=tmp_path / "whole")
-    with pytest.raises(Interruption):
+    with pytest.raises(InterruptionError):
         DialogPolicy(**settings).fit(train, dev=dev, out=tmp_path / "cut", callbacks=[Stop()])
     assert not (tmp_path / "cut").exists()
     resumed = DialogPolicy(**settings).fit(train, dev=dev, out=tmp_path / "cut", resume=True)
@@ -128,7 +131,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(small, tmp_path):
 
 def test_resuming_something_else_is_refused(small, tmp_path):
     train = small.split("train")
-    with pytest.raises(RunError, match="nothing|no training"):
+    with pytest.raises(RunError, match="no training"):
         DialogPolicy(**QUICK).fit(train, out=tmp_path / "run", resume=True)
     DialogPolicy(**QUICK).fit(train, out=tmp_path / "run")
     with pytest.raises(RunError, match="hidden"):
@@ -167,7 +170,9 @@ def test_the_inner_tenth_is_disjoint_and_stable(desk):
 
 def test_single_action_corpora_get_softmax_and_head_overrides():
     corpus = Corpus(
-        Dialogue(id=str(i), turns=(Turn(user="a b", actions=frozenset("x")), Turn(user="c", actions=frozenset("yz"[i % 2]))))
+        Dialogue(
+            id=str(i), turns=(Turn(user="a b", actions=frozenset("x")), Turn(user="c", actions=frozenset("yz"[i % 2])))
+        )
         for i in range(8)
     )
     assert DialogPolicy(**QUICK).fit(corpus).runtime_._decoder.single_action
@@ -189,7 +194,7 @@ def test_settings_are_checked():
         DialogPolicy(hiden=3)
     with pytest.raises(OptionError, match="dropout"):
         DialogPolicy(dropout=1.5)
-    with pytest.raises(OptionError, match="kind|lda"):
+    with pytest.raises(OptionError, match="lda"):
         DialogPolicy(user=[{"kind": "lda"}])
     assert DialogPolicy(hidden=3).set_params(epochs=2).get_params()["hidden"] == 3
     assert make_config({"epochs": 7}, make_config({"hidden": 5})).hidden == 5
@@ -270,4 +275,6 @@ def test_summary_explains_the_shape(trained):
 def test_importing_is_light(module):
     heavy = {"tensorflow", "keras", "gensim", "sklearn", "pandas", "scipy", "jax", "torch"}
     code = f"import sys, {module}; print(sorted({heavy!r} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

@@ -6,7 +6,10 @@ from dialog_policy.errors import OptionError
 from dialog_policy.text.encoders import Bits, FastText, Lsa, Pretrained, Word2Vec, fit_encoder
 from dialog_policy.text.table import Analyzer, TermTable
 
-TEXTS = [t.split() for t in ("a cheap italian place", "an italian place please", "cheap cheap food", "no thanks", "a b a b c")] * 4
+TEXTS = [
+    t.split()
+    for t in ("a cheap italian place", "an italian place please", "cheap cheap food", "no thanks", "a b a b c")
+] * 4
 ENCODERS = [
     Bits(),
     Bits(unit="character", ngrams=(2, 3)),
@@ -81,7 +84,10 @@ def test_sif_removes_the_common_component():
     np.testing.assert_allclose(projections, 0, atol=1e-4 * table.scale)
 
 
-@pytest.mark.parametrize(("name", "format", "text"), [("v.txt", "word2vec", "2 2\nCheap 1 2\nfood 3 4\n"), ("g.txt", "glove", "Cheap 1 2\nfood 3 4\n")])
+@pytest.mark.parametrize(
+    ("name", "format", "text"),
+    [("v.txt", "word2vec", "2 2\nCheap 1 2\nfood 3 4\n"), ("g.txt", "glove", "Cheap 1 2\nfood 3 4\n")],
+)
 def test_pretrained_vectors(tmp_path, name, format, text):
     (tmp_path / name).write_text(text)
     table = fit(Pretrained(path=str(tmp_path / name), format=format, pools=("mean",)))

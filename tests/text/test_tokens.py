@@ -43,12 +43,20 @@ def test_ngrams():
 
 def test_context_terms():
     terms = context_terms({"results": [{"price": "Cheap"}], "ok": True, "n": 1200, "nothing": None})
-    assert {"results#1", "results.price=cheap", "results.price:cheap", "ok=true", "n~+1e3", "nothing=null"} <= set(terms)
+    assert {"results#1", "results.price=cheap", "results.price:cheap", "ok=true", "n~+1e3", "nothing=null"} <= set(
+        terms
+    )
     assert "results#many" in context_terms({"results": [{}] * 9})
     assert context_terms({}) == []
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x), max_leaves=8))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+        lambda x: st.lists(x) | st.dictionaries(st.text(), x),
+        max_leaves=8,
+    )
+)
 def test_any_json_is_a_context(value):
     assert context_terms({"key": value})[0] == "key"
 

@@ -1,0 +1,165 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from dialog_policy.cli import main
+from dialog_policy.corpus.write import write_corpus
+from tests.conftest import QUICK, REPOSITORY
+
+SETTINGS = [
+    f"{name}={json.dumps(value).replace(': ', '=').replace(chr(34) + '=', '=')}" for name, value in QUICK.items()
+]
+SETTINGS = [s.replace('{"kind=', "{kind=").replace(', "max_terms=', ", max_terms=") for s in SETTINGS]
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def corpus_file(small, tmp_path_factory):
+    path = tmp_path_factory.mktemp("cli") / "small.jsonl"
+    write_corpus(small, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run_folder(corpus_file):
+    folder = corpus_file.parent / "run"
+    run("train", corpus_file, "--out", folder, "--set", *SETTINGS)
+    return folder
+
+
+def test_train_leaves_the_run_and_its_logs(run_folder):
+    assert (run_folder / "logs" / "training.csv").read_text().startswith("epoch,")
+    assert any((run_folder / "logs" / "tensorboard").rglob("*tfevents*"))
+    assert not run_folder.with_name("run.partial").exists()
+
+
+def test_evaluate_predict_and_score_agree(run_folder, corpus_file, tmp_path):
+    shown = run(
+        "evaluate", run_folder, corpus_file, "--json", tmp_path / "e.json", "--html", tmp_path / "r.html"
+    ).output
+    evaluated = json.loads((tmp_path / "e.json").read_text())
+    assert f"{evaluated['turn_accuracy']:.3f}" in shown
+    assert set(evaluated["baselines"]) == {"majority", "bigram", "logreg_utterance", "logreg_history"}
+    run("predict", run_folder, corpus_file, "--out", tmp_path / "p.jsonl")
+    run("score", tmp_path / "p.jsonl", corpus_file, "--json", tmp_path / "s.json")
+    scored = json.loads((tmp_path / "s.json").read_text())
+    for name in ("turn_accuracy", "dialogue_accuracy", "micro_f1", "macro_f1", "hamming_loss", "turns", "seen", "ci95"):
+        assert scored[name] == evaluated[name], name
+    page = (tmp_path / "r.html").read_text()
+    assert page.count("<svg") == 4
+    assert f"{100 * evaluated['turn_accuracy']:.1f}" in page
+
+
+def test_free_running_says_so(run_folder, corpus_file):
+    assert "free-running" in run("evaluate", run_folder, corpus_file, "--free-running").output
+
+
+def test_evaluate_warns_of_dialogues_that_trained_the_run(run_folder, corpus_file):
+    assert "Warning: the run was trained on 24" in run("evaluate", run_folder, corpus_file, "--split", "train").output
+    assert "stopped and tuned by 24" in run("evaluate", run_folder, corpus_file, "--split", "dev").output
+
+
+def test_folds(run_folder, corpus_file, tmp_path):
+    run("evaluate", run_folder, corpus_file, "--split", "test", "--folds", 2, "--json", tmp_path / "f.json")
+    assert json.loads((tmp_path / "f.json").read_text())["folds"] == 2
+
+
+def test_reader_options_are_remembered_and_can_be_overridden(tmp_path):
+    rows = ["conv,said,did", *(f"{i},hello {i % 3},{'ab'[i % 2]}" for i in range(40))]
+    (tmp_path / "t.csv").write_text("\n".join(rows) + "\n")
+    options = ["--reader", "dialogue_id=conv", "user=said", "--reader", "actions=did"]
+    run("train", tmp_path / "t.csv", *options, "--out", tmp_path / "run", "--split", "all", "--set", *SETTINGS)
+    run("evaluate", tmp_path / "run", tmp_path / "t.csv", "--split", "all")
+    (tmp_path / "u.csv").write_text("\n".join(rows).replace("said", "user") + "\n")
+    run("evaluate", tmp_path / "run", tmp_path / "u.csv", "--split", "all", "--reader", "user=user")
+
+
+def test_inspect_and_convert(corpus_file, tmp_path):
+    shown = run("inspect", corpus_file, "--json", tmp_path / "i.json").output
+    summary = json.loads((tmp_path / "i.json").read_text())
+    assert summary["dialogues"] == 60
+    assert str(summary["target_turns"]) in shown
+    run("convert", corpus_file, tmp_path / "c.csv")
+    assert json.loads((tmp_path / "i.json").read_text())["lengths"] == summary["lengths"]
+    assert run("inspect", tmp_path / "c.csv").output.splitlines()[2:] != []
+
+
+MISTAKES = [
+    (["train", "nowhere.jsonl", "--out", "{tmp}/r"], "no file or folder"),
+    (["train", "{corpus}", "--out", "{tmp}/r", "--split", "tran"], "Did you mean 'train'"),
+    (["train", "{corpus}", "--out", "{tmp}/r", "--set", "hiden=3"], "Did you mean 'hidden'"),
+    (["train", "{corpus}", "--out", "{tmp}/r", "--set", "hidden"], "KEY=VALUE"),
+    (["train", "{corpus}", "--out", "{tmp}/r", "--set", "dropout=2"], "dropout"),
+    (["train", "{corpus}", "--out", "{tmp}/r", "--config", "{tmp}/none.toml"], "no configuration file"),
+    (["train", "{corpus}", "--out", "{tmp}/r", "--dev", "nodev.jsonl"], "no file or folder"),
+    (["train", "{corpus}", "--out", "{tmp}/r", "--format", "jsnl"], "Did you mean 'jsonl'"),
+    (["train", "{corpus}", "--out", "{repository}"], "is not a run"),
+    (["train", "{corpus}", "--out", "{tmp}/r", "--resume"], "no training to resume"),
+    (["evaluate", "{tmp}/norun", "{corpus}"], "no run at"),
+    (["evaluate", "{repository}/docs", "{corpus}"], "not a run"),
+    (["evaluate", "{run}", "{corpus}", "--split", "tset"], "Did you mean 'test'"),
+    (["score", "{tmp}/none.jsonl", "{corpus}"], "no file of predictions"),
+    (["score", "{corpus}", "{corpus}"], "line 1"),
+    (["convert", "{corpus}", "{tmp}/out.xls"], "expected a name"),
+    (["evaluat", "x", "y"], "Did you mean 'evaluate'"),
+    (["train", "{corpus}", "--outt", "{tmp}/r"], "--out"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), MISTAKES, ids=lambda x: " ".join(x)[:40] if isinstance(x, list) else None
+)
+def test_a_mistake_gets_one_message_and_leaves_nothing(arguments, message, run_folder, corpus_file, tmp_path):
+    places = {"corpus": corpus_file, "run": run_folder, "tmp": tmp_path, "repository": REPOSITORY}
+    result = run(*(a.format(**places) for a in arguments), code=2)
+    assert message in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_corpus_without_actions_is_refused(public_corpora, tmp_path):
+    result = run("train", public_corpora("woz-convlab-unified.zip"), "--out", tmp_path / "r", code=2)
+    assert "nothing to predict" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_extra_is_one_message_with_the_command(corpus_file, tmp_path):
+    code = (
+        "import sys\n"
+        "for name in ('tensorflow', 'keras', 'gensim', 'sklearn', 'scipy', 'pandas', 'jinja2', 'matplotlib'):\n"
+        "    sys.modules[name] = None\n"
+        "from dialog_policy.cli import main\n"
+        f"main(['train', {str(corpus_file)!r}, '--out', {str(tmp_path / 'r')!r}])\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "pip install 'dialog-policy[train]'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_run_is_evaluated_with_the_core_install_alone(run_folder, corpus_file, tmp_path):
+    code = (
+        "import sys\n"
+        "for name in ('tensorflow', 'keras', 'gensim', 'sklearn', 'scipy', 'pandas', 'onnx', 'jinja2', 'matplotlib'):\n"
+        "    sys.modules[name] = None\n"
+        "from dialog_policy.cli import main\n"
+        f"main(['evaluate', {str(run_folder)!r}, {str(corpus_file)!r}, '--json', {str(tmp_path / 'e.json')!r}])\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "e.json").read_text())["turns"] > 0
+
+
+def test_help_teaches():
+    shown = run("--help").output
+    for verb in ("inspect", "convert", "train", "evaluate", "predict", "score"):
+        assert verb in shown
+        assert "Usage:" in run(verb, "--help").output
