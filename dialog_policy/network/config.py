@@ -48,7 +48,7 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     hidden: _Count | Annotated[tuple[_Count, ...], msgspec.Meta(min_length=1)] = 128
     head: Literal["auto", "softmax", "sigmoid"] = "auto"
-    dropout: _Share = 0.3
+    dropout: _Share = 0.25
     epochs: _Count | None = None
     batch_size: _Count | None = None
     learning_rate: _Rate = 0.003
