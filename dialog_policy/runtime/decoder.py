@@ -79,7 +79,7 @@ class Decoder:
         for actions in action_sets:
             counts[actions] = counts.get(actions, 0) + 1
         order = sorted(counts, key=lambda actions: (-counts[actions], sorted(actions)))
-        prior_weight = 0.0 if single_action else 0.5
+        prior_weight = 0.0 if single_action else 1.0
         return cls(space, order, [counts[s] for s in order], single_action=single_action, prior_weight=prior_weight)
 
     def decide(self, logits: FloatArray) -> Decided:
