@@ -224,7 +224,7 @@ class Desk:
             return found == "accepted"
 
     def _answer(self, slot: str) -> tuple[str, tuple[str, ...]] | None:
-        """The user's reaction to a request: (utterance, what the desk says first), or None where a colleague takes over."""
+        """Let the user react to a request: (utterance, what the desk says first), or None where a colleague takes over."""
         if self._over:
             return self._hand_over()
         if self._chance(0.16):
@@ -250,7 +250,7 @@ class Desk:
         return user, ("ack",) if len(given) > 1 else ()
 
     def _digress(self, slot: str) -> None:
-        """The user asks about something else; the desk answers, and comes back to its question at once or when told to."""
+        """Let the user ask about something else; the desk answers, and comes back to its question at once or when told to."""
         intent = self.random.choice(["weather", "hours", "chat"])
         answer = "chat" if intent == "chat" else f"inform_{intent}"
         back = f"request_{slot}"

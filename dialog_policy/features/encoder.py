@@ -114,7 +114,8 @@ class TurnEncoder:
         """
         flags = np.array([[item == START, item is None] for item in before], dtype=np.float32).reshape(len(before), 2)
         sets = [frozenset() if item is None or isinstance(item, str) else item for item in before]
-        return np.float32(BIT) * np.concatenate([flags, self.actions.transform(sets)], axis=1)
+        bits: FloatArray = np.concatenate([flags, self.actions.transform(sets)], axis=1) * np.float32(BIT)
+        return bits
 
     def encode_turn(
         self, user: str, context: Mapping[str, Any], before: frozenset[str] | str | None, system: str
