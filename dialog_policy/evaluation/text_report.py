@@ -14,8 +14,8 @@ BASELINE_NAMES = {
     "logreg_history": "… + previous system text and actions",
 }
 COLUMNS = {
-    "turn_accuracy": "turns",
-    "dialogue_accuracy": "dialogues",
+    "turn_accuracy": "turns right",
+    "dialogue_accuracy": "dialogues right",
     "micro_f1": "micro F1",
     "macro_f1": "macro F1",
     "weighted_f1": "weighted F1",
@@ -44,7 +44,7 @@ def text_report(result: dict[str, Any]) -> str:
     rows = [["this policy", *(f"{result[name]:.3f}" for name in COLUMNS)]]
     for name, scores in result["baselines"].items():
         rows.append([BASELINE_NAMES.get(name, name), *(f"{scores[column]:.3f}" for column in COLUMNS)])
-    lines += _table(["share right", *COLUMNS.values()], rows)
+    lines += _table(["", *COLUMNS.values()], rows)
     if "turn_accuracy" in result["ci95"]:
         low, high = result["ci95"]["turn_accuracy"]
         lines += ["", f"95 % interval of the turn accuracy, over dialogues: {low:.3f} to {high:.3f}"]
