@@ -10,8 +10,8 @@ __all__ = ["BASELINE_NAMES", "COLUMNS", "text_report"]
 BASELINE_NAMES = {
     "majority": "most frequent action set",
     "bigram": "most frequent after the previous set",
-    "logreg_utterance": "TF-IDF + logistic regression, last utterance",
-    "logreg_history": "… + previous system text and actions",
+    "logreg_utterance": "logistic regression, last utterance",
+    "logreg_history": "… and previous system text and actions",
 }
 COLUMNS = {
     "turn_accuracy": "turns right",
