@@ -11,7 +11,7 @@ BASELINE_NAMES = {
     "majority": "most frequent action set",
     "bigram": "most frequent after the previous set",
     "logreg_utterance": "logistic regression, last utterance",
-    "logreg_history": "… and previous system text and actions",
+    "logreg_history": "… and the previous system turn",
 }
 COLUMNS = {
     "turn_accuracy": "turns right",
