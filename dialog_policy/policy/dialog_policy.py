@@ -134,7 +134,7 @@ class DialogPolicy:
             if out is not None and folder is not None:
                 self.runtime_.write(folder)
                 put_in_place(folder, Path(out))
-        except Exception:
+        except BaseException:  # an interruption too: without a finished epoch there is nothing to keep
             if folder is not None and not _has_checkpoint(folder):
                 shutil.rmtree(folder, ignore_errors=True)
             raise
