@@ -14,7 +14,7 @@ _Rate = Annotated[float, msgspec.Meta(gt=0.0)]
 
 # Defaults that depend on the amount of data: small corpora need small batches and many epochs to be seen often enough.
 _BATCH_SIZE, _SMALLEST_BATCH, _STEPS_AN_EPOCH = 32, 4, 60
-_EPOCHS, _STEPS = 20, 800
+_EPOCHS, _STEPS = 20, 1_100
 
 
 class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,7 +29,7 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     dropout
         Share of features and of LSTM outputs dropped in training.
     epochs
-        Passes over the training part; None: 20, or as many as make 800 steps where the corpus is small.
+        Passes over the training part; None: 20, or as many as make 1,100 steps where the corpus is small.
     batch_size
         Dialogues a step; None: a sixtieth of the training part, from 4 to 32.
     learning_rate, weight_decay
