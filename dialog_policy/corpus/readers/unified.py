@@ -11,10 +11,11 @@ from typing import Any
 
 import msgspec
 
-from dialog_policy.corpus.dialogue import Dialogue, Turn
-from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
+from dialog_policy.corpus.dialogue import Dialogue
+from dialog_policy.corpus.readers.acts import Utterance, join, labels_option, pair
+from dialog_policy.corpus.readers.json_files import elements
+from dialog_policy.corpus.readers.reader import Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
-from dialog_policy.errors import CorpusError
 
 __all__ = ["READER"]
 
@@ -37,15 +38,12 @@ class _Dialogue(msgspec.Struct):
     domains: list[str] = []
 
 
-_decode = msgspec.json.Decoder(list[_Dialogue]).decode
-
-
 def _actions(utterance: _Utterance, parts: tuple[str, ...]) -> frozenset[str] | None:
     acts = utterance.dialogue_acts if utterance.dialogue_acts is not None else utterance.dialogue_act
     if not acts or not any(acts.values()):
         return None
     return frozenset(
-        "-".join(str(act[part]) for part in parts if act.get(part)) for kind in acts.values() for act in kind
+        join(*(str(act[part]) for part in parts if act.get(part))) for kind in acts.values() for act in kind
     )
 
 
@@ -58,36 +56,22 @@ def _context(found: Any) -> dict[str, Any]:
     return {"results": found}
 
 
-def _turns(utterances: list[_Utterance], parts: tuple[str, ...]) -> Iterator[Turn]:
-    said: list[str] = []
-    for utterance in utterances:
+def _utterances(found: list[_Utterance], parts: tuple[str, ...]) -> Iterator[Utterance]:
+    for utterance in found:
         if utterance.speaker == "user":
-            said.append(utterance.utterance)
-            continue
-        yield Turn(
-            user=" ".join(said),
-            context=_context(utterance.db_results),
-            actions=_actions(utterance, parts),
-            system=utterance.utterance,
-        )
-        said = []
-    if said:
-        yield Turn(user=" ".join(said))
+            yield Utterance(True, utterance.utterance)
+        else:
+            context = _context(utterance.db_results)
+            yield Utterance(False, utterance.utterance, _actions(utterance, parts), context)
 
 
 def _read(source: Source, labels: str) -> Iterator[Dialogue]:
     for member in _members(source):
-        try:
-            found = _decode(source.read(member))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise CorpusError(
-                f"expected dialogues in the unified format; {error}.", path=source.place(member)
-            ) from None
-        for dialogue in found:
+        for dialogue in elements(source, member, _Dialogue, "dialogues in the unified format"):
             split = dialogue.data_split
             yield Dialogue(
                 id=dialogue.dialogue_id,
-                turns=tuple(_turns(dialogue.turns, _LABELS[labels])),
+                turns=tuple(pair(_utterances(dialogue.turns, _LABELS[labels]))),
                 split=None if split is None else _SPLITS.get(split, split),
                 fields={"domains": dialogue.domains},
             )
@@ -117,5 +101,5 @@ READER = Reader(
     "ConvLab-2/3 unified format",
     _recognises,
     _open,
-    {"labels": Option("intent-slot", "what an action is made of", tuple(_LABELS))},
+    {"labels": labels_option("intent-slot", _LABELS)},
 )
