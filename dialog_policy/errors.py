@@ -18,6 +18,7 @@ __all__ = [
     "MissingExtraError",
     "OptionError",
     "RunError",
+    "SessionError",
     "did_you_mean",
     "require",
 ]
@@ -76,6 +77,10 @@ class OptionError(DialogPolicyError):
 
 class RunError(DialogPolicyError):
     """A run folder is missing, was changed, or belongs to another version."""
+
+
+class SessionError(DialogPolicyError):
+    """Saved bytes are no session, are damaged, or come from another version."""
 
 
 class MissingExtraError(DialogPolicyError):

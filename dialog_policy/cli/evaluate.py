@@ -85,7 +85,7 @@ def evaluate(
         part,
         known_actions=policy.actions.classes_,
         split=split or "test",
-        baselines={name: policy.baselines.predict(name, part) for name in policy.baselines.names},
+        baselines=policy.baseline_predictions(part),
         replies=policy.replies(part, predictions) if part.replies_are_templates else None,
     )
     result["mode"] = "free-running" if free_running else "teacher-forced"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,7 @@ def _pick(rows: IntArray, turns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]
 
 def encode_dialogues(dialogues: Iterable[Dialogue], encoder: TurnEncoder) -> EncodedDialogues:
     """Encode dialogues with the true system side of earlier turns as history (teacher forcing)."""
-    columns = {name: _Column() for name, _ in encoder.columns()}
+    columns = {name: _Column() for name in encoder.layout}
     goals = _Column()
     ids: list[str] = []
     ends: list[int] = [0]
@@ -135,8 +136,8 @@ def encode_dialogues(dialogues: Iterable[Dialogue], encoder: TurnEncoder) -> Enc
         ids.append(dialogue.id)
         ends.append(len(is_target))
     parts = [
-        (columns[name].matrix(encode), np.array(columns[name].rows, dtype=np.int32))
-        for name, encode in encoder.columns()
+        (column.matrix(partial(encoder.encode, name)), np.array(column.rows, dtype=np.int32))
+        for name, column in columns.items()
     ]
     targets = (goals.matrix(encoder.actions.transform), np.array(goals.rows, dtype=np.int32))
     return EncodedDialogues(ids, np.array(ends, dtype=np.int64), parts, targets, np.array(is_target, dtype=np.bool_))

@@ -5,8 +5,7 @@ The same object encodes a corpus for training and evaluation and a single turn f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,8 +20,6 @@ __all__ = ["START", "TurnEncoder", "context_key"]
 
 # The "previous actions" of a dialogue's first turn.
 START = "start"
-
-_CACHED_VALUES = 50_000
 
 
 def context_key(context: Mapping[str, Any]) -> str:
@@ -69,10 +66,6 @@ class TurnEncoder:
         self.words = frozenset(words)
         self.tokenizer = tokenizer
         self._tokenize = get_tokenizer(tokenizer)
-        self._user = lru_cache(_CACHED_VALUES)(lambda text: self.encode_texts("user", [text])[0])
-        self._system = lru_cache(_CACHED_VALUES)(lambda text: self.encode_texts("system", [text])[0])
-        self._context = lru_cache(_CACHED_VALUES)(lambda key: self.encode_contexts([key])[0])
-        self._actions = lru_cache(_CACHED_VALUES)(lambda before: self.encode_actions([before])[0])
 
     @property
     def layout(self) -> dict[str, int]:
@@ -90,22 +83,13 @@ class TurnEncoder:
         """Number of features of a turn."""
         return sum(self.layout.values())
 
-    def encode_texts(self, field: str, texts: Sequence[str]) -> FloatArray:
-        """Encode utterances of `field` (``"user"`` or ``"system"``): shape (n_texts, layout[field])."""
-        token_lists = [self._tokenize(text) for text in texts]
-        flags = np.zeros((len(texts), 2), dtype=np.float32)
-        for row, tokens in enumerate(token_lists):
-            if tokens:
-                flags[row, 1] = sum(token not in self.words for token in tokens) / len(tokens)
-            else:
-                flags[row, 0] = 1.0
-        return np.concatenate([flags, *(table.encode(token_lists) for table in self.tables[field])], axis=1)
-
-    def encode_contexts(self, keys: Sequence[str]) -> FloatArray:
-        """Encode contexts given by :func:`context_key`: shape (n_contexts, layout["context"])."""
-        term_lists = [context_terms(msgspec.json.decode(key)) for key in keys]
-        flags = np.array([[not terms] for terms in term_lists], dtype=np.float32).reshape(len(keys), 1)
-        return np.concatenate([flags, *(table.encode(term_lists) for table in self.tables["context"])], axis=1)
+    def encode_values(self, part: str, values: Sequence[str]) -> FloatArray:
+        """Encode utterances (part ``"user"`` or ``"system"``) or the keys of contexts: shape (n_values, layout[part])."""
+        found = [self._terms_and_flags(part, value) for value in values]
+        flags = np.array([flags for _, flags in found], dtype=np.float32)
+        terms = [terms for terms, _ in found]
+        own = self.layout[part] - sum(table.dim for table in self.tables[part])
+        return np.concatenate([flags.reshape(-1, own), *(t.encode(terms) for t in self.tables[part])], axis=1)
 
     def encode_actions(self, before: Sequence[frozenset[str] | str | None]) -> FloatArray:
         """Encode the actions of the turn before: shape (n, layout["actions"]).
@@ -117,39 +101,43 @@ class TurnEncoder:
         bits: FloatArray = np.concatenate([flags, self.actions.transform(sets)], axis=1) * np.float32(BIT)
         return bits
 
-    def encode_turn(
-        self, user: str, context: Mapping[str, Any], before: frozenset[str] | str | None, system: str
-    ) -> FloatArray:
-        """Encode one turn from its own user side and the system side of the turn before.
+    def cut(self, part: str, matrix: FloatArray) -> list[FloatArray]:
+        """Cut a matrix of shape (layout[part], n) at the borders between the part's own features and its tables."""
+        widths = [table.dim for table in self.tables.get(part, ())]
+        borders = np.cumsum([self.layout[part] - sum(widths), *widths])[:-1]
+        return [np.ascontiguousarray(piece) for piece in np.split(matrix, borders)]
 
-        Parameters
-        ----------
-        user, context
-            Of this turn.
-        before, system
-            Actions (see :meth:`encode_actions`) and utterance of the system in the turn before; :data:`START` and an empty
-            utterance at the first turn.
+    def project(self, part: str, value: Any, matrices: Sequence[FloatArray]) -> FloatArray:
+        """Return one value's features times a matrix, given as :meth:`cut` cuts it: shape (n,), float32.
 
-        Returns
-        -------
-        ndarray of shape (dim,), float32
-            The same, to the bit, as the turn's row in an encoded corpus.
+        The same, but for rounding, as encoding the value and multiplying; quicker, since a few bits of thousands are looked
+        up, not multiplied.
         """
-        parts = [self._user(user), self._system(system), self._context(context_key(context)), self._actions(before)]
-        return np.concatenate(parts)
+        if part == "actions":
+            bits: FloatArray = self.encode_actions([value])[0] @ matrices[0]
+            return bits
+        terms, flags = self._terms_and_flags(part, value)
+        projected = np.array(flags, dtype=np.float32) @ matrices[0]
+        for table, matrix in zip(self.tables[part], matrices[1:], strict=True):
+            contribution = table.project(terms, matrix)
+            if contribution is not None:
+                projected += contribution
+        return projected
 
-    def columns(self) -> tuple[tuple[str, Callable[[Sequence[Any]], FloatArray]], ...]:
-        """Return the parts in their order, each with the function that encodes many values of it."""
+    def _terms_and_flags(self, part: str, value: str) -> tuple[list[str], tuple[float, ...]]:
+        """Return terms of an utterance or of a context's key for the tables, and the features beside the tables."""
+        if part == "context":
+            terms = context_terms(msgspec.json.decode(value))
+            return terms, (float(not terms),)
+        tokens = self._tokenize(value)
+        if not tokens:
+            return tokens, (1.0, 0.0)
+        words = self.words
+        return tokens, (0.0, sum(token not in words for token in tokens) / len(tokens))
 
-        def texts(field: str) -> Callable[[Sequence[Any]], FloatArray]:
-            return lambda values: self.encode_texts(field, values)
-
-        return (
-            ("user", texts("user")),
-            ("system", texts("system")),
-            ("context", self.encode_contexts),
-            ("actions", self.encode_actions),
-        )
+    def encode(self, part: str, values: Sequence[Any]) -> FloatArray:
+        """Encode many values of one part of :attr:`layout`: shape (n_values, layout[part])."""
+        return self.encode_actions(values) if part == "actions" else self.encode_values(part, values)
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:
         """Return what a run folder stores: a JSON object and named arrays (the actions are stored elsewhere)."""

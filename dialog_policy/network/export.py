@@ -5,7 +5,7 @@ The general converters turn an LSTM into a loop or fail; one ``LSTM`` node a lay
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,16 +20,15 @@ _OPSET, _IR_VERSION = 17, 8
 _Weights = npt.NDArray[np.float32]
 
 
-def export_onnx(lstms: Sequence[tuple[_Weights, ...]], head: tuple[_Weights, ...]) -> bytes:
+def export_onnx(weights: Mapping[str, _Weights]) -> bytes:
     """Build the graph of :func:`~dialog_policy.network.layers.build_network` without its dropout.
 
     Parameters
     ----------
-    lstms
-        Kernel (features, 4 units), recurrent kernel (units, 4 units) and bias (4 units) of each LSTM layer as Keras has
-        them, gates in the order i, f, c, o.
-    head
-        Kernel (features + units, actions) and bias (actions) of the dense layer.
+    weights
+        As :func:`~dialog_policy.network.layers.weights_of` names them. Kernel (features, 4 units), recurrent kernel
+        (units, 4 units) and bias (4 units) of each LSTM layer as Keras has them, gates in the order i, f, c, o; kernel
+        (features + units, actions) and bias (actions) of the head.
 
     Returns
     -------
@@ -38,6 +37,9 @@ def export_onnx(lstms: Sequence[tuple[_Weights, ...]], head: tuple[_Weights, ...
         ``cell_l`` (1, batch, units), the state before the first step; outputs ``logits`` (time, batch, actions) and
         ``hidden_l_after``, ``cell_l_after``, the state after the last step.
     """
+    n_layers = sum(name.endswith(".recurrent_kernel") for name in weights)
+    lstms = [[weights[f"lstm_{n}.{part}"] for part in ("kernel", "recurrent_kernel", "bias")] for n in range(n_layers)]
+    head = weights["head.kernel"], weights["head.bias"]
     nodes: list[Any] = []
     constants: list[Any] = []
     inputs = [_tensor("features", ("time", "batch", lstms[0][0].shape[0]))]
@@ -55,7 +57,7 @@ def export_onnx(lstms: Sequence[tuple[_Weights, ...]], head: tuple[_Weights, ...
         after = [f"{name}_after" for name in state]
         inputs += [_tensor(name, (1, "batch", units)) for name in state]
         outputs += [_tensor(name, (1, "batch", units)) for name in after]
-        weights = [
+        own = [
             constant(f"W_{number}", _onnx_gates(kernel).T[None]),
             constant(f"R_{number}", _onnx_gates(recurrent).T[None]),
             # ONNX adds two biases, one with the input and one with the state.
@@ -64,7 +66,7 @@ def export_onnx(lstms: Sequence[tuple[_Weights, ...]], head: tuple[_Weights, ...
         nodes.append(
             helper.make_node(
                 "LSTM",
-                [below, *weights, "", *state],
+                [below, *own, "", *state],
                 [f"sequence_{number}", *after],
                 f"lstm_{number}",
                 hidden_size=units,

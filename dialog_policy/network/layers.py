@@ -78,7 +78,15 @@ def with_probabilities(network: keras.Model, *, single_action: bool) -> keras.Mo
     return keras.Model(network.inputs, probabilities, name=network.name)
 
 
-def weights_of(network: keras.Model) -> tuple[list[tuple[Any, ...]], tuple[Any, ...]]:
-    """Weights of each LSTM layer (kernel, recurrent kernel, bias) and of the head (kernel, bias), as NumPy arrays."""
-    lstms = [tuple(layer.get_weights()) for layer in network.layers if isinstance(layer, keras.layers.LSTM)]
-    return lstms, tuple(network.get_layer("logits").get_weights())
+def weights_of(network: keras.Model) -> dict[str, Any]:
+    """Weights by name: ``lstm_0.kernel``, ``lstm_0.recurrent_kernel``, ``lstm_0.bias``, …, ``head.kernel``, ``head.bias``."""
+    layers = {
+        f"lstm_{n}": layer for n, layer in enumerate(x for x in network.layers if isinstance(x, keras.layers.LSTM))
+    }
+    layers["head"] = network.get_layer("logits")
+    names = ("kernel", "recurrent_kernel", "bias")
+    return {
+        f"{name}.{part}": array
+        for name, layer in layers.items()
+        for part, array in zip(names if name != "head" else names[::2], layer.get_weights(), strict=True)
+    }

@@ -24,7 +24,7 @@ from dialog_policy.network.backend import load_keras
 from dialog_policy.policy.config import Config, make_config
 from dialog_policy.runtime import Policy
 from dialog_policy.runtime.decoder import Decoder
-from dialog_policy.runtime.folder import LOGS, aside, check_target, put_in_place
+from dialog_policy.runtime.folder import LOGS, RunReader, aside, check_target, pack, put_in_place, write_run
 from dialog_policy.runtime.replies import Replies
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class DialogPolicy:
         try:
             self._fit(train, held, described, folder, resume, callbacks)
             if out is not None and folder is not None:
-                self.runtime_.write(folder)
+                write_run(folder, self._files)
                 put_in_place(folder, Path(out))
         except BaseException:  # an interruption too: without a finished epoch there is nothing to keep
             if folder is not None and not _has_checkpoint(folder):
@@ -222,22 +222,34 @@ class DialogPolicy:
             decoder.tune(predict_logits(trained.network, held[0]), held[1], _PRIOR_WEIGHTS)
         self.history_ = trained.history
         self.network_ = with_probabilities(trained.network, single_action=single)
-        fingerprints = described["fingerprints"]
         info = {name: value for name, value in described.items() if name != "fingerprints"}
         info.update(
             package_version=version("dialog-policy"),
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             history=trained.history,
         )
-        self.runtime_ = Policy(
-            encoder,
-            export_onnx(*weights_of(trained.network)),
-            decoder,
-            Replies.fit(train),
-            fit_baselines(train, self.actions_, tokenizer=config.tokenizer, seed=config.seed),
-            info=info,
-            fingerprints=fingerprints,
+        encoder_parts, encoder_arrays = encoder.to_parts()
+        baselines = fit_baselines(train, self.actions_, tokenizer=config.tokenizer, seed=config.seed)
+        baseline_parts, baseline_arrays = baselines.to_parts()
+        weights = weights_of(trained.network)
+        self._files = pack(
+            {
+                "encoder.json": encoder_parts,
+                "decoder.json": decoder.to_json(),
+                "replies.json": Replies.fit(train).to_json(),
+                "baselines.json": baseline_parts,
+                "dialogues.json": {part: sorted(set(found)) for part, found in described["fingerprints"].items()},
+            },
+            {
+                "encoder.safetensors": encoder_arrays,
+                "baselines.safetensors": baseline_arrays,
+                "network.safetensors": weights,
+            },
+            {"model.onnx": export_onnx(weights)},
+            {**info, "actions": list(self.actions_.classes_)},
         )
+        # Loaded from what is saved: what is measured here is what a loaded run does.
+        self.runtime_ = Policy(RunReader(self._files.get, "the trained policy"))
 
     def predict(self, dialogues: Iterable[Dialogue], *, free_running: bool = False) -> list[Prediction]:
         """Predict every target turn, in the corpus' own order: see :meth:`dialog_policy.runtime.Policy.predict`."""
@@ -259,13 +271,14 @@ class DialogPolicy:
         RunError
             If `run` exists and is no run.
         """
-        runtime, target = self._fitted(), Path(run)
+        self._fitted()
+        target = Path(run)
         check_target(target)
         folder = aside(target)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
-            runtime.write(folder)
+            write_run(folder, self._files)
             put_in_place(folder, target)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

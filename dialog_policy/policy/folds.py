@@ -44,8 +44,8 @@ def cross_validate(
         rest = corpus.with_dialogues(dialogue for dialogue in usable if fold_of[dialogue.id] != fold)
         policy = DialogPolicy(config).fit(rest)
         predictions += policy.predict(held, free_running=free_running)
-        for name in policy.runtime_.baselines.names:
-            baselines.setdefault(name, []).extend(policy.runtime_.baselines.predict(name, held))
+        for name, predicted in policy.runtime_.baseline_predictions(held).items():
+            baselines.setdefault(name, []).extend(predicted)
     actions = sorted({action for d in usable for turn in d.turns for action in turn.actions or ()})
     result = score_predictions(predictions, corpus, known_actions=actions, split=split, baselines=baselines)
     result["mode"] = "free-running" if free_running else "teacher-forced"

@@ -1,5 +1,6 @@
-"""A trained policy inside somebody's program: numpy and onnxruntime, no TensorFlow."""
+"""A trained policy inside somebody's program: the core install, no TensorFlow."""
 
 from dialog_policy.runtime.policy import Policy
+from dialog_policy.runtime.session import PREDICTED, Request, Session, SessionTurn, Step
 
-__all__ = ["Policy"]
+__all__ = ["PREDICTED", "Policy", "Request", "Session", "SessionTurn", "Step"]

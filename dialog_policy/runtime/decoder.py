@@ -13,6 +13,7 @@ from dialog_policy.corpus import ActionSpace
 __all__ = ["Decided", "Decoder"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
+BoolArray = npt.NDArray[np.bool_]
 
 # How often an action set counts as seen that training never showed.
 _UNSEEN_COUNT = 0.5
@@ -68,6 +69,7 @@ class Decoder:
         self.single_action, self.prior_weight = single_action, prior_weight
         self._bits = space.transform(self.sets).astype(np.float64)
         self._known = {row.tobytes() for row in self._bits.astype(bool)}
+        self._singles = [frozenset([name]) for name in space.classes_]
         total = max(1, sum(self.counts))
         self._log_prior = np.log(np.array(self.counts, dtype=np.float64) / total)
         self._log_unseen = float(np.log(_UNSEEN_COUNT / total))
@@ -82,26 +84,50 @@ class Decoder:
         prior_weight = 0.0 if single_action else 1.0
         return cls(space, order, [counts[s] for s in order], single_action=single_action, prior_weight=prior_weight)
 
-    def decide(self, logits: FloatArray) -> Decided:
-        """Decide from logits of shape (n, n_actions)."""
+    def decide(self, logits: FloatArray, allowed: BoolArray | None = None) -> Decided:
+        """Decide from logits of shape (n, n_actions).
+
+        Parameters
+        ----------
+        logits
+            The network's.
+        allowed
+            Shape (n, n_actions): actions that may be taken. Others have probability 0, and no set with one of them
+            competes. None: all may.
+        """
         z = logits.astype(np.float64)
         if self.single_action:
-            shifted = np.exp(z - z.max(axis=1, keepdims=True))
-            probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+            if allowed is not None:
+                z[~allowed] = -np.inf
+            probabilities = np.exp(z - z.max(axis=1, keepdims=True))
+            probabilities /= probabilities.sum(axis=1, keepdims=True)
             best = probabilities.argmax(axis=1)
-            names = self.space.classes_
-            return Decided([frozenset([names[i]]) for i in best], probabilities, probabilities.max(axis=1))
+            confidence = probabilities[np.arange(len(best)), best]
+            return Decided([self._singles[i] for i in best.tolist()], probabilities, confidence)
         # log p(set) = Σ z over its actions − Σ log(1 + e^z) over all; the last sum is the same for every set.
         likely = z > 0
-        rival = np.where(likely, z, 0.0).sum(axis=1) + self.prior_weight * self._log_unseen
-        is_unseen = np.array([row.tobytes() not in self._known for row in likely], dtype=bool)
-        scores = np.column_stack(
-            [z @ self._bits.T + self.prior_weight * self._log_prior, np.where(is_unseen, rival, -np.inf)]
-        )
+        scores = z @ self._bits.T
+        scores += self.prior_weight * self._log_prior
+        probabilities = _sigmoid(z)
+        if allowed is not None:
+            likely &= allowed
+            scores[(~allowed).astype(np.float64) @ self._bits.T > 0] = -np.inf
+            probabilities[~allowed] = 0.0
+        # The set of all likely actions competes, too, where training never showed it.
+        rival = (z * likely).sum(axis=1) + self.prior_weight * self._log_unseen
+        is_unseen = [row.tobytes() not in self._known for row in likely]
+        rival[np.logical_not(is_unseen)] = -np.inf
         best = scores.argmax(axis=1)
-        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-        chosen = [self.sets[i] if i < len(self.sets) else self._set(row) for i, row in zip(best, likely, strict=True)]
-        return Decided(chosen, _sigmoid(z), 1.0 / shares.sum(axis=1))
+        top = scores[np.arange(len(best)), best]
+        wins = rival > top
+        np.maximum(top, rival, out=top)
+        scores -= top[:, None]
+        confidence = 1.0 / (np.exp(scores).sum(axis=1) + np.exp(rival - top))
+        chosen = [
+            self._set(row) if unseen else self.sets[i]
+            for i, unseen, row in zip(best.tolist(), wins.tolist(), likely, strict=True)
+        ]
+        return Decided(chosen, probabilities, confidence)
 
     def accuracy(self, logits: FloatArray, gold: Sequence[frozenset[str] | None]) -> float:
         """Share of target turns whose decided set is exactly the gold set; turns without gold actions do not count."""

@@ -1,24 +1,31 @@
-"""A trained policy without TensorFlow: load a run, predict the turns of dialogues."""
+"""A trained policy without TensorFlow: load a run, talk with it, predict the turns of dialogues."""
 
 from __future__ import annotations
 
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from functools import cached_property, lru_cache
+from hashlib import sha256
 from typing import Any
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
+from dialog_policy.errors import OptionError, did_you_mean
 from dialog_policy.evaluation.baselines import Baselines
 from dialog_policy.evaluation.predictions import Prediction
-from dialog_policy.features.encoded import PADDING, encode_dialogues
-from dialog_policy.features.encoder import START, TurnEncoder
-from dialog_policy.runtime.decoder import Decided, Decoder
-from dialog_policy.runtime.folder import RunReader, write_run
+from dialog_policy.features.encoder import START, TurnEncoder, context_key
+from dialog_policy.runtime.decoder import Decoder
+from dialog_policy.runtime.folder import RunReader
 from dialog_policy.runtime.graph import Graph
+from dialog_policy.runtime.predicting import run_free, teacher_force
 from dialog_policy.runtime.replies import Replies
+from dialog_policy.runtime.session import Request, Session, SessionTurn, Step
+from dialog_policy.runtime.stepper import Stepper
+from dialog_policy.text.table import FloatArray
 
 __all__ = ["Policy"]
 
@@ -26,12 +33,23 @@ __all__ = ["Policy"]
 _CHUNK = 512
 # Probabilities below this are left out of predictions.
 _NEGLIGIBLE = 1e-3
+# What decides how a policy behaves: two runs with the same of these are the same policy.
+_BEHAVIOUR = ("decoder.json", "encoder.json", "encoder.safetensors", "network.safetensors", "replies.json")
 
 
 class Policy:
     """A trained policy.
 
-    Use :meth:`load`. Needs numpy and onnxruntime only.
+    Use :meth:`load`. Needs the core install only. Any number of threads may share one policy.
+
+    Parameters
+    ----------
+    run
+        The run's files.
+    threads
+        Threads for whole dialogues; 0 lets onnxruntime choose.
+    fallback_below
+        A step with less confidence is marked as a fallback.
 
     Attributes
     ----------
@@ -39,75 +57,165 @@ class Policy:
         The actions it can take.
     info
         What the run says of itself: corpus, settings, history of the training.
-    baselines
-        The simple policies fitted on the same training part.
+    id
+        SHA-256 over everything that decides how it behaves (hexadecimal).
     """
 
-    def __init__(
-        self,
-        encoder: TurnEncoder,
-        model: bytes,
-        decoder: Decoder,
-        replies: Replies,
-        baselines: Baselines,
-        *,
-        info: Mapping[str, Any],
-        fingerprints: Mapping[str, Sequence[str]],
-        threads: int = 0,
-    ) -> None:
-        self.actions = encoder.actions
-        self.info = dict(info)
-        self.baselines = baselines
-        self.fingerprints = {part: frozenset(found) for part, found in fingerprints.items()}
-        self._encoder, self._model, self._decoder, self._replies = encoder, model, decoder, replies
-        self._graph = Graph(model, threads)
+    def __init__(self, run: RunReader, *, threads: int = 0, fallback_below: float = 0.3) -> None:
+        self._run, self._threads, self.fallback_below = run, threads, fallback_below
+        self.info = {name: value for name, value in run.manifest.items() if name not in ("actions", "files")}
+        self.actions = ActionSpace(run.manifest["actions"])
+        self._encoder = TurnEncoder.from_parts(
+            run.document("encoder.json"), run.arrays("encoder.safetensors"), self.actions
+        )
+        self._decoder = Decoder.from_json(run.document("decoder.json"), self.actions)
+        self._replies = Replies.from_json(run.document("replies.json"))
+        self._stepper = Stepper(run.arrays("network.safetensors"), self._encoder)
+        hashes = [[name, run.manifest["files"][name]] for name in _BEHAVIOUR]
+        self.id = sha256(msgspec.json.encode([hashes, self.actions.classes_])).hexdigest()
+        self._mask = lru_cache(1024)(self._make_mask)
 
     @classmethod
-    def load(cls, run: str | os.PathLike[str], *, threads: int = 0) -> Policy:
+    def load(cls, run: str | os.PathLike[str], *, threads: int = 0, fallback_below: float = 0.3) -> Policy:
         """Load a run.
 
         Parameters
         ----------
         run
-            The run's folder.
-        threads
-            Threads for the network; 0 lets onnxruntime choose.
+            The run's folder, or the archive that ``dialog-policy export`` wrote.
+        threads, fallback_below
+            As for the class.
 
         Raises
         ------
         RunError
             If it is no run, of another format version, incomplete, or a file was changed.
         """
-        reader = RunReader(run)
-        space = ActionSpace(reader.manifest["actions"])
-        return cls(
-            TurnEncoder.from_parts(reader.document("encoder.json"), reader.arrays("encoder.safetensors"), space),
-            reader.read("model.onnx"),
-            Decoder.from_json(reader.document("decoder.json"), space),
-            Replies.from_json(reader.document("replies.json")),
-            Baselines.from_parts(reader.document("baselines.json"), reader.arrays("baselines.safetensors"), space),
-            info={name: value for name, value in reader.manifest.items() if name not in ("actions", "files")},
-            fingerprints=reader.document("dialogues.json"),
-            threads=threads,
+        return cls(RunReader.open(run), threads=threads, fallback_below=fallback_below)
+
+    @cached_property
+    def _graph(self) -> Graph:
+        return Graph(self._run.read("model.onnx"), self._threads)
+
+    @cached_property
+    def baselines(self) -> Baselines | None:
+        """The simple policies fitted on the same training part; None in an exported run."""
+        if not self._run.has("baselines.json"):
+            return None
+        return Baselines.from_parts(
+            self._run.document("baselines.json"), self._run.arrays("baselines.safetensors"), self.actions
         )
 
-    def write(self, folder: Path) -> None:
-        """Write the run's files into `folder` (:func:`~dialog_policy.runtime.folder.put_in_place` makes it a run)."""
-        encoder, encoder_arrays = self._encoder.to_parts()
-        baselines, baseline_arrays = self.baselines.to_parts()
-        write_run(
-            folder,
-            {
-                "encoder.json": encoder,
-                "decoder.json": self._decoder.to_json(),
-                "replies.json": self._replies.to_json(),
-                "baselines.json": baselines,
-                "dialogues.json": {part: sorted(found) for part, found in self.fingerprints.items()},
-            },
-            {"encoder.safetensors": encoder_arrays, "baselines.safetensors": baseline_arrays},
-            {"model.onnx": self._model},
-            {**self.info, "actions": list(self.actions.classes_)},
-        )
+    def baseline_predictions(self, dialogues: Iterable[Dialogue]) -> dict[str, Iterator[Prediction]]:
+        """Return what each baseline would do at every target turn of these dialogues; nothing in an exported run."""
+        baselines, found = self.baselines, list(dialogues)
+        return {} if baselines is None else {name: baselines.predict(name, found) for name in baselines.names}
+
+    @cached_property
+    def fingerprints(self) -> dict[str, frozenset[str]]:
+        """Fingerprints of the dialogues it was trained on (``"train"``) and stopped by (``"dev"``)."""
+        return {part: frozenset(found) for part, found in self._run.document("dialogues.json").items()}
+
+    def start(self) -> Session:
+        """Begin a conversation."""
+        return Session(self)
+
+    def resume(self, saved: bytes) -> Session:
+        """Go on with a conversation that :meth:`Session.to_bytes` saved, here or elsewhere.
+
+        One that was saved under another run is gone through again under this one: what was said and done stays.
+
+        Raises
+        ------
+        SessionError
+            If these are no such bytes.
+        """
+        return Session._from_bytes(self, saved)
+
+    def respond_many(
+        self, requests: Iterable[Request | tuple[Session, str | None] | tuple[Session, str | None, Mapping[str, Any]]]
+    ) -> list[Step]:
+        """Go on with many conversations by one turn each, computed together.
+
+        Parameters
+        ----------
+        requests
+            ``(session, user)`` or further parts of :class:`~dialog_policy.runtime.session.Request`.
+
+        Returns
+        -------
+        list of Step
+            In the order of the requests.
+
+        Raises
+        ------
+        OptionError
+            As :meth:`Session.respond`; if a session occurs twice or belongs to another policy. Then no session has changed.
+        """
+        asked = [Request(*request) for request in requests]
+        sessions = [request.session for request in asked]
+        if len({id(session) for session in sessions}) != len(sessions):
+            raise OptionError("a session occurs twice among these requests: its turns must follow each other.")
+        if any(session.policy is not self for session in sessions):
+            raise OptionError("a session belongs to another policy; resume() takes its to_bytes() over to this one.")
+        said = [(_user(request.user), _normal(request.context)) for request in asked]
+        masks: npt.NDArray[np.bool_] | None = None
+        if any(request.allowed is not None for request in asked):
+            masks = np.stack([self._mask(None if r.allowed is None else frozenset(r.allowed)) for r in asked])
+        if not asked:
+            return []
+        decided = self._decoder.decide(self._advance(sessions, said), masks)
+        names = self.actions.classes_
+        steps = []
+        for session, (user, context), actions, shares, confidence in zip(
+            sessions, said, decided.actions, decided.probabilities.tolist(), decided.confidence.tolist(), strict=True
+        ):
+            text = self._replies.text(actions, session._memory)
+            session._turns.append(SessionTurn(user, context, actions, actions, text))
+            fallback = confidence < self.fallback_below
+            steps.append(Step(actions, dict(zip(names, shares, strict=True)), confidence, fallback, text))
+        return steps
+
+    def _advance(self, sessions: Sequence[Session], said: Sequence[tuple[str | None, Mapping[str, Any]]]) -> FloatArray:
+        """Take in the user side of a turn of each session: logits of shape (n_sessions, n_actions)."""
+        turns = []
+        for session, (user, context) in zip(sessions, said, strict=True):
+            before: frozenset[str] | str | None = START
+            system = ""
+            if session._turns:
+                last = session._turns[-1]
+                before, system = last.actions, last.system
+                session._memory.say(system)
+            session._memory.hear(user or "", context)
+            turns.append((user or "", system, context_key(context), before))
+        logits, after = self._stepper.step(turns, np.stack([session._state for session in sessions]))
+        for session, state in zip(sessions, after, strict=True):
+            session._state = state.copy()  # a view would keep the states of all of them alive
+        return logits
+
+    def _make_mask(self, allowed: frozenset[str] | None) -> npt.NDArray[np.bool_]:
+        if allowed is None:
+            return np.ones(len(self.actions), dtype=np.bool_)
+        known = self._known_actions(allowed) or frozenset()
+        if self._decoder.single_action and not known:
+            raise OptionError("allowed: expected at least one action, since this policy always takes one; found none.")
+        mask: npt.NDArray[np.bool_] = self.actions.transform([known])[0] > 0
+        return mask
+
+    def _known_actions(self, actions: Iterable[str] | None) -> frozenset[str] | None:
+        """Check names of actions."""
+        if actions is None:
+            return None
+        if isinstance(actions, str):
+            raise OptionError(f"expected a set of actions, found the string {actions!r}; write {{{actions!r}}}.")
+        named = frozenset(actions)
+        for name in sorted(named, key=str):
+            if name not in self.actions:
+                raise OptionError(
+                    f"the policy has no action {name!r}; it has {len(self.actions)}, {self.actions.classes_[0]!r} among "
+                    f"them.{did_you_mean(str(name), self.actions.classes_)}"
+                )
+        return named
 
     def predict(
         self, dialogues: Iterable[Dialogue], *, free_running: bool = False, probabilities: bool = True
@@ -126,73 +234,24 @@ class Policy:
             Whether to say the probability of each action that has at least 0.001.
         """
         stream = iter(dialogues)
+        names = self.actions.classes_
         while chunk := list(itertools.islice(stream, _CHUNK)):
-            decided = self._free_run(chunk) if free_running else self._teacher_force(chunk)
-            row = 0
-            for dialogue in chunk:
-                for number, turn in enumerate(dialogue.turns):
-                    if turn.is_target:
-                        yield self._prediction(dialogue.id, number, decided, row, probabilities)
-                    row += 1
-
-    def _prediction(self, dialogue: str, turn: int, decided: Decided, row: int, probabilities: bool) -> Prediction:
-        shares = None
-        if probabilities:
-            likely = decided.probabilities[row]
-            shares = {self.actions.classes_[bit]: float(likely[bit]) for bit in np.flatnonzero(likely >= _NEGLIGIBLE)}
-        return Prediction(
-            dialogue=dialogue,
-            turn=turn,
-            actions=decided.actions[row],
-            probabilities=shares,
-            confidence=float(decided.confidence[row]),
-        )
-
-    def _teacher_force(self, dialogues: Sequence[Dialogue]) -> Decided:
-        encoded = encode_dialogues(dialogues, self._encoder)
-        logits = np.empty((int(encoded.offsets[-1]), encoded.n_actions), dtype=np.float32)
-        order = np.argsort(encoded.lengths, kind="stable")
-        for start in range(0, len(order), 64):
-            turns = encoded.padded_turns(order[start : start + 64])
-            real = turns != PADDING
-            if real.any():
-                logits[turns[real]] = self._graph.run(encoded.features(turns), self._graph.start(len(turns))).logits[
-                    real
-                ]
-        return self._decoder.decide(logits)
-
-    def _free_run(self, dialogues: Sequence[Dialogue]) -> Decided:
-        """All dialogues together, turn by turn."""
-        offsets = np.cumsum([0, *(len(dialogue) for dialogue in dialogues)])
-        actions: list[frozenset[str]] = [frozenset()] * int(offsets[-1])
-        probabilities = np.zeros((int(offsets[-1]), len(self.actions)))
-        confidence = np.zeros(int(offsets[-1]))
-        memories = [self._replies.memory() for _ in dialogues]
-        before: list[frozenset[str] | str | None] = [START] * len(dialogues)
-        said = [""] * len(dialogues)
-        state = self._graph.start(len(dialogues))
-        active = np.arange(len(dialogues))
-        for number in range(max(map(len, dialogues), default=0)):
-            going_on = np.array([len(dialogues[int(d)]) > number for d in active], dtype=np.bool_)
-            active, state = active[going_on], tuple(part[:, going_on] for part in state)
-            turns = [dialogues[int(d)].turns[number] for d in active]
-            features = [
-                self._encoder.encode_turn(turn.user, turn.context, before[d], said[d])
-                for d, turn in zip(active, turns, strict=True)
-            ]
-            logits, state = self._graph.run(np.stack(features)[:, None], state)
-            decided = self._decoder.decide(logits[:, 0])
-            rows = offsets[active] + number
-            probabilities[rows], confidence[rows] = decided.probabilities, decided.confidence
-            for d, row, turn, chosen in zip(active, rows, turns, decided.actions, strict=True):
-                actions[row] = chosen
-                memories[d].hear(turn.user, turn.context)
-                if turn.is_target:
-                    before[d], said[d] = chosen, self._replies.text(chosen, memories[d])
-                else:
-                    before[d], said[d] = None, turn.system
-                memories[d].say(said[d])
-        return Decided(actions, probabilities, confidence)
+            if free_running:
+                found = run_free(chunk, self)
+            else:
+                found = teacher_force(chunk, self._encoder, self._graph, self._decoder)
+            for seen in found:
+                shares = None
+                if probabilities:
+                    likely = np.flatnonzero(seen.probabilities >= _NEGLIGIBLE)
+                    shares = {names[bit]: float(seen.probabilities[bit]) for bit in likely}
+                yield Prediction(
+                    dialogue=chunk[seen.dialogue].id,
+                    turn=seen.turn,
+                    actions=seen.actions,
+                    probabilities=shares,
+                    confidence=seen.confidence,
+                )
 
     def replies(self, corpus: Corpus, predictions: Iterable[Prediction]) -> dict[tuple[str, int], str]:
         """Return what the policy would have said at each predicted turn, the dialogue so far being the gold one."""
@@ -207,3 +266,22 @@ class Policy:
                     texts[dialogue.id, number] = self._replies.text(actions, memory)
                 memory.say(turn.system)
         return texts
+
+
+def _user(user: object) -> str | None:
+    if user is None or isinstance(user, str):
+        return user
+    raise OptionError(f"expected what the user said as a string, or None for a turn without a user; found {user!r}.")
+
+
+def _normal(context: object) -> dict[str, Any]:
+    """Return a context as it is after a journey through JSON, so that a session saved and resumed has the same one."""
+    if not context:
+        return {}
+    try:
+        normal = msgspec.json.decode(msgspec.json.encode(context))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise OptionError(f"a context must be a JSON object: {error}.") from None
+    if not isinstance(normal, dict):
+        raise OptionError(f"expected a context as a JSON object, found {context!r}.")
+    return normal

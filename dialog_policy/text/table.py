@@ -7,7 +7,10 @@ that a text's vector is the same to the bit whatever else is encoded with it.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -25,8 +28,6 @@ Pool = Literal["sum", "mean", "sif", "max"]
 GRAM = "\x1f"
 
 _CACHED_TOKENS = 100_000
-# Rows of a table that are gathered at once: bounds the memory of encoding, not its result.
-_GATHERED_ROWS = 1 << 16
 
 
 class Analyzer(msgspec.Struct, frozen=True):
@@ -132,41 +133,79 @@ class TermTable:
             Zeros for a text without a known term.
         """
         encoded = np.zeros((len(token_lists), self.dim), dtype=np.float32)
-        if self.vectors is None:
-            for text, tokens in enumerate(token_lists):
-                rows, weights = self.weighted_rows(tokens)
-                encoded[text, rows] = weights * np.float32(self.scale)
-            return encoded
-        pending: list[tuple[int, FloatArray, FloatArray, int]] = []
-        gathered = 0
-        for text, tokens in enumerate(token_lists):
-            part = self._gather(tokens)
-            if part is None:
-                continue
-            pending.append((text, *part))
-            gathered += len(part[0])
-            if gathered > _GATHERED_ROWS:
-                self._pool(pending, encoded)
-                pending, gathered = [], 0
-        self._pool(pending, encoded)
+        for row, tokens in enumerate(token_lists):
+            self._encode_into(encoded[row], tokens)
         return encoded
 
-    def _gather(self, tokens: Sequence[str]) -> tuple[FloatArray, FloatArray, int] | None:
-        """Vectors and weights of a text's terms, and how many terms it has."""
-        assert self.vectors is not None
-        if self.analyzer.unit == "subword":
-            found = [self._subword(token) for token in tokens]
-            vectors = [vector for vector, _ in found if vector is not None]
-            if not vectors:
-                return None
-            weights = np.array([weight for vector, weight in found if vector is not None], dtype=np.float32)
-            return np.stack(vectors), weights, len(vectors)
+    def project(self, tokens: Sequence[str], matrix: FloatArray) -> FloatArray | None:
+        """Return ``encode([tokens])[0] @ matrix`` without making the bits of a table that is all bits.
+
+        Parameters
+        ----------
+        tokens
+            The tokens of one text.
+        matrix
+            Shape (dim, n), C-contiguous.
+
+        Returns
+        -------
+        ndarray of shape (n,), float32, or None where the text has no known term
+        """
+        if self.vectors is None:
+            rows, weights = self.weighted_rows(tokens)
+            return (weights * np.float32(self.scale)) @ matrix.take(rows, axis=0) if rows else None
+        encoded = np.zeros(self.dim, dtype=np.float32)
+        return encoded @ matrix if self._encode_into(encoded, tokens) else None
+
+    def _encode_into(self, out: FloatArray, tokens: Sequence[str]) -> bool:
+        """Write a text's vector into `out`, shape (dim,); False, and nothing is written, where no term is known.
+
+        Each text by itself: what it becomes cannot depend on the texts beside it.
+        """
+        if self.vectors is None:
+            rows, weights = self.weighted_rows(tokens)
+            out[rows] = weights * np.float32(self.scale)
+            return bool(rows)
         if self.pools == ("sum",):
             rows, weights = self.weighted_rows(tokens)
-        else:
-            rows = np.array(self._rows(tokens), dtype=np.intp)
-            weights = self._weights(rows)
-        return (self.vectors[rows], weights, len(rows)) if len(rows) else None
+            if rows:
+                np.matmul(weights * np.float32(self.scale), self.vectors.take(rows, axis=0), out=out)
+            return bool(rows)
+        found = self._gather(tokens)
+        if found is None:
+            return False
+        vectors, weights = found
+        start = 0
+        for pool in self.pools:
+            part = out[start : start + vectors.shape[1]]
+            start += vectors.shape[1]
+            if pool == "max":
+                vectors.max(axis=0, out=part)
+            elif pool == "mean":
+                vectors.mean(axis=0, out=part)
+            else:
+                np.matmul(weights, vectors, out=part)
+                if pool == "sif":
+                    part /= np.float32(len(vectors))
+                    if self.component is not None:
+                        part -= (part @ self.component) * self.component
+        out *= np.float32(self.scale)
+        return True
+
+    def _gather(self, tokens: Sequence[str]) -> tuple[FloatArray, FloatArray] | None:
+        """Vectors and weights of a text's terms, one row for each time a term occurs."""
+        assert self.vectors is not None
+        if self.analyzer.unit == "subword":
+            found = [pair for token in tokens if (pair := self._subword(token)) is not None]
+            if not found:
+                return None
+            return np.stack([vector for vector, _ in found]), np.array(
+                [weight for _, weight in found], dtype=np.float32
+            )
+        rows = self._rows(tokens)
+        if not rows:
+            return None
+        return self.vectors.take(rows, axis=0), np.array([self._weight[row] for row in rows], dtype=np.float32)
 
     def _rows(self, tokens: Sequence[str]) -> list[int]:
         if self.analyzer.unit == "character":
@@ -181,67 +220,48 @@ class TermTable:
                     found = self._token_rows[token] = [row for row in grams if row is not None]
                 rows += found
             return rows
-        lookup = (self._row.get(term, self._unknown) for term in self.analyzer.terms(tokens))
-        return [row for row in lookup if row is not None]
+        get, unknown = self._row.get, self._unknown
+        if unknown is not None:
+            return [get(term, unknown) for term in self.analyzer.terms(tokens)]
+        return [row for term in self.analyzer.terms(tokens) if (row := get(term)) is not None]
 
-    def _subword(self, token: str) -> tuple[FloatArray | None, float]:
+    def _subword(self, token: str) -> tuple[FloatArray, float] | None:
         assert self.vectors is not None
         row = self._row.get(token)
         if row is not None:
-            return self.vectors[row], 1.0 if self.weights is None else float(self.weights[row])
+            return self.vectors[row], self._weight[row]
         vector = self._made_up.get(token)
         if vector is None:
             grams = character_ngrams(token, self.analyzer.shortest, self.analyzer.longest)
             rows = [self._row[GRAM + gram] for gram in grams if GRAM + gram in self._row]
             if not rows:
-                return (None if self._unknown is None else self.vectors[self._unknown]), 1.0
+                return None if self._unknown is None else (self.vectors[self._unknown], 1.0)
             if len(self._made_up) >= _CACHED_TOKENS:
                 self._made_up.clear()
             vector = self._made_up[token] = self.vectors[rows].mean(axis=0, dtype=np.float32)
         return vector, 1.0
 
-    def _weights(self, rows: npt.NDArray[np.intp]) -> FloatArray:
-        if self.weights is None:
-            return np.ones(len(rows), dtype=np.float32)
-        if self._unknown is None:
-            return self.weights[rows]
-        return np.where(rows < len(self.weights), self.weights[np.minimum(rows, len(self.weights) - 1)], np.float32(1))
+    @cached_property
+    def _weight(self) -> list[float]:
+        """Weight of each row as Python floats: for a handful of terms that is quicker than an array."""
+        n_rows = len(self._row) + (self._unknown is not None)
+        known = [1.0] * len(self._row) if self.weights is None else self.weights.tolist()
+        return known + [1.0] * (n_rows - len(known))
 
-    def weighted_rows(self, tokens: Sequence[str]) -> tuple[npt.NDArray[np.intp], FloatArray]:
-        """Return the distinct rows of a text's terms, ascending, and the weighted frequency of each as ``"sum"`` uses it."""
-        rows, counts = np.unique(np.array(self._rows(tokens), dtype=np.intp), return_counts=True)
-        weighted = self._weights(rows)
-        if self.frequency == "log":
-            weighted = weighted * (1 + np.log(counts)).astype(np.float32)
-        elif self.frequency == "count":
-            weighted = weighted * counts.astype(np.float32)
-        if self.unit_length and len(rows):
-            weighted /= np.sqrt(np.dot(weighted, weighted))
-        return rows, weighted
-
-    def _pool(self, pending: list[tuple[int, FloatArray, FloatArray, int]], out: FloatArray) -> None:
-        if not pending:
-            return
-        texts = [text for text, *_ in pending]
-        vectors = np.concatenate([vectors for _, vectors, _, _ in pending])
-        weights = np.concatenate([weights for _, _, weights, _ in pending])[:, None]
-        counts = np.array([[count] for *_, count in pending], dtype=np.float32)
-        starts = np.cumsum([0, *(len(part) for _, part, _, _ in pending)])[:-1]
-        blocks = []
-        for pool in self.pools:
-            if pool == "max":
-                blocks.append(np.maximum.reduceat(vectors, starts))
-            elif pool == "mean":
-                blocks.append(np.add.reduceat(vectors, starts) / counts)
-            else:
-                block = np.add.reduceat(vectors * weights, starts)
-                if pool == "sif":
-                    block /= counts
-                    if self.component is not None:
-                        # A sum for each text by itself: a matrix product may round differently in a batch of another size.
-                        block -= (block * self.component).sum(axis=1, keepdims=True) * self.component
-                blocks.append(block)
-        out[texts] = np.concatenate(blocks, axis=1) * np.float32(self.scale)
+    def weighted_rows(self, tokens: Sequence[str]) -> tuple[list[int], FloatArray]:
+        """Return the distinct rows of a text's terms, and the weighted frequency of each as ``"sum"`` uses it."""
+        counts = Counter(self._rows(tokens))
+        weight = self._weight
+        if self.frequency == "binary":
+            weighted = [weight[row] for row in counts]
+        elif self.frequency == "log":
+            weighted = [weight[row] if n == 1 else weight[row] * (1.0 + math.log(n)) for row, n in counts.items()]
+        else:
+            weighted = [weight[row] * n for row, n in counts.items()]
+        if self.unit_length and weighted:
+            norm = math.hypot(*weighted)
+            weighted = [value / norm for value in weighted]
+        return list(counts), np.array(weighted, dtype=np.float32)
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:
         """Return what a run folder stores: a JSON object and named arrays."""

@@ -26,7 +26,9 @@ def sigmoid(x):
 
 def reference(x, weights):
     """Logits of one dialogue, shape (T, F), by the equations of an LSTM (Hochreiter & Schmidhuber 1997, with forget gate)."""
-    lstms, (kernel, bias) = weights
+    lstms = [[weights[f"lstm_{n}.{part}"] for part in ("kernel", "recurrent_kernel", "bias")] for n in range(2)
+             if f"lstm_{n}.bias" in weights]  # fmt: skip
+    kernel, bias = weights["head.kernel"], weights["head.bias"]
     below = x.astype(np.float64)
     for w, u, b in lstms:
         h, c, outputs = np.zeros(u.shape[0]), np.zeros(u.shape[0]), []
@@ -93,7 +95,7 @@ def test_the_graph_is_the_network_at_once_and_turn_by_turn(network, lengths, see
     turns = encoded.padded_turns(range(len(lengths)))
     x = encoded.features(turns)
     expected = network.predict_on_batch(x)
-    graph = Graph(export_onnx(*weights_of(network)))
+    graph = Graph(export_onnx(weights_of(network)))
     np.testing.assert_allclose(graph.run(x, graph.start(len(x))).logits, expected, atol=1e-5)
     state = graph.start(len(x))
     for step in range(x.shape[1]):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
 from dialog_policy.features.encoded import PADDING, encode_dialogues
-from dialog_policy.features.encoder import START, TurnEncoder
+from dialog_policy.features.encoder import START, TurnEncoder, context_key
 from dialog_policy.features.fit import fit_turn_encoder
 from dialog_policy.text.encoders import Bits, FastText, Lsa, Word2Vec
 from tests.strategies import ACTIONS, corpora, dialogues, turns
@@ -70,13 +70,16 @@ def test_the_past_system_side_does_reach_the_features(encoder):
 
 @settings(max_examples=30, deadline=None)
 @given(dialogue=dialogues())
-def test_turn_by_turn_is_the_same_to_the_bit(encoder, dialogue):
+def test_a_projection_is_that_of_the_features(encoder, dialogue):
+    whole = np.random.default_rng(0).normal(size=(encoder.dim, 5)).astype(np.float32)
+    pieces = np.split(whole, np.cumsum(list(encoder.layout.values()))[:-1])
+    cut = {part: encoder.cut(part, piece) for part, piece in zip(encoder.layout, pieces, strict=True)}
     before, said, rows = START, "", []
     for turn in dialogue.turns:
-        rows.append(encoder.encode_turn(turn.user, turn.context, before, said))
+        values = {"user": turn.user, "system": said, "context": context_key(turn.context), "actions": before}
+        rows.append(sum(encoder.project(part, value, cut[part]) for part, value in values.items()))
         before, said = turn.actions, turn.system
-    np.testing.assert_array_equal(np.stack(rows), features(dialogue, encoder))
-    assert rows[0].shape == (encoder.dim,)
+    np.testing.assert_allclose(np.stack(rows), features(dialogue, encoder) @ whole, atol=2e-4)
 
 
 @settings(max_examples=30, deadline=None)
@@ -99,7 +102,7 @@ def test_padding_is_zero_and_real_turns_are_those_of_the_dialogue_alone(encoder,
 
 
 def test_an_empty_utterance_and_unknown_words_say_so(encoder):
-    known, rare, nothing = encoder.encode_texts("user", ["cheap food", "number3 food", ""])
+    known, rare, nothing = encoder.encode("user", ["cheap food", "number3 food", ""])
     assert known[:2].tolist() == [0, 0]
     assert rare[:2].tolist() == [0, 0.5], (
         "a word that training has once counts as unknown, else the feature is never seen"

@@ -8,8 +8,6 @@ import pytest
 
 from dialog_policy import Corpus, DialogPolicy, Dialogue, Turn
 from dialog_policy.errors import CorpusError, OptionError, RunError
-from dialog_policy.features.encoded import encode_dialogues
-from dialog_policy.features.encoder import START
 from dialog_policy.policy import cross_validate, hold_out, make_config
 from dialog_policy.runtime import Policy
 from tests.conftest import QUICK
@@ -21,30 +19,6 @@ def digests(run):
         for path in sorted(run.rglob("*"))
         if path.is_file() and "logs" not in path.parts and path.name != "run.json"
     }
-
-
-def test_serving_gives_what_the_trained_network_gives(trained, small):
-    """Network, graph over whole dialogues, turn by turn, and saved and loaded: the same probabilities and decisions."""
-    policy = trained.runtime_
-    test = small.split("test")
-    predictions = {(p.dialogue, p.turn): p for p in policy.predict(test)}
-    assert len(predictions) == test.n_targets
-    for dialogue in test:
-        encoded = encode_dialogues([dialogue], policy._encoder)
-        network = trained.network_.predict_on_batch(encoded.features(encoded.padded_turns([0])))[0]
-        state, before, said = policy._graph.start(1), START, ""
-        for number, turn in enumerate(dialogue.turns):
-            features = policy._encoder.encode_turn(turn.user, turn.context, before, said)
-            logits, state = policy._graph.run(features[None, None], state)
-            decided = policy._decoder.decide(logits[0])
-            np.testing.assert_allclose(decided.probabilities[0], network[number], atol=1e-5)
-            if turn.is_target:
-                found = predictions[dialogue.id, number]
-                assert found.actions == decided.actions[0]
-                for name, share in found.probabilities.items():
-                    bit = policy.actions.bits([name])[0]
-                    assert share == pytest.approx(network[number][bit], abs=1e-5)
-            before, said = turn.actions, turn.system
 
 
 def test_predictions_do_not_depend_on_the_company(trained, small):
@@ -210,7 +184,7 @@ def test_an_untrained_policy_and_a_corpus_without_actions(small):
 def test_a_run_says_what_is_in_it(trained, small, tmp_path):
     trained.save(tmp_path / "run")
     manifest = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert manifest["format_version"] == 1
+    assert manifest["format_version"] == 2
     assert manifest["corpus"]["train"]["dialogues"] == 24
     assert set(manifest["files"]) == {p.name for p in (tmp_path / "run").iterdir()} - {"run.json"}
     loaded = Policy.load(tmp_path / "run")
@@ -218,8 +192,11 @@ def test_a_run_says_what_is_in_it(trained, small, tmp_path):
         assert list(loaded.predict(small.split("test"), free_running=free)) == trained.predict(
             small.split("test"), free_running=free
         )
-    for name in loaded.baselines.names:
-        assert list(loaded.baselines.predict(name, small)) == list(trained.runtime_.baselines.predict(name, small))
+    assert loaded.id == trained.runtime_.id
+    mine, theirs = (p.baseline_predictions(small) for p in (trained.runtime_, loaded))
+    assert set(mine) == {"majority", "bigram", "logreg_utterance", "logreg_history"}
+    for name, predicted in theirs.items():
+        assert list(predicted) == list(mine[name])
 
 
 def test_a_damaged_run_is_refused(trained, tmp_path):

@@ -1,0 +1,248 @@
+import json
+import threading
+
+import numpy as np
+import pytest
+
+from dialog_policy import DialogPolicy, Dialogue, Turn
+from dialog_policy.errors import OptionError, SessionError
+from dialog_policy.runtime import Policy, Request
+from tests.conftest import QUICK
+
+SAID = ["hello", "i want a table in york", None, "for two please", "no thanks", "bye"]
+FOUND = {"results": [{"name": "oak", "city": "york"}], "slots": {"people": 2}}
+
+
+@pytest.fixture(scope="module")
+def policy(trained):
+    return trained.runtime_
+
+
+@pytest.fixture(scope="module")
+def other(small):
+    """Another run with other actions."""
+    return DialogPolicy(**QUICK | {"seed": 5}).fit(small.with_dialogues(list(small)[5:30])).runtime_
+
+
+def talk(session, said=SAID):
+    return [session.respond(user, FOUND if user is None else None) for user in said]
+
+
+def close(mine, theirs):
+    assert [step.actions for step in mine] == [step.actions for step in theirs]
+    for a, b in zip(mine, theirs, strict=True):
+        np.testing.assert_allclose([*a.probabilities.values()], [*b.probabilities.values()], atol=1e-5)
+
+
+def test_a_step_says_everything(policy):
+    step = policy.start().respond("hello")
+    assert step.actions <= set(policy.actions.classes_)
+    assert tuple(step.probabilities) == policy.actions.classes_
+    assert 0 < step.confidence <= 1
+    assert step.fallback == (step.confidence < policy.fallback_below)
+    assert step.text == policy._replies.text(step.actions, policy._replies.memory())
+
+
+def test_the_past_matters_and_what_was_predicted_is_taken_as_done(policy):
+    first, second, third = policy.start(), policy.start(), policy.start()
+    for session in (first, second, third):
+        step = session.respond("hello")
+    second.observe(actions=step.actions, system=step.text)
+    unlike = {name for name in policy.actions.classes_ if name not in step.actions}
+    third.observe(actions=unlike, system="something quite else")
+    one, two, three = (s.respond("yes") for s in (first, second, third))
+    assert one == two
+    assert one.probabilities != three.probabilities
+    assert third.turns[0].predicted == step.actions
+    assert third.turns[0].actions == unlike
+
+
+def test_observing_actions_brings_their_reply(policy):
+    session = policy.start()
+    session.respond("hello")
+    known = next(s for s in policy._decoder.sets if policy._replies.text(s, policy._replies.memory()))
+    session.observe(actions=known)
+    assert session.turns[-1].system == policy._replies.text(known, policy._replies.memory())
+    session.observe(system="my own words")
+    assert session.turns[-1].actions == known
+    session.observe(actions=None)
+    assert session.turns[-1].actions is None
+    assert session.turns[-1].system == ""
+
+
+def test_undo_is_as_if_it_had_not_been(policy):
+    straight, winding = policy.start(), policy.start()
+    expected = talk(straight)
+    talk(winding, SAID[:3])
+    winding.respond("something else", FOUND)
+    winding.observe(actions=(), system="what?")
+    winding.respond("again")
+    winding.undo(2)
+    found = [winding.respond(user) for user in SAID[3:]]
+    assert found == expected[3:]
+    assert winding.to_bytes() == straight.to_bytes()
+    winding.undo(len(SAID))
+    assert winding.to_bytes() == policy.start().to_bytes()
+
+
+def test_correcting_an_earlier_turn_computes_what_follows_again(policy):
+    corrected, told = policy.start(), policy.start()
+    steps = talk(corrected)
+    other = frozenset({policy.actions.classes_[0]}) ^ steps[1].actions
+    corrected.observe(actions=other, system="instead", turn=1)
+    for number, (user, step) in enumerate(zip(SAID, steps, strict=True)):
+        told.respond(user, FOUND if user is None else None)
+        told.observe(actions=step.actions, system=step.text)
+        if number == 1:
+            told.observe(actions=other, system="instead")
+    assert [(t.actions, t.system) for t in corrected.turns] == [(t.actions, t.system) for t in told.turns]
+    close([corrected.respond("well")], [told.respond("well")])
+
+
+@pytest.mark.parametrize("cut", range(len(SAID)))
+def test_saved_and_resumed_it_goes_on_as_before(policy, cut):
+    straight, saved = policy.start(), policy.start()
+    expected = talk(straight)
+    talk(saved, SAID[:cut])
+    again = policy.resume(saved.to_bytes())
+    assert again.to_bytes() == saved.to_bytes()
+    found = talk(again, SAID[cut:])
+    assert found == expected[cut:]
+    assert json.loads(again.to_bytes())["version"] == 1
+
+
+def test_under_another_run_the_session_is_gone_through_again(policy, other):
+    session, told = policy.start(), other.start()
+    steps = talk(session)
+    for user, step in zip(SAID, steps, strict=True):
+        told.respond(user, FOUND if user is None else None)
+        told.observe(actions=step.actions & set(other.actions.classes_), system=step.text)
+    moved = other.resume(session.to_bytes())
+    assert moved.turns == session.turns
+    close([moved.respond("yes")], [told.respond("yes")])
+    assert json.loads(moved.to_bytes())["run"] == other.id != policy.id
+
+
+def test_together_is_as_alone(policy):
+    sessions, alone = [policy.start() for _ in SAID], [policy.start() for _ in SAID]
+    for turn in range(len(SAID)):
+        said = SAID[turn:] + SAID[:turn]
+        together = policy.respond_many(zip(sessions, said, strict=True))
+        close(together, [session.respond(user) for session, user in zip(alone, said, strict=True)])
+    assert policy.respond_many([]) == []
+
+
+def test_threads_share_a_policy(policy):
+    expected = talk(policy.start())
+    found = {}
+
+    def work(number):
+        found[number] = [talk(policy.start()) for _ in range(10)]
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [steps for n in range(8) for steps in found[n]] == [expected] * 80
+
+
+def test_only_allowed_actions_are_taken(policy):
+    session = policy.start()
+    for user in SAID:
+        free = session.respond(user)
+        session.undo()
+        for allowed in ({policy.actions.classes_[1]}, set(policy.actions.classes_) - free.actions, set()):
+            step = session.respond(user, allowed=allowed)
+            assert step.actions <= allowed
+            assert all(step.probabilities[name] == 0 for name in set(policy.actions.classes_) - allowed)
+            session.undo()
+        assert session.respond(user, allowed=policy.actions.classes_) == free
+
+
+def test_allowed_without_choice_where_exactly_one_action_is_taken(small):
+    single = small.with_dialogues(
+        Dialogue(
+            id=d.id,
+            turns=tuple(Turn(user=t.user, actions=frozenset(sorted(t.actions)[:1])) for t in d.turns if t.actions),
+        )
+        for d in small
+    )
+    policy = DialogPolicy(**QUICK).fit(single).runtime_
+    session = policy.start()
+    only = policy.actions.classes_[-1]
+    step = session.respond("hello", allowed=[only])
+    assert step.actions == {only}
+    assert step.confidence == pytest.approx(1)
+    with pytest.raises(OptionError, match="at least one action"):
+        session.respond("hello", allowed=[])
+    assert len(session) == 1
+
+
+def test_a_conversation_becomes_training_data(policy):
+    session = policy.start()
+    steps = talk(session)
+    dialogue = session.to_dialogue("mine")
+    assert [turn.user for turn in dialogue.turns] == [user or "" for user in SAID]
+    assert [turn.actions for turn in dialogue.turns] == [step.actions for step in steps]
+    assert dialogue.turns[2].context == FOUND
+
+
+def refused(session, act, error, match):
+    before = session.to_bytes()
+    with pytest.raises(error, match=match):
+        act()
+    assert session.to_bytes() == before
+
+
+def test_mistakes_are_said_and_change_nothing(policy):
+    session = policy.start()
+    refused(session, lambda: session.observe(actions=()), OptionError, "no turn yet")
+    refused(session, session.undo, OptionError, "turns to undo")
+    session.respond("hello")
+    known = policy.actions.classes_[0]
+    refused(session, lambda: session.observe(actions=[known + "x"]), OptionError, f"Did you mean '{known}'")
+    refused(session, lambda: session.observe(actions=known), OptionError, "found the string")
+    refused(session, lambda: session.observe(actions=(), turn=1), OptionError, "turns 0 to 0")
+    refused(session, lambda: session.respond("x", allowed=["nothing such"]), OptionError, "no action 'nothing such'")
+    refused(session, lambda: session.respond(7), OptionError, "as a string")
+    refused(session, lambda: session.respond("x", {"a": object()}), OptionError, "JSON object")
+    refused(session, lambda: session.respond("x", [1]), OptionError, "JSON object")
+    twice = [(session, "a"), (session, "b")]
+    refused(session, lambda: policy.respond_many(twice), OptionError, "occurs twice")
+    halfway = [Request(session, "a"), Request(policy.start(), "b", None, ["nothing such"])]
+    refused(session, lambda: policy.respond_many(halfway), OptionError, "nothing such")
+
+
+def test_a_session_of_another_policy_is_refused(policy, other):
+    session = other.start()
+    refused(session, lambda: policy.respond_many([(session, "a")]), OptionError, "another policy")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda s: s | {"version": 9}, "version 9"),
+        (lambda s: s | {"state": "AAAA"}, "damaged"),
+        (lambda s: s | {"state": "not base 64!"}, "damaged"),
+        (lambda s: s | {"memory": {}}, "damaged"),
+        (lambda s: s | {"memory": {**s["memory"], "records": [1]}}, "damaged"),
+        (lambda s: s | {"turns": 3}, "not a saved session"),
+        (lambda s: [s], "not a saved session"),
+    ],
+)
+def test_damaged_sessions_are_refused(policy, change, match):
+    session = policy.start()
+    talk(session)
+    saved = json.dumps(change(json.loads(session.to_bytes()))).encode()
+    with pytest.raises(SessionError, match=match):
+        policy.resume(saved)
+    with pytest.raises(SessionError, match="not a saved session"):
+        policy.resume(session.to_bytes()[:-5])
+
+
+def test_low_confidence_is_marked(trained, tmp_path):
+    trained.save(tmp_path / "run")
+    never, always = (Policy.load(tmp_path / "run", fallback_below=share) for share in (0.0, 1.1))
+    assert not never.start().respond("hello").fallback
+    assert always.start().respond("hello").fallback
