@@ -6,8 +6,11 @@ from typing import Any
 
 import click
 
+from dialog_policy.cli.benchmark import benchmark
+from dialog_policy.cli.chat import chat
 from dialog_policy.cli.corpus import convert, inspect
 from dialog_policy.cli.evaluate import evaluate, predict, score
+from dialog_policy.cli.export import export
 from dialog_policy.cli.train import train
 from dialog_policy.errors import did_you_mean
 
@@ -32,11 +35,12 @@ def main() -> None:
     dialog-policy inspect  corpora/desk.jsonl
     dialog-policy train    corpora/desk.jsonl --out runs/desk
     dialog-policy evaluate runs/desk corpora/desk.jsonl --html report.html
+    dialog-policy chat     runs/desk
 
     CORPUS is a file, a folder or a .zip/.tar.gz in any known format: JSON Lines, CSV, TSV, Parquet, plain transcript, STAR,
     dialog bAbI, ConvLab's unified format. RUN is the folder that `train` writes.
     """
 
 
-for _command in (inspect, convert, train, evaluate, predict, score):
+for _command in (inspect, convert, train, evaluate, predict, score, export, chat, benchmark):
     main.add_command(_command)

@@ -89,6 +89,7 @@ def evaluate(
         replies=policy.replies(part, predictions) if part.replies_are_templates else None,
     )
     result["mode"] = "free-running" if free_running else "teacher-forced"
+    result["policy"] = policy.id
     examples = worst_dialogues(predictions, part) if html else None
     _report(result, json_, html, history=policy.info["history"], examples=examples)
 

@@ -34,6 +34,11 @@ def _tokens(text: str) -> list[re.Match[str]]:
     return list((_ASCII_TOKEN if text.isascii() else _TOKEN).finditer(text))
 
 
+@lru_cache(maxsize=50_000)
+def _value_tokens(value: str) -> tuple[str, ...]:
+    return tuple(match.group().casefold() for match in _tokens(value))
+
+
 def _key(name: str) -> str:
     """One key for the ways to write a name: ``the_oak`` is "The oak"."""
     return name.casefold().replace("_", " ")
@@ -43,7 +48,7 @@ class _Gazetteer:
     """Values by their tokens: first token to the token sequences that start with it, the longest first."""
 
     def __init__(self) -> None:
-        self._starting: dict[str, list[tuple[tuple[str, ...], str, str]]] = {}
+        self.starting: dict[str, list[tuple[tuple[str, ...], str, str]]] = {}
         self._known: set[tuple[tuple[str, ...], str]] = set()
         self.values: dict[str, set[str]] = {}
 
@@ -51,17 +56,17 @@ class _Gazetteer:
         # A single letter or digit is found everywhere and says nothing.
         if len(value) < 2 and value.isascii():
             return
-        tokens = tuple(match.group().casefold() for match in _tokens(value))
+        tokens = _value_tokens(value)
         if tokens and (tokens, kind) not in self._known:
             self._known.add((tokens, kind))
             self.values.setdefault(kind, set()).add(value)
-            entries = self._starting.setdefault(tokens[0], [])
+            entries = self.starting.setdefault(tokens[0], [])
             entries.append((tokens, kind, value))
             entries.sort(key=lambda entry: -len(entry[0]))
 
     def at(self, tokens: Sequence[str], start: int) -> tuple[int, str, str] | None:
         """Length in tokens, kind and value of the longest value that starts here."""
-        for value_tokens, kind, value in self._starting.get(tokens[start], ()):
+        for value_tokens, kind, value in self.starting.get(tokens[start], ()):
             if tuple(tokens[start : start + len(value_tokens)]) == value_tokens:
                 return len(value_tokens), kind, value
         return None
@@ -146,6 +151,8 @@ class DialogueMemory:
         """Values in a text, from left to right, the longest of each place."""
         found = _tokens(text)
         tokens = [match.group().casefold() for match in found]
+        if self._local.starting.keys().isdisjoint(tokens) and self._static.starting.keys().isdisjoint(tokens):
+            return
         position = 0
         while position < len(tokens):
             candidates = [hit for g in (self._local, self._static) if (hit := g.at(tokens, position)) is not None]

@@ -5,7 +5,8 @@ The same object encodes a corpus for training and evaluation and a single turn f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -101,28 +102,38 @@ class TurnEncoder:
         bits: FloatArray = np.concatenate([flags, self.actions.transform(sets)], axis=1) * np.float32(BIT)
         return bits
 
-    def cut(self, part: str, matrix: FloatArray) -> list[FloatArray]:
-        """Cut a matrix of shape (layout[part], n) at the borders between the part's own features and its tables."""
-        widths = [table.dim for table in self.tables.get(part, ())]
-        borders = np.cumsum([self.layout[part] - sum(widths), *widths])[:-1]
-        return [np.ascontiguousarray(piece) for piece in np.split(matrix, borders)]
-
-    def project(self, part: str, value: Any, matrices: Sequence[FloatArray]) -> FloatArray:
-        """Return one value's features times a matrix, given as :meth:`cut` cuts it: shape (n,), float32.
+    def projector(self, part: str, matrix: FloatArray) -> Callable[[Any], FloatArray]:
+        """Return a function from one value of a part to its features times a matrix of shape (layout[part], n).
 
         The same, but for rounding, as encoding the value and multiplying; quicker, since a few bits of thousands are looked
         up, not multiplied.
         """
         if part == "actions":
-            bits: FloatArray = self.encode_actions([value])[0] @ matrices[0]
-            return bits
-        terms, flags = self._terms_and_flags(part, value)
-        projected = np.array(flags, dtype=np.float32) @ matrices[0]
-        for table, matrix in zip(self.tables[part], matrices[1:], strict=True):
-            contribution = table.project(terms, matrix)
-            if contribution is not None:
-                projected += contribution
-        return projected
+            return lambda before: self.encode_actions([before])[0] @ matrix
+        tables = self.tables[part]
+        own = self.layout[part] - sum(table.dim for table in tables)
+        borders = np.cumsum([own, *(table.dim for table in tables)]).tolist()
+        pieces = [matrix[start:end] for start, end in itertools.pairwise(borders)]
+        dense = [table for table in tables if table.vectors is not None]
+        bits = [(t, np.ascontiguousarray(m)) for t, m in zip(tables, pieces, strict=True) if t.vectors is None]
+        kept = [matrix[:own], *(m for t, m in zip(tables, pieces, strict=True) if t.vectors is not None)]
+        weights = np.concatenate(kept)
+        places = [slice(start, end) for start, end in itertools.pairwise(np.cumsum([own, *(t.dim for t in dense)]))]
+
+        def project(value: str) -> FloatArray:
+            terms, flags = self._terms_and_flags(part, value)
+            features = np.zeros(len(weights), dtype=np.float32)
+            features[:own] = flags
+            for table, place in zip(dense, places, strict=True):
+                table.encode_into(features[place], terms)
+            projected: FloatArray = features.dot(weights)
+            for table, rows_of_bits in bits:
+                rows, values = table.weighted_rows(terms)
+                if len(rows):
+                    projected += values.dot(rows_of_bits.take(rows, axis=0))
+            return projected
+
+        return project
 
     def _terms_and_flags(self, part: str, value: str) -> tuple[list[str], tuple[float, ...]]:
         """Return terms of an utterance or of a context's key for the tables, and the features beside the tables."""

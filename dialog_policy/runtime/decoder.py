@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -66,13 +67,25 @@ class Decoder:
         prior_weight: float,
     ) -> None:
         self.space, self.sets, self.counts = space, list(sets), list(counts)
-        self.single_action, self.prior_weight = single_action, prior_weight
-        self._bits = space.transform(self.sets).astype(np.float64)
-        self._known = {row.tobytes() for row in self._bits.astype(bool)}
+        self.single_action = single_action
+        bits = space.transform(self.sets)
+        self._bits_by_action = np.ascontiguousarray(bits.T, dtype=np.float64)
+        self._known = {row.tobytes() for row in bits.astype(np.bool_)}
         self._singles = [frozenset([name]) for name in space.classes_]
         total = max(1, sum(self.counts))
         self._log_prior = np.log(np.array(self.counts, dtype=np.float64) / total)
         self._log_unseen = float(np.log(_UNSEEN_COUNT / total))
+        self.prior_weight = prior_weight
+
+    @property
+    def prior_weight(self) -> float:
+        """How much the sets' shares of the training turns count; 0: only the bits count."""
+        return self._prior_weight
+
+    @prior_weight.setter
+    def prior_weight(self, weight: float) -> None:
+        self._prior_weight = weight
+        self._prior = weight * self._log_prior
 
     @classmethod
     def fit(cls, space: ActionSpace, action_sets: Iterable[frozenset[str]], *, single_action: bool) -> Decoder:
@@ -105,29 +118,28 @@ class Decoder:
             confidence = probabilities[np.arange(len(best)), best]
             return Decided([self._singles[i] for i in best.tolist()], probabilities, confidence)
         # log p(set) = Σ z over its actions − Σ log(1 + e^z) over all; the last sum is the same for every set.
+        scores = z.dot(self._bits_by_action)
+        scores += self._prior
         likely = z > 0
-        scores = z @ self._bits.T
-        scores += self.prior_weight * self._log_prior
         probabilities = _sigmoid(z)
         if allowed is not None:
             likely &= allowed
-            scores[(~allowed).astype(np.float64) @ self._bits.T > 0] = -np.inf
+            scores[(~allowed).astype(np.float64) @ self._bits_by_action > 0] = -np.inf
             probabilities[~allowed] = 0.0
+        chosen = [self.sets[i] for i in scores.argmax(axis=1).tolist()]
+        top = np.maximum.reduce(scores, axis=1, keepdims=True)
+        scores -= top
+        total = np.add.reduce(np.exp(scores, out=scores), axis=1)
         # The set of all likely actions competes, too, where training never showed it.
-        rival = (z * likely).sum(axis=1) + self.prior_weight * self._log_unseen
-        is_unseen = [row.tobytes() not in self._known for row in likely]
-        rival[np.logical_not(is_unseen)] = -np.inf
-        best = scores.argmax(axis=1)
-        top = scores[np.arange(len(best)), best]
-        wins = rival > top
-        np.maximum(top, rival, out=top)
-        scores -= top[:, None]
-        confidence = 1.0 / (np.exp(scores).sum(axis=1) + np.exp(rival - top))
-        chosen = [
-            self._set(row) if unseen else self.sets[i]
-            for i, unseen, row in zip(best.tolist(), wins.tolist(), likely, strict=True)
-        ]
-        return Decided(chosen, probabilities, confidence)
+        for row, bits in enumerate(likely):
+            if bits.tobytes() not in self._known:
+                rival = float(z[row].dot(bits)) + self.prior_weight * self._log_unseen
+                if rival > (best := float(top[row, 0])):
+                    chosen[row] = frozenset(self.space.classes_[bit] for bit in np.flatnonzero(bits))
+                    total[row] = total[row] * math.exp(best - rival) + 1.0
+                else:
+                    total[row] += math.exp(rival - best)
+        return Decided(chosen, probabilities, 1.0 / total)
 
     def accuracy(self, logits: FloatArray, gold: Sequence[frozenset[str] | None]) -> float:
         """Share of target turns whose decided set is exactly the gold set; turns without gold actions do not count."""
@@ -143,9 +155,6 @@ class Decoder:
             return self.accuracy(logits, gold)
 
         self.prior_weight = max(weights, key=accuracy)
-
-    def _set(self, bits: npt.NDArray[np.bool_]) -> frozenset[str]:
-        return frozenset(self.space.classes_[bit] for bit in np.flatnonzero(bits))
 
     def to_json(self) -> dict[str, Any]:
         """Return what a run folder stores."""
@@ -165,6 +174,7 @@ class Decoder:
 
 
 def _sigmoid(z: FloatArray) -> FloatArray:
-    e = np.exp(-np.abs(z))
-    probabilities: FloatArray = np.where(z >= 0, 1.0, e) / (1.0 + e)
-    return probabilities
+    e = np.maximum(z, -700.0)  # e^-z stays finite
+    np.exp(np.negative(e, out=e), out=e)
+    e += 1.0
+    return np.reciprocal(e, out=e)

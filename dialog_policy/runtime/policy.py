@@ -116,6 +116,11 @@ class Policy:
         """Fingerprints of the dialogues it was trained on (``"train"``) and stopped by (``"dev"``)."""
         return {part: frozenset(found) for part, found in self._run.document("dialogues.json").items()}
 
+    @property
+    def takes_one_action(self) -> bool:
+        """Whether it always takes exactly one action, as in its training part."""
+        return self._decoder.single_action
+
     def start(self) -> Session:
         """Begin a conversation."""
         return Session(self)
@@ -153,17 +158,23 @@ class Policy:
             As :meth:`Session.respond`; if a session occurs twice or belongs to another policy. Then no session has changed.
         """
         asked = [Request(*request) for request in requests]
-        sessions = [request.session for request in asked]
-        if len({id(session) for session in sessions}) != len(sessions):
-            raise OptionError("a session occurs twice among these requests: its turns must follow each other.")
-        if any(session.policy is not self for session in sessions):
-            raise OptionError("a session belongs to another policy; resume() takes its to_bytes() over to this one.")
-        said = [(_user(request.user), _normal(request.context)) for request in asked]
-        masks: npt.NDArray[np.bool_] | None = None
-        if any(request.allowed is not None for request in asked):
-            masks = np.stack([self._mask(None if r.allowed is None else frozenset(r.allowed)) for r in asked])
         if not asked:
             return []
+        sessions = [request.session for request in asked]
+        if len(set(map(id, sessions))) != len(sessions):
+            raise OptionError("a session occurs twice among these requests: its turns must follow each other.")
+        said = []
+        masks: npt.NDArray[np.bool_] | None = None
+        for session, user, context, allowed in asked:
+            if session.policy is not self:
+                raise OptionError(
+                    "a session belongs to another policy; resume() takes its to_bytes() over to this one."
+                )
+            if not (user is None or isinstance(user, str)):
+                raise OptionError(f"expected what the user said as a string, or None without a user; found {user!r}.")
+            said.append((user, _normal(context) if context else {}))
+            if allowed is not None and masks is None:
+                masks = np.stack([self._mask(None if r.allowed is None else frozenset(r.allowed)) for r in asked])
         decided = self._decoder.decide(self._advance(sessions, said), masks)
         names = self.actions.classes_
         steps = []
@@ -188,7 +199,9 @@ class Policy:
                 session._memory.say(system)
             session._memory.hear(user or "", context)
             turns.append((user or "", system, context_key(context), before))
-        logits, after = self._stepper.step(turns, np.stack([session._state for session in sessions]))
+        logits, after = self._stepper.step(
+            turns, np.concatenate([session._state for session in sessions]).reshape(len(sessions), -1)
+        )
         for session, state in zip(sessions, after, strict=True):
             session._state = state.copy()  # a view would keep the states of all of them alive
         return logits
@@ -197,7 +210,7 @@ class Policy:
         if allowed is None:
             return np.ones(len(self.actions), dtype=np.bool_)
         known = self._known_actions(allowed) or frozenset()
-        if self._decoder.single_action and not known:
+        if self.takes_one_action and not known:
             raise OptionError("allowed: expected at least one action, since this policy always takes one; found none.")
         mask: npt.NDArray[np.bool_] = self.actions.transform([known])[0] > 0
         return mask
@@ -268,16 +281,8 @@ class Policy:
         return texts
 
 
-def _user(user: object) -> str | None:
-    if user is None or isinstance(user, str):
-        return user
-    raise OptionError(f"expected what the user said as a string, or None for a turn without a user; found {user!r}.")
-
-
 def _normal(context: object) -> dict[str, Any]:
     """Return a context as it is after a journey through JSON, so that a session saved and resumed has the same one."""
-    if not context:
-        return {}
     try:
         normal = msgspec.json.decode(msgspec.json.encode(context))
     except (TypeError, ValueError, RecursionError) as error:

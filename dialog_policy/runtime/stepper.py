@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -43,13 +44,15 @@ class Stepper:
         self._above = [(kernel, bias) for kernel, _, bias in layers[1:]]
         self._head = np.ascontiguousarray(head[width:])
         # Features to the gates of the first layer and, beside them, to the logits.
-        self._bias = np.concatenate([layers[0][2], head_bias])
+        bias = np.concatenate([layers[0][2], head_bias])
+        self._width = len(bias)
         projection = np.concatenate([layers[0][0], head[:width]], axis=1)
-        self._parts: list[Callable[[str | frozenset[str] | None], FloatArray]] = []
+        self._parts: list[Callable[[Any], FloatArray]] = []
         start = 0
         for name, size in encoder.layout.items():
-            matrices = encoder.cut(name, projection[start : start + size])
-            self._parts.append(_remembered(encoder, name, matrices))
+            project = encoder.projector(name, projection[start : start + size])
+            # Every turn has actions before it: they bring the bias with them.
+            self._parts.append(lru_cache(_REMEMBERED)(_plus(project, bias) if name == "actions" else project))
             start += size
 
     def start(self) -> FloatArray:
@@ -75,12 +78,11 @@ class Stepper:
             Shapes (n, n_actions) and (n, state_size).
         """
         user, system, context, actions = self._parts
-        projected = np.empty((len(turns), len(self._bias)), dtype=np.float32)
+        projected = np.empty((len(turns), self._width), dtype=np.float32)
         for row, (said, heard, key, before) in zip(projected, turns, strict=True):
             np.add(user(said), system(heard), out=row)
             row += context(key)
             row += actions(before)
-        projected += self._bias
         after = np.empty_like(state)
         width = 4 * len(self._recurrent[0])
         gates = projected[:, :width]
@@ -91,9 +93,9 @@ class Stepper:
             hidden, cell = state[:, start : start + units], state[:, start + units : start + 2 * units]
             if number:
                 kernel, bias = self._above[number - 1]
-                gates = below @ kernel
+                gates = below.dot(kernel)
                 gates += bias
-            gates += hidden @ recurrent
+            gates += hidden.dot(recurrent)
             # Columns i, f, o were halved: sigmoid(x) is (1 + tanh(x / 2)) / 2, and one tanh serves all four gates.
             np.tanh(gates, out=gates)
             opened = gates[:, : 3 * units]
@@ -105,7 +107,7 @@ class Stepper:
             below = np.multiply(opened[:, 2 * units :], np.tanh(new_cell), out=after[:, start : start + units])
             start += 2 * units
         logits: FloatArray = projected[:, width:]
-        logits += below @ self._head
+        logits += below.dot(self._head)
         return logits, after
 
 
@@ -118,11 +120,5 @@ def _gates(weights: FloatArray) -> FloatArray:
     return np.concatenate([i * _HALF, f * _HALF, o * _HALF, c], axis=-1)
 
 
-def _remembered(
-    encoder: TurnEncoder, name: str, matrices: Sequence[FloatArray]
-) -> Callable[[str | frozenset[str] | None], FloatArray]:
-    @lru_cache(_REMEMBERED)
-    def contribution(value: str | frozenset[str] | None) -> FloatArray:
-        return encoder.project(name, value, matrices)
-
-    return contribution
+def _plus(project: Callable[[Any], FloatArray], bias: FloatArray) -> Callable[[Any], FloatArray]:
+    return lambda value: project(value) + bias

@@ -52,7 +52,7 @@ def tfidf_matrix(table: TermTable, texts: TokenLists) -> Any:
     sparse = require("scipy.sparse", extra="train", purpose="fitting TF-IDF")
     parts = [table.weighted_rows(tokens) for tokens in texts]
     ends = np.cumsum([0, *(len(rows) for rows, _ in parts)])
-    rows = np.concatenate([np.zeros(0, dtype=np.intp), *(np.array(rows, dtype=np.intp) for rows, _ in parts)])
+    rows = np.concatenate([np.zeros(0, dtype=np.intp), *(rows for rows, _ in parts)])
     weights = np.concatenate([np.zeros(0, dtype=np.float32), *(weights for _, weights in parts)])
     return sparse.csr_matrix((weights, rows, ends), shape=(len(texts), len(table.terms)))
 

@@ -8,7 +8,6 @@ that a text's vector is the same to the bit whatever else is encoded with it.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
@@ -28,6 +27,8 @@ Pool = Literal["sum", "mean", "sif", "max"]
 GRAM = "\x1f"
 
 _CACHED_TOKENS = 100_000
+_NO_ROWS = np.zeros(0, dtype=np.intp)
+_NO_WEIGHTS = np.zeros(0, dtype=np.float32)
 
 
 class Analyzer(msgspec.Struct, frozen=True):
@@ -101,7 +102,7 @@ class TermTable:
         self.component, self.scale = component, scale
         self._row = {term: row for row, term in enumerate(terms)}
         self._unknown = len(self._row) if vectors is not None and len(vectors) == len(self._row) + 1 else None
-        self._token_rows: dict[str, list[int]] = {}
+        self._token_rows: dict[str, npt.NDArray[np.intp]] = {}
         self._made_up: dict[str, FloatArray] = {}
 
     @property
@@ -134,43 +135,23 @@ class TermTable:
         """
         encoded = np.zeros((len(token_lists), self.dim), dtype=np.float32)
         for row, tokens in enumerate(token_lists):
-            self._encode_into(encoded[row], tokens)
+            self.encode_into(encoded[row], tokens)
         return encoded
 
-    def project(self, tokens: Sequence[str], matrix: FloatArray) -> FloatArray | None:
-        """Return ``encode([tokens])[0] @ matrix`` without making the bits of a table that is all bits.
-
-        Parameters
-        ----------
-        tokens
-            The tokens of one text.
-        matrix
-            Shape (dim, n), C-contiguous.
-
-        Returns
-        -------
-        ndarray of shape (n,), float32, or None where the text has no known term
-        """
-        if self.vectors is None:
-            rows, weights = self.weighted_rows(tokens)
-            return (weights * np.float32(self.scale)) @ matrix.take(rows, axis=0) if rows else None
-        encoded = np.zeros(self.dim, dtype=np.float32)
-        return encoded @ matrix if self._encode_into(encoded, tokens) else None
-
-    def _encode_into(self, out: FloatArray, tokens: Sequence[str]) -> bool:
+    def encode_into(self, out: FloatArray, tokens: Sequence[str]) -> bool:
         """Write a text's vector into `out`, shape (dim,); False, and nothing is written, where no term is known.
 
         Each text by itself: what it becomes cannot depend on the texts beside it.
         """
         if self.vectors is None:
             rows, weights = self.weighted_rows(tokens)
-            out[rows] = weights * np.float32(self.scale)
-            return bool(rows)
+            out[rows] = weights
+            return len(rows) > 0
         if self.pools == ("sum",):
             rows, weights = self.weighted_rows(tokens)
-            if rows:
-                np.matmul(weights * np.float32(self.scale), self.vectors.take(rows, axis=0), out=out)
-            return bool(rows)
+            if len(rows):
+                weights.dot(self.vectors.take(rows, axis=0), out=out)
+            return len(rows) > 0
         found = self._gather(tokens)
         if found is None:
             return False
@@ -203,33 +184,34 @@ class TermTable:
                 [weight for _, weight in found], dtype=np.float32
             )
         rows = self._rows(tokens)
-        if not rows:
+        if not len(rows):
             return None
-        return self.vectors.take(rows, axis=0), np.array([self._weight[row] for row in rows], dtype=np.float32)
+        return self.vectors.take(rows, axis=0), self._weight.take(rows)
 
-    def _rows(self, tokens: Sequence[str]) -> list[int]:
-        if self.analyzer.unit == "character":
-            rows: list[int] = []
-            for token in tokens:
-                found = self._token_rows.get(token)
-                if found is None:
-                    if len(self._token_rows) >= _CACHED_TOKENS:
-                        self._token_rows.clear()
-                    get = self._row.get
-                    grams = (get(gram) for gram in self.analyzer.terms([token]))
-                    found = self._token_rows[token] = [row for row in grams if row is not None]
-                rows += found
-            return rows
+    def _rows(self, tokens: Sequence[str]) -> npt.NDArray[np.intp]:
+        """Rows of a text's terms, one for each time a term occurs."""
         get, unknown = self._row.get, self._unknown
+        if self.analyzer.unit == "character":
+            return np.concatenate([_NO_ROWS, *map(self._rows_of_token, tokens)])
+        terms = self.analyzer.terms(tokens)
         if unknown is not None:
-            return [get(term, unknown) for term in self.analyzer.terms(tokens)]
-        return [row for term in self.analyzer.terms(tokens) if (row := get(term)) is not None]
+            return np.array([get(term, unknown) for term in terms], dtype=np.intp)
+        return np.array([row for term in terms if (row := get(term)) is not None], dtype=np.intp)
+
+    def _rows_of_token(self, token: str) -> npt.NDArray[np.intp]:
+        found = self._token_rows.get(token)
+        if found is None:
+            if len(self._token_rows) >= _CACHED_TOKENS:
+                self._token_rows.clear()
+            rows = (self._row.get(gram) for gram in self.analyzer.terms([token]))
+            found = self._token_rows[token] = np.array([row for row in rows if row is not None], dtype=np.intp)
+        return found
 
     def _subword(self, token: str) -> tuple[FloatArray, float] | None:
         assert self.vectors is not None
         row = self._row.get(token)
         if row is not None:
-            return self.vectors[row], self._weight[row]
+            return self.vectors[row], float(self._weight[row])
         vector = self._made_up.get(token)
         if vector is None:
             grams = character_ngrams(token, self.analyzer.shortest, self.analyzer.longest)
@@ -242,26 +224,36 @@ class TermTable:
         return vector, 1.0
 
     @cached_property
-    def _weight(self) -> list[float]:
-        """Weight of each row as Python floats: for a handful of terms that is quicker than an array."""
+    def _weight(self) -> FloatArray:
+        """Weight of each row, that of the unknown terms included."""
         n_rows = len(self._row) + (self._unknown is not None)
-        known = [1.0] * len(self._row) if self.weights is None else self.weights.tolist()
-        return known + [1.0] * (n_rows - len(known))
+        weights = np.ones(n_rows, dtype=np.float32)
+        if self.weights is not None:
+            weights[: len(self.weights)] = self.weights
+        return weights
 
-    def weighted_rows(self, tokens: Sequence[str]) -> tuple[list[int], FloatArray]:
-        """Return the distinct rows of a text's terms, and the weighted frequency of each as ``"sum"`` uses it."""
-        counts = Counter(self._rows(tokens))
-        weight = self._weight
-        if self.frequency == "binary":
-            weighted = [weight[row] for row in counts]
-        elif self.frequency == "log":
-            weighted = [weight[row] if n == 1 else weight[row] * (1.0 + math.log(n)) for row, n in counts.items()]
+    def weighted_rows(self, tokens: Sequence[str]) -> tuple[npt.NDArray[np.intp], FloatArray]:
+        """Return the distinct rows of a text's terms in ascending order, and the weight that ``"sum"`` gives each."""
+        rows = self._rows(tokens)
+        if not len(rows):
+            return rows, _NO_WEIGHTS
+        rows.sort()
+        is_border = np.ones(len(rows) + 1, dtype=np.bool_)
+        np.not_equal(rows[1:], rows[:-1], out=is_border[1:-1])
+        if np.count_nonzero(is_border) == len(is_border):
+            weights = self._weight.take(rows)
         else:
-            weighted = [weight[row] * n for row, n in counts.items()]
-        if self.unit_length and weighted:
-            norm = math.hypot(*weighted)
-            weighted = [value / norm for value in weighted]
-        return list(counts), np.array(weighted, dtype=np.float32)
+            borders = is_border.nonzero()[0]
+            rows = rows.take(borders[:-1])
+            weights = self._weight.take(rows)
+            if self.frequency != "binary":
+                tf = (borders[1:] - borders[:-1]).astype(np.float32)
+                weights *= tf if self.frequency == "count" else 1 + np.log(tf)
+        factor = self.scale
+        if self.unit_length:
+            factor /= math.sqrt(weights.dot(weights))
+        weights *= factor
+        return rows, weights
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:
         """Return what a run folder stores: a JSON object and named arrays."""

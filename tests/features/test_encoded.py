@@ -73,11 +73,11 @@ def test_the_past_system_side_does_reach_the_features(encoder):
 def test_a_projection_is_that_of_the_features(encoder, dialogue):
     whole = np.random.default_rng(0).normal(size=(encoder.dim, 5)).astype(np.float32)
     pieces = np.split(whole, np.cumsum(list(encoder.layout.values()))[:-1])
-    cut = {part: encoder.cut(part, piece) for part, piece in zip(encoder.layout, pieces, strict=True)}
+    project = {part: encoder.projector(part, piece) for part, piece in zip(encoder.layout, pieces, strict=True)}
     before, said, rows = START, "", []
     for turn in dialogue.turns:
         values = {"user": turn.user, "system": said, "context": context_key(turn.context), "actions": before}
-        rows.append(sum(encoder.project(part, value, cut[part]) for part, value in values.items()))
+        rows.append(sum(project[part](value) for part, value in values.items()))
         before, said = turn.actions, turn.system
     np.testing.assert_allclose(np.stack(rows), features(dialogue, encoder) @ whole, atol=2e-4)
 

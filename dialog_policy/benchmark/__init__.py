@@ -1,0 +1,1 @@
+"""How fast it is: fixed workloads, rivals in the same run, ratios."""

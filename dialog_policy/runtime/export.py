@@ -1,0 +1,129 @@
+"""One archive with what serving needs and a card that says what it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dialog_policy.errors import OptionError
+from dialog_policy.runtime.folder import RunReader, pack, write_archive
+from dialog_policy.runtime.policy import Policy
+
+__all__ = ["export_run", "model_card"]
+
+_SERVING = (
+    "decoder.json", "dialogues.json", "encoder.json", "encoder.safetensors", "model.onnx", "network.safetensors",
+    "replies.json",
+)  # fmt: skip
+_METRICS = {
+    "turn_accuracy": "turns right",
+    "dialogue_accuracy": "dialogues right",
+    "micro_f1": "micro F1",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+}
+
+
+def export_run(
+    run: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    licence: str | None = None,
+    evaluation: Mapping[str, Any] | None = None,
+) -> None:
+    """Pack what serving needs of a run, with a model card, into one ``.zip`` that :meth:`Policy.load` reads as it is.
+
+    The same run, licence and evaluation give the same bytes.
+
+    Parameters
+    ----------
+    run
+        A run's folder.
+    target
+        The archive to write.
+    licence
+        Under which licence the policy may be used; what the corpus says about it is not known here.
+    evaluation
+        What ``dialog-policy evaluate --json`` wrote for this run.
+
+    Raises
+    ------
+    RunError
+        If the run is incomplete or was changed.
+    OptionError
+        If the target's name does not end in ``.zip`` or the evaluation is not one of this run.
+    """
+    path = Path(target)
+    if path.suffix != ".zip":
+        raise OptionError(f"expected a name that ends in .zip for the archive, found {str(target)!r}.")
+    reader = RunReader.open(run)
+    policy = Policy(reader)
+    if evaluation is not None and evaluation.get("policy") != policy.id:
+        raise OptionError(
+            f"this evaluation is not one of the run {reader.place}. "
+            f"`dialog-policy evaluate {reader.place} CORPUS --json FILE` makes one."
+        )
+    blobs = {name: reader.read(name) for name in _SERVING}
+    blobs["MODEL_CARD.md"] = model_card(policy, licence, evaluation).encode()
+    about = {name: value for name, value in reader.manifest.items() if name not in ("files", "format_version")}
+    write_archive(path, pack({}, {}, blobs, about))
+
+
+def model_card(policy: Policy, licence: str | None, evaluation: Mapping[str, Any] | None) -> str:
+    """Return a page of Markdown: what the policy does, from which data, how often it is right, what it cannot do."""
+    return "\n".join(_card(policy, licence, evaluation)) + "\n"
+
+
+def _card(policy: Policy, licence: str | None, evaluation: Mapping[str, Any] | None) -> Iterator[str]:
+    info = policy.info
+    corpus, config, names = info["corpus"], info["config"], policy.actions.classes_
+    train, dev = corpus["train"], corpus["dev"]
+    yield from (f"# A dialogue policy trained on {corpus['name']}", "")
+    yield from (f"- Trained: {info['created'][:10]} with dialog-policy {info['package_version']}",)
+    yield from (f"- Licence: {licence or 'not stated'}", f"- Policy: `{policy.id}`", "")
+    one = (
+        "takes one action a turn"
+        if policy.takes_one_action
+        else "takes a set of actions a turn, the empty set included"
+    )
+    yield from ("## What it does", "")
+    yield (
+        "From the turns of a dialogue so far, what the user says now and what the system has learnt (`context`), it says what "
+        f"the system should do next. It knows {len(names)} actions and {one}:"
+    )
+    yield from ("", ", ".join(f"`{name}`" for name in names), "", "```python")
+    yield from ("from dialog_policy.runtime import Policy", "", 'policy = Policy.load("this-file.zip")')
+    yield from ("session = policy.start()", 'step = session.respond("hello")', "```", "")
+    yield from ("## Data", "", "| part | dialogues | turns to predict |", "| --- | --- | --- |")
+    yield f"| train | {train['dialogues']:,} | {train['turns']:,} |"
+    if dev:
+        yield f"| dev: stopping, decoding | {dev['dialogues']:,} | {dev['turns']:,} |"
+    options = " ".join(f"{key}={value}" for key, value in corpus["reader"].items())
+    yield from ("", f"Format {corpus['format']}{f', reader options {options}' if options else ''}.", "")
+    hidden = config["hidden"] if isinstance(config["hidden"], list) else [config["hidden"]]
+    units = " and ".join(map(str, hidden))
+    yield from (f"An LSTM over turns ({units} units), {len(info['history'])} epochs, seed {config['seed']}.", "")
+    yield from ("## How often it is right", "")
+    if evaluation is None:
+        yield from ("Not evaluated, or the evaluation was not given to the export.", "")
+    else:
+        yield from _results(evaluation)
+    yield from ("## Limits", "")
+    yield "- It knows the words, actions and kinds of dialogue of its corpus; outside of them its figures say nothing."
+    yield (
+        "- `step.fallback` marks decisions with little confidence. Whoever builds a bot decides what may never be done "
+        "unasked: pass `allowed=`."
+    )
+    yield "- Replies are templates of the corpus, filled from the dialogue. They are as good, and as biased, as it is."
+
+
+def _results(evaluation: Mapping[str, Any]) -> Iterator[str]:
+    name, split = evaluation["corpus"], evaluation["split"]
+    yield f"{name}, split {split}: {evaluation['dialogues']:,} dialogues, {evaluation['turns']:,} turns, {evaluation['mode']}."
+    yield from ("", f"| | {' | '.join(_METRICS.values())} |", f"| --- |{' ---: |' * len(_METRICS)}")
+    for row, metrics in {"this policy": evaluation, **evaluation.get("baselines", {})}.items():
+        yield f"| {row} | {' | '.join(f'{metrics[metric]:.3f}' for metric in _METRICS)} |"
+    low, high = evaluation["ci95"]["turn_accuracy"]
+    yield from ("", f"95 % interval of the turns right, over dialogues: {low:.3f} to {high:.3f}.", "")
