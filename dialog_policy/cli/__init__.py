@@ -8,7 +8,7 @@ import click
 
 from dialog_policy.cli.benchmark import benchmark
 from dialog_policy.cli.chat import chat
-from dialog_policy.cli.corpus import convert, inspect
+from dialog_policy.cli.corpus import convert, download, inspect, split, validate
 from dialog_policy.cli.evaluate import evaluate, predict, score
 from dialog_policy.cli.export import export
 from dialog_policy.cli.train import train
@@ -42,5 +42,5 @@ def main() -> None:
     """
 
 
-for _command in (inspect, convert, train, evaluate, predict, score, export, chat, benchmark):
+for _command in (inspect, validate, convert, split, download, train, evaluate, predict, score, export, chat, benchmark):
     main.add_command(_command)

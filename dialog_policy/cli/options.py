@@ -54,7 +54,7 @@ class Command(click.Command):
 
 def _is_assignment(word: str) -> bool:
     key, equals, _ = word.partition("=")
-    return bool(equals) and key.replace("_", "").isalnum() and not Path(word).exists()
+    return bool(equals) and key.replace("_", "").replace("-", "").isalnum() and not Path(word).exists()
 
 
 def assignments(words: Iterable[str], option: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from dialog_policy.errors import CorpusError, did_you_mean
 
-__all__ = ["hash_fraction", "in_split", "splits_of"]
+__all__ = ["hash_fraction", "hash_range", "in_split", "part_of", "splits_of"]
 
 _DEV_FROM, _TEST_FROM = 0.8, 0.9
 
@@ -15,6 +15,12 @@ _DEV_FROM, _TEST_FROM = 0.8, 0.9
 def hash_fraction(text: str) -> float:
     """Map a text to [0, 1) by the first eight bytes of its SHA-256: the same on every machine, for ever."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+
+
+def hash_range(dialogue_id: str) -> float:
+    """Return the lower bound of the hash range that decides on a dialogue's part: 0, 0.8 or 0.9."""
+    fraction = hash_fraction(dialogue_id)
+    return _TEST_FROM if fraction >= _TEST_FROM else _DEV_FROM if fraction >= _DEV_FROM else 0.0
 
 
 def _has_hashed_dev(own: set[str]) -> bool:
@@ -32,8 +38,18 @@ def splits_of(labels: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(name for name in usual if name in own) + tuple(sorted(own - set(usual)))
 
 
-def _part(dialogue_id: str, label: str | None, own: set[str]) -> str | None:
-    fraction = hash_fraction(dialogue_id)
+def part_of(label: str | None, fraction: float, own: set[str]) -> str | None:
+    """Name the part of a dialogue.
+
+    Parameters
+    ----------
+    label
+        Its own label, if it has one.
+    fraction
+        :func:`hash_fraction` of its id, or :func:`hash_range`.
+    own
+        All labels of the corpus.
+    """
     if not own:
         return "train" if fraction < _DEV_FROM else "dev" if fraction < _TEST_FROM else "test"
     if label == "train" and _has_hashed_dev(own) and _DEV_FROM <= fraction < _TEST_FROM:
@@ -63,7 +79,7 @@ def in_split(name: str, dialogues: Sequence[tuple[str, str | None]], *, corpus: 
     if name not in known:
         listed = ", ".join((*known, "all"))
         raise CorpusError(f"{corpus} has no split {name!r}; it has: {listed}.{did_you_mean(name, known)}")
-    chosen = [_part(dialogue_id, label, own) == name for dialogue_id, label in dialogues]
+    chosen = [part_of(label, hash_fraction(dialogue_id), own) == name for dialogue_id, label in dialogues]
     if not any(chosen):
         remedy = "Use --split all, or name the parts in the corpus itself (its `split` field or column)."
         raise CorpusError(

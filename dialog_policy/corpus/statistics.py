@@ -1,140 +1,240 @@
-"""What is in a corpus: counts, lengths, actions, problems."""
+"""What is in a corpus, counted in one pass: sizes, lengths, actions, duplicates, vocabulary, contradictions."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
-from dialog_policy.corpus.dialogue import Corpus, Dialogue
-from dialog_policy.errors import CorpusError
+from dialog_policy.corpus.contradictions import Contradictions
+from dialog_policy.corpus.dialogue import Dialogue
+from dialog_policy.corpus.splits import hash_range, part_of, splits_of
 
-__all__ = ["describe", "summarise"]
+__all__ = ["Statistics", "summarise"]
 
-_BAR = 40
-_SHOWN_ACTIONS = 20
-
-
-def _counts(dialogues: list[Dialogue]) -> dict[str, int]:
-    return {
-        "dialogues": len(dialogues),
-        "turns": sum(len(dialogue) for dialogue in dialogues),
-        "target_turns": sum(dialogue.n_targets for dialogue in dialogues),
-    }
+_EXAMPLES = 10
+_UNKNOWN_WORDS = 20
+# A dialogue's own label and hash range: what decides on its part once the labels of all dialogues are known.
+_Cell = tuple[str | None, float]
 
 
-def summarise(corpus: Corpus) -> dict[str, Any]:
-    """Summarise a corpus.
+@dataclass
+class _Tally:
+    dialogues: int = 0
+    turns: int = 0
+    targets: int = 0
+    actions: Counter[str] = field(default_factory=Counter)
+    words: Counter[str] = field(default_factory=Counter)
+
+    def merge(self, other: _Tally) -> None:
+        self.dialogues += other.dialogues
+        self.turns += other.turns
+        self.targets += other.targets
+        self.actions.update(other.actions)
+        self.words.update(other.words)
+
+
+@dataclass
+class _Copies:
+    """Dialogues with the same content: how many in each cell, and the first two of each."""
+
+    counts: Counter[_Cell] = field(default_factory=Counter)
+    first: list[tuple[str, _Cell]] = field(default_factory=list)
+
+    def add(self, dialogue_id: str, cell: _Cell) -> None:
+        self.counts[cell] += 1
+        if self.counts[cell] <= 2:
+            self.first.append((dialogue_id, cell))
+
+
+class Statistics:
+    """Counts dialogues one by one, without keeping them: memory grows with what is distinct.
+
+    Parameters
+    ----------
+    words
+        Splits an utterance into words.
+    """
+
+    def __init__(self, words: Callable[[str], list[str]]) -> None:
+        self._words = words
+        self._cells: dict[_Cell, _Tally] = {}
+        self._lengths: Counter[int] = Counter()
+        self._sets: Counter[frozenset[str]] = Counter()
+        self._empty_utterances = 0
+        self._fingerprints: dict[bytes, tuple[str, _Cell]] = {}
+        self._copies: dict[bytes, _Copies] = {}
+        self._contradictions = Contradictions()
+
+    def add(self, dialogue: Dialogue) -> None:
+        """Count a dialogue.
+
+        Raises
+        ------
+        UnicodeEncodeError, TypeError
+            If its texts are not Unicode or its context is not JSON; nothing was counted.
+        """
+        fingerprint, cell = bytes.fromhex(dialogue.fingerprint()), (dialogue.split, hash_range(dialogue.id))
+        user = [self._words(turn.user) for turn in dialogue.turns]
+        system = [self._words(turn.system) for turn in dialogue.turns]
+        tally = self._cells.setdefault(cell, _Tally())
+        tally.dialogues += 1
+        tally.turns += len(dialogue)
+        tally.targets += dialogue.n_targets
+        self._lengths[len(dialogue)] += 1
+        for turn, words in zip(dialogue.turns, user, strict=True):
+            tally.words.update(words)
+            self._empty_utterances += not turn.user.strip()
+            if turn.actions is not None:
+                self._sets[turn.actions] += 1
+                tally.actions.update(turn.actions)
+        self._contradictions.add(dialogue, user, system)
+        if fingerprint not in self._fingerprints:
+            self._fingerprints[fingerprint] = (dialogue.id, cell)
+            return
+        if fingerprint not in self._copies:
+            self._copies[fingerprint] = _Copies()
+            self._copies[fingerprint].add(*self._fingerprints[fingerprint])
+        self._copies[fingerprint].add(dialogue.id, cell)
+
+    def summary(self) -> dict[str, Any]:
+        """Return what :func:`summarise` returns, but for the corpus' name and format."""
+        own = {label for label, _ in self._cells if label is not None}
+        parts = {name: _Tally() for name in splits_of(own)}
+        whole = _Tally()
+        names: dict[_Cell, str] = {}
+        for cell, tally in self._cells.items():
+            whole.merge(tally)
+            # Dialogues without a label, in a corpus where others have one, belong to no part.
+            names[cell] = part_of(*cell, own) or ""
+            if names[cell]:
+                parts[names[cell]].merge(tally)
+        ranked = sorted(whole.actions.items(), key=lambda item: (-item[1], item[0]))
+        per_turn: Counter[int] = Counter()
+        for actions, turns in self._sets.items():
+            per_turn[len(actions)] += turns
+        duplicates = self._duplicates(names)
+        return {
+            **_counts(whole),
+            "splits": {name: {**_counts(part), "actions": len(part.actions)} for name, part in parts.items()},
+            "lengths": {str(n): count for n, count in sorted(self._lengths.items())},
+            "length": _quantiles(self._lengths),
+            "actions": [
+                {"action": a, "turns": n, "splits": {name: part.actions[a] for name, part in parts.items()}}
+                for a, n in ranked
+            ],
+            "only_in": _only_in(parts),
+            "action_sets": len(self._sets),
+            "several_actions": sum(n for k, n in per_turn.items() if k > 1) / max(1, whole.targets),
+            "empty_sets": self._sets[frozenset()],
+            "actions_per_turn": {str(k): n for k, n in sorted(per_turn.items())},
+            "co_occurrence": _co_occurrence(self._sets),
+            "empty_utterances": self._empty_utterances,
+            "duplicate_dialogues": duplicates["dialogues"],
+            "duplicates": duplicates,
+            "vocabulary": _vocabulary(parts),
+            "contradictions": self._contradictions.summary(),
+        }
+
+    def _duplicates(self, names: Mapping[_Cell, str]) -> dict[str, Any]:
+        in_train: Counter[str] = Counter()
+        groups: list[dict[str, Any]] = []
+        for copies in self._copies.values():
+            counts: Counter[str] = Counter()
+            for cell, count in copies.counts.items():
+                counts[names[cell]] += count
+            if "train" in counts:
+                in_train.update({name: count for name, count in counts.items() if name != "train"})
+            shown = [{"dialogue": dialogue_id, "split": names[cell]} for dialogue_id, cell in copies.first]
+            groups.append({"copies": counts.total(), "splits": dict(counts), "dialogues": shown})
+        across = sum(len(group["splits"]) > 1 for group in groups)
+        groups.sort(key=lambda group: (-len(group["splits"]), -group["copies"]))
+        return {
+            "dialogues": sum(group["copies"] - 1 for group in groups),
+            "groups": len(groups),
+            "groups_across_splits": across,
+            "also_in_train": dict(in_train),
+            "examples": groups[:_EXAMPLES],
+        }
+
+
+def _counts(tally: _Tally) -> dict[str, int]:
+    return {"dialogues": tally.dialogues, "turns": tally.turns, "target_turns": tally.targets}
+
+
+def _quantiles(lengths: Counter[int]) -> dict[str, float] | None:
+    """Return least, nearest-rank median and 90 % quantile, most, and the mean."""
+    total = lengths.total()
+    if not total:
+        return None
+    found: dict[str, float] = {"min": min(lengths), "max": max(lengths)}
+    found["mean"] = sum(n * count for n, count in lengths.items()) / total
+    for name, tenths in (("median", 5), ("p90", 9)):
+        rank, passed = -(-total * tenths // 10), 0
+        for n in sorted(lengths):
+            passed += lengths[n]
+            if passed >= rank:
+                found[name] = n
+                break
+    return found
+
+
+def _only_in(parts: Mapping[str, _Tally]) -> dict[str, list[str]]:
+    """Actions that one part has and no other, for corpora with several parts."""
+    there = Counter(action for part in parts.values() for action in part.actions)
+    if sum(part.targets > 0 for part in parts.values()) < 2:
+        return {}
+    return {name: sorted(a for a in part.actions if there[a] == 1) for name, part in parts.items()}
+
+
+def _co_occurrence(sets: Counter[frozenset[str]]) -> list[dict[str, Any]]:
+    pairs: Counter[tuple[str, str]] = Counter()
+    for actions, turns in sets.items():
+        for pair in combinations(sorted(actions), 2):
+            pairs[pair] += turns
+    return [{"actions": list(pair), "turns": n} for pair, n in sorted(pairs.items(), key=lambda i: (-i[1], i[0]))]
+
+
+def _vocabulary(parts: Mapping[str, _Tally]) -> dict[str, dict[str, Any]]:
+    known = parts["train"].words if "train" in parts else Counter()
+    found: dict[str, dict[str, Any]] = {}
+    for name, part in parts.items():
+        tokens = part.words.total()
+        found[name] = {"tokens": tokens, "words": len(part.words)}
+        if name != "train" and known and tokens:
+            unknown = Counter({word: n for word, n in part.words.items() if word not in known})
+            ranked = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))
+            found[name] |= {
+                "known_tokens": (tokens - unknown.total()) / tokens,
+                "known_words": (len(part.words) - len(unknown)) / len(part.words),
+                "unknown_words": [word for word, _ in ranked[:_UNKNOWN_WORDS]],
+            }
+    return found
+
+
+def summarise(dialogues: Iterable[Dialogue], words: Callable[[str], list[str]]) -> dict[str, Any]:
+    """Summarise dialogues in one pass.
+
+    Parameters
+    ----------
+    dialogues
+        Any iterable; it is read once and not kept.
+    words
+        Splits an utterance into words.
 
     Returns
     -------
     dict
-        A JSON object: ``corpus, format, dialogues, turns, target_turns, splits`` (name → counts), ``lengths`` (number of
-        turns → dialogues), ``actions`` (list of ``action, turns``), ``action_sets, several_actions`` (share of target turns),
-        ``empty_sets, empty_utterances, duplicate_dialogues, problems`` (sentences).
+        A JSON object: ``dialogues, turns, target_turns, splits`` (name → counts), ``lengths`` (number of turns → dialogues),
+        ``length`` (min, median, mean, p90, max), ``actions`` (list of ``action, turns, splits``), ``only_in`` (part → actions
+        that no other part has), ``action_sets, several_actions`` (share of target turns), ``empty_sets, actions_per_turn``
+        (number → turns), ``co_occurrence`` (list of ``actions, turns``), ``empty_utterances, duplicate_dialogues, duplicates,
+        vocabulary`` (user utterances: part → tokens, words and the shares that train knows), ``contradictions`` (see
+        :meth:`~dialog_policy.corpus.contradictions.Contradictions.summary`).
     """
-    dialogues = list(corpus)
-    targets = [turn for dialogue in dialogues for turn in dialogue.turns if turn.actions is not None]
-    actions = Counter(action for turn in targets for action in turn.actions or ())
-    sets = Counter(turn.actions for turn in targets)
-    parts: dict[str, list[Dialogue]] = {}
-    for name in corpus.splits:
-        try:
-            parts[name] = list(corpus.split(name))
-        except CorpusError:  # a part may be empty where a small corpus is cut by hash
-            parts[name] = []
-    seen_in: dict[str, set[str]] = defaultdict(set)
-    copies: dict[str, list[str]] = defaultdict(list)
-    part_of = {dialogue.id: name for name, part in parts.items() for dialogue in part}
+    statistics = Statistics(words)
     for dialogue in dialogues:
-        copies[dialogue.fingerprint()].append(dialogue.id)
-        for turn in dialogue.turns:
-            for action in turn.actions or ():
-                seen_in[action].add(part_of.get(dialogue.id, ""))
-    duplicates = [ids for ids in copies.values() if len(ids) > 1]
-    across = sum(len({part_of.get(i, "") for i in ids}) > 1 for ids in duplicates)
-    return {
-        "corpus": corpus.name,
-        "format": corpus.format,
-        **_counts(dialogues),
-        "splits": {name: _counts(part) for name, part in parts.items()},
-        "lengths": {str(n): count for n, count in sorted(Counter(len(d) for d in dialogues).items())},
-        "actions": [{"action": name, "turns": n} for name, n in sorted(actions.items(), key=lambda i: (-i[1], i[0]))],
-        "action_sets": len(sets),
-        "several_actions": sum(n for s, n in sets.items() if s and len(s) > 1) / max(1, len(targets)),
-        "empty_sets": sets[frozenset()],
-        "empty_utterances": sum(not turn.user.strip() for d in dialogues for turn in d.turns),
-        "duplicate_dialogues": sum(len(ids) - 1 for ids in duplicates),
-        "problems": _problems(dialogues, parts, seen_in, duplicates, across),
-    }
-
-
-def _problems(
-    dialogues: list[Dialogue],
-    parts: dict[str, list[Dialogue]],
-    seen_in: dict[str, set[str]],
-    duplicates: list[list[str]],
-    across: int,
-) -> list[str]:
-    problems = []
-    empty = [dialogue.id for dialogue in dialogues if not dialogue.turns]
-    if empty:
-        problems.append(f"{len(empty)} dialogues have no turns ({empty[0]!r}, …).")
-    if duplicates:
-        example = " and ".join(map(repr, duplicates[0][:2]))
-        problems.append(
-            f"{sum(len(ids) - 1 for ids in duplicates)} dialogues repeat another one word for word ({example}); "
-            f"{across} of these groups lie in several parts, which flatters a test."
-        )
-    if parts.get("train"):
-        for name in parts:
-            new = sorted(action for action, where in seen_in.items() if name in where and "train" not in where)
-            if name != "train" and new:
-                problems.append(f"{len(new)} actions of {name} never occur in train ({', '.join(new[:5])}…).")
-    rare = sum(1 for turns in _support(dialogues).values() if turns == 1)
-    if rare:
-        problems.append(f"{rare} actions occur in a single turn: no policy can learn them.")
-    return problems
-
-
-def _support(dialogues: list[Dialogue]) -> Counter[str]:
-    return Counter(action for d in dialogues for turn in d.turns for action in turn.actions or ())
-
-
-def describe(summary: dict[str, Any]) -> str:
-    """Return a summary as text for the terminal."""
-    lines = [
-        f"{summary['corpus']} ({summary['format']}): {summary['dialogues']} dialogues, {summary['turns']} turns, "
-        f"{summary['target_turns']} of them to predict",
-        "",
-    ]
-    lines += [
-        f"  {name:9} {part['dialogues']:7} dialogues {part['target_turns']:8} turns to predict"
-        for name, part in summary["splits"].items()
-    ]
-    lines += ["", "Dialogues by number of turns:"]
-    lengths = {int(n): count for n, count in summary["lengths"].items()}
-    width = max(1, -(-(max(lengths, default=1) + 1) // 16))
-    bins: Counter[int] = Counter()
-    for n, count in lengths.items():
-        bins[n // width] += count
-    most = max(bins.values(), default=1)
-    for b in range(min(bins, default=0), max(bins, default=-1) + 1):
-        label = str(b * width) if width == 1 else f"{b * width}-{(b + 1) * width - 1}"
-        lines.append(f"  {label:>9} {bins[b]:7} {'█' * round(_BAR * bins[b] / most)}")
-    lines += [
-        "",
-        f"{len(summary['actions'])} actions in {summary['action_sets']} different sets; "
-        f"{summary['several_actions']:.1%} of the turns have several actions, {summary['empty_sets']} turns have none.",
-        f"{summary['empty_utterances']} turns without a user utterance.",
-        "",
-        "Actions by number of turns:",
-    ]
-    lines += [f"  {row['turns']:8} {row['action']}" for row in summary["actions"][:_SHOWN_ACTIONS]]
-    if len(summary["actions"]) > _SHOWN_ACTIONS:
-        lines.append(f"           … and {len(summary['actions']) - _SHOWN_ACTIONS} more (--json has all)")
-    lines += (
-        ["", *(f"Problem: {problem}" for problem in summary["problems"])]
-        if summary["problems"]
-        else ["", "No problems found."]
-    )
-    return "\n".join(lines)
+        statistics.add(dialogue)
+    return statistics.summary()

@@ -34,6 +34,18 @@ def _tokens(text: str) -> list[re.Match[str]]:
     return list((_ASCII_TOKEN if text.isascii() else _TOKEN).finditer(text))
 
 
+@lru_cache(maxsize=4_096)
+def _folded(text: str) -> frozenset[str]:
+    if text.isascii():
+        return frozenset(_ASCII_TOKEN.findall(text.lower()))
+    return frozenset(token.casefold() for token in _TOKEN.findall(text))
+
+
+@lru_cache(maxsize=4_096)
+def _places(template: str) -> tuple[str, ...]:
+    return tuple(_PLACEHOLDER.findall(template))
+
+
 @lru_cache(maxsize=50_000)
 def _value_tokens(value: str) -> tuple[str, ...]:
     return tuple(match.group().casefold() for match in _tokens(value))
@@ -149,10 +161,11 @@ class DialogueMemory:
 
     def _mentions(self, text: str) -> Iterator[_Mention]:
         """Values in a text, from left to right, the longest of each place."""
+        folded = _folded(text)
+        if folded.isdisjoint(self._local.starting) and folded.isdisjoint(self._static.starting):
+            return
         found = _tokens(text)
         tokens = [match.group().casefold() for match in found]
-        if self._local.starting.keys().isdisjoint(tokens) and self._static.starting.keys().isdisjoint(tokens):
-            return
         position = 0
         while position < len(tokens):
             candidates = [hit for g in (self._local, self._static) if (hit := g.at(tokens, position)) is not None]
@@ -215,7 +228,10 @@ class DialogueMemory:
 
     def fill(self, template: str) -> str | None:
         """Put values in the place of ``<type>``; None where the dialogue so far has no value for one of them."""
-        values = self._values(_PLACEHOLDER.findall(template))
+        places = _places(template)
+        if not places:
+            return template
+        values = self._values(places)
         if any(value is None for value in values):
             return None
         remaining = iter(values)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +17,7 @@ from dialog_policy.corpus.readers.table import COLUMNS
 from dialog_policy.errors import CorpusError, OptionError, did_you_mean, require
 from dialog_policy.files import atomic_write
 
-__all__ = ["write_corpus"]
+__all__ = ["write_corpus", "write_parts"]
 
 _SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -48,6 +49,31 @@ def write_corpus(dialogues: Iterable[Dialogue], path: str | os.PathLike[str]) ->
             _write_parquet(dialogues, file)
         else:
             _write_csv(dialogues, file, "\t" if suffix == ".tsv" else ",")
+
+
+def write_parts(dialogues: Iterable[Dialogue], parts: Sequence[str], folder: str | os.PathLike[str]) -> list[Path]:
+    """Write each dialogue into the part that `parts` names for it, as JSON Lines: ``folder/PART.jsonl``.
+
+    The files take their places together, when all dialogues are written.
+
+    Raises
+    ------
+    CorpusError
+        If a field of a dialogue has a name that JSON Lines need themselves, or the dialogues are not as many as `parts`.
+    """
+    paths = {part: Path(folder) / f"{part}.jsonl" for part in dict.fromkeys(parts)}
+    with contextlib.ExitStack() as stack:
+        files = {part: stack.enter_context(atomic_write(path)) for part, path in paths.items()}
+        written = 0
+        for part, dialogue in zip(parts, dialogues, strict=False):
+            files[part].write(_encode(_described(msgspec.structs.replace(dialogue, split=part))) + b"\n")
+            written += 1
+        if written < len(parts):
+            raise CorpusError(f"expected {len(parts)} dialogues, found {written}: the source has changed meanwhile.")
+        # A full disk is noticed before the first file is in place.
+        for file in files.values():
+            file.flush()
+    return list(paths.values())
 
 
 def _described(dialogue: Dialogue) -> dict[str, Any]:

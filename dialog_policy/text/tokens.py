@@ -25,6 +25,8 @@ _ASCII = re.compile(r"[a-z0-9_]+(?:'[a-z0-9_]+)*|[?!]")
 
 # A list as long as this or longer is "many"; its first items are looked at.
 _MANY = 4
+# What is nested deeper is not looked at.
+_DEEPEST = 16
 
 
 def tokenize(text: str) -> list[str]:
@@ -90,18 +92,20 @@ def context_terms(context: Mapping[str, Any]) -> list[str]:
     ``{"results": [{"price": "cheap"}], "logged_in": True}`` gives ``results``, ``results#1``, ``results.price``,
     ``results.price=cheap``, ``results.price:cheap``, ``logged_in`` and ``logged_in=true``.
     """
-    return [term for key, value in context.items() for term in _terms(key, value)]
+    return [term for key, value in context.items() for term in _terms(key, value, 1)]
 
 
-def _terms(path: str, value: Any) -> Iterator[str]:
+def _terms(path: str, value: Any, depth: int) -> Iterator[str]:
     yield path
+    if depth > _DEEPEST:
+        return
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _terms(f"{path}.{key}", inner)
+            yield from _terms(f"{path}.{key}", inner, depth + 1)
     elif isinstance(value, list | tuple):
         yield f"{path}#{len(value) if len(value) < _MANY else 'many'}"
         for item in value[:_MANY]:
-            yield from (term for term in _terms(path, item) if term != path)
+            yield from (term for term in _terms(path, item, depth + 1) if term != path)
     elif isinstance(value, bool) or value is None:
         yield f"{path}={'null' if value is None else str(value).lower()}"
     elif isinstance(value, int | float):

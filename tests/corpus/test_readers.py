@@ -1,18 +1,15 @@
-"""What every reader must do, run over all of them with small samples of our own."""
+"""What is particular to single readers; what every reader must do is in tests/contracts/test_readers.py."""
 
 import io
 import json
-import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from dialog_policy.corpus.readers import load_corpus, readers
+from dialog_policy.corpus.readers import load_corpus
 from dialog_policy.corpus.write import write_corpus
-from dialog_policy.errors import CorpusError, DialogPolicyError, OptionError
+from dialog_policy.errors import CorpusError, OptionError
 
 STAR_DIALOGUE = {
     "AnonymizedUserWorkerID": "u",
@@ -128,31 +125,6 @@ def sample(request, tmp_path):
     return request.param, write_folder(tmp_path / "corpus", SAMPLES[request.param][1])
 
 
-def test_every_reader_has_a_sample():
-    assert set(readers()) == set(SAMPLES)
-
-
-def test_is_recognised_and_reads_twice_the_same(sample):
-    name, folder = sample
-    assert load_corpus(folder).format == name
-    assert content(folder) == content(folder)
-
-
-def test_folder_zip_and_tar_give_the_same(sample, tmp_path):
-    _, folder = sample
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
-        for path in files:
-            archive.write(path, path.relative_to(folder).as_posix())
-        archive.writestr("__MACOSX/._junk", b"\x00\xff")
-    with tarfile.open(tmp_path / "c.tar.gz", "w:gz") as archive:
-        for path in files:
-            archive.add(path, path.relative_to(folder).as_posix())
-    expected = content(folder)
-    assert content(tmp_path / "c.zip") == expected
-    assert content(tmp_path / "c.tar.gz") == expected
-
-
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv", ".parquet"])
 def test_conversion_round_trip_is_exact(sample, tmp_path, suffix):
     _, folder = sample
@@ -180,56 +152,6 @@ def test_option_hints(tmp_path):
         load_corpus(folder, reader={"scenario": "hapy"})
     with pytest.raises(OptionError, match="Did you mean 'star'"):
         load_corpus(folder, format="starr")
-
-
-LEAKS = {
-    "jsonl": ('"actions": ["b", "a"], "system": "yes"', '"actions": ["z"], "system": "other"', 0, 0),
-    "table": ("a|b,yes", "z,other", 0, 0),
-    "transcript": ('"no"(action=2)', '"yes"(action=7)', 0, 0),
-    "star": ('"ActionLabel": "ask_name", "Text": "Your name?"', '"ActionLabel": "bye", "Text": "Bye."', 0, 0),
-    "babi": ("i'm on it", "where should it be", 0, 1),
-    "unified": ('"slot": "area"', '"slot": "price"', 0, 0),
-}
-
-
-@pytest.mark.parametrize("name", sorted(LEAKS))
-def test_the_system_side_of_a_turn_changes_no_input_up_to_that_turn(name, tmp_path):
-    before, after, dialogue, turn = LEAKS[name]
-    files = SAMPLES[name][1]
-    changed = {n: text.replace(before, after, 1) for n, text in files.items()}
-    assert changed != files
-    one = list(load_corpus(write_folder(tmp_path / "a", files)))[dialogue]
-    two = list(load_corpus(write_folder(tmp_path / "b", changed)))[dialogue]
-    inputs = [[(t.user, t.context) for t in d.turns[: turn + 1]] for d in (one, two)]
-    assert inputs[0] == inputs[1]
-    assert one.turns[turn].actions != two.turns[turn].actions
-
-
-@settings(max_examples=60, deadline=None)
-@given(data=st.data(), name=st.sampled_from(sorted(SAMPLES)))
-def test_damaged_files_raise_only_our_errors(data, name, tmp_path_factory):
-    member, files = SAMPLES[name]
-    raw = bytearray(files[member].encode())
-    for _ in range(data.draw(st.integers(1, 4))):
-        at = data.draw(st.integers(0, len(raw) - 1))
-        kind = data.draw(st.sampled_from(["cut", "byte", "double", "drop"]))
-        if kind == "cut":
-            raw = raw[: at + 1]
-        elif kind == "byte":
-            raw[at] = data.draw(st.integers(0, 255))
-        elif kind == "double":
-            raw = raw[:at] + raw[at : at + 40] + raw[at:]
-        elif len(raw) > 1:
-            del raw[at : at + 7]
-            raw = raw or bytearray(b"x")
-    folder = write_folder(tmp_path_factory.mktemp("fuzz"), files)
-    (folder / member).write_bytes(bytes(raw))
-    try:
-        corpus = load_corpus(folder, format=name)
-    except DialogPolicyError as error:
-        assert str(error)  # noqa: PT017 (either outcome is right, another error is not)
-    else:
-        assert corpus.n_targets > 0
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,26 @@ from dialog_policy.corpus.readers.reader import Opened, Option, Reader
 from dialog_policy.corpus.readers.source import Source, open_source
 from dialog_policy.errors import CorpusError, OptionError, did_you_mean
 
-__all__ = ["Opened", "Option", "Reader", "Source", "load_corpus", "open_source", "readers", "stream"]
+__all__ = ["Opened", "Option", "Reader", "Source", "load_corpus", "open_corpus", "open_source", "readers", "stream"]
 
 # Asked in this order whether they recognise a source: the narrow ones first.
-_OWN = ("babi", "star", "unified", "transcript", "jsonl", "table")
+_OWN = (
+    "babi",
+    "star",
+    "dstc2",
+    "m2m",
+    "multiwoz22",
+    "sgd",
+    "multiwoz",
+    "crosswoz",
+    "frames",
+    "kvret",
+    "rasa",
+    "unified",
+    "transcript",
+    "jsonl",
+    "table",
+)
 
 
 @cache
@@ -53,9 +69,10 @@ def _choose(source: Source, format: str | None) -> Reader:
     )
 
 
-def _open(
-    path: str | Path, format: str | None, reader: Mapping[str, str] | None
+def open_corpus(
+    path: str | Path, *, format: str | None = None, reader: Mapping[str, str] | None = None
 ) -> tuple[Reader, dict[str, str], Opened]:
+    """Return the reader, all its options and the opened source; parameters and errors as for :func:`load_corpus`."""
     source = open_source(path)
     chosen = _choose(source, format)
     options = chosen.fill(reader or {})
@@ -66,7 +83,7 @@ def stream(
     path: str | Path, *, format: str | None = None, reader: Mapping[str, str] | None = None
 ) -> Iterator[Dialogue]:
     """Yield the dialogues of a corpus one by one, without keeping them; parameters as for :func:`load_corpus`."""
-    return _open(path, format, reader)[2].dialogues()
+    return open_corpus(path, format=format, reader=reader)[2].dialogues()
 
 
 def load_corpus(path: str | Path, *, format: str | None = None, reader: Mapping[str, str] | None = None) -> Corpus:
@@ -88,7 +105,7 @@ def load_corpus(path: str | Path, *, format: str | None = None, reader: Mapping[
     OptionError
         If the format or an option is unknown.
     """
-    chosen, options, opened = _open(path, format, reader)
+    chosen, options, opened = open_corpus(path, format=format, reader=reader)
     corpus = Corpus(
         opened.dialogues(),
         name=Path(path).resolve().name,

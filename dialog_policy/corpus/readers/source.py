@@ -46,7 +46,8 @@ class Source:
 
     def __init__(self, path: Path, members: list[str]) -> None:
         self.path = path
-        self.members = sorted(name for name in members if not _is_hidden(name))
+        # An archive can have two members of one name; the later one counts.
+        self.members = sorted({name for name in members if not _is_hidden(name)})
 
     @property
     def is_single_file(self) -> bool:
@@ -171,20 +172,21 @@ class _Zip(Source):
 
 def _open_tar(path: Path) -> tarfile.TarFile:
     try:
-        return tarfile.open(path, "r:")
+        return tarfile.open(path, "r:", errors="backslashreplace")
     except tarfile.ReadError:
         with tarfile.open(path) as packed:
             stream = packed.fileobj
             assert stream is not None
             stream.seek(0)
-            content = stream.read(_LARGEST_TAR + 1)
-    if len(content) > _LARGEST_TAR:
+            largest = min(_LARGEST_TAR, max(_RATIO_COUNTS_FROM, _LARGEST_RATIO * path.stat().st_size))
+            content = stream.read(largest + 1)
+    if len(content) > largest:
         raise CorpusError(
-            f"unpacks to more than {_LARGEST_TAR:,} bytes; refused.",
+            f"unpacks to more than {largest:,} bytes; refused.",
             path=path,
             remedy="Unpack it, and name the folder.",
         ) from None
-    return tarfile.open(fileobj=io.BytesIO(content))
+    return tarfile.open(fileobj=io.BytesIO(content), errors="backslashreplace")
 
 
 class _Tar(Source):
@@ -212,9 +214,13 @@ def open_source(path: str | Path) -> Source:
         If there is nothing at `path` or an archive is damaged.
     """
     found = Path(path)
-    if found.is_dir():
-        return _Folder(found)
-    if not found.is_file():
+    try:
+        if found.is_dir():
+            return _Folder(found)
+        is_file = found.is_file()
+    except OSError as error:  # a name that is too long, a folder that is nobody's to read
+        raise CorpusError(f"cannot be read ({error.strerror}).", path=found) from None
+    if not is_file:
         neighbours = [p.name for p in found.parent.iterdir()] if found.parent.is_dir() else []
         raise CorpusError(f"there is no file or folder {str(found)!r}.{did_you_mean(found.name, neighbours)}")
     try:

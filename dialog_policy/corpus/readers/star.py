@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.readers.json_files import decode
 from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.source import Source
-from dialog_policy.errors import CorpusError
 
 __all__ = ["READER"]
 
@@ -46,9 +46,6 @@ class _File(msgspec.Struct, rename="pascal"):
     dialogue_id: int = msgspec.field(name="DialogueID")
     events: list[_Event]
     scenario: _Scenario
-
-
-_decode = msgspec.json.Decoder(_File).decode
 
 
 def _kind(scenario: _Scenario) -> str:
@@ -88,10 +85,7 @@ def _turns(events: list[_Event]) -> Iterator[Turn]:
 
 def _read(source: Source, members: list[str], scenario: str) -> Iterator[Dialogue]:
     for member in members:
-        try:
-            found = _decode(source.read(member))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise CorpusError(f"expected a STAR dialogue; {error}.", path=source.place(member)) from None
+        found = decode(source, member, _File, "a STAR dialogue")
         kind = _kind(found.scenario)
         if scenario not in ("all", kind):
             continue

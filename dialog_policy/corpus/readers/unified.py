@@ -1,56 +1,66 @@
-"""ConvLab-2/3 unified format: ``data/dialogues.json`` with dialogue acts per utterance.
+"""Unified format of ConvLab-3, ``data/dialogues.json``, and of ConvLab-2, ``data.json``: dialogue acts per utterance.
 
-A system utterance without a single act was not annotated: it is history only. Database results are the context of the turn.
+The older form says ``dialogue_act`` for ``dialogue_acts``. A system utterance without a single act was not annotated: it is
+history only. Database results are the context of the turn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.readers.acts import Utterance, join, labels_option, pair
 from dialog_policy.corpus.readers.json_files import elements
+from dialog_policy.corpus.readers.part_names import part_of
 from dialog_policy.corpus.readers.reader import Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 
 __all__ = ["READER"]
 
-_SPLITS = {"validation": "dev", "val": "dev"}
 _LABELS = {"intent": ("intent",), "intent-slot": ("intent", "slot"), "domain-intent-slot": ("domain", "intent", "slot")}
 
 
+class _Act(msgspec.Struct):
+    intent: str | None = None
+    domain: str | None = None
+    slot: str | None = None
+
+
+# Kind of act to acts.
+_Acts = dict[str, list[_Act] | None]
+
+
 class _Utterance(msgspec.Struct):
-    speaker: str
+    speaker: Literal["user", "system"]
     utterance: str = ""
-    dialogue_acts: dict[str, list[dict[str, Any]]] | None = None
-    dialogue_act: dict[str, list[dict[str, Any]]] | None = None
+    dialogue_acts: _Acts | None = None
+    dialogue_act: _Acts | None = None
     db_results: Any = None
 
 
 class _Dialogue(msgspec.Struct):
-    dialogue_id: str
+    dialogue_id: str | int
     turns: list[_Utterance]
     data_split: str | None = None
-    domains: list[str] = []
+    domains: list[str] | None = None
 
 
 def _actions(utterance: _Utterance, parts: tuple[str, ...]) -> frozenset[str] | None:
-    acts = utterance.dialogue_acts if utterance.dialogue_acts is not None else utterance.dialogue_act
-    if not acts or not any(acts.values()):
-        return None
-    return frozenset(
-        join(*(str(act[part]) for part in parts if act.get(part))) for kind in acts.values() for act in kind
-    )
+    kinds = (utterance.dialogue_acts or utterance.dialogue_act or {}).values()
+    labels = frozenset(join(*(getattr(act, part) for part in parts)) for acts in kinds for act in acts or ())
+    return labels - {""} or None
 
 
 def _context(found: Any) -> dict[str, Any]:
     """Results of several domains as one list, each record with its domain."""
+    if not found:
+        return {}
     if not isinstance(found, dict):
-        return {"results": found} if found else {}
+        return {"results": found}
     if all(isinstance(r, list) and all(isinstance(record, dict) for record in r) for r in found.values()):
         return {"results": [{"domain": domain, **r} for domain, records in found.items() for r in records]}
     return {"results": found}
@@ -70,10 +80,10 @@ def _read(source: Source, labels: str) -> Iterator[Dialogue]:
         for dialogue in elements(source, member, _Dialogue, "dialogues in the unified format"):
             split = dialogue.data_split
             yield Dialogue(
-                id=dialogue.dialogue_id,
+                id=str(dialogue.dialogue_id),
                 turns=tuple(pair(_utterances(dialogue.turns, _LABELS[labels]))),
-                split=None if split is None else _SPLITS.get(split, split),
-                fields={"domains": dialogue.domains},
+                split=split and (part_of(split) or split),
+                fields={"domains": dialogue.domains or []},
             )
 
 
@@ -89,7 +99,7 @@ def _recognises(source: Source) -> bool:
         return False
     with source.open(members[0]) as file:
         head = file.read(1 << 16)
-    return b'"speaker"' in head and b'"dialogue_id"' in head
+    return b'"speaker"' in head and (b'"utt_idx"' in head or b'"dialogue_act' in head)
 
 
 def _open(source: Source, options: Options) -> Opened:

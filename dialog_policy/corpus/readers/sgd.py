@@ -1,0 +1,124 @@
+"""Schema-Guided Dialogue (Rastogi et al. 2020): folders ``train``, ``dev``, ``test`` with ``dialogues_001.json`` and so on.
+
+The calls of a system turn and what they returned are its context: the system called before it chose how to answer, and no label
+names a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+import msgspec
+
+from dialog_policy.corpus.dialogue import Dialogue
+from dialog_policy.corpus.readers.acts import Utterance, join, labels_option, pair
+from dialog_policy.corpus.readers.json_files import decode
+from dialog_policy.corpus.readers.reader import Opened, Options, Reader
+from dialog_policy.corpus.readers.source import Source
+
+__all__ = ["READER"]
+
+_LABELS = ("act", "act-slot", "service-act-slot")
+_PARTS = ("train", "dev", "test")
+
+
+# Millions of these come and go: without gc=False the collector takes a quarter of the time. None can be part of a cycle.
+class _Action(msgspec.Struct, gc=False):
+    act: str
+    slot: str = ""
+
+
+class _Call(msgspec.Struct, gc=False):
+    method: str
+    parameters: dict[str, Any] = {}
+
+
+class _Frame(msgspec.Struct, gc=False):
+    service: str = ""
+    actions: list[_Action] = []
+    service_call: _Call | None = None
+    service_results: list[dict[str, Any]] | None = None
+
+
+class _Turn(msgspec.Struct, gc=False):
+    speaker: Literal["USER", "SYSTEM"]
+    utterance: str = ""
+    frames: list[_Frame] = []
+
+
+class _Dialogue(msgspec.Struct, gc=False):
+    dialogue_id: str
+    turns: list[_Turn]
+    services: list[str] = []
+
+
+def _actions(frames: list[_Frame], labels: str) -> frozenset[str] | None:
+    if labels == "act":
+        found = frozenset(action.act for frame in frames for action in frame.actions)
+    elif labels == "act-slot":
+        found = frozenset(join(action.act, action.slot) for frame in frames for action in frame.actions)
+    else:
+        found = frozenset(join(frame.service, action.act, action.slot) for frame in frames for action in frame.actions)
+    return found or None
+
+
+def _context(frames: list[_Frame]) -> dict[str, Any]:
+    context: dict[str, Any] = {}
+    for frame in frames:
+        if frame.service_call is not None:
+            call = frame.service_call
+            described = {"service": frame.service, "method": call.method, "parameters": call.parameters}
+            context.setdefault("calls", []).append(described)
+        if frame.service_results is not None:
+            context.setdefault("results", []).extend(frame.service_results)
+    return context
+
+
+def _utterances(turns: list[_Turn], labels: str) -> Iterator[Utterance]:
+    for turn in turns:
+        if turn.speaker == "USER":
+            yield Utterance(True, turn.utterance)
+        else:
+            yield Utterance(False, turn.utterance, _actions(turn.frames, labels), _context(turn.frames))
+
+
+def _read(source: Source, labels: str) -> Iterator[Dialogue]:
+    for member, split in _members(source):
+        for dialogue in decode(source, member, list[_Dialogue], "an SGD file"):
+            yield Dialogue(
+                # The parts number their dialogues alike.
+                id=join(split, dialogue.dialogue_id),
+                turns=tuple(pair(_utterances(dialogue.turns, labels))),
+                split=split,
+                fields={"services": dialogue.services},
+            )
+
+
+def _members(source: Source) -> list[tuple[str, str | None]]:
+    """Members with their part, train first; a single file may have any name."""
+    if source.is_single_file:
+        return [(source.members[0], None)]
+    found = []
+    for member in source.find("dialogues_*.json"):
+        folder = PurePosixPath(member).parent.name
+        found.append((member, folder if folder in _PARTS else None))
+    return sorted(found, key=lambda item: _PARTS.index(item[1]) if item[1] else len(_PARTS))
+
+
+def _recognises(source: Source) -> bool:
+    members = [member for member, _ in _members(source) if member.endswith(".json")]
+    if not members:
+        return False
+    with source.open(members[0]) as file:
+        head = file.read(1 << 16)
+    # MultiWOZ 2.2 has the same shape, but numbers its turns.
+    return all(key in head for key in (b'"dialogue_id"', b'"services"', b'"frames"')) and b'"turn_id"' not in head
+
+
+def _open(source: Source, options: Options) -> Opened:
+    return Opened(lambda: _read(source, options["labels"]))
+
+
+READER = Reader("sgd", "Schema-Guided Dialogue", _recognises, _open, {"labels": labels_option("act-slot", _LABELS)})

@@ -1,0 +1,127 @@
+import pytest
+from hypothesis import given, settings
+
+from dialog_policy.corpus import Dialogue, Turn
+from dialog_policy.corpus.checks import examine
+from dialog_policy.corpus.describe import describe
+from dialog_policy.errors import CorpusError
+from dialog_policy.text.tokens import tokenize
+from tests.strategies import corpora
+
+
+def turn(user="hello", actions=("greet",), **others):
+    return Turn(user=user, actions=None if actions is None else frozenset(actions), **others)
+
+
+GOOD = [
+    Dialogue(id=f"good {i}", turns=(turn(f"say {i}"), turn(f"do {i}", ["ask"]), turn("bye", ["bye", "ask"])))
+    for i in range(4)
+]
+
+
+def problems(*dialogues):
+    return {problem.check: problem for problem in examine([*GOOD, *dialogues], tokenize)[1]}
+
+
+@pytest.fixture(autouse=True)
+def _no_part_is_cut_by_hash(monkeypatch):
+    # Everything is train, so that no action is unseen by chance of the ids' hashes.
+    monkeypatch.setattr("dialog_policy.corpus.statistics.part_of", lambda label, fraction, own: label or "train")
+
+
+def test_a_good_corpus_has_no_problems():
+    assert problems() == {}
+
+
+CASES = {
+    "duplicate-id": ("error", Dialogue(id="good 1", turns=(turn("again"),)), None),
+    "empty-id": ("error", Dialogue(id="", turns=(turn("x"),)), None),
+    "not-storable": ("error", Dialogue(id="d", turns=(turn("\ud800"),)), None),
+    "unnamed-action": ("error", Dialogue(id="d", turns=(turn(), turn(actions=["ask", " "]))), 1),
+    "reward": ("error", Dialogue(id="d", turns=(turn(reward=float("nan")),)), 0),
+    "propensity": ("error", Dialogue(id="d", turns=(turn(propensity=1.5),)), 0),
+    "no-turns": ("warning", Dialogue(id="d", turns=()), None),
+    "nothing-to-predict": ("warning", Dialogue(id="d", turns=(turn(actions=None),)), None),
+    "silent-user": ("warning", Dialogue(id="d", turns=(turn(""), turn(" ", ["ask"]))), None),
+    "damaged-text": ("warning", Dialogue(id="d", turns=(turn(), turn(system="caf\ufffd"))), 1),
+    "duplicates": ("warning", Dialogue(id="d", turns=GOOD[0].turns), None),
+    "rare-actions": ("warning", Dialogue(id="d", turns=(turn(actions=["once"]),)), None),
+    "spelling": ("warning", Dialogue(id="d", turns=(turn(actions=["Greet"]), turn(actions=["Greet"]))), None),
+}
+
+
+@pytest.mark.parametrize("check", CASES)
+def test_every_problem_is_found_and_placed(check):
+    level, faulty, number = CASES[check]
+    found = problems(faulty)
+    rare = {"rare-actions"} if check == "unnamed-action" else set()
+    assert set(found) == {check} | rare
+    problem = found[check]
+    assert (problem.level, problem.count) == (level, 2 if check == "spelling" else 1)
+    assert problem.message
+    assert problem.remedy
+    if number is not None:
+        assert problem.places[0].turn == number
+        assert f"turn {number}" in str(problem)
+
+
+def test_a_context_that_holds_the_answer():
+    leaking = [
+        Dialogue(id=f"d{i}", turns=tuple(turn(f"{i} {a}", [a], context={"log": [a]}) for a in ("ask", "bye")))
+        for i in range(3)
+    ]
+    assert problems(*leaking)["leak"].count == 6
+    # A value that happens to be called like an action, now and then, is none.
+    harmless = [Dialogue(id=f"h{i}", turns=(turn(f"{i}", context={"name": "ask"}),) * 3) for i in range(3)]
+    assert "leak" not in problems(leaking[0], *harmless)
+
+
+def test_copies_in_other_parts_and_actions_that_train_lacks():
+    train = [Dialogue(id=f"t{i}", turns=d.turns, split="train") for i, d in enumerate(GOOD)]
+    test = [
+        Dialogue(id="copy", turns=GOOD[2].turns, split="test"),
+        Dialogue(id="new", turns=(turn("a", ["new"]), turn("b", ["new"])), split="test"),
+    ]
+    found = {problem.check: problem for problem in examine([*train, *test], tokenize)[1]}
+    assert set(found) == {"duplicates", "unseen-actions"}
+    assert "1 of test in train" in found["duplicates"].message
+    assert {place.dialogue for place in found["duplicates"].places} == {"t2", "copy"}
+    assert "1 action of test" in found["unseen-actions"].message
+    assert "'new'" in found["unseen-actions"].message
+
+
+def test_nothing_to_learn():
+    assert [p.check for p in examine([], tokenize)[1]] == ["empty"]
+    history = [Dialogue(id="d", turns=(turn(actions=None),))]
+    assert [p.check for p in examine(history, tokenize)[1]] == ["no-actions", "nothing-to-predict"]
+    same = [Dialogue(id=i, turns=(turn(f"x {i}"), turn())) for i in "ab"]
+    assert [p.check for p in examine(same, tokenize)[1]] == ["one-set"]
+
+
+def test_reading_that_breaks_off_is_a_problem_with_its_place():
+    def dialogues():
+        yield GOOD[0]
+        raise CorpusError("expected a list.", path="c.jsonl", line=7, dialogue="x", turn=2, remedy="Write one.")
+
+    (first, *_) = examine(dialogues(), tokenize)[1]
+    assert str(first) == "Reading broke off: expected a list (c.jsonl, line 7, dialogue 'x', turn 2). Write one."
+    assert first.level == "error"
+    with pytest.raises(CorpusError):
+        examine(dialogues(), tokenize, go_on=False)
+
+
+def test_places_are_limited_and_counts_are_not():
+    many = [Dialogue(id=f"e{i}", turns=()) for i in range(100)]
+    problem = problems(*many)["no-turns"]
+    assert (problem.count, len(problem.places)) == (100, 20)
+    assert "; …)" in str(problem)
+
+
+@settings(max_examples=30, deadline=None)
+@given(corpora())
+def test_any_corpus_can_be_examined_and_described(corpus):
+    summary, found = examine(corpus, tokenize)
+    sentences = [str(problem) for problem in found]
+    shown = describe({"corpus": corpus.name, "format": corpus.format, **summary}, sentences)
+    assert all(sentence in shown for sentence in sentences)
+    assert not any(problem.level == "error" for problem in found)
