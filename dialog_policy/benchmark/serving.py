@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dialog_policy.benchmark.memory import peak_memory_mb
 from dialog_policy.benchmark.workload import conversations
 from dialog_policy.corpus import Corpus
 
@@ -132,16 +132,8 @@ def _measure_ours(run: str, corpus: str) -> dict[str, float]:
         "respond_many_turns_per_s": float(np.median(rates)),
         "respond_many_all_new_turns_per_s": float(np.median(fresh)),
         "load_s": load_s,
-        "rss_mb": _peak_memory_mb(),
+        "rss_mb": peak_memory_mb(),
     }
-
-
-def _peak_memory_mb() -> float:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):  # what getrusage says, Linux inherits from the parent process
-                return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
 
 
 def _one_by_one(policy: Policy, dialogues: list[Any]) -> list[float]:

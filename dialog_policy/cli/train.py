@@ -42,6 +42,12 @@ def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str,
     help="What to stop by: a part of the corpus, another corpus, an inner tenth of the training part, or nothing. "
     "A part with fewer than 20 dialogues is not used: training then runs for a fixed number of epochs.",
 )
+@click.option(
+    "--backend",
+    type=click.Choice(["tensorflow", "jax"]),
+    default=None,
+    help="What Keras computes with (extra `jax`).  [default: $KERAS_BACKEND or tensorflow]",
+)
 @click.option("--config", metavar="FILE.toml", help="Settings, one KEY = VALUE a line.")
 @click.option(
     "--set",
@@ -57,6 +63,7 @@ def train(
     out: str,
     split: str,
     dev: str,
+    backend: str | None,
     config: str | None,
     set_: tuple[str, ...],
     resume: bool,
@@ -69,9 +76,12 @@ def train(
     """
     from pathlib import Path
 
+    from dialog_policy.network.backend import choose_backend
     from dialog_policy.policy import DialogPolicy, make_config
     from dialog_policy.policy.config import parse_settings, read_settings
 
+    if backend is not None:
+        choose_backend(backend)
     settings: dict[str, Any] = read_settings(config) if config else {}
     policy = DialogPolicy(make_config({**settings, **parse_settings(set_)}))
     check_target(Path(out))

@@ -2,79 +2,242 @@
 
 from __future__ import annotations
 
+from typing import Literal, NamedTuple
+
 import keras
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.errors import OptionError
 from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.text.table import FloatArray
 
-__all__ = ["DialogueBatches", "evaluation_batches"]
+__all__ = ["COMPILED_LENGTHS", "DialogueBatches", "Strategy", "evaluation_batches", "few_lengths"]
 
-_Batch = tuple[FloatArray, FloatArray, FloatArray]
+Strategy = Literal["bucket", "exact", "pad", "single", "window"]
+_Inputs = FloatArray | dict[str, FloatArray]
+_IntArray = npt.NDArray[np.int64]
 
+# Lengths of batches where a network is compiled for each: more cost more seconds than their padding saves.
+COMPILED_LENGTHS = 8
 # Turns by which a dialogue may be moved when dialogues are sorted by length: dialogues of neighbouring lengths meet in new
 # company every epoch, for hardly any padding.
 _JITTER = 1.0
+# The row of a batch that has no dialogue.
+_NOBODY = -1
+
+
+def few_lengths(lengths: npt.ArrayLike, limit: int) -> list[int]:
+    """Choose the lengths to pad to: at most `limit`, such that padding every dialogue to the next of them costs least.
+
+    Parameters
+    ----------
+    lengths
+        Of the dialogues, in turns.
+    limit
+        At most so many.
+
+    Returns
+    -------
+    list of int
+        Ascending; the last is the longest of `lengths`.
+    """
+    distinct, counts = np.unique(np.asarray(lengths), return_counts=True)
+    if len(distinct) <= limit:
+        return [int(length) for length in distinct]
+    shorter = np.concatenate([[0], np.cumsum(counts)])  # dialogues among the first n distinct lengths
+    # cheapest[n]: least padded turns for the dialogues of the first n distinct lengths, with so many lengths to pad to.
+    cheapest = np.concatenate([[0.0], shorter[1:] * distinct])
+    choices = []
+    for _ in range(limit - 1):
+        cost = cheapest[None, :-1] + (shorter[1:, None] - shorter[None, :-1]) * distinct[:, None]
+        cost[np.triu_indices(len(distinct), 1)] = np.inf
+        choices.append(cost.argmin(axis=1))
+        cheapest = np.concatenate([[0.0], cost.min(axis=1)])
+    chosen, n = [], len(distinct)
+    for choice in (*reversed(choices), None):
+        chosen.append(int(distinct[n - 1]))
+        n = 0 if choice is None else int(choice[n - 1])
+        if n == 0:
+            break
+    return chosen[::-1]
+
+
+class _Batch(NamedTuple):
+    """Dialogues of a batch's rows, the step of each at which the batch begins, and how many steps it has."""
+
+    dialogues: _IntArray
+    starts: _IntArray
+    length: int
 
 
 class DialogueBatches(keras.utils.PyDataset):
-    """Batches (features, action bits, turn weights) of whole dialogues, each padded to its own longest dialogue.
+    """Batches (features, action bits, turn weights) of dialogues of any lengths, for ``fit`` of any Keras model.
 
-    Padding is on the right and has weight 0, so no mask is needed: a causal LSTM computes every real turn as if there were
-    no padding. Dialogues of similar length share a batch; which ones, and the order of the batches, changes every epoch.
+    Padding is on the right and has weight 0, so no mask is needed: a causal LSTM computes every real turn as if there were no
+    padding. Use a loss with ``reduction="mean_with_sample_weight"``; with Keras' default reduction padding shrinks the loss.
+    Call ``fit`` with ``shuffle=False``: which dialogues share a batch, and the order of the batches, changes every epoch.
+    All batches have `batch_size` rows; where dialogues are missing, the rows are padding.
 
     Parameters
     ----------
     encoded
         The dialogues.
     batch_size
-        Dialogues a batch; the last one may have fewer.
+        Rows of a batch; fewer if there are fewer dialogues.
+    strategy
+        ``"bucket"``: dialogues of similar length share a batch, padded to the longest of them; with `max_lengths` to the next
+        of so many lengths. ``"exact"``: only dialogues of equal length share a batch; no padding in time, but rows stay empty
+        where a length is rare. ``"pad"``: any dialogues, padded to the longest of all; one shape. ``"single"``: one dialogue a
+        batch. ``"window"``: each row goes through its dialogues `window` turns at a time, for dialogues of thousands of
+        turns; features come with ``fresh``, which says where the state must begin anew
+        (:func:`dialog_policy.network.layers.windowed`). Gradients end at the window (truncated back-propagation, Williams &
+        Peng 1990).
+    max_lengths
+        At most so many lengths of batches with ``"bucket"``, as :func:`few_lengths` chooses them: a compiled network pays
+        for every one. None: as many as come.
+    window
+        Turns a window.
+    weighting
+        ``"turn"``: every turn to predict weighs 1. ``"dialogue"``: the turns of a dialogue share its weight, so that every
+        dialogue weighs the same; over all turns the mean is 1.
     seed
         The order of epoch e depends on (seed, e) alone, so that an interrupted training can go on exactly.
     epoch
         The first epoch, counted from 0.
     """
 
-    def __init__(self, encoded: EncodedDialogues, batch_size: int, *, seed: int = 0, epoch: int = 0) -> None:
+    def __init__(
+        self,
+        encoded: EncodedDialogues,
+        batch_size: int = 32,
+        *,
+        strategy: Strategy = "bucket",
+        max_lengths: int | None = None,
+        window: int = 64,
+        weighting: Literal["turn", "dialogue"] = "turn",
+        seed: int = 0,
+        epoch: int = 0,
+    ) -> None:
         super().__init__(workers=1)
-        self.encoded, self.batch_size, self.seed = encoded, batch_size, seed
+        if not len(encoded):
+            raise OptionError("there are no dialogues to make batches of.")
+        if min(batch_size, window, 1 if max_lengths is None else max_lengths) < 1:
+            raise OptionError("batch_size, window and max_lengths must be at least 1.")
+        self.encoded, self.strategy, self.window, self.seed = encoded, strategy, window, seed
+        self.batch_size = 1 if strategy == "single" else min(batch_size, len(encoded))
+        self._lengths = encoded.lengths
+        self._padded: list[int] | None = None
+        if strategy == "pad":
+            self._padded = [int(self._lengths.max())]
+        elif strategy == "bucket" and max_lengths is not None:
+            self._padded = few_lengths(self._lengths, max_lengths)
+        self._weights = encoded.dialogue_weights() if weighting == "dialogue" else None
         self._plan(epoch)
 
     def _plan(self, epoch: int) -> None:
         self.epoch = epoch
         random = np.random.default_rng((self.seed, epoch))
-        lengths = self.encoded.lengths
-        order = np.argsort(lengths + random.uniform(-_JITTER, _JITTER, len(lengths)), kind="stable")
-        batches = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
-        self._batches = [batches[i] for i in random.permutation(len(batches))]
+        if self.strategy == "window":
+            self._batches = self._windows(random)
+            return
+        groups = self._groups(random)
+        batches = [self._batch(groups[i]) for i in random.permutation(len(groups))]
+        # Keras takes the shapes of the first two batches for those of all, with None where these two differ.
+        other = next((i for i, batch in enumerate(batches) if batch.length != batches[0].length), None)
+        if other is not None:
+            batches[1], batches[other] = batches[other], batches[1]
+        elif len(batches) > 1 and self.strategy == "bucket" and len(set(self._lengths.tolist())) > 1:
+            batches[1] = batches[1]._replace(length=batches[1].length + 1)
+        self._batches = batches
+
+    def _groups(self, random: np.random.Generator) -> list[_IntArray]:
+        """Deal the dialogues into groups that share a batch."""
+        size = self.batch_size
+        if self.strategy == "exact":
+            order = random.permutation(len(self._lengths))
+            order = order[np.argsort(self._lengths[order], kind="stable")]
+            ends = np.flatnonzero(np.diff(self._lengths[order])) + 1
+            return [part[i : i + size] for part in np.split(order, ends) for i in range(0, len(part), size)]
+        if self.strategy == "bucket":
+            moved = self._lengths + random.uniform(-_JITTER, _JITTER, len(self._lengths))
+            order = np.argsort(moved, kind="stable")
+        else:
+            order = random.permutation(len(self._lengths))
+        return [order[i : i + size] for i in range(0, len(order), size)]
+
+    def _batch(self, dialogues: _IntArray) -> _Batch:
+        longest = int(self._lengths[dialogues].max())
+        length = longest if self._padded is None else next(n for n in self._padded if n >= longest)
+        rows = np.full(self.batch_size, _NOBODY, dtype=np.int64)
+        rows[: len(dialogues)] = dialogues
+        return _Batch(rows, np.zeros(self.batch_size, dtype=np.int64), length)
+
+    def _windows(self, random: np.random.Generator) -> list[_Batch]:
+        """Every row takes the next dialogue when it is through with one."""
+        waiting = random.permutation(len(self._lengths)).tolist()[::-1]
+        rows = np.full(self.batch_size, _NOBODY, dtype=np.int64)
+        starts = np.zeros(self.batch_size, dtype=np.int64)
+        batches: list[_Batch] = []
+        while True:
+            ended = np.where(rows == _NOBODY, True, starts >= self._lengths[rows])
+            for row in np.flatnonzero(ended):
+                rows[row], starts[row] = waiting.pop() if waiting else _NOBODY, 0
+            if (rows == _NOBODY).all():
+                return batches
+            batches.append(_Batch(rows.copy(), starts.copy(), self.window))
+            starts += self.window
 
     def __len__(self) -> int:
         return len(self._batches)
 
-    def __getitem__(self, index: int) -> _Batch:
-        turns = self.encoded.padded_turns(self._batches[index], self._length(index))
-        return self.encoded.features(turns), self.encoded.targets(turns), self.encoded.weights(turns)
+    def __getitem__(self, index: int) -> tuple[_Inputs, FloatArray, FloatArray]:
+        turns = self.turns(index)
+        x = self.encoded.features(turns)
+        weights = self.encoded.weights(turns)
+        if self._weights is not None:
+            rows = self._batches[index].dialogues
+            weights *= np.where(rows == _NOBODY, 0.0, self._weights[rows]).astype(np.float32)[:, None]
+        if self.strategy != "window":
+            return x, self.encoded.targets(turns), weights
+        fresh = (self._batches[index].starts == 0).astype(np.float32)[:, None]
+        return {"features": x, "fresh": fresh}, self.encoded.targets(turns), weights
 
-    def _length(self, index: int) -> int:
-        longest = self._longest(index)
-        # Keras takes the shapes of the first two batches for those of all, with None where these two differ. One step of
-        # padding makes their lengths differ, so that time is None.
-        return longest + 1 if index == 1 and longest == self._longest(0) else longest
+    def turns(self, index: int) -> _IntArray:
+        """Turn numbers of a batch, shape (batch_size, time), as :meth:`EncodedDialogues.padded_turns` gives them.
 
-    def _longest(self, index: int) -> int:
-        return int(self.encoded.lengths[self._batches[index]].max())
+        ``predictions[turns[turns != PADDING]] = predicted[turns != PADDING]`` puts what a model predicted for the batch back in
+        the corpus' own order.
+        """
+        batch = self._batches[index]
+        return self.encoded.padded_turns(batch.dialogues, batch.length, batch.starts)
 
     def turns_in(self, index: int) -> int:
         """Count the real turns of a batch."""
-        return int(self.encoded.lengths[self._batches[index]].sum())
+        batch = self._batches[index]
+        left = np.where(batch.dialogues == _NOBODY, 0, self._lengths[batch.dialogues] - batch.starts)
+        return int(np.clip(left, 0, batch.length).sum())
 
     def on_epoch_end(self) -> None:
         """Deal the dialogues anew."""
         self._plan(self.epoch + 1)
 
 
-def evaluation_batches(encoded: EncodedDialogues, batch_size: int = 256) -> list[npt.NDArray[np.int64]]:
-    """Turn numbers of all dialogues, shortest first, in few large padded batches of shape (≤ batch_size, time)."""
+def evaluation_batches(
+    encoded: EncodedDialogues, batch_size: int = 256, max_lengths: int | None = None
+) -> list[_IntArray]:
+    """Turn numbers of all dialogues, shortest first, in few large padded batches of shape (≤ batch_size, time).
+
+    With `max_lengths` all batches have `batch_size` rows and one of so many lengths.
+    """
     order = np.argsort(encoded.lengths, kind="stable")
-    return [encoded.padded_turns(order[i : i + batch_size]) for i in range(0, len(order), batch_size)]
+    groups = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    if max_lengths is None:
+        return [encoded.padded_turns(group) for group in groups]
+    padded = few_lengths([encoded.lengths[group].max() for group in groups], max_lengths)
+    batches = []
+    for group in groups:
+        rows = np.full(batch_size, _NOBODY, dtype=np.int64)
+        rows[: len(group)] = group
+        batches.append(encoded.padded_turns(rows, next(n for n in padded if n >= encoded.lengths[group].max())))
+    return batches

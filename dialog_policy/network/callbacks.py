@@ -55,8 +55,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     Parameters
     ----------
-    network
-        The network, compiled.
+    network, optimizer
+        What is trained, and what trains it.
     stopping
         Its early stopping, if there is any.
     folder
@@ -66,10 +66,16 @@ class Checkpoint(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, network: keras.Model, stopping: EarlyStopping | None, folder: Path | None, about: dict[str, Any]
+        self,
+        network: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        stopping: EarlyStopping | None,
+        folder: Path | None,
+        about: dict[str, Any],
     ) -> None:
         super().__init__()
-        self.network, self.stopping, self.folder, self.about = network, stopping, folder, about
+        self.network, self.optimizer, self.stopping = network, optimizer, stopping
+        self.folder, self.about = folder, about
         self.history: list[dict[str, float]] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -79,7 +85,7 @@ class Checkpoint(keras.callbacks.Callback):
             write_checkpoint(self.folder, self.state())
 
     def _variables(self) -> dict[str, Any]:
-        optimizer = {f"optimizer.{i:03}": v for i, v in enumerate(self.network.optimizer.variables)}
+        optimizer = {f"optimizer.{i:03}": v for i, v in enumerate(self.optimizer.variables)}
         return {**{f"network.{i:03}": v for i, v in enumerate(self.network.variables)}, **optimizer}
 
     def state(self) -> dict[str, Any]:
@@ -139,12 +145,12 @@ class Progress(keras.callbacks.Callback):
 
 
 def loggers(folder: Path | None) -> list[keras.callbacks.Callback]:
-    """Keras' CSV log and TensorBoard events, in ``logs/`` of the folder."""
+    """Keras' CSV log and, with the TensorFlow backend, TensorBoard events, in ``logs/`` of the folder."""
     if folder is None:
         return []
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    return [
-        keras.callbacks.CSVLogger(str(logs / "training.csv"), append=True),
-        keras.callbacks.TensorBoard(str(logs / "tensorboard"), write_graph=False),
-    ]
+    found: list[keras.callbacks.Callback] = [keras.callbacks.CSVLogger(str(logs / "training.csv"), append=True)]
+    if keras.backend.backend() == "tensorflow":
+        found.append(keras.callbacks.TensorBoard(str(logs / "tensorboard"), write_graph=False))
+    return found

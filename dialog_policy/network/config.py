@@ -32,6 +32,18 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Passes over the training part; None: 20, or as many as make 1,100 steps where the corpus is small.
     batch_size
         Dialogues a step; None: a sixtieth of the training part, from 4 to 32.
+    batches
+        How dialogues of different lengths come together: ``"bucket"``, ``"exact"``, ``"pad"``, ``"single"`` or ``"window"``
+        (:class:`~dialog_policy.network.batches.DialogueBatches`).
+    max_lengths
+        At most so many lengths of batches with ``"bucket"``. None: 8 where the network is compiled for each of them (JAX, or
+        `jit`), else as many as come.
+    window
+        Turns a window with ``"window"``.
+    weighting
+        ``"turn"``: every turn weighs the same in the loss; ``"dialogue"``: every dialogue.
+    jit
+        Whether TensorFlow compiles the training step: seconds for each length, a third faster from then on. JAX always does.
     learning_rate, weight_decay
         Of AdamW; the rate falls to zero along a cosine.
     label_smoothing
@@ -51,6 +63,11 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     dropout: _Share = 0.25
     epochs: _Count | None = None
     batch_size: _Count | None = None
+    batches: Literal["bucket", "exact", "pad", "single", "window"] = "bucket"
+    max_lengths: _Count | None = None
+    window: _Count = 64
+    weighting: Literal["turn", "dialogue"] = "turn"
+    jit: bool = False
     learning_rate: _Rate = 0.003
     weight_decay: Annotated[float, msgspec.Meta(ge=0.0)] = 0.01
     label_smoothing: _Share = 0.02

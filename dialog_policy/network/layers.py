@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
 
-__all__ = ["FoldedTimeDistributed", "build_network", "weights_of", "with_probabilities"]
+from dialog_policy.network.lstm import CarriedLSTM, HoistedLSTM
+
+__all__ = ["FoldedTimeDistributed", "build_network", "weights_of", "windowed", "with_probabilities"]
 
 
 @keras.saving.register_keras_serializable("dialog_policy")
@@ -51,21 +54,54 @@ def build_network(n_features: int, n_actions: int, *, hidden: Sequence[int], dro
     def fresh() -> int:
         return int(keras.random.randint((), 0, 2**31 - 1, seed=seeds))
 
-    inputs = keras.Input((None, n_features), name="features")
-    turn = keras.layers.Dropout(dropout, seed=fresh(), name="feature_dropout")(inputs)
-    memory = turn
+    layers: dict[str, Any] = {"feature_dropout": keras.layers.Dropout(dropout, seed=fresh(), name="feature_dropout")}
     for number, units in enumerate(hidden):
-        memory = keras.layers.LSTM(
+        layers[f"lstm_{number}"] = HoistedLSTM(
             units,
-            return_sequences=True,
             kernel_initializer=keras.initializers.GlorotUniform(fresh()),
             recurrent_initializer=keras.initializers.Orthogonal(seed=fresh()),
             name=f"lstm_{number}",
-        )(memory)
-        memory = keras.layers.Dropout(dropout, seed=fresh(), name=f"dropout_{number}")(memory)
-    both = keras.layers.Concatenate(name="turn_and_memory")([turn, memory])
+        )
+        layers[f"dropout_{number}"] = keras.layers.Dropout(dropout, seed=fresh(), name=f"dropout_{number}")
+    layers["turn_and_memory"] = keras.layers.Concatenate(name="turn_and_memory")
     head = keras.layers.Dense(n_actions, kernel_initializer=keras.initializers.GlorotUniform(fresh()), name="actions")
-    return keras.Model(inputs, FoldedTimeDistributed(head, name="logits")(both), name="dialog_policy")
+    layers["logits"] = FoldedTimeDistributed(head, name="logits")
+    inputs = keras.Input((None, n_features), name="features")
+    return keras.Model(inputs, _connect(layers, inputs), name="dialog_policy")
+
+
+def _connect(layers: Mapping[str, Any], inputs: Any) -> Any:
+    turn = layers["feature_dropout"](inputs)
+    memory = turn
+    for number in range(sum(name.startswith("lstm_") for name in layers)):
+        memory = layers[f"dropout_{number}"](layers[f"lstm_{number}"](memory))
+    return layers["logits"](layers["turn_and_memory"]([turn, memory]))
+
+
+def windowed(network: keras.Model, batch_size: int) -> keras.Model:
+    """Return the same network, sharing its weights, for dialogues that come a window at a time.
+
+    Parameters
+    ----------
+    network
+        Made by :func:`build_network`.
+    batch_size
+        Rows of every batch.
+
+    Returns
+    -------
+    keras.Model
+        From ``{"features": (batch, time, n_features), "fresh": (batch, 1)}`` to logits. The state of each row is carried from
+        one batch to the next and begins anew where `fresh` is 1, as ``DialogueBatches(strategy="window")`` says it.
+    """
+    inputs = keras.Input(batch_shape=(batch_size, None, network.input_shape[-1]), name="features")
+    fresh = keras.Input(batch_shape=(batch_size, 1), name="fresh")
+    layers: dict[str, Any] = {layer.name: layer for layer in network.layers}
+    for name, layer in layers.items():
+        if isinstance(layer, HoistedLSTM):
+            carried: Any = CarriedLSTM(layer, batch_size, name=f"carried_{name}")
+            layers[name] = partial(carried, fresh=fresh)
+    return keras.Model({"features": inputs, "fresh": fresh}, _connect(layers, inputs), name="dialog_policy_windowed")
 
 
 def with_probabilities(network: keras.Model, *, single_action: bool) -> keras.Model:

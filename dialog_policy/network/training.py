@@ -11,11 +11,11 @@ import numpy as np
 
 from dialog_policy.errors import RunError
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
-from dialog_policy.network.backend import make_deterministic
-from dialog_policy.network.batches import DialogueBatches, evaluation_batches
+from dialog_policy.network.backend import compiles, make_deterministic
+from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches, evaluation_batches
 from dialog_policy.network.callbacks import Checkpoint, DevAccuracy, EarlyStopping, Progress, loggers
 from dialog_policy.network.config import NetworkConfig
-from dialog_policy.network.layers import build_network
+from dialog_policy.network.layers import build_network, windowed
 from dialog_policy.network.loss import ActionLoss, balanced_weights
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.text.table import FloatArray
@@ -45,7 +45,7 @@ class Trained(NamedTuple):
 def predict_logits(network: keras.Model, encoded: EncodedDialogues) -> FloatArray:
     """Logits of every turn, in the order of the corpus and without padding: shape (n_turns, n_actions)."""
     logits = np.empty((int(encoded.offsets[-1]), encoded.n_actions), dtype=np.float32)
-    for turns in evaluation_batches(encoded):
+    for turns in evaluation_batches(encoded, max_lengths=COMPILED_LENGTHS if compiles() else None):
         real = turns != PADDING
         logits[turns[real]] = network.predict_on_batch(encoded.features(turns))[real]
     return logits
@@ -96,14 +96,24 @@ def train_network(
     epochs = config.epochs_for(len(train))
     batch_size = config.batch_size_for(len(train))
     done = 0 if state is None else len(state["history"])
-    batches = DialogueBatches(train, batch_size, seed=config.seed, epoch=done)
+    batches = DialogueBatches(
+        train,
+        batch_size,
+        strategy=config.batches,
+        max_lengths=config.max_lengths or (COMPILED_LENGTHS if compiles() or config.jit else None),
+        window=config.window,
+        weighting=config.weighting,
+        seed=config.seed,
+        epoch=done,
+    )
+    model = windowed(network, batches.batch_size) if config.batches == "window" else network
     optimizer = keras.optimizers.AdamW(
         keras.optimizers.schedules.CosineDecay(config.learning_rate, epochs * len(batches)), config.weight_decay
     )
-    optimizer.build(network.trainable_variables)
-    network.compile(optimizer, _loss(train, decoder, config), jit_compile=False)
+    optimizer.build(model.trainable_variables)
+    model.compile(optimizer, _loss(train, decoder, config), jit_compile=config.jit or compiles())
     stopping = EarlyStopping(DEV_ACCURACY, config.patience) if dev is not None else None
-    checkpoint = Checkpoint(network, stopping, folder, about or {})
+    checkpoint = Checkpoint(network, optimizer, stopping, folder, about or {})
     if state is not None:
         _check_same(state["about"], about or {})
         checkpoint.restore(state)
@@ -114,9 +124,9 @@ def train_network(
         watchers.append(stopping)
     watchers += [*loggers(folder), checkpoint, *callbacks, Progress(batches, epochs)]
     if done < epochs and not (stopping is not None and stopping.wait >= config.patience):
-        network.fit(batches, epochs=epochs, initial_epoch=done, shuffle=False, verbose=0, callbacks=watchers)
+        model.fit(batches, epochs=epochs, initial_epoch=done, shuffle=False, verbose=0, callbacks=watchers)
     if stopping is not None and stopping.best_weights is not None:
-        network.set_weights(stopping.best_weights)
+        model.set_weights(stopping.best_weights)
     return Trained(network, checkpoint.history)
 
 

@@ -53,6 +53,10 @@ def make_config(settings: Mapping[str, Any], base: Config | None = None) -> Conf
     """
     known = Config.__struct_fields__
     for name in settings:
+        if name == "bidirectional":
+            raise OptionError(
+                "there are no bidirectional networks here: a policy acts before it knows what comes next."
+            )
         if name not in known:
             raise OptionError(f"there is no setting {name!r}; known: {', '.join(known)}.{did_you_mean(name, known)}")
     merged = {**msgspec.to_builtins(base or Config()), **msgspec.to_builtins(dict(settings))}

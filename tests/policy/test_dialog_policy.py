@@ -157,7 +157,18 @@ def test_single_action_corpora_get_softmax_and_head_overrides():
         DialogPolicy(**QUICK, head="softmax").fit(several)
 
 
-@pytest.mark.parametrize("settings", [{"class_weight": "balanced"}, {"hidden": [8, 6]}, {"batch_size": 1}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"class_weight": "balanced"},
+        {"hidden": [8, 6], "batches": "window", "window": 4},
+        {"batch_size": 1},
+        {"batches": "exact", "weighting": "dialogue"},
+        {"batches": "pad", "jit": True},
+        {"batches": "single"},
+        {"max_lengths": 3},
+    ],
+)
 def test_other_settings_train_and_predict(small, settings):
     policy = DialogPolicy(**{**QUICK, "epochs": 1, **settings}).fit(small.split("train"))
     assert 0 <= policy.score(small.split("test")) <= 1
@@ -166,6 +177,8 @@ def test_other_settings_train_and_predict(small, settings):
 def test_settings_are_checked():
     with pytest.raises(OptionError, match="Did you mean 'hidden'"):
         DialogPolicy(hiden=3)
+    with pytest.raises(OptionError, match="before it knows what comes next"):
+        DialogPolicy(bidirectional=True)
     with pytest.raises(OptionError, match="dropout"):
         DialogPolicy(dropout=1.5)
     with pytest.raises(OptionError, match="lda"):

@@ -1,0 +1,37 @@
+"""The network's contract on the JAX backend, which needs a process of its own, and a training there."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+pytest.importorskip("jax", reason="JAX is not installed (extra `jax`)")
+ENVIRONMENT = {**os.environ, "KERAS_BACKEND": "jax"}
+
+
+MAIN = "from dialog_policy.cli import main; main()"
+
+
+def run(*arguments):
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, env=ENVIRONMENT, check=False)
+
+
+def test_the_contract_holds():
+    done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/contracts/test_network.py")
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_a_policy_trained_there_is_like_any_other(tmp_path):
+    settings = ["hidden=8", "epochs=2", "batch_size=8", "max_lengths=2", "dropout=0.0"]
+    bits = [f'{part}=[{{kind="bits", max_terms=50}}]' for part in ("user", "system", "context")]
+    corpus = "corpora/desk.jsonl"
+    command = ["-c", MAIN, "train", corpus, "--split", "test", "--dev", "none", "--out", str(tmp_path / "run")]
+    done = run(*command, "--backend", "jax", "--set", *settings, *bits)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = run("-c", MAIN, "evaluate", str(tmp_path / "run"), corpus, "--split", "dev")
+    assert found.returncode == 0, found.stderr[-3000:]
+    assert "this policy" in found.stdout

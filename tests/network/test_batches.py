@@ -1,0 +1,162 @@
+import itertools
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dialog_policy.errors import OptionError
+from dialog_policy.features.encoded import EncodedDialogues
+from dialog_policy.network.batches import DialogueBatches, evaluation_batches, few_lengths
+
+STRATEGIES = ["bucket", "exact", "pad", "single", "window"]
+some_lengths = st.lists(st.integers(1, 12), min_size=1, max_size=9)
+
+
+def dialogues(lengths, seed=0):
+    random = np.random.default_rng(seed)
+    return EncodedDialogues.from_arrays(
+        [random.normal(size=(n, 3)) for n in lengths],
+        [random.random((n, 2)) < 0.5 for n in lengths],
+        [random.random(n) < 0.7 for n in lengths],
+    )
+
+
+def padded_work(lengths, chosen):
+    return sum(min(n for n in chosen if n >= length) for length in lengths)
+
+
+@settings(max_examples=100, deadline=None)
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=12), limit=st.integers(1, 5))
+def test_no_other_few_lengths_cost_less(lengths, limit):
+    chosen = few_lengths(lengths, limit)
+    distinct = sorted(set(lengths))
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) <= limit
+    assert chosen[-1] == distinct[-1]
+    others = itertools.combinations(distinct[:-1], min(limit, len(distinct)) - 1)
+    assert padded_work(lengths, chosen) == min(padded_work(lengths, (*other, distinct[-1])) for other in others)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@settings(max_examples=40, deadline=None)
+@given(lengths=some_lengths, size=st.integers(1, 4), epoch=st.integers(0, 3), window=st.integers(1, 5))
+def test_every_turn_comes_once_and_is_itself(strategy, lengths, size, epoch, window):
+    encoded = dialogues(lengths)
+    batches = DialogueBatches(encoded, size, strategy=strategy, window=window, seed=5, epoch=epoch)
+    seen = []
+    for index in range(len(batches)):
+        x, y, w = batches[index]
+        x = x["features"] if strategy == "window" else x
+        turns = batches.turns(index)
+        real = turns >= 0
+        seen += turns[real].tolist()
+        assert len(turns) == batches.batch_size
+        assert batches.turns_in(index) == real.sum() > 0
+        np.testing.assert_array_equal(x[real], encoded.features(turns[real]))
+        np.testing.assert_array_equal(y[real], encoded.targets(turns[real]))
+        np.testing.assert_array_equal(w[real], encoded.is_target[turns[real]])
+        assert not x[~real].any()
+        assert not w[~real].any()
+    assert sorted(seen) == list(range(sum(lengths)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(lengths=some_lengths, size=st.integers(1, 4), limit=st.integers(1, 3))
+def test_each_strategy_keeps_its_shapes(lengths, size, limit):
+    encoded = dialogues(lengths)
+
+    def shapes(strategy, **options):
+        batches = DialogueBatches(encoded, size, strategy=strategy, **options)
+        return {batches.turns(i).shape for i in range(len(batches))}
+
+    rows = min(size, len(lengths))
+    assert shapes("pad") == {(rows, max(lengths))}
+    assert shapes("window", window=3) == {(rows, 3)}
+    assert shapes("exact") == {(rows, n) for n in set(lengths)}
+    assert shapes("single") == {(1, n) for n in set(lengths)}
+    # One step more where the first two batches would have the same length although not all dialogues have.
+    assert len(shapes("bucket", max_lengths=limit)) <= limit + 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_epochs_differ_and_can_be_had_again(strategy):
+    encoded = dialogues([3, 3, 3, 3, 4, 4, 4, 9, 9, 9, 9, 2, 2, 2])
+
+    def turns(batches):
+        return [batches.turns(i).tolist() for i in range(len(batches))]
+
+    batches = DialogueBatches(encoded, 4, strategy=strategy, seed=1)
+    first = turns(batches)
+    batches.on_epoch_end()
+    assert turns(batches) != first
+    assert turns(DialogueBatches(encoded, 4, strategy=strategy, seed=1, epoch=1)) == turns(batches)
+    assert turns(DialogueBatches(encoded, 4, strategy=strategy, seed=1)) == first
+    assert turns(DialogueBatches(encoded, 4, strategy=strategy, seed=2)) != first
+
+
+@settings(max_examples=60, deadline=None)
+@given(lengths=some_lengths, size=st.integers(1, 4), epoch=st.integers(0, 9))
+def test_keras_sees_two_lengths_where_there_are_two(lengths, size, epoch):
+    """Keras takes the shapes of the first two batches for those of all."""
+    batches = DialogueBatches(dialogues(lengths), size, epoch=epoch)
+    if len(batches) > 1 and len(set(lengths)) > 1:
+        assert batches.turns(0).shape != batches.turns(1).shape
+
+
+@settings(max_examples=40, deadline=None)
+@given(lengths=some_lengths, strategy=st.sampled_from(STRATEGIES))
+def test_every_dialogue_can_weigh_the_same(lengths, strategy):
+    encoded = dialogues(lengths)
+    batches = DialogueBatches(encoded, 3, strategy=strategy, weighting="dialogue", window=2)
+    totals = np.zeros(len(lengths))
+    of_turn = np.repeat(np.arange(len(lengths)), lengths)
+    for index in range(len(batches)):
+        turns, weights = batches.turns(index), batches[index][2]
+        np.add.at(totals, of_turn[turns[turns >= 0]], weights[turns >= 0])
+    has_targets = np.array([encoded.is_target[of_turn == d].any() for d in range(len(lengths))])
+    assert not totals[~has_targets].any()
+    if has_targets.any():
+        np.testing.assert_allclose(totals[has_targets], encoded.is_target.sum() / has_targets.sum(), rtol=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(lengths=some_lengths, size=st.integers(1, 4), limit=st.none() | st.integers(1, 3))
+def test_evaluation_goes_through_every_turn_once(lengths, size, limit):
+    batches = evaluation_batches(dialogues(lengths), size, limit)
+    assert sorted(t for turns in batches for t in turns[turns >= 0].tolist()) == list(range(sum(lengths)))
+    if limit is not None:
+        assert len({turns.shape for turns in batches}) <= limit
+
+
+def test_impossible_wishes_are_refused():
+    encoded = dialogues([2, 3])
+    with pytest.raises(OptionError, match="at least 1"):
+        DialogueBatches(encoded, 0)
+    with pytest.raises(OptionError, match="at least 1"):
+        DialogueBatches(encoded, 2, strategy="window", window=0)
+    with pytest.raises(OptionError, match="same dialogues"):
+        EncodedDialogues.from_arrays([np.zeros((2, 3))], [np.zeros((3, 2))])
+    with pytest.raises(OptionError, match="shape"):
+        EncodedDialogues.from_arrays([np.zeros((2, 3)), np.zeros((2, 4))], [np.zeros((2, 2))] * 2)
+
+
+@pytest.mark.parametrize("strategy", ["bucket", "exact", "pad", "single"])
+def test_anybodys_network_learns_from_them(strategy):
+    """Two stacked LSTMs of Keras' own, inputs of shape (None, None, 3)."""
+    encoded = dialogues([1, 2, 5, 5, 7, 3])
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((None, 3)),
+            keras.layers.LSTM(8, return_sequences=True),
+            keras.layers.LSTM(8, return_sequences=True),
+            keras.layers.Dense(2),
+        ]
+    )
+    loss = keras.losses.BinaryCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
+    model.compile(keras.optimizers.Adam(0.02), loss)
+    batches = DialogueBatches(encoded, 2, strategy=strategy)
+    losses = model.fit(batches, epochs=30, shuffle=False, verbose=0).history["loss"]
+    assert losses[-1] < 0.7 * losses[0]
