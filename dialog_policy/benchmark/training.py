@@ -27,7 +27,7 @@ __all__ = ["describe_training", "measure_training"]
 
 _FEATURES, _HIDDEN, _ACTIONS = 300, 128, 40
 _THREADS = 2
-_ROUNDS = 5
+_ROUNDS = 9
 # Of batches of one only every so many-th dialogue: an epoch of all takes longer than all the others together.
 _SAMPLE = 8
 _OURS = ("tensorflow", "tensorflow_jit", "jax")
@@ -149,8 +149,12 @@ def _contender(
         process.communicate()
 
 
-def _answer(**said: Any) -> None:
+def _wait() -> None:
+    """Wait for one's turn."""
     sys.stdin.readline()
+
+
+def _answer(**said: Any) -> None:
     print(json.dumps(said), flush=True)
 
 
@@ -158,10 +162,13 @@ def _compete(name: str, batch_size: int, histogram: Sequence[int], rounds: int) 
     lengths = np.random.default_rng(0).permutation(np.repeat(np.arange(1, len(histogram) + 1), histogram))
     if name == "batch_of_one":
         lengths = lengths[::_SAMPLE]
+    _wait()
     if name == "sgemm":
         _answer()
         for _ in range(rounds):
+            _wait()
             _answer(value=_sgemm())
+        _wait()
         _answer(rss_mb=peak_memory_mb())
         return
     begin = time.perf_counter()
@@ -179,10 +186,11 @@ def _compete(name: str, batch_size: int, histogram: Sequence[int], rounds: int) 
     turns = int(lengths.sum())
     _answer(turns=turns, padding=1 - turns / padded, first_epoch_s=first, first_batch_s=first_batch[0])
     for _ in range(rounds):
-        sys.stdin.readline()
+        _wait()
         begin = time.perf_counter()
         epoch()
-        print(json.dumps({"value": time.perf_counter() - begin}), flush=True)
+        _answer(value=time.perf_counter() - begin)
+    _wait()
     _answer(rss_mb=peak_memory_mb())
 
 
@@ -193,10 +201,11 @@ def _dialogues(lengths: _IntArray) -> tuple[list[Any], list[Any]]:
 
 
 def _keras(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Epoch) -> tuple[_Epoch, int]:
-    from dialog_policy.network.backend import load_keras, use_threads
+    from dialog_policy.network.backend import feed, load_keras, use_cores
 
     keras = load_keras()
-    use_threads(_THREADS)
+    if name in _OURS:
+        use_cores()
     from dialog_policy.features.encoded import EncodedDialogues
     from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches
     from dialog_policy.network.layers import FoldedTimeDistributed
@@ -234,6 +243,8 @@ def _keras(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Epo
             padded = int(lengths.sum())
     model = keras.Model(inputs, outputs)
     model.compile(keras.optimizers.Adam(), loss, **options)
+    if name in _OURS:
+        data = feed(data)
     if name == "keras_masking":
         return lambda: model.fit(*data, batch_size=batch_size, verbose=0, callbacks=[watch]), padded
     return lambda: model.fit(data, shuffle=False, verbose=0, callbacks=[watch]), padded

@@ -13,18 +13,19 @@ from typing import Any
 from dialog_policy.errors import OptionError, require
 
 __all__ = [
-    "BACKENDS",
     "choose_backend",
     "compiles",
+    "feed",
     "has_gpu",
     "load_keras",
     "make_deterministic",
     "scan",
-    "use_threads",
+    "use_cores",
 ]
 
 
-BACKENDS = ("tensorflow", "jax")
+# More than these we could not measure, and leave to TensorFlow.
+_FEW_CORES = 4
 
 
 def choose_backend(name: str) -> None:
@@ -53,7 +54,6 @@ def load_keras() -> ModuleType:
     """
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     with _quiet():
         require(backend, extra="jax" if backend == "jax" else "train", purpose="training a policy")
         keras: ModuleType = require("keras", extra="train", purpose="training a policy")
@@ -87,13 +87,50 @@ def make_deterministic(seed: int) -> None:
         tensorflow.config.experimental.enable_op_determinism()
 
 
-def use_threads(number: int) -> None:
-    """Have TensorFlow compute with so many threads; to be called before it computes. JAX takes the cores it is given."""
-    if load_keras().backend.backend() == "tensorflow":
+def use_cores() -> None:
+    """Divide a few cores well; JAX does so by itself.
+
+    The operations of a step of the recurrence are small: on two cores TensorFlow is a third quicker if each runs on one core, and
+    the other feeds the next batch, than if every one is divided.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if load_keras().backend.backend() == "tensorflow" and cores <= _FEW_CORES:
         import tensorflow
 
-        tensorflow.config.threading.set_intra_op_parallelism_threads(number)
-        tensorflow.config.threading.set_inter_op_parallelism_threads(number)
+        with contextlib.suppress(RuntimeError):  # it has computed already, with the threads that somebody else wanted
+            tensorflow.config.threading.set_intra_op_parallelism_threads(1)
+            tensorflow.config.threading.set_inter_op_parallelism_threads(max(2, cores))
+
+
+def feed(batches: Any) -> Any:
+    """Return what ``fit`` is to be given for a ``PyDataset``.
+
+    On TensorFlow Keras makes a ``tf.data`` pipeline of it that tunes itself, and at the end of an epoch waits for its tuner to
+    wake up, up to a second; this one does not.
+    """
+    if load_keras().backend.backend() != "tensorflow":
+        return batches
+    import tensorflow as tf
+
+    begun = False
+
+    def epoch() -> Iterator[Any]:
+        nonlocal begun
+        if begun:
+            batches.on_epoch_end()
+        begun = True
+        for index in range(len(batches)):
+            yield batches[index]
+
+    signature = tf.nest.map_structure(
+        lambda array: tf.TensorSpec((array.shape[0], *[None] * (array.ndim > 1), *array.shape[2:]), array.dtype),
+        batches[0],
+    )
+    dataset = tf.data.Dataset.from_generator(epoch, output_signature=signature)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    counted = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
+    return counted.prefetch(2).with_options(options)
 
 
 def compiles() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import Literal, NamedTuple
 
 import keras
@@ -174,19 +175,27 @@ class DialogueBatches(keras.utils.PyDataset):
         return _Batch(rows, np.zeros(self.batch_size, dtype=np.int64), length)
 
     def _windows(self, random: np.random.Generator) -> list[_Batch]:
-        """Every row takes the next dialogue when it is through with one."""
-        waiting = random.permutation(len(self._lengths)).tolist()[::-1]
-        rows = np.full(self.batch_size, _NOBODY, dtype=np.int64)
-        starts = np.zeros(self.batch_size, dtype=np.int64)
-        batches: list[_Batch] = []
-        while True:
-            ended = np.where(rows == _NOBODY, True, starts >= self._lengths[rows])
-            for row in np.flatnonzero(ended):
-                rows[row], starts[row] = waiting.pop() if waiting else _NOBODY, 0
-            if (rows == _NOBODY).all():
-                return batches
-            batches.append(_Batch(rows.copy(), starts.copy(), self.window))
-            starts += self.window
+        """Deal the dialogues to the rows, the longest first, each to the row that has least to do; then shuffle each row.
+
+        So every epoch has the same number of batches, about as few as there can be (Graham 1969, longest processing time).
+        """
+        sizes = -(-self._lengths // self.window)
+        order = random.permutation(len(sizes))
+        loads = [(0, row) for row in range(self.batch_size)]
+        rows: list[list[int]] = [[] for _ in loads]
+        for dialogue in order[np.argsort(-sizes[order], kind="stable")].tolist():
+            load, row = heapq.heappop(loads)
+            rows[row].append(dialogue)
+            heapq.heappush(loads, (load + int(sizes[dialogue]), row))
+        shape = max(loads)[0], self.batch_size
+        dialogues, starts = np.full(shape, _NOBODY, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        for row, mine in enumerate(rows):
+            shuffled = random.permutation(np.array(mine, dtype=np.int64))
+            steps = [np.arange(sizes[dialogue]) for dialogue in shuffled]
+            n = int(sizes[shuffled].sum())
+            dialogues[:n, row] = np.repeat(shuffled, sizes[shuffled])
+            starts[:n, row] = np.concatenate(steps) * self.window
+        return [_Batch(*both, self.window) for both in zip(dialogues, starts, strict=True)]
 
     def __len__(self) -> int:
         return len(self._batches)

@@ -36,14 +36,12 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         How dialogues of different lengths come together: ``"bucket"``, ``"exact"``, ``"pad"``, ``"single"`` or ``"window"``
         (:class:`~dialog_policy.network.batches.DialogueBatches`).
     max_lengths
-        At most so many lengths of batches with ``"bucket"``. None: 8 where the network is compiled for each of them (JAX, or
-        `jit`), else as many as come.
+        At most so many lengths of batches with ``"bucket"``. None: 8 where the network is compiled for each of them (JAX), else
+        as many as come.
     window
         Turns a window with ``"window"``.
     weighting
         ``"turn"``: every turn weighs the same in the loss; ``"dialogue"``: every dialogue.
-    jit
-        Whether TensorFlow compiles the training step: seconds for each length, a third faster from then on. JAX always does.
     learning_rate, weight_decay
         Of AdamW; the rate falls to zero along a cosine.
     label_smoothing
@@ -67,7 +65,6 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_lengths: _Count | None = None
     window: _Count = 64
     weighting: Literal["turn", "dialogue"] = "turn"
-    jit: bool = False
     learning_rate: _Rate = 0.003
     weight_decay: Annotated[float, msgspec.Meta(ge=0.0)] = 0.01
     label_smoothing: _Share = 0.02

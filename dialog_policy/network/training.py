@@ -11,7 +11,7 @@ import numpy as np
 
 from dialog_policy.errors import RunError
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
-from dialog_policy.network.backend import compiles, make_deterministic
+from dialog_policy.network.backend import compiles, feed, make_deterministic, use_cores
 from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches, evaluation_batches
 from dialog_policy.network.callbacks import Checkpoint, DevAccuracy, EarlyStopping, Progress, loggers
 from dialog_policy.network.config import NetworkConfig
@@ -89,6 +89,7 @@ def train_network(
     RunError
         If `state` comes from a training of other data or with other settings.
     """
+    use_cores()
     make_deterministic(config.seed)
     network = build_network(
         train.n_features, train.n_actions, hidden=config.layers, dropout=config.dropout, seed=config.seed
@@ -100,7 +101,7 @@ def train_network(
         train,
         batch_size,
         strategy=config.batches,
-        max_lengths=config.max_lengths or (COMPILED_LENGTHS if compiles() or config.jit else None),
+        max_lengths=config.max_lengths or (COMPILED_LENGTHS if compiles() else None),
         window=config.window,
         weighting=config.weighting,
         seed=config.seed,
@@ -111,7 +112,7 @@ def train_network(
         keras.optimizers.schedules.CosineDecay(config.learning_rate, epochs * len(batches)), config.weight_decay
     )
     optimizer.build(model.trainable_variables)
-    model.compile(optimizer, _loss(train, decoder, config), jit_compile=config.jit or compiles())
+    model.compile(optimizer, _loss(train, decoder, config), jit_compile=compiles())
     stopping = EarlyStopping(DEV_ACCURACY, config.patience) if dev is not None else None
     checkpoint = Checkpoint(network, optimizer, stopping, folder, about or {})
     if state is not None:
@@ -124,7 +125,7 @@ def train_network(
         watchers.append(stopping)
     watchers += [*loggers(folder), checkpoint, *callbacks, Progress(batches, epochs)]
     if done < epochs and not (stopping is not None and stopping.wait >= config.patience):
-        model.fit(batches, epochs=epochs, initial_epoch=done, shuffle=False, verbose=0, callbacks=watchers)
+        model.fit(feed(batches), epochs=epochs, initial_epoch=done, shuffle=False, verbose=0, callbacks=watchers)
     if stopping is not None and stopping.best_weights is not None:
         model.set_weights(stopping.best_weights)
     return Trained(network, checkpoint.history)

@@ -18,6 +18,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 # How often an action set counts as seen that training never showed.
 _UNSEEN_COUNT = 0.5
+# Larger than any score.
+_HUGE = 1e300
 
 
 class Decided(NamedTuple):
@@ -128,11 +130,13 @@ class Decoder:
             probabilities[~allowed] = 0.0
         chosen = [self.sets[i] for i in scores.argmax(axis=1).tolist()]
         top = np.maximum.reduce(scores, axis=1, keepdims=True)
+        top[np.isneginf(top)] = -_HUGE  # no set of the training part is allowed
         scores -= top
         total = np.add.reduce(np.exp(scores, out=scores), axis=1)
-        # The set of all likely actions competes, too, where training never showed it.
+        # The set of all likely actions competes, too, where training never showed it; but to do nothing at all, where the system
+        # always did something, only if nothing else is allowed.
         for row, bits in enumerate(likely):
-            if bits.tobytes() not in self._known:
+            if bits.tobytes() not in self._known and (bits.any() or top[row, 0] == -_HUGE):
                 rival = float(z[row].dot(bits)) + self.prior_weight * self._log_unseen
                 if rival > (best := float(top[row, 0])):
                     chosen[row] = frozenset(self.space.classes_[bit] for bit in np.flatnonzero(bits))

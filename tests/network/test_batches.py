@@ -160,3 +160,10 @@ def test_anybodys_network_learns_from_them(strategy):
     batches = DialogueBatches(encoded, 2, strategy=strategy)
     losses = model.fit(batches, epochs=30, shuffle=False, verbose=0).history["loss"]
     assert losses[-1] < 0.7 * losses[0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(lengths=some_lengths, size=st.integers(1, 4), strategy=st.sampled_from(STRATEGIES))
+def test_every_epoch_has_the_same_number_of_batches(lengths, size, strategy):
+    encoded = dialogues(lengths)
+    assert len({len(DialogueBatches(encoded, size, strategy=strategy, window=2, epoch=e)) for e in range(6)}) == 1

@@ -164,7 +164,7 @@ def test_single_action_corpora_get_softmax_and_head_overrides():
         {"hidden": [8, 6], "batches": "window", "window": 4},
         {"batch_size": 1},
         {"batches": "exact", "weighting": "dialogue"},
-        {"batches": "pad", "jit": True},
+        {"batches": "pad"},
         {"batches": "single"},
         {"max_lengths": 3},
     ],

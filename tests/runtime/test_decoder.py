@@ -44,6 +44,15 @@ def test_the_best_set_wins_by_a_plain_computation(z, weight):
 
 
 @given(logits)
+def test_doing_nothing_competes_only_where_training_did_nothing_or_nothing_else_is_allowed(z):
+    always = Decoder.fit(SPACE, [frozenset("a"), frozenset("bc")], single_action=False)
+    assert always.decide(np.array([z])).actions != [frozenset()]
+    decided = always.decide(np.array([z]), np.zeros((1, 4), dtype=bool))
+    assert decided.actions == [frozenset()]
+    assert decided.confidence[0] == 1.0
+
+
+@given(logits)
 def test_without_prior_the_bits_decide(z):
     (chosen,) = decoder(0.0).decide(np.array([z])).actions
     likelihoods = {
