@@ -249,8 +249,10 @@ def examine(
 
     Parameters
     ----------
-    dialogues, words
-        As for :func:`~dialog_policy.corpus.statistics.summarise`.
+    dialogues
+        Any iterable; it is read once and not kept.
+    words
+        Splits an utterance into words.
     go_on
         Whether dialogues that cannot be read are one more problem; else the error is raised.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -12,7 +12,7 @@ from dialog_policy.corpus.contradictions import Contradictions
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.splits import hash_range, part_of, splits_of
 
-__all__ = ["Statistics", "summarise"]
+__all__ = ["Statistics"]
 
 _EXAMPLES = 10
 _UNKNOWN_WORDS = 20
@@ -100,7 +100,18 @@ class Statistics:
         self._copies[fingerprint].add(dialogue.id, cell)
 
     def summary(self) -> dict[str, Any]:
-        """Return what :func:`summarise` returns, but for the corpus' name and format."""
+        """Return all counts.
+
+        Returns
+        -------
+        dict
+            A JSON object: ``dialogues, turns, target_turns, splits`` (name → counts), ``lengths`` (number of turns → dialogues),
+            ``length`` (min, median, mean, p90, max), ``actions`` (list of ``action, turns, splits``), ``only_in`` (part → actions
+            that no other part has), ``action_sets, several_actions`` (share of target turns), ``empty_sets, actions_per_turn``
+            (number → turns), ``co_occurrence`` (list of ``actions, turns``), ``empty_utterances, duplicate_dialogues, duplicates,
+            vocabulary`` (user utterances: part → tokens, words and the shares that train knows), ``contradictions`` (see
+            :meth:`~dialog_policy.corpus.contradictions.Contradictions.summary`).
+        """
         own = {label for label, _ in self._cells if label is not None}
         parts = {name: _Tally() for name in splits_of(own)}
         whole = _Tally()
@@ -212,29 +223,3 @@ def _vocabulary(parts: Mapping[str, _Tally]) -> dict[str, dict[str, Any]]:
                 "unknown_words": [word for word, _ in ranked[:_UNKNOWN_WORDS]],
             }
     return found
-
-
-def summarise(dialogues: Iterable[Dialogue], words: Callable[[str], list[str]]) -> dict[str, Any]:
-    """Summarise dialogues in one pass.
-
-    Parameters
-    ----------
-    dialogues
-        Any iterable; it is read once and not kept.
-    words
-        Splits an utterance into words.
-
-    Returns
-    -------
-    dict
-        A JSON object: ``dialogues, turns, target_turns, splits`` (name → counts), ``lengths`` (number of turns → dialogues),
-        ``length`` (min, median, mean, p90, max), ``actions`` (list of ``action, turns, splits``), ``only_in`` (part → actions
-        that no other part has), ``action_sets, several_actions`` (share of target turns), ``empty_sets, actions_per_turn``
-        (number → turns), ``co_occurrence`` (list of ``actions, turns``), ``empty_utterances, duplicate_dialogues, duplicates,
-        vocabulary`` (user utterances: part → tokens, words and the shares that train knows), ``contradictions`` (see
-        :meth:`~dialog_policy.corpus.contradictions.Contradictions.summary`).
-    """
-    statistics = Statistics(words)
-    for dialogue in dialogues:
-        statistics.add(dialogue)
-    return statistics.summary()

@@ -23,7 +23,6 @@ __all__ = [
     "use_cores",
 ]
 
-
 # More than these we could not measure, and leave to TensorFlow.
 _FEW_CORES = 4
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from dialog_policy.errors import OptionError
 from dialog_policy.features.encoded import EncodedDialogues
+from dialog_policy.network.config import Strategy, Weighting
 from dialog_policy.text.table import FloatArray
 
-__all__ = ["COMPILED_LENGTHS", "DialogueBatches", "Strategy", "evaluation_batches", "few_lengths"]
+__all__ = ["COMPILED_LENGTHS", "DialogueBatches", "evaluation_batches", "few_lengths"]
 
-Strategy = Literal["bucket", "exact", "pad", "single", "window"]
 _Inputs = FloatArray | dict[str, FloatArray]
 _IntArray = npt.NDArray[np.int64]
 
@@ -116,7 +116,7 @@ class DialogueBatches(keras.utils.PyDataset):
         strategy: Strategy = "bucket",
         max_lengths: int | None = None,
         window: int = 64,
-        weighting: Literal["turn", "dialogue"] = "turn",
+        weighting: Weighting = "turn",
         seed: int = 0,
         epoch: int = 0,
     ) -> None:

@@ -6,7 +6,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
-__all__ = ["NetworkConfig"]
+__all__ = ["NetworkConfig", "Strategy", "Weighting"]
+
+Strategy = Literal["bucket", "exact", "pad", "single", "window"]
+Weighting = Literal["turn", "dialogue"]
 
 _Count = Annotated[int, msgspec.Meta(ge=1)]
 _Share = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
@@ -61,10 +64,10 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     dropout: _Share = 0.25
     epochs: _Count | None = None
     batch_size: _Count | None = None
-    batches: Literal["bucket", "exact", "pad", "single", "window"] = "bucket"
+    batches: Strategy = "bucket"
     max_lengths: _Count | None = None
     window: _Count = 64
-    weighting: Literal["turn", "dialogue"] = "turn"
+    weighting: Weighting = "turn"
     learning_rate: _Rate = 0.003
     weight_decay: Annotated[float, msgspec.Meta(ge=0.0)] = 0.01
     label_smoothing: _Share = 0.02

@@ -204,7 +204,8 @@ def _archived(path: Path, name: str) -> bytes | None:
             return archive.read(name)
     except KeyError:
         return None
-    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError, EOFError) as error:
+    # RuntimeError: an encrypted file; NotImplementedError, a kind of it: a compression that zipfile does not know.
+    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, EOFError) as error:
         raise RunError(
             f"{path} is neither a run's folder nor an archive made by `dialog-policy export` ({error})."
         ) from None

@@ -3,23 +3,15 @@ import subprocess
 import sys
 
 import pytest
-from click.testing import CliRunner
 
-from dialog_policy.cli import main
 from dialog_policy.corpus.write import write_corpus
+from tests.cli.commands import run
 from tests.conftest import QUICK, REPOSITORY
 
 SETTINGS = [
     f"{name}={json.dumps(value).replace(': ', '=').replace(chr(34) + '=', '=')}" for name, value in QUICK.items()
 ]
 SETTINGS = [s.replace('{"kind=', "{kind=").replace(', "max_terms=', ", max_terms=") for s in SETTINGS]
-
-
-def run(*arguments, code=0):
-    result = CliRunner().invoke(main, [str(a) for a in arguments])
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result
 
 
 @pytest.fixture(scope="module")

@@ -2,18 +2,10 @@ import hashlib
 import json
 
 import pytest
-from click.testing import CliRunner
 
-from dialog_policy.cli import main
 from dialog_policy.corpus.readers import stream
 from dialog_policy.corpus.write import write_corpus
-
-
-def run(*arguments, code=0):
-    result = CliRunner().invoke(main, [str(a) for a in arguments])
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result
+from tests.cli.commands import run
 
 
 @pytest.fixture(scope="module")

@@ -1,31 +1,12 @@
 """DSTC2, M2M and Schema-Guided Dialogue: counts in the public files, and small samples of our own."""
 
-import json
 import time
 
 import pytest
 
 from dialog_policy.corpus.readers import load_corpus
 from dialog_policy.errors import CorpusError
-
-
-def put(folder, **files):
-    """Write members, `__` for a slash; what is no text becomes JSON."""
-    for name, content in files.items():
-        path = folder / name.replace("__", "/")
-        path = path if path.suffix else path.with_suffix(".json")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
-    return folder
-
-
-def read(path, **options):
-    return list(load_corpus(path, reader=options))
-
-
-def said(dialogue):
-    return [(turn.user, turn.actions, turn.system) for turn in dialogue.turns]
-
+from tests.corpus.files import put, read, said
 
 # Corpus and labels to dialogues with a target turn, target turns and labels, of train and of dev.
 COUNTS = {

@@ -8,9 +8,16 @@ from hypothesis import given, settings
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.corpus.describe import binned, describe
 from dialog_policy.corpus.readers import stream
-from dialog_policy.corpus.statistics import Statistics, summarise
+from dialog_policy.corpus.statistics import Statistics
 from dialog_policy.text.tokens import tokenize
 from tests.strategies import corpora
+
+
+def summarise(dialogues, words):
+    statistics = Statistics(words)
+    for dialogue in dialogues:
+        statistics.add(dialogue)
+    return statistics.summary()
 
 
 def turn(user="", actions=(), system="", context=None):

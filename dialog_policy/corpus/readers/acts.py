@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from dialog_policy.corpus.dialogue import Turn
-from dialog_policy.corpus.readers.reader import Option
+from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
+from dialog_policy.corpus.readers.source import Source
 
-__all__ = ["Utterance", "join", "labels_option", "pair"]
+__all__ = ["Utterance", "act_reader", "join", "labels_option", "pair"]
 
 
 def labels_option(default: str, choices: Iterable[str]) -> Option:
     """Return the option ``labels`` of a reader: what an action is made of."""
     return Option(default, "what an action is made of", tuple(choices))
+
+
+def act_reader(
+    name: str,
+    help: str,
+    recognises: Callable[[Source], bool],
+    read: Callable[[Source, str], Iterator[Dialogue]],
+    default: str,
+    choices: Iterable[str],
+) -> Reader:
+    """Return a reader whose only option is ``labels``; `read` takes the source and the labels."""
+
+    def opened(source: Source, options: Options) -> Opened:
+        return Opened(lambda: read(source, options["labels"]))
+
+    return Reader(name, help, recognises, opened, {"labels": labels_option(default, choices)})
 
 
 def join(*parts: str | None) -> str:

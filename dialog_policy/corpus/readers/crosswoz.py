@@ -14,10 +14,9 @@ from typing import Any, Literal
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue
-from dialog_policy.corpus.readers.acts import Utterance, join, labels_option, pair
+from dialog_policy.corpus.readers.acts import Utterance, act_reader, join, pair
 from dialog_policy.corpus.readers.json_files import entries
 from dialog_policy.corpus.readers.part_names import part_of
-from dialog_policy.corpus.readers.reader import Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 
 __all__ = ["READER"]
@@ -75,22 +74,8 @@ def _members(source: Source) -> list[str]:
 
 
 def _recognises(source: Source) -> bool:
-    members = [m for m in _members(source) if m.endswith(".json")]
-    if not members:
-        return False
-    with source.open(members[0]) as file:
-        head = file.read(1 << 16)
+    head = source.head([m for m in _members(source) if m.endswith(".json")])
     return b'"messages"' in head and _ROLE.search(head) is not None
 
 
-def _open(source: Source, options: Options) -> Opened:
-    return Opened(lambda: _read(source, options["labels"]))
-
-
-READER = Reader(
-    "crosswoz",
-    "CrossWOZ, one JSON file a part",
-    _recognises,
-    _open,
-    {"labels": labels_option("act-slot", _LABELS)},
-)
+READER = act_reader("crosswoz", "CrossWOZ, one JSON file a part", _recognises, _read, "act-slot", _LABELS)

@@ -174,12 +174,7 @@ def _calls(source: Source) -> Iterator[tuple[str, str | None]]:
 
 
 def _recognises(source: Source) -> bool:
-    logs = source.find("log.json")
-    if not logs:
-        return False
-    with source.open(logs[0]) as file:
-        head = file.read(1024)
-    return b'"session-id"' in head
+    return b'"session-id"' in source.head(source.find("log.json"), 1024)
 
 
 def _open(source: Source, options: Options) -> Opened:

@@ -12,9 +12,8 @@ from typing import Any, Literal
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue
-from dialog_policy.corpus.readers.acts import Utterance, join, labels_option, pair
+from dialog_policy.corpus.readers.acts import Utterance, act_reader, join, pair
 from dialog_policy.corpus.readers.json_files import elements
-from dialog_policy.corpus.readers.reader import Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 
 __all__ = ["READER"]
@@ -111,22 +110,8 @@ def _members(source: Source) -> list[str]:
 
 
 def _recognises(source: Source) -> bool:
-    members = [m for m in _members(source) if m.endswith(".json")]
-    if not members:
-        return False
-    with source.open(members[0]) as file:
-        head = file.read(1 << 16)
+    head = source.head([m for m in _members(source) if m.endswith(".json")])
     return b'"author"' in head and b'"acts"' in head and b'"turns"' in head
 
 
-def _open(source: Source, options: Options) -> Opened:
-    return Opened(lambda: _read(source, options["labels"]))
-
-
-READER = Reader(
-    "frames",
-    "Frames, frames.json",
-    _recognises,
-    _open,
-    {"labels": labels_option("act-slot", _LABELS)},
-)
+READER = act_reader("frames", "Frames, frames.json", _recognises, _read, "act-slot", _LABELS)

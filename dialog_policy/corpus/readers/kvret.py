@@ -18,10 +18,9 @@ from typing import Any, Literal
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue
-from dialog_policy.corpus.readers.acts import Utterance, join, labels_option, pair
+from dialog_policy.corpus.readers.acts import Utterance, act_reader, join, pair
 from dialog_policy.corpus.readers.json_files import elements
 from dialog_policy.corpus.readers.part_names import part_of
-from dialog_policy.corpus.readers.reader import Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 
 __all__ = ["READER"]
@@ -102,21 +101,7 @@ def _members(source: Source) -> list[str]:
 
 
 def _recognises(source: Source) -> bool:
-    members = [m for m in _members(source) if m.endswith(".json")]
-    if not members:
-        return False
-    with source.open(members[0]) as file:
-        return _SPEAKER.search(file.read(1 << 16)) is not None
+    return _SPEAKER.search(source.head([m for m in _members(source) if m.endswith(".json")])) is not None
 
 
-def _open(source: Source, options: Options) -> Opened:
-    return Opened(lambda: _read(source, options["labels"]))
-
-
-READER = Reader(
-    "kvret",
-    "KVRET, Stanford's in-car assistant",
-    _recognises,
-    _open,
-    {"labels": labels_option("act-slot", _LABELS)},
-)
+READER = act_reader("kvret", "KVRET, Stanford's in-car assistant", _recognises, _read, "act-slot", _LABELS)

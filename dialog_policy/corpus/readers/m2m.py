@@ -11,9 +11,8 @@ from pathlib import PurePosixPath
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue
-from dialog_policy.corpus.readers.acts import Utterance, join, labels_option, pair
+from dialog_policy.corpus.readers.acts import Utterance, act_reader, join, pair
 from dialog_policy.corpus.readers.json_files import elements
-from dialog_policy.corpus.readers.reader import Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 
 __all__ = ["READER"]
@@ -70,16 +69,8 @@ def _members(source: Source) -> list[tuple[str, str | None]]:
 
 
 def _recognises(source: Source) -> bool:
-    members = _members(source)
-    if not members:
-        return False
-    with source.open(members[0][0]) as file:
-        head = file.read(1 << 16)
+    head = source.head([member for member, _ in _members(source)])
     return b'"user_utterance"' in head or b'"system_utterance"' in head
 
 
-def _open(source: Source, options: Options) -> Opened:
-    return Opened(lambda: _read(source, options["labels"]))
-
-
-READER = Reader("m2m", "M2M: sim-M and sim-R", _recognises, _open, {"labels": labels_option("act-slot", _LABELS)})
+READER = act_reader("m2m", "M2M: sim-M and sim-R", _recognises, _read, "act-slot", _LABELS)

@@ -18,14 +18,13 @@ from typing import Any
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue
-from dialog_policy.corpus.readers.acts import Utterance, join, labels_option, pair
+from dialog_policy.corpus.readers.acts import Utterance, act_reader, join, pair
 from dialog_policy.corpus.readers.json_files import entries
 from dialog_policy.corpus.readers.part_names import part_of
-from dialog_policy.corpus.readers.reader import Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError
 
-__all__ = ["LABELS", "OPTIONS", "READER", "Acts", "labels_of"]
+__all__ = ["LABELS", "READER", "Acts", "labels_of"]
 
 # Domain and type of an act to its pairs of slot and value.
 Acts = dict[str, list[tuple[str, Any]]]
@@ -33,7 +32,6 @@ Acts = dict[str, list[tuple[str, Any]]]
 Labels = dict[str, frozenset[str] | None]
 
 LABELS = {"act": ("act",), "domain-act": ("domain", "act"), "domain-act-slot": ("domain", "act", "slot")}
-OPTIONS = {"labels": labels_option("domain-act-slot", LABELS)}
 _ACTS_FILES = ("dialogue_acts.json", "system_acts.json")
 _DOMAINS = ("attraction", "bus", "hospital", "hotel", "police", "restaurant", "taxi", "train")
 
@@ -146,16 +144,10 @@ def _members(source: Source) -> list[str]:
 
 
 def _recognises(source: Source) -> bool:
-    members = [m for m in _members(source) if m.endswith(".json")]
-    if not members:
-        return False
-    with source.open(members[0]) as file:
-        head = file.read(1 << 16)
+    head = source.head([m for m in _members(source) if m.endswith(".json")])
     return b'"log"' in head and b'"text"' in head and (b'"metadata"' in head or b'"dialog_act"' in head)
 
 
-def _open(source: Source, options: Options) -> Opened:
-    return Opened(lambda: _read(source, options["labels"]))
-
-
-READER = Reader("multiwoz", "MultiWOZ 2.0 and 2.1 in their original form", _recognises, _open, OPTIONS)
+READER = act_reader(
+    "multiwoz", "MultiWOZ 2.0 and 2.1 in their original form", _recognises, _read, "domain-act-slot", LABELS
+)

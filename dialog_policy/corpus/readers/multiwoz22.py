@@ -15,11 +15,10 @@ from typing import Literal
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue
-from dialog_policy.corpus.readers.acts import Utterance, pair
+from dialog_policy.corpus.readers.acts import Utterance, act_reader, pair
 from dialog_policy.corpus.readers.json_files import elements, entries
-from dialog_policy.corpus.readers.multiwoz import LABELS, OPTIONS, Acts, labels_of
+from dialog_policy.corpus.readers.multiwoz import LABELS, Acts, labels_of
 from dialog_policy.corpus.readers.part_names import part_of
-from dialog_policy.corpus.readers.reader import Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError
 
@@ -85,16 +84,9 @@ def _members(source: Source) -> list[str]:
 
 def _recognises(source: Source) -> bool:
     members = source.find("dialogues_*.json")
-    if not members:
-        return False
-    if source.find(_ACTS_FILE):
+    if members and source.find(_ACTS_FILE):
         return True
-    with source.open(members[0]) as file:
-        return _ID.search(file.read(1 << 12)) is not None
+    return _ID.search(source.head(members, 1 << 12)) is not None
 
 
-def _open(source: Source, options: Options) -> Opened:
-    return Opened(lambda: _read(source, options["labels"]))
-
-
-READER = Reader("multiwoz22", "MultiWOZ 2.2, with dialog_acts.json", _recognises, _open, OPTIONS)
+READER = act_reader("multiwoz22", "MultiWOZ 2.2, with dialog_acts.json", _recognises, _read, "domain-act-slot", LABELS)

@@ -13,9 +13,8 @@ from typing import Any, Literal
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue
-from dialog_policy.corpus.readers.acts import Utterance, join, labels_option, pair
+from dialog_policy.corpus.readers.acts import Utterance, act_reader, join, pair
 from dialog_policy.corpus.readers.json_files import decode
-from dialog_policy.corpus.readers.reader import Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 
 __all__ = ["READER"]
@@ -108,17 +107,9 @@ def _members(source: Source) -> list[tuple[str, str | None]]:
 
 
 def _recognises(source: Source) -> bool:
-    members = [member for member, _ in _members(source) if member.endswith(".json")]
-    if not members:
-        return False
-    with source.open(members[0]) as file:
-        head = file.read(1 << 16)
+    head = source.head([member for member, _ in _members(source) if member.endswith(".json")])
     # MultiWOZ 2.2 has the same shape, but numbers its turns.
     return all(key in head for key in (b'"dialogue_id"', b'"services"', b'"frames"')) and b'"turn_id"' not in head
 
 
-def _open(source: Source, options: Options) -> Opened:
-    return Opened(lambda: _read(source, options["labels"]))
-
-
-READER = Reader("sgd", "Schema-Guided Dialogue", _recognises, _open, {"labels": labels_option("act-slot", _LABELS)})
+READER = act_reader("sgd", "Schema-Guided Dialogue", _recognises, _read, "act-slot", _LABELS)

@@ -10,7 +10,7 @@ import tarfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, TextIO
 
@@ -78,10 +78,8 @@ class Source:
         """
         try:
             file = self._open(member)
-        # What zipfile raises for an encrypted member, and for a compression that it does not know.
-        except (RuntimeError, NotImplementedError) as error:
-            raise CorpusError(f"cannot be read ({error}).", path=self.place(member)) from None
-        except _DAMAGED as error:
+        # RuntimeError: an encrypted member of a zip; NotImplementedError, a kind of it: a compression that zipfile does not know.
+        except (*_DAMAGED, RuntimeError) as error:
             raise CorpusError(f"cannot be read ({error}).", path=self.place(member)) from None
         try:
             with file:
@@ -93,6 +91,13 @@ class Source:
         """Return a member's bytes."""
         with self.open(member) as file:
             return file.read()
+
+    def head(self, members: Sequence[str], size: int = 1 << 16) -> bytes:
+        """Return the first bytes of the first of these members; nothing where there is none."""
+        if not members:
+            return b""
+        with self.open(members[0]) as file:
+            return file.read(size)
 
     @contextlib.contextmanager
     def open_text(self, member: str) -> Iterator[TextIO]:

@@ -108,12 +108,7 @@ def _members(source: Source) -> list[str]:
 
 
 def _recognises(source: Source) -> bool:
-    members = _members(source)
-    if not members:
-        return False
-    with source.open(members[0]) as file:
-        head = file.read(4096)
-    return b'"AnonymizedWizardWorkerID"' in head
+    return b'"AnonymizedWizardWorkerID"' in source.head(_members(source), 4096)
 
 
 def _open(source: Source, options: Options) -> Opened:

@@ -13,10 +13,9 @@ from typing import Any, Literal
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue
-from dialog_policy.corpus.readers.acts import Utterance, join, labels_option, pair
+from dialog_policy.corpus.readers.acts import Utterance, act_reader, join, pair
 from dialog_policy.corpus.readers.json_files import elements
 from dialog_policy.corpus.readers.part_names import part_of
-from dialog_policy.corpus.readers.reader import Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 
 __all__ = ["READER"]
@@ -94,22 +93,8 @@ def _members(source: Source) -> list[str]:
 
 
 def _recognises(source: Source) -> bool:
-    members = [m for m in _members(source) if m.endswith(".json")]
-    if not members:
-        return False
-    with source.open(members[0]) as file:
-        head = file.read(1 << 16)
+    head = source.head([m for m in _members(source) if m.endswith(".json")])
     return b'"speaker"' in head and (b'"utt_idx"' in head or b'"dialogue_act' in head)
 
 
-def _open(source: Source, options: Options) -> Opened:
-    return Opened(lambda: _read(source, options["labels"]))
-
-
-READER = Reader(
-    "unified",
-    "ConvLab-2/3 unified format",
-    _recognises,
-    _open,
-    {"labels": labels_option("intent-slot", _LABELS)},
-)
+READER = act_reader("unified", "ConvLab-2/3 unified format", _recognises, _read, "intent-slot", _LABELS)
