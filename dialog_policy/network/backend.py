@@ -153,7 +153,7 @@ def scan(
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Do what ``keras.ops.scan`` does, for an output that is shaped like the state.
 
-    On TensorFlow a plain loop: Keras' own keeps the state in arrays, which takes half as long again.
+    On TensorFlow a plain loop: Keras' own cannot take a batch whose number of rows is unknown.
     """
     keras = load_keras()
     if keras.backend.backend() != "tensorflow":
