@@ -8,10 +8,14 @@ import click
 
 from dialog_policy.cli.benchmark import benchmark
 from dialog_policy.cli.chat import chat
+from dialog_policy.cli.compare import compare
 from dialog_policy.cli.corpus import convert, download, inspect, split, validate
 from dialog_policy.cli.evaluate import evaluate, predict, score
 from dialog_policy.cli.export import export
+from dialog_policy.cli.serve import serve
 from dialog_policy.cli.train import train
+from dialog_policy.cli.tune import tune
+from dialog_policy.cli.value import value
 from dialog_policy.errors import did_you_mean
 
 __all__ = ["main"]
@@ -42,5 +46,22 @@ def main() -> None:
     """
 
 
-for _command in (inspect, validate, convert, split, download, train, evaluate, predict, score, export, chat, benchmark):
+for _command in (
+    inspect,
+    validate,
+    convert,
+    split,
+    download,
+    train,
+    tune,
+    evaluate,
+    predict,
+    score,
+    compare,
+    value,
+    export,
+    chat,
+    serve,
+    benchmark,
+):
     main.add_command(_command)

@@ -17,7 +17,7 @@ from dialog_policy.corpus.readers.table import COLUMNS
 from dialog_policy.errors import CorpusError, OptionError, did_you_mean, require
 from dialog_policy.files import atomic_write
 
-__all__ = ["write_corpus", "write_parts"]
+__all__ = ["native_line", "write_corpus", "write_parts"]
 
 _SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -44,7 +44,7 @@ def write_corpus(dialogues: Iterable[Dialogue], path: str | os.PathLike[str]) ->
     with atomic_write(path) as file:
         if suffix == ".jsonl":
             for dialogue in dialogues:
-                file.write(_encode(_described(dialogue)) + b"\n")
+                file.write(native_line(dialogue))
         elif suffix == ".parquet":
             _write_parquet(dialogues, file)
         else:
@@ -66,7 +66,7 @@ def write_parts(dialogues: Iterable[Dialogue], parts: Sequence[str], folder: str
         files = {part: stack.enter_context(atomic_write(path)) for part, path in paths.items()}
         written = 0
         for part, dialogue in zip(parts, dialogues, strict=False):
-            files[part].write(_encode(_described(msgspec.structs.replace(dialogue, split=part))) + b"\n")
+            files[part].write(native_line(msgspec.structs.replace(dialogue, split=part)))
             written += 1
         if written < len(parts):
             raise CorpusError(f"expected {len(parts)} dialogues, found {written}: the source has changed meanwhile.")
@@ -74,6 +74,17 @@ def write_parts(dialogues: Iterable[Dialogue], parts: Sequence[str], folder: str
         for file in files.values():
             file.flush()
     return list(paths.values())
+
+
+def native_line(dialogue: Dialogue) -> bytes:
+    """Return a dialogue as a line of JSON Lines, with its line end.
+
+    Raises
+    ------
+    CorpusError
+        If a field of it has a name that JSON Lines need themselves.
+    """
+    return _encode(_described(dialogue)) + b"\n"
 
 
 def _described(dialogue: Dialogue) -> dict[str, Any]:

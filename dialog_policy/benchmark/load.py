@@ -1,0 +1,351 @@
+"""A server under load: many conversations over a few connections on this machine, every answer checked.
+
+Conversation number i follows the user's side of dialogue i of a corpus, and begins it again at its end. The client keeps count of
+what was acknowledged; a turn that it sends again after an error carries the same idempotency key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from dialog_policy.corpus import Dialogue
+
+__all__ = ["Conversation", "ServerProcess", "converse", "describe_load", "lost_turns", "measure_load"]
+
+# One turn of so many is sent twice, as after an answer that got lost.
+_TWICE = 100
+_PATIENCE_S = 60.0
+
+
+class ServerProcess:
+    """``dialog-policy serve`` in a process of its own, at a free port.
+
+    Parameters
+    ----------
+    *arguments
+        What follows ``serve``.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-c", "from dialog_policy.cli import main; main()", "serve", *arguments]
+        self.process = subprocess.Popen([*command, "--port", "0"], stderr=subprocess.PIPE)
+        assert self.process.stderr is not None
+        said = []
+        for line in self.process.stderr:
+            said.append(line.decode(errors="replace"))
+            if '"event":"started"' in said[-1]:
+                self.url = str(json.loads(said[-1])["url"])
+                self.port = int(self.url.rpartition(":")[2])
+                break
+        else:
+            self.process.wait()
+            raise RuntimeError(f"the server did not start:\n{''.join(said)}")
+        # Nobody reads its log from here on, and a full pipe would stop it.
+        self._drain = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=subprocess.DEVNULL)
+        self.process.stderr.close()
+
+    def __enter__(self) -> ServerProcess:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        self.process.wait(_PATIENCE_S)
+        self._drain.wait(_PATIENCE_S)
+
+    def kill(self) -> None:
+        """End it as a crash would: no handler runs."""
+        self.process.kill()
+        self.process.wait(_PATIENCE_S)
+
+
+class Conversation:
+    """One conversation of the client.
+
+    Attributes
+    ----------
+    id
+        The session's.
+    turns
+        What the user says in one turn after the other, and the contexts.
+    acknowledged
+        How many turns the server has answered.
+    """
+
+    def __init__(self, number: int, dialogue: Dialogue) -> None:
+        self.id = f"load-{number}"
+        self.turns = [(turn.user, turn.context) for turn in dialogue.turns]
+        self.acknowledged = 0
+        self._bodies = [msgspec.json.encode({"user": user, "context": context}) for user, context in self.turns]
+
+    def request(self) -> bytes:
+        """Return the next turn's request."""
+        number = self.acknowledged
+        body = self._bodies[number % len(self._bodies)]
+        head = f"POST /sessions/{self.id}/turns HTTP/1.1\r\nIdempotency-Key: {self.id}-{number}\r\n"
+        return _request(head, body)
+
+    def check(self, status: int, body: bytes) -> None:
+        """Count an answered turn, if it is the one that was asked for."""
+        answer = _answer(body) if status == 201 else None
+        user, _ = self.turns[self.acknowledged % len(self.turns)]
+        if answer is None or answer.turn != self.acknowledged or answer.user != user:
+            raise AssertionError(f"{self.id}, turn {self.acknowledged}: {status} {body.decode(errors='replace')}")
+
+    def missing(self, users: Sequence[str | None]) -> int:
+        """Return by how many turns what the server has differs from what was acknowledged."""
+        expected = [self.turns[n % len(self.turns)][0] for n in range(self.acknowledged)]
+        differing = sum(a != b for a, b in zip(expected, users, strict=False))
+        return differing + abs(len(expected) - len(users))
+
+
+class _Answer(msgspec.Struct):
+    turn: int
+    user: str | None
+
+
+class _Session(msgspec.Struct):
+    turns: list[_Answer]
+
+
+_answer = msgspec.json.Decoder(_Answer).decode
+_session = msgspec.json.Decoder(_Session).decode
+
+
+def _request(head: str, body: bytes = b"") -> bytes:
+    kind = "Content-Type: application/json\r\n" if body else ""
+    return f"{head}Host: localhost\r\n{kind}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+class _Connection(asyncio.Protocol):
+    """One kept-alive HTTP/1.1 connection: as little as a client can do, since it shares the machine with the server."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._answered: asyncio.Future[tuple[int, bytes]] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
+        self._transport: Any = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        end = self._buffer.find(b"\r\n\r\n")
+        if end < 0 or self._answered is None:
+            return
+        head = self._buffer[:end].lower()
+        at = head.find(b"content-length:")
+        length = int(head[at + 15 :].partition(b"\r\n")[0])
+        if len(self._buffer) < end + 4 + length:
+            return
+        body, self._buffer = self._buffer[end + 4 :], b""
+        if not self._answered.done():
+            self._answered.set_result((int(head[9:12]), body))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_exception(ConnectionError("the server closed the connection"))
+
+    async def ask(self, request: bytes) -> tuple[int, bytes]:
+        """Send a request; return status and body."""
+        if self._transport.is_closing():
+            raise ConnectionError("the server closed the connection")
+        self._answered = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return await self._answered
+
+    def close(self) -> None:
+        """Close."""
+        self._transport.close()
+
+
+async def _connect(port: int) -> _Connection:
+    _, connection = await asyncio.get_running_loop().create_connection(_Connection, "127.0.0.1", port)
+    return connection
+
+
+async def begin(port: int, conversations: Sequence[Conversation], connections: int) -> None:
+    """Begin the sessions."""
+
+    async def some(mine: Sequence[Conversation]) -> None:
+        connection = await _connect(port)
+        for conversation in mine:
+            body = msgspec.json.encode({"id": conversation.id})
+            status, answer = await connection.ask(_request("POST /sessions HTTP/1.1\r\n", body))
+            if status != 201:
+                raise AssertionError(f"{status} {answer.decode(errors='replace')}")
+        connection.close()
+
+    await asyncio.gather(*(some(part) for part in _parts(conversations, connections)))
+
+
+async def converse(
+    port: int, conversations: Sequence[Conversation], *, connections: int, seconds: float, latencies: list[float]
+) -> None:
+    """Go on with all conversations by turns, as fast as the answers come, for some seconds.
+
+    Parameters
+    ----------
+    port
+        The server's, on this machine.
+    conversations
+        All begun; each belongs to one connection.
+    connections
+        How many; each has one request under way.
+    seconds
+        How long.
+    latencies
+        Seconds from request to answer are added here, of turns that were sent once.
+
+    Raises
+    ------
+    ConnectionError
+        If the server goes away.
+    AssertionError
+        If an answer is not the one to the request.
+    """
+    until = time.perf_counter() + seconds
+
+    async def some(mine: Sequence[Conversation], offset: int) -> None:
+        connection = await _connect(port)
+        for number, conversation in enumerate(itertools.cycle(mine)):
+            request = conversation.request()
+            sent = time.perf_counter()
+            if sent >= until:
+                break
+            status, body = await connection.ask(request)
+            latencies.append(time.perf_counter() - sent)
+            conversation.check(status, body)
+            if (number + offset) % _TWICE == 0:
+                conversation.check(*(await connection.ask(request)))
+            conversation.acknowledged += 1
+        connection.close()
+
+    await asyncio.gather(*(some(part, n) for n, part in enumerate(_parts(conversations, connections))))
+
+
+async def lost_turns(port: int, conversations: Sequence[Conversation], connections: int = 8) -> int:
+    """Read all sessions from the server; return how many turns are lost, doubled or in another session."""
+
+    async def some(mine: Sequence[Conversation]) -> int:
+        connection = await _connect(port)
+        wrong = 0
+        for conversation in mine:
+            status, body = await connection.ask(_request(f"GET /sessions/{conversation.id} HTTP/1.1\r\n"))
+            if status != 200:
+                raise AssertionError(f"{status} {body.decode(errors='replace')}")
+            wrong += conversation.missing([turn.user for turn in _session(body).turns])
+        connection.close()
+        return wrong
+
+    return sum(await asyncio.gather(*(some(part) for part in _parts(conversations, connections))))
+
+
+def _parts(conversations: Sequence[Conversation], count: int) -> Iterator[Sequence[Conversation]]:
+    return (part for n in range(count) if (part := conversations[n::count]))
+
+
+def measure_load(
+    dialogues: Sequence[Dialogue],
+    run: str,
+    *,
+    store: str,
+    sessions: int = 10_000,
+    connections: int = 16,
+    seconds: float = 30.0,
+) -> dict[str, Any]:
+    """Start a server, talk with it, check all that it keeps.
+
+    Parameters
+    ----------
+    dialogues
+        What users say.
+    run
+        The run to serve.
+    store
+        As ``--store``.
+    sessions
+        Live sessions.
+    connections
+        Requests under way at a time.
+    seconds
+        How long turns are timed, after a tenth of it that is not.
+
+    Returns
+    -------
+    dict
+        ``turns_per_s``, ``p50_ms, p99_ms, max_ms``, ``turns`` (acknowledged), ``wrong`` (lost, doubled or crossed), ``sessions,
+        connections, begun_per_s`` and ``server_us_per_turn``, the server's processor time (NaN where the system does not tell).
+    """
+    conversations = [Conversation(n, dialogue) for n, dialogue in zip(range(sessions), itertools.cycle(dialogues))]
+    latencies: list[float] = []
+
+    async def talk(port: int, pid: int) -> dict[str, Any]:
+        began = time.perf_counter()
+        await begin(port, conversations, connections)
+        begun = time.perf_counter() - began
+        await converse(port, conversations, connections=connections, seconds=seconds / 10, latencies=[])
+        before = sum(conversation.acknowledged for conversation in conversations)
+        began, computed = time.perf_counter(), _processor_time(pid)
+        await converse(port, conversations, connections=connections, seconds=seconds, latencies=latencies)
+        spent, computed = time.perf_counter() - began, _processor_time(pid) - computed
+        turns = sum(conversation.acknowledged for conversation in conversations)
+        wrong = await lost_turns(port, conversations)
+        return {
+            "turns_per_s": (turns - before) / spent,
+            **{f"p{q}_ms": float(np.quantile(latencies, q / 100)) * 1e3 for q in (50, 99)},
+            "max_ms": max(latencies) * 1e3,
+            "turns": turns,
+            "wrong": wrong,
+            "sessions": sessions,
+            "connections": connections,
+            "begun_per_s": sessions / begun,
+            "server_us_per_turn": computed / (turns - before) * 1e6,
+        }
+
+    with ServerProcess(run, "--store", store, "--rate", "0") as server:
+        result: dict[str, Any] = _run(talk(server.port, server.process.pid))
+    return result
+
+
+def _run(work: Any) -> Any:
+    """Run the client in the quickest loop that there is."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)
+
+
+def _processor_time(pid: int) -> float:
+    """Seconds that a process has computed so far; NaN where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return math.nan
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def describe_load(result: dict[str, Any]) -> str:
+    """Return a result as text for the terminal."""
+    return (
+        f"{result['turns_per_s']:,.0f} turns/s; {result['p50_ms']:.1f} ms median, {result['p99_ms']:.1f} ms p99, "
+        f"{result['max_ms']:.0f} ms at the most; {result['connections']} requests at a time, {result['sessions']:,} live sessions\n"
+        f"{result['server_us_per_turn']:,.0f} µs of processor time a turn in the server\n"
+        f"{result['turns']:,} turns acknowledged; {result['wrong']} lost, doubled or in another session"
+    )

@@ -1,0 +1,150 @@
+"""``serve``."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dialog_policy.cli.options import Command, corpus_options, read_corpus
+from dialog_policy.errors import OptionError, require
+
+if TYPE_CHECKING:
+    from dialog_policy.corpus import Corpus
+    from dialog_policy.serving.runs import Runs
+    from dialog_policy.serving.training import Retraining
+
+__all__ = ["serve"]
+
+_TOKEN = "DIALOG_POLICY_TOKEN"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@click.command(cls=Command)
+@click.argument("run", nargs=-1, required=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65_535), help="0: any that is free.")
+@click.option(
+    "--store",
+    metavar="FILE|URL|memory",
+    help="Where sessions are kept: an SQLite file, redis://HOST:PORT/DB for several servers together, or memory.  "
+    "[default: the file RUN.sessions.sqlite beside the first run]",
+)
+@click.option("--corpus", metavar="CORPUS", help="Let clients browse this corpus, save dialogues and train again.")
+@click.option("--save", metavar="FILE", help="JSON Lines that saved dialogues go to.  [default: RUN.saved.jsonl]")
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    help=f"File with the token that clients must show; or set ${_TOKEN}. Needed beyond loopback.",
+)
+@click.option(
+    "--allow-host",
+    multiple=True,
+    metavar="NAME",
+    help="A further name that the Host header may have. On loopback: localhost and its addresses.",
+)
+@click.option("--max-sessions", default=100_000, show_default=True, type=click.IntRange(1), help="Sessions at a time.")
+@click.option("--max-turns", default=500, show_default=True, type=click.IntRange(1), help="Turns of a session.")
+@click.option("--max-utterance", default=2_000, show_default=True, type=click.IntRange(1), help="Characters of a turn.")
+@click.option("--max-body", default=65_536, show_default=True, type=click.IntRange(1), help="Bytes of a request.")
+@click.option(
+    "--rate",
+    default=200.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Requests a second from an address; 0: any.",
+)
+@click.option(
+    "--expire", default=168.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Hours without a turn."
+)
+@click.option("--log-text", is_flag=True, help="Write into the logs what users and the system say.")
+@corpus_options
+def serve(
+    run: tuple[str, ...],
+    host: str,
+    port: int,
+    store: str | None,
+    corpus: str | None,
+    save: str | None,
+    token_file: str | None,
+    allow_host: tuple[str, ...],
+    max_sessions: int,
+    max_turns: int,
+    max_utterance: int,
+    max_body: int,
+    rate: float,
+    expire: float,
+    log_text: bool,
+    format_: str | None,
+    reader: tuple[str, ...],
+) -> None:
+    """Answer conversations over HTTP, with a page to chat on; several runs side by side as RUN or NAME=RUN.
+
+    Needs the extra `serve`. What can be asked: docs/server.md, and /openapi.json of the running server.
+    """
+    for module in ("fastapi", "uvicorn", "prometheus_client"):
+        require(module, extra="serve", purpose="the server")
+    from dialog_policy.serving.app import create_app
+    from dialog_policy.serving.runs import Runs, name_runs
+    from dialog_policy.serving.server import serve as run_server
+    from dialog_policy.serving.settings import Settings
+    from dialog_policy.serving.stores import open_store
+
+    token = _read_token(token_file)
+    is_local = _is_loopback(host)
+    if token is None and not is_local:
+        raise OptionError(
+            f"{host} can be reached by others: give a token that clients must show, by --token-file FILE or ${_TOKEN}."
+        )
+    if corpus is None and save is not None:
+        raise OptionError("--save needs --corpus: without it nothing is saved.")
+    paths = name_runs(run)
+    beside = next(iter(paths.values())).resolve()
+    runs = Runs(paths)
+    settings = Settings(
+        token=token,
+        hosts=frozenset(name.lower() for name in (*allow_host, *((*_LOOPBACK, host) if is_local else ()))),
+        max_body=max_body,
+        max_utterance=max_utterance,
+        max_turns=max_turns,
+        max_sessions=max_sessions,
+        rate=rate,
+        expire_s=expire * 3600,
+        log_text=log_text,
+    )
+    saved = Path(save) if save else beside.with_name(f"{beside.name}.saved.jsonl")
+    found, retraining = _corpus(corpus, format_, reader, saved, runs) if corpus else (None, None)
+    opened = open_store(store or str(beside.with_name(f"{beside.name}.sessions.sqlite")))
+    app = create_app(runs, opened, settings, corpus=found, retraining=retraining)
+    run_server(app, host, port)
+
+
+def _corpus(
+    path: str, format_: str | None, reader: tuple[str, ...], saved: Path, runs: Runs
+) -> tuple[Corpus, Retraining]:
+    from dialog_policy.serving.training import CorpusSource, Retraining
+
+    corpus = read_corpus(path, format_, reader, runs.default.policy.info["corpus"])
+    return corpus, Retraining(CorpusSource(path, corpus.format, corpus.reader_options), saved)
+
+
+def _read_token(path: str | None) -> str | None:
+    if path is None:
+        return os.environ.get(_TOKEN) or None
+    try:
+        token = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"--token-file: {path} cannot be read ({error}).") from None
+    if not token:
+        raise OptionError(f"--token-file: {path} is empty.")
+    return token
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

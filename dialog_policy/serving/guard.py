@@ -1,0 +1,177 @@
+"""What every request passes: who may ask, how much, how often; counted and logged."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from dialog_policy.serving.logs import log
+from dialog_policy.serving.metrics import Metrics
+from dialog_policy.serving.settings import Settings
+
+__all__ = ["Guard", "RateLimit"]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# Addresses whose rate is remembered; then the ones that have been quiet are forgotten.
+_REMEMBERED = 10_000
+
+
+class RateLimit:
+    """A bucket of tokens for each address: `rate` a second flow in, at most twice as many are in it; a request takes one."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate, self.burst = rate, 2 * max(rate, 0.5)
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def take(self, address: str, now: float) -> float:
+        """Take a token; return 0, or the seconds until there is one."""
+        if not self.rate:
+            return 0.0
+        left, since = self._buckets.get(address, (self.burst, now))
+        left = min(self.burst, left + (now - since) * self.rate)
+        if left < 1.0:
+            return (1.0 - left) / self.rate
+        if len(self._buckets) >= _REMEMBERED and address not in self._buckets:
+            full_again = self.burst / self.rate
+            self._buckets = {a: b for a, b in self._buckets.items() if now - b[1] < full_again}
+        self._buckets[address] = left - 1.0, now
+        return 0.0
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+class Guard:
+    """ASGI middleware around the whole application.
+
+    Parameters
+    ----------
+    app
+        What answers.
+    settings
+        Token, hosts, limits.
+    metrics
+        Counts requests.
+    open_paths
+        Paths that need no token: the page, health.
+    """
+
+    def __init__(self, app: App, settings: Settings, metrics: Metrics, open_paths: frozenset[str]) -> None:
+        self.app, self.settings, self.metrics, self.open_paths = app, settings, metrics, open_paths
+        self._rate = RateLimit(settings.rate)
+        self._expected = None if settings.token is None else f"Bearer {settings.token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status = 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        # What the handlers add to the line in the log.
+        scope["log"] = fields = dict[str, Any]()
+        refused = self._refuse(scope)
+        try:
+            if refused is not None:
+                await _say(watched, *refused)
+            else:
+                await self._pass_on(scope, receive, watched)
+        finally:
+            spent = time.perf_counter() - began
+            route = getattr(scope.get("route"), "path", "other")
+            self.metrics.requests.labels(scope["method"], route, str(status)).inc()
+            self.metrics.seconds.labels(route).observe(spent)
+            log("request", method=scope["method"], route=route, status=status, ms=round(spent * 1000, 2), **fields)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers, limit, received = scope["headers"], self.settings.max_body, 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit:
+                raise _TooLargeError
+            return message
+
+        length = _header(headers, b"content-length")
+        try:
+            if length is not None and length.isdigit():
+                if int(length) > limit:
+                    raise _TooLargeError
+                await self.app(scope, receive, send)  # no more than was announced is read
+            else:
+                await self.app(scope, limited, send)
+        except _TooLargeError:
+            await _say(send, 413, f"the body is larger than {limit:,} bytes (--max-body).", {"connection": "close"})
+
+    def _refuse(self, scope: Scope) -> tuple[int, str, dict[str, str]] | None:
+        """Return status, message and headers of a request that is not to be answered."""
+        headers, settings = scope["headers"], self.settings
+        host = (_header(headers, b"host") or b"").decode("latin-1")
+        if settings.hosts and _name_of(host) not in settings.hosts:
+            return 421, f"this server is not called {_name_of(host)!r}. --allow-host adds a name.", {}
+        origin = _header(headers, b"origin")
+        if origin is not None and origin.decode("latin-1").partition("://")[2] != host:
+            return 403, "requests from pages of other sites are not answered.", {}
+        if scope["method"] == "POST" and not _is_json(headers):
+            return 415, "expected a body of type application/json.", {}
+        if self._expected is not None and scope["path"] not in self.open_paths:
+            shown = _header(headers, b"authorization") or b""
+            if not hmac.compare_digest(shown, self._expected):
+                return 401, "expected the header Authorization: Bearer TOKEN.", {"www-authenticate": "Bearer"}
+        client = scope.get("client")
+        wait = self._rate.take(client[0] if client else "", time.monotonic())
+        if wait:
+            return (
+                429,
+                f"more than {settings.rate:g} requests a second (--rate).",
+                {"retry-after": str(max(1, round(wait)))},
+            )
+        return None
+
+
+def _header(headers: list[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
+
+
+def _name_of(host: str) -> str:
+    """Return the name in a Host header, without the port."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    return name.strip("[]").lower()
+
+
+def _is_json(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether a body is announced as JSON; a page elsewhere could send any other without the browser asking us first."""
+    if (_header(headers, b"content-length") or b"0") == b"0" and _header(headers, b"transfer-encoding") is None:
+        return True
+    kind = (_header(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
+    return kind == b"application/json"
+
+
+async def _say(send: Send, status: int, message: str, headers: dict[str, str]) -> None:
+    body = msgspec.json.encode({"error": message})
+    found = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    found += [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": found})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,49 @@
+"""What Prometheus is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from dialog_policy.serving.runs import Run
+
+__all__ = ["Metrics"]
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_TOGETHER = (1, 2, 4, 8, 16, 32)
+
+
+class Metrics:
+    """Counters of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "dialog_policy_requests", "Requests answered.", ["method", "route", "status"], registry=registry
+        )
+        self.seconds = Histogram(
+            "dialog_policy_request_seconds", "Time to answer.", ["route"], buckets=_SECONDS, registry=registry
+        )
+        self.turns = Counter("dialog_policy_turns", "Turns answered.", ["run"], registry=registry)
+        self.fallbacks = Counter(
+            "dialog_policy_fallbacks", "Turns with too little confidence.", ["run"], registry=registry
+        )
+        self.corrections = Counter(
+            "dialog_policy_corrections", "Turns that were corrected.", ["run"], registry=registry
+        )
+        self.together = Histogram(
+            "dialog_policy_turns_together", "Turns that were computed together.", buckets=_TOGETHER, registry=registry
+        )
+        self._sessions = Gauge("dialog_policy_sessions", "Sessions in the store.", registry=registry)
+        self._policies = Gauge(
+            "dialog_policy_served", "Policies that are served.", ["run", "policy"], registry=registry
+        )
+
+    def text(self, sessions: int, runs: Mapping[str, Run]) -> bytes:
+        """Return all figures in Prometheus' text format."""
+        self._sessions.set(sessions)
+        self._policies.clear()
+        for name, run in runs.items():
+            self._policies.labels(name, run.policy.id).set(1)
+        return generate_latest(self._registry)

@@ -1,0 +1,126 @@
+"""The runs that are served, by name; each can be loaded anew while it is in use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.runtime import Policy
+from dialog_policy.serving.errors import NotFoundError
+
+__all__ = ["Run", "Runs", "name_runs"]
+
+# Metrics of an evaluation that a run's description repeats.
+_METRICS = ("turn_accuracy", "dialogue_accuracy", "micro_f1", "macro_f1", "weighted_f1")
+
+
+class Run:
+    """One served run.
+
+    Attributes
+    ----------
+    name
+        What clients call it.
+    path
+        Where it lies.
+    policy
+        As loaded last. A request keeps the one that it found.
+    """
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name, self.path = name, path
+        self.policy = Policy.load(path)
+        self._evaluation = self._read_evaluation()
+
+    async def reload(self) -> None:
+        """Load the run again; the old policy answers until the new one is there, and stays if it cannot be loaded."""
+        policy = await asyncio.to_thread(Policy.load, self.path)
+        self.policy = policy
+        self._evaluation = self._read_evaluation()
+
+    def _read_evaluation(self) -> dict[str, Any] | None:
+        """Return what ``evaluate --json`` left in the run's folder, if it is about this policy."""
+        try:
+            found = msgspec.json.decode((self.path / "evaluation.json").read_bytes())
+        except (OSError, msgspec.DecodeError):
+            return None
+        return found if isinstance(found, dict) and found.get("policy") == self.policy.id else None
+
+    def describe(self) -> dict[str, Any]:
+        """Say what the policy is, was trained on, and how often it was right."""
+        info, config = self.policy.info, self.policy.info["config"]
+        best = max((row["dev_turn_accuracy"] for row in info["history"] if "dev_turn_accuracy" in row), default=None)
+        metrics: dict[str, Any] = {} if best is None else {"dev_turn_accuracy": best}
+        if self._evaluation is not None:
+            metrics.update({name: self._evaluation[name] for name in _METRICS if name in self._evaluation})
+            metrics["of"] = {name: self._evaluation[name] for name in ("corpus", "split", "dialogues", "turns")}
+        return {
+            "name": self.name,
+            "policy": self.policy.id,
+            "created": info["created"],
+            "package_version": info["package_version"],
+            "actions": list(self.policy.actions.classes_),
+            "takes_one_action": self.policy.takes_one_action,
+            "fallback_below": self.policy.fallback_below,
+            "hidden": config["hidden"] if isinstance(config["hidden"], list) else [config["hidden"]],
+            "epochs": len(info["history"]),
+            "corpus": info["corpus"],
+            "metrics": metrics,
+        }
+
+
+class Runs(Mapping[str, Run]):
+    """The served runs; the first is the one that is meant where none is named."""
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self._runs = {name: Run(name, path) for name, path in paths.items()}
+        self.default = next(iter(self._runs.values()))
+
+    def __getitem__(self, name: str) -> Run:
+        return self._runs[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._runs)
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def named(self, name: str | None) -> Run:
+        """Return a run by its name, the first without one.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none of this name.
+        """
+        if name is None:
+            return self.default
+        if name not in self._runs:
+            raise NotFoundError(
+                f"no run is called {name!r}; served are {', '.join(self._runs)}.{did_you_mean(name, self._runs)}"
+            )
+        return self._runs[name]
+
+
+def name_runs(given: Iterable[str]) -> dict[str, Path]:
+    """Read ``PATH`` or ``NAME=PATH`` of each run; a path's last part is its name.
+
+    Raises
+    ------
+    OptionError
+        If two runs have the same name.
+    """
+    named: dict[str, Path] = {}
+    for word in given:
+        name, equals, path = word.partition("=")
+        if not equals or Path(word).exists():
+            name, path = Path(word).resolve().name.removesuffix(".zip"), word
+        if name in named:
+            raise OptionError(f"two runs are called {name!r}. Give one another name: {name}-2={path}.")
+        named[name] = Path(path)
+    return named

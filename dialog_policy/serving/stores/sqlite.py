@@ -1,0 +1,161 @@
+"""Sessions in one SQLite file: survives restarts, kills and power cuts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from dialog_policy.serving.stores.store import Stored, StoreError, Write
+
+__all__ = ["SqliteStore"]
+
+_T = TypeVar("_T")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, version INTEGER NOT NULL, expires REAL NOT NULL, data BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS by_expiry ON sessions (expires);
+"""
+_LOAD = "SELECT version, data FROM sessions WHERE id = ? AND expires > ?"
+_CREATE = """
+INSERT INTO sessions (version, expires, data, id) VALUES (?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET version = excluded.version, expires = excluded.expires, data = excluded.data WHERE expires <= ?
+"""
+_CHANGE = "UPDATE sessions SET version = ?, expires = ?, data = ? WHERE id = ? AND version = ? AND expires > ?"
+_DELETE = "DELETE FROM sessions WHERE id = ? AND version = ?"
+_EXPIRE = "DELETE FROM sessions WHERE expires <= ?"
+# Milliseconds to wait for another process that writes to the same file.
+_PATIENCE_MS = 5_000
+
+
+class SqliteStore:
+    """Keeps sessions in one file, with a write-ahead log.
+
+    Every transaction is on the disk before it counts (``synchronous=FULL``). What is to be written while another transaction
+    is on its way waits and shares the next one, so that many conversations pay for one write to the disk.
+
+    Only that write, the commit, is waited for in a thread: everything else takes microseconds, and a thread that takes part in
+    it would fight with the event loop for Python's lock at every statement.
+
+    Parameters
+    ----------
+    path
+        The file. It holds what users said: one that is made here may be read by its owner only.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sessions")
+        self._pending: list[tuple[Sequence[Write], asyncio.Future[list[bool]]]] = []
+        self._flush: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._writer, self._reader = self._connect(), self._connect()
+            self._writer.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"sessions cannot be kept in {path}: {error}. --store names another file.") from None
+
+    def _connect(self) -> sqlite3.Connection:
+        # The isolation level None: transactions begin where this class says so.
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        for name, value in (("busy_timeout", _PATIENCE_MS), ("journal_mode", "WAL"), ("synchronous", "FULL")):
+            connection.execute(f"PRAGMA {name} = {value}")
+        return connection
+
+    async def load(self, ids: Sequence[str]) -> list[Stored | None]:
+        """Return sessions."""
+        now = time.time()
+        with self._telling():
+            rows = [self._reader.execute(_LOAD, (name, now)).fetchone() for name in ids]
+        return [None if row is None else Stored(*row) for row in rows]
+
+    async def save(self, writes: Sequence[Write]) -> list[bool]:
+        """Make changes, in one transaction with others that wait."""
+        done: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
+        self._pending.append((writes, done))
+        if self._flush is None or self._flush.done():
+            self._flush = asyncio.create_task(self._write_pending())
+        return await done
+
+    async def _write_pending(self) -> None:
+        while self._pending:
+            async with self._writing:
+                taken, self._pending = self._pending, []
+                try:
+                    made = iter(await self._write([write for some, _ in taken for write in some]))
+                except StoreError as error:
+                    for _, done in taken:
+                        if not done.done():
+                            done.set_exception(error)
+                    continue
+            for some, done in taken:
+                results = [next(made) for _ in some]
+                if not done.done():
+                    done.set_result(results)
+
+    async def _write(self, writes: Sequence[Write]) -> list[bool]:
+        now = time.time()
+        with self._telling():
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                made = [self._execute(write, now) for write in writes]
+                await self._in_thread(partial(self._writer.execute, "COMMIT"))
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+        return made
+
+    def _execute(self, write: Write, now: float) -> bool:
+        name, before, after, data, expires = write
+        if data is None:
+            cursor = self._writer.execute(_DELETE, (name, before))
+        elif before == 0:
+            cursor = self._writer.execute(_CREATE, (after, expires, data, name, now))
+        else:
+            cursor = self._writer.execute(_CHANGE, (after, expires, data, name, before, now))
+        return cursor.rowcount == 1
+
+    async def count(self) -> int:
+        """Count."""
+        with self._telling():
+            return int(self._reader.execute("SELECT count(*) FROM sessions").fetchone()[0])
+
+    async def expire(self) -> int:
+        """Remove what has expired."""
+        async with self._writing:
+            with self._telling():
+                removed = await self._in_thread(partial(self._writer.execute, _EXPIRE, (time.time(),)))
+        return removed.rowcount
+
+    async def close(self) -> None:
+        """Write what waits, close the file."""
+        if self._flush is not None:
+            await self._flush
+        self._reader.close()
+        self._writer.close()
+        self._thread.shutdown()
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"the store of sessions {self.path} does not work: {error}.") from None

@@ -1,0 +1,70 @@
+"""A real browser for tests of pages: Chromium, driven by Playwright. Skipped where either is missing."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+# Nothing of the browser's own that would look for a network, which a test machine may not have.
+_QUIET = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+@dataclass
+class Visit:
+    """A page that is open, what it complained of, and what it asked for beyond its own address."""
+
+    page: Any
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, without a window. DIALOG_POLICY_CHROMIUM names the program where it is not on the PATH."""
+    library = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra `test`)")
+    program = os.environ.get("DIALOG_POLICY_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+    if program is None:
+        pytest.skip("no Chromium: install Debian's package `chromium`, or set DIALOG_POLICY_CHROMIUM to the program")
+    with library.sync_playwright() as playwright:
+        # Chromium's own sandbox does not work for root, which is what containers run as.
+        found = playwright.chromium.launch(
+            executable_path=program, args=list(_QUIET), chromium_sandbox=os.getuid() != 0
+        )
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
+    """Open an address; `dark`, `width`, `height` (CSS pixels) and Playwright's other options of a context may be given."""
+    contexts = []
+
+    def open_(address: str, *, dark: bool = False, width: int = 1280, height: int = 900, **options: Any) -> Visit:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **options
+        )
+        contexts.append(context)
+        found = Visit(context.new_page())
+        found.page.on("pageerror", lambda error: found.errors.append(str(error)))
+        found.page.on("console", lambda said: said.type in ("error", "warning") and found.errors.append(said.text))
+        found.page.on(
+            "request",
+            lambda asked: asked.url.startswith(("data:", "blob:", address)) or found.requests.append(asked.url),
+        )
+        found.page.goto(address)
+        return found
+
+    yield open_
+    for context in contexts:
+        context.close()

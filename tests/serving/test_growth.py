@@ -1,0 +1,140 @@
+"""A prototype that grows: browse the corpus, save corrected dialogues, train again in the background."""
+
+import asyncio
+import shutil
+import time
+
+import pytest
+
+from dialog_policy import load_corpus
+from dialog_policy.corpus.write import write_corpus
+from dialog_policy.errors import CorpusError
+from dialog_policy.runtime import Policy
+from dialog_policy.serving.errors import ConflictError
+from dialog_policy.serving.retrain import parts
+from dialog_policy.serving.runs import Runs
+from dialog_policy.serving.training import CorpusSource, Retraining
+
+
+@pytest.fixture
+def growing(serving, run, small, tmp_path):
+    """Return a client of a server with a corpus, its run's path and the file of saved dialogues."""
+    path, saved, corpus = tmp_path / "run", tmp_path / "saved.jsonl", tmp_path / "small.jsonl"
+    shutil.copytree(run, path)
+    write_corpus(small, corpus)
+    client = serving(
+        runs=Runs({"run": path}), corpus=load_corpus(corpus), retraining=Retraining(CorpusSource(str(corpus)), saved)
+    )
+    return client, path, saved
+
+
+def converse(client, name="s"):
+    client.post("/sessions", json={"id": name})
+    for user in ("hello", "i would like a table for nine on the moon"):
+        client.post(f"/sessions/{name}/turns", json={"user": user})
+    done = {"actions": ["bye"], "system": "Not with us."}
+    assert client.put(f"/sessions/{name}/turns/1/actions", json=done).status_code == 200
+
+
+def test_the_corpus_is_there_to_browse(growing, small):
+    client, _, _ = growing
+    page = client.get("/corpus/dialogues", params={"limit": 7, "offset": 3}).json()
+    assert (page["total"], page["offset"]) == (len(small), 3)
+    assert [d["id"] for d in page["dialogues"]] == [d.id for d in small][3:10]
+    dialogue = next(iter(small))
+    found = client.get(f"/corpus/dialogues/{dialogue.id}").json()
+    assert [t["user"] for t in found["turns"]] == [t.user for t in dialogue.turns]
+    assert [t["actions"] for t in found["turns"]] == [
+        None if t.actions is None else sorted(t.actions) for t in dialogue.turns
+    ]
+    wanted = client.get("/corpus/dialogues", params={"query": "BOOK_CLINIC"}).json()
+    having = [d.id for d in small if any("book_clinic" in (t.actions or ()) for t in d.turns)]
+    assert 0 < wanted["total"] == len(having) < len(small)
+    assert client.get("/corpus/dialogues/none").status_code == 404
+
+
+def test_a_corrected_conversation_is_saved_once(growing):
+    client, _, saved = growing
+    converse(client)
+    first = client.post("/corpus/saved", json={"session": "s"})
+    again = client.post("/corpus/saved", json={"session": "s"})
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json() == {"id": first.json()["id"], "file": str(saved), "dialogues": 1}
+    client.post("/sessions/s/turns", json={"user": "bye"})
+    assert client.post("/corpus/saved", json={"session": "s"}).json()["dialogues"] == 2
+    kept = list(load_corpus(saved))
+    assert [len(d) for d in kept] == [2, 3]
+    assert (kept[0].turns[1].actions, kept[0].turns[1].system) == ({"bye"}, "Not with us.")
+    client.post("/sessions", json={"id": "empty"})
+    assert client.post("/corpus/saved", json={"session": "empty"}).status_code == 422
+    assert client.post("/corpus/saved", json={"session": "none"}).status_code == 404
+
+
+def test_training_takes_the_runs_own_parts_and_the_saved_dialogues(trained, run, small, desk):
+    policy = Policy.load(run)
+    new = list(desk.split("train"))[-2:]
+    train, dev = parts(policy, small, small.with_dialogues([*new, next(iter(small.split("train")))]))
+    assert [d.id for d in train] == [d.id for d in small.split("train")] + [d.id for d in new]
+    assert [d.id for d in dev] == [d.id for d in small.split("dev")]
+    with pytest.raises(CorpusError, match="not trained on"):
+        parts(policy, small.split("test"), None)
+
+
+def test_the_button_trains_in_the_background_and_reloads(growing):
+    client, path, _ = growing
+    assert client.get("/train").json()["state"] == "idle"
+    converse(client)
+    client.post("/corpus/saved", json={"session": "s"})
+    before = client.get("/model").json()
+    started = client.post("/train")
+    assert (started.status_code, started.json()["state"]) == (202, "running")
+    assert client.post("/train").status_code == 409
+    shares, until = [], time.monotonic() + 90
+    while (state := client.get("/train").json())["state"] == "running":
+        assert time.monotonic() < until
+        shares.append(state["share"])
+        # It answers meanwhile.
+        assert client.get("/sessions/s").status_code == 200
+        time.sleep(0.1)
+    assert state["state"] == "done", state
+    assert (state["share"], state["epoch"], state["epochs"], state["saved"]) == (1.0, 3, 3, 1)
+    assert shares == sorted(shares)
+    after = client.get("/model").json()
+    assert after["policy"] == state["policy"] == Policy.load(path).id != before["policy"]
+    assert after["corpus"]["train"]["dialogues"] == before["corpus"]["train"]["dialogues"] + 1
+    assert Policy.load(path.with_name("run.before")).id == before["policy"]
+    told = client.get("/sessions/s").json()
+    assert (told["policy"], len(told["turns"])) == (after["policy"], 2)
+    assert client.post("/sessions/s/turns", json={"user": "bye"}).json()["turn"] == 2
+
+
+def test_a_training_that_fails_says_why_and_leaves_the_run(run, tmp_path, small):
+    write_corpus(small.split("test"), tmp_path / "other.jsonl")
+
+    async def train():
+        runs = Runs({"quick": run})
+        before = runs.default.policy
+        retraining = Retraining(CorpusSource(str(tmp_path / "other.jsonl")), tmp_path / "saved.jsonl")
+        retraining.start(runs.default)
+        with pytest.raises(ConflictError):
+            retraining.start(runs.default)
+        while retraining.state["state"] == "running":
+            await asyncio.sleep(0.05)
+        assert runs.default.policy is before
+        return retraining.state
+
+    state = asyncio.run(train())
+    assert (state["state"], "was not trained on other.jsonl" in state["message"]) == ("failed", True)
+
+
+def test_stopping_the_server_stops_a_training(run, tmp_path, small):
+    write_corpus(small, tmp_path / "small.jsonl")
+
+    async def train():
+        retraining = Retraining(CorpusSource(str(tmp_path / "small.jsonl")), tmp_path / "saved.jsonl")
+        retraining.start(Runs({"quick": run}).default)
+        await asyncio.sleep(0.3)
+        await retraining.stop()
+        return retraining._process
+
+    assert asyncio.run(train()).returncode not in (None, 0)

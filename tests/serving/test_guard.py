@@ -1,0 +1,115 @@
+"""Who may ask, how much and how often."""
+
+import json
+import logging
+
+import pytest
+
+from dialog_policy.serving.guard import RateLimit
+from dialog_policy.serving.logs import _Lines
+
+
+def test_a_token_is_asked_for_but_for_the_page_and_health(serving):
+    client = serving(token="secret")
+    for path in ("/sessions/s", "/model", "/metrics", "/nothing"):
+        refused = client.get(path)
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+        assert client.get(path, headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert client.get("/model", headers={"Authorization": "Bearer secret"}).status_code == 200
+    for path in ("/health", "/ready", "/openapi.json"):
+        assert client.get(path).status_code == 200
+
+
+def test_other_names_of_this_machine_are_refused(serving):
+    client = serving(hosts=frozenset({"localhost", "127.0.0.1", "::1"}))
+    for host in ("localhost", "LOCALHOST:8000", "127.0.0.1:8000", "[::1]:8000", "[::1]"):
+        assert client.get("/model", headers={"Host": host}).status_code == 200, host
+    for host in ("evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example:80", ""):
+        assert client.get("/model", headers={"Host": host}).status_code == 421, host
+
+
+def test_pages_of_other_sites_are_refused(serving):
+    client = serving()
+    for origin in ("https://evil.example", "null", "http://testserver:81"):
+        assert client.post("/sessions", headers={"Origin": origin}).status_code == 403, origin
+    answer = client.post("/sessions", headers={"Origin": "http://testserver"})
+    assert answer.status_code == 201
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_a_form_of_another_site_is_refused(serving):
+    client = serving()
+    for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
+        refused = client.post("/sessions", content='{"id": "s"}', headers={"Content-Type": kind})
+        assert refused.status_code == 415
+    kind = {"Content-Type": "application/json; charset=utf-8"}
+    assert client.post("/sessions", content='{"id": "s"}', headers=kind).status_code == 201
+
+
+@pytest.mark.parametrize("is_announced", [True, False])
+def test_large_bodies_are_refused(serving, is_announced):
+    client = serving(max_body=1000)
+    client.post("/sessions", json={"id": "s"})
+    body = json.dumps({"user": "hello", "context": {"x": "y" * 1000}}).encode()
+    content = body if is_announced else iter([body[:900], body[900:]])
+    refused = client.post("/sessions/s/turns", content=content, headers={"Content-Type": "application/json"})
+    assert refused.status_code == 413
+    assert "--max-body" in refused.json()["error"]
+    assert client.get("/sessions/s").json()["turns"] == []
+
+
+def test_the_rate_is_limited(serving):
+    client = serving(rate=5)
+    statuses = [client.get("/health").status_code for _ in range(12)]
+    assert statuses[:10] == [200] * 10
+    refused = client.get("/health")
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+
+
+def test_a_bucket_fills_again_for_each_address():
+    limit = RateLimit(2)
+    assert [limit.take("a", 0.0) for _ in range(4)] == [0.0] * 4
+    assert limit.take("a", 0.0) == pytest.approx(0.5)
+    assert limit.take("b", 0.0) == 0.0
+    assert limit.take("a", 0.5) == 0.0
+    assert limit.take("a", 0.5) > 0.0
+    assert [limit.take("a", 100.0) for _ in range(5)] == [0.0] * 4 + [pytest.approx(0.5)]
+
+
+@pytest.mark.parametrize("log_text", [False, True])
+def test_logs_are_json_without_what_was_said(serving, caplog, log_text):
+    client = serving(log_text=log_text)
+    with caplog.at_level(logging.INFO, "dialog_policy.serving"):
+        client.post("/sessions", json={"id": "s"})
+        client.post("/sessions/s/turns", json={"user": "my secret wish"})
+        client.post("/sessions/s/turns", json={"user": "my secret wish", "wrong": 1})
+        client.put("/sessions/s/turns/0/actions", json={"actions": [], "system": "a secret reply"})
+    lines = [_Lines().format(record) for record in caplog.records]
+    found = [json.loads(line) for line in lines]
+    assert [(line["method"], line["route"], line["status"]) for line in found] == [
+        ("POST", "/sessions", 201), ("POST", "/sessions/{id}/turns", 201), ("POST", "/sessions/{id}/turns", 422),
+        ("PUT", "/sessions/{id}/turns/{turn}/actions", 200),
+    ]  # fmt: skip
+    assert (found[1]["session"], found[1]["turn"]) == ("s", 0)
+    assert ("secret" in "".join(lines)) == log_text
+
+
+def test_metrics_count(serving):
+    client = serving()
+    client.post("/sessions", json={"id": "s"})
+    client.post("/sessions/s/turns", json={"user": "hello"})
+    client.put("/sessions/s/turns/0/actions", json={"actions": []})
+    client.get("/no/such/path")
+    found = client.get("/metrics")
+    assert found.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = found.text.splitlines()
+    policy = client.get("/model").json()["policy"]
+    for line in (
+        'dialog_policy_requests_total{method="POST",route="/sessions/{id}/turns",status="201"} 1.0',
+        'dialog_policy_requests_total{method="GET",route="other",status="404"} 1.0',
+        'dialog_policy_turns_total{run="quick"} 1.0',
+        'dialog_policy_corrections_total{run="quick"} 1.0',
+        "dialog_policy_sessions 1.0",
+        f'dialog_policy_served{{policy="{policy}",run="quick"}} 1.0',
+    ):
+        assert line in lines

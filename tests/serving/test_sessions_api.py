@@ -1,0 +1,281 @@
+"""Sessions over HTTP: the same decisions as in Python, each turn once, everything said plainly when it goes wrong."""
+
+import asyncio
+import concurrent.futures
+
+import msgspec
+import pytest
+
+from dialog_policy.corpus.readers import load_corpus
+from dialog_policy.runtime import Policy
+from dialog_policy.serving.conversations import Conversations
+from dialog_policy.serving.errors import ConflictError
+from dialog_policy.serving.metrics import Metrics
+from dialog_policy.serving.records import TurnRequest
+from dialog_policy.serving.runs import Runs
+from dialog_policy.serving.settings import Settings
+from dialog_policy.serving.stores import MemoryStore, SqliteStore
+
+
+@pytest.fixture
+def client(serving):
+    return serving()
+
+
+def say(client, user, session="s", key=None, status=201, **more):
+    headers = {"Idempotency-Key": key} if key else {}
+    answer = client.post(f"/sessions/{session}/turns", json={"user": user, **more}, headers=headers)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def begin(client, **wanted):
+    answer = client.post("/sessions", json={"id": "s", **wanted})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def test_a_conversation_is_the_one_that_a_session_in_python_has(client, run, small):
+    session = Policy.load(run).start()
+    begin(client)
+    for number, turn in enumerate(max(small.split("test"), key=len).turns):
+        step = session.respond(turn.user, turn.context)
+        told = say(client, turn.user, context=dict(turn.context))
+        assert (told["turn"], told["user"], told["context"]) == (number, turn.user, turn.context)
+        assert (told["actions"], told["reply"]) == (sorted(step.actions), step.text or None)
+        assert told["confidence"] == pytest.approx(step.confidence, abs=1e-6)
+        assert told["probabilities"] == pytest.approx(
+            {a: p for a, p in step.probabilities.items() if p >= 1e-3}, abs=1e-6
+        )
+        assert list(told["probabilities"].values()) == sorted(told["probabilities"].values(), reverse=True)
+        if number % 3 == 1:
+            session.observe(turn.actions, turn.system)
+            done = {"actions": sorted(turn.actions), "system": turn.system}
+            corrected = client.put(f"/sessions/s/turns/{number}/actions", json=done).json()["turns"][number]
+            assert (corrected["actions"], corrected["reply"]) == (done["actions"], done["system"] or None)
+            assert corrected["corrected"]
+    told = client.get("/sessions/s").json()
+    assert [t["actions"] for t in told["turns"]] == [sorted(t.actions) for t in session.turns]
+    assert [t["predicted"] for t in told["turns"]] == [sorted(t.predicted) for t in session.turns]
+
+
+def test_begin_read_delete(client):
+    named = begin(client, run="quick")
+    assert named == {"id": "s", "run": "quick", "policy": client.get("/model").json()["policy"], "turns": []}
+    made = client.post("/sessions")
+    assert made.status_code == 201
+    assert made.headers["location"] == f"/sessions/{made.json()['id']}"
+    assert client.get(made.headers["location"]).json() == made.json()
+    assert client.delete("/sessions/s").status_code == 204
+    for gone in (client.get("/sessions/s"), client.delete("/sessions/s"), client.post("/sessions/s/turns", json={})):
+        assert gone.status_code == 404
+        assert "'s'" in gone.json()["error"]
+
+
+def test_a_turn_that_is_sent_again_counts_once(client):
+    begin(client)
+    first = say(client, "hello", key="one")
+    assert say(client, "hello", key="one") == first
+    say(client, "a table please", key="two")
+    again = client.post("/sessions/s/turns", json={"user": "hello"}, headers={"Idempotency-Key": "one"})
+    assert (again.json(), again.headers["idempotent-replayed"]) == (first, "true")
+    assert len(client.get("/sessions/s").json()["turns"]) == 2
+    assert "another request (turn 0)" in say(client, "something else", key="one", status=422)["error"]
+    # Taken back, it must not come again by a late repetition.
+    client.delete("/sessions/s/turns/0")
+    assert "taken back" in say(client, "hello", key="one", status=409)["error"]
+    assert say(client, "hello", key="three")["turn"] == 0
+
+
+def test_an_earlier_turn_is_corrected_and_the_later_ones_stand(client, run):
+    session = Policy.load(run).start()
+    begin(client)
+    for user in ("hello", "a table please", "in the north"):
+        session.respond(user)
+        say(client, user)
+    session.observe({"bye"}, turn=0)
+    told = client.put("/sessions/s/turns/0/actions", json={"actions": ["bye"]}).json()
+    assert [t["actions"] for t in told["turns"]] == [sorted(t.actions) for t in session.turns]
+    assert told["turns"][0]["reply"] == (session.turns[0].system or None)
+    step = session.respond("thanks")
+    assert say(client, "thanks")["confidence"] == pytest.approx(step.confidence, abs=1e-6)
+
+
+def test_undo_takes_back_a_turn_and_what_followed(client):
+    begin(client)
+    first = say(client, "hello")
+    second = say(client, "a table please")
+    say(client, "in the north")
+    assert client.delete("/sessions/s/turns/1").json()["turns"] == [first]
+    assert say(client, "a table please") == second
+
+
+def test_context_alone_and_allowed_actions(client):
+    begin(client)
+    told = say(client, None, context={"results": [{"name": "Oak"}]}, allowed=["bye"])
+    assert (told["user"], told["context"]) == (None, {"results": [{"name": "Oak"}]})
+    assert set(told["actions"]) <= {"bye"}
+
+
+def test_the_dialogue_is_a_corpus(client, tmp_path):
+    begin(client)
+    say(client, "hello")
+    client.put("/sessions/s/turns/0/actions", json={"actions": ["greet"], "system": "Hi."})
+    found = client.get("/sessions/s/dialogue")
+    assert found.headers["content-type"] == "application/x-ndjson"
+    (tmp_path / "saved.jsonl").write_bytes(found.content)
+    (dialogue,) = load_corpus(tmp_path / "saved.jsonl")
+    assert (dialogue.id, dialogue.turns[0].actions, dialogue.turns[0].system) == ("s", {"greet"}, "Hi.")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "message"),
+    [
+        ("POST", "/sessions", {"id": "s"}, 409, "there is a session 's' already"),
+        ("POST", "/sessions", {"id": "../x"}, 422, "id"),
+        ("POST", "/sessions", {"run": "quikc"}, 404, "Did you mean 'quick'?"),
+        ("POST", "/sessions", {"runn": "quick"}, 422, "runn"),
+        ("POST", "/sessions/s/turns", {"usr": "hello"}, 422, "usr"),
+        ("POST", "/sessions/s/turns", {"user": 1}, 422, "$.user"),
+        ("POST", "/sessions/s/turns", {"user": "x" * 2001}, 422, "--max-utterance"),
+        ("POST", "/sessions/s/turns", {"user": "x", "context": []}, 422, "$.context"),
+        ("POST", "/sessions/s/turns", {"user": "x", "allowed": ["gret"]}, 422, "Did you mean 'greet'?"),
+        ("PUT", "/sessions/s/turns/0/actions", {"actions": ["gret"]}, 422, "Did you mean 'greet'?"),
+        ("PUT", "/sessions/s/turns/0/actions", {}, 422, "actions"),
+        (
+            "PUT",
+            "/sessions/s/turns/1/actions",
+            {"actions": []},
+            404,
+            "there is no turn 1; the session has turns 0 to 0",
+        ),
+        ("PUT", "/sessions/s/turns/0/actions", {"actions": [], "system": "x" * 2001}, 422, "--max-utterance"),
+        ("DELETE", "/sessions/s/turns/-1", None, 404, "there is no turn -1"),
+        ("GET", "/corpus/dialogues", None, 404, "Not Found"),
+        ("GET", "/model?run=x", None, 404, "served are quick"),
+        ("PATCH", "/sessions", None, 405, "Method Not Allowed"),
+    ],
+)
+def test_what_is_wrong_is_said(client, method, path, body, status, message):
+    begin(client)
+    say(client, "hello")
+    before = client.get("/sessions/s").json()
+    answer = client.request(method, path, json=body)
+    assert answer.status_code == status
+    assert message in answer.json()["error"]
+    assert client.get("/sessions/s").json() == before
+
+
+@pytest.mark.parametrize(
+    "body", ["{", '{"user": "\\ud800"}', '{"user": NaN}', "[" * 5000, b"\xff", "", '{"context": {"a": 1e999}}']
+)
+def test_what_is_no_json_is_refused(client, body):
+    begin(client)
+    answer = client.post("/sessions/s/turns", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.json()["error"]
+
+
+def test_a_long_session_and_too_many_sessions_are_refused(serving):
+    client = serving(max_turns=2, max_sessions=2)
+    begin(client)
+    say(client, "hello")
+    say(client, "hello")
+    assert "--max-turns" in say(client, "hello", status=422)["error"]
+    client.post("/sessions")
+    refused = client.post("/sessions")
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
+    client.delete("/sessions/s")
+    assert client.post("/sessions").status_code == 201
+
+
+def test_of_turns_at_once_in_one_conversation_one_wins(serving):
+    client = serving()
+    begin(client)
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(client.post, "/sessions/s/turns", json={"user": f"hello {n}"}) for n in range(40)]
+        answers = [future.result() for future in asked]
+    won = [answer.json() for answer in answers if answer.status_code == 201]
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    turns = client.get("/sessions/s").json()["turns"]
+    assert sorted(t["turn"] for t in won) == list(range(len(turns)))
+    assert {t["user"] for t in won} == {t["user"] for t in turns}
+
+
+def two_servers(run, work, **settings):
+    """Two servers over one store."""
+    shared = MemoryStore()
+
+    async def within():
+        runs = Runs({"quick": run})
+        one, two = (Conversations(runs, shared, Settings(**settings), Metrics()) for _ in range(2))
+        async with one, two:
+            await work(one, two)
+
+    asyncio.run(within())
+
+
+def test_two_servers_do_not_both_win(run):
+    async def work(one, two):
+        await one.create("s", None)
+        for number in range(20):
+            asked = (server.respond("s", TurnRequest(f"hello from {n}"), None) for n, server in enumerate((one, two)))
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            lost = [answer for answer in answers if isinstance(answer, Exception)]
+            assert [type(error) for error in lost] == [ConflictError]
+            assert len((await one.read("s"))["turns"]) == number + 1
+
+    two_servers(run, work)
+
+
+def test_two_servers_count_a_repeated_turn_once(run):
+    async def work(one, two):
+        await one.create("s", None)
+        asked = (server.respond("s", TurnRequest("hello"), "key") for server in (one, two, one, two))
+        answers = await asyncio.gather(*asked)
+        assert len({msgspec.json.encode(answer.turn) for answer in answers}) == 1
+        assert sorted(answer.repeated for answer in answers) == [False, True, True, True]
+        assert len((await one.read("s"))["turns"]) == 1
+
+    two_servers(run, work)
+
+
+def test_one_wrong_request_does_not_spoil_those_beside_it(run):
+    async def work(one, _):
+        for name in "abc":
+            await one.create(name, None)
+        requests = {
+            "a": TurnRequest("hi"),
+            "b": TurnRequest("hi", {}, ["nothing like it"]),
+            "x": TurnRequest("hi"),
+            "c": TurnRequest("hi"),
+        }
+        answers = await asyncio.gather(*(one.respond(n, r, None) for n, r in requests.items()), return_exceptions=True)
+        told = [a.turn["turn"] if not isinstance(a, Exception) else type(a).__name__ for a in answers]
+        assert told == [0, "OptionError", "NotFoundError", 0]
+
+    two_servers(run, work)
+
+
+def test_sessions_survive_a_restart(serving, tmp_path):
+    begin(before := serving(store=SqliteStore(tmp_path / "s.sqlite")))
+    say(before, "hello", key="one")
+    told = before.get("/sessions/s").json()
+    after = serving(store=SqliteStore(tmp_path / "s.sqlite"))
+    assert after.get("/sessions/s").json() == told
+    assert say(after, "hello", key="one")["turn"] == 0
+    assert say(after, "a table please")["turn"] == 1
+
+
+def test_a_store_that_cannot_be_reached_is_503(serving):
+    from dialog_policy.serving.stores.redis import RedisStore
+
+    client = serving(store=RedisStore("redis://127.0.0.1:1/0"))
+    for answer in (
+        client.get("/ready"),
+        client.post("/sessions"),
+        client.post("/sessions/s/turns", json={"user": "hello"}),
+    ):
+        assert answer.status_code == 503
+        assert "does not answer" in answer.json()["error"]
+    assert client.get("/health").status_code == 200
