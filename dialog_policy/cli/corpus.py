@@ -46,7 +46,7 @@ def inspect(corpus: str, format_: str | None, reader: tuple[str, ...], json_: st
     if json_:
         write_json(json_, summary)
     if html:
-        from dialog_policy.evaluation.corpus_report import corpus_report
+        from dialog_policy.evaluation.report.corpus_report import corpus_report
 
         page = corpus_report(summary, problems)
         with atomic_write(html) as file:

@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dialog_policy.cli.options import Command, corpus_options, read_corpus, say, write_json
+from dialog_policy.cli.options import Command, corpus_options, read_corpus, say
+from dialog_policy.cli.outputs import Outputs, output_options
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.evaluation.metrics import score_predictions
 from dialog_policy.evaluation.predictions import read_predictions, write_predictions
-from dialog_policy.evaluation.text_report import text_report
-from dialog_policy.files import atomic_write
+from dialog_policy.evaluation.report.mistakes import find_mistakes
+from dialog_policy.evaluation.training_part import TrainingPart
+from dialog_policy.text.tokens import tokenize
 
 __all__ = ["evaluate", "predict", "score"]
-
-
-def _report(
-    result: dict[str, Any],
-    json_: str | None,
-    html: str | None,
-    *,
-    history: list[dict[str, float]] | None = None,
-    examples: list[dict[str, Any]] | None = None,
-) -> None:
-    if json_:
-        write_json(json_, result)
-    if html:
-        from dialog_policy.evaluation.html_report import html_report
-
-        page = html_report(result, history=history, examples=examples)
-        with atomic_write(html) as file:
-            file.write(page.encode())
-    click.echo(text_report(result))
 
 
 @click.command(cls=Command)
@@ -50,28 +36,29 @@ def _report(
 @click.option(
     "--free-running", is_flag=True, help="Feed the policy its own past actions and replies, not the true ones."
 )
-@click.option("--json", "json_", metavar="FILE", help="Write all results as JSON.")
-@click.option("--html", metavar="FILE", help="Write a report to read in a browser (extra `report`).")
+@output_options
 @corpus_options
 def evaluate(
     run_or_corpus: tuple[str, ...],
     split: str | None,
     folds: int | None,
     free_running: bool,
-    json_: str | None,
-    html: str | None,
+    resamples: int,
     format_: str | None,
     reader: tuple[str, ...],
+    **outputs: Any,
 ) -> None:
     """See how often a policy is right, next to simple baselines.
 
     A prediction is right when the set of actions is exactly the true one. Needs no TensorFlow, but for --folds.
     """
-    from dialog_policy.evaluation.examples import worst_dialogues
     from dialog_policy.runtime import Policy
 
+    wanted = Outputs(**outputs)
+    wanted.check()
     if folds is not None:
-        _evaluate_folds(run_or_corpus, split, folds, free_running, json_, html, format_, reader)
+        result = _cross_validate(run_or_corpus, split, folds, free_running, resamples, format_, reader)
+        wanted.emit(result)
         return
     if len(run_or_corpus) != 2:
         raise click.UsageError("expected RUN and CORPUS (or CORPUS with --folds K).")
@@ -79,31 +66,39 @@ def evaluate(
     corpus = read_corpus(run_or_corpus[1], format_, reader, policy.info["corpus"])
     part = corpus.split(split or "test")
     _warn_of_known(policy, part)
-    predictions = list(policy.predict(part, free_running=free_running, probabilities=False))
+    predictions = list(policy.predict(part, free_running=free_running))
+    training, tokenizer = policy.training_part, policy.info["config"]["tokenizer"]
     result = score_predictions(
         predictions,
         part,
         known_actions=policy.actions.classes_,
+        known_words=training and training.words,
+        support=training and training.support,
+        tokenizer=tokenizer,
         split=split or "test",
         baselines=policy.baseline_predictions(part),
         replies=policy.replies(part, predictions) if part.replies_are_templates else None,
+        resamples=resamples,
     )
     result["mode"] = "free-running" if free_running else "teacher-forced"
     result["policy"] = policy.id
-    examples = worst_dialogues(predictions, part) if html else None
-    _report(result, json_, html, history=policy.info["history"], examples=examples)
+    if wanted.shows_mistakes:
+        modes = {result["mode"]: predictions}
+        if free_running:
+            modes["teacher-forced"] = list(policy.predict(part, probabilities=False))
+        result["mistakes"] = find_mistakes(modes, part, tokenizer=tokenizer)
+    wanted.emit(result, history=policy.info["history"])
 
 
-def _evaluate_folds(
+def _cross_validate(
     arguments: tuple[str, ...],
     split: str | None,
     folds: int,
     free_running: bool,
-    json_: str | None,
-    html: str | None,
+    resamples: int,
     format_: str | None,
     reader: tuple[str, ...],
-) -> None:
+) -> dict[str, Any]:
     from dialog_policy.policy import Config, cross_validate, make_config
     from dialog_policy.runtime import Policy
 
@@ -112,8 +107,7 @@ def _evaluate_folds(
     run = Policy.load(arguments[0]) if len(arguments) == 2 else None
     config = make_config(run.info["config"]) if run else Config()
     part = read_corpus(arguments[-1], format_, reader, run.info["corpus"] if run else None).split(split or "all")
-    result = cross_validate(config, part, folds, split=split or "all", free_running=free_running)
-    _report(result, json_, html)
+    return cross_validate(config, part, folds, split=split or "all", free_running=free_running, resamples=resamples)
 
 
 def _warn_of_known(policy: Any, corpus: Corpus) -> None:
@@ -149,34 +143,70 @@ def predict(
 @click.argument("predictions")
 @click.argument("corpus")
 @click.option("--split", default="all", show_default=True, help="Part of the corpus that the predictions are for.")
-@click.option("--json", "json_", metavar="FILE", help="Write all results as JSON.")
-@click.option("--html", metavar="FILE", help="Write a report to read in a browser (extra `report`).")
+@click.option(
+    "--actions",
+    "actions_file",
+    metavar="FILE",
+    help="The actions that the policy was trained on, one a line.  [default: those of the corpus' train part]",
+)
+@output_options
 @corpus_options
 def score(
     predictions: str,
     corpus: str,
     split: str,
-    json_: str | None,
-    html: str | None,
+    actions_file: str | None,
+    resamples: int,
     format_: str | None,
     reader: tuple[str, ...],
+    **outputs: Any,
 ) -> None:
     """Score the predictions of any policy: JSON Lines with dialogue, turn (from 0), actions."""
-    from dialog_policy.evaluation.examples import worst_dialogues
-
+    wanted = Outputs(**outputs)
+    wanted.check()
     if not Path(predictions).is_file():
         raise OptionError(f"there is no file of predictions {predictions!r}.")
-    found = read_corpus(corpus, format_, reader)
-    part = found.split(split)
-    mine = list(read_predictions(predictions))
-    result = score_predictions(mine, part, known_actions=_training_actions(found), split=split)
-    _report(result, json_, html, examples=worst_dialogues(mine, part) if html else None)
+    with _uncollected():
+        found = read_corpus(corpus, format_, reader)
+        part, training = found.split(split), _training_part(found)
+        known: Iterable[str] | None = training and training.support
+        result = score_predictions(
+            read_predictions(predictions),
+            part,
+            known_actions=known if actions_file is None else _read_actions(actions_file),
+            known_words=training and training.words,
+            support=training and training.support,
+            split=split,
+            resamples=resamples,
+        )
+        if wanted.shows_mistakes:
+            result["mistakes"] = find_mistakes({"predictions": read_predictions(predictions)}, part)
+    wanted.emit(result)
 
 
-def _training_actions(corpus: Corpus) -> list[str] | None:
-    """Actions of the corpus' own train part, if it has one."""
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Stop the collector of cyclic garbage: with millions of turns in memory, its rounds take most of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
     try:
-        train = corpus.split("train")
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _training_part(corpus: Corpus) -> TrainingPart | None:
+    """Return what the corpus' own train part tells, if it has one."""
+    try:
+        return TrainingPart.of(corpus.split("train"), tokenize)
     except CorpusError:
         return None
-    return sorted({action for dialogue in train for turn in dialogue.turns for action in turn.actions or ()})
+
+
+def _read_actions(path: str) -> list[str]:
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"--actions: {path} cannot be read ({error}).") from None
+    return [line.strip() for line in lines if line.strip()]

@@ -12,13 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.errors import require
+from dialog_policy.evaluation.neighbours import Neighbours, fit_neighbours
 from dialog_policy.evaluation.predictions import Prediction
+from dialog_policy.evaluation.training_part import TrainingPart
 from dialog_policy.text.counts import fit_tfidf, tfidf_matrix
 from dialog_policy.text.table import Analyzer, FloatArray, TermTable
-from dialog_policy.text.tokens import get_tokenizer
+from dialog_policy.text.tokens import Tokenizer, get_tokenizer
 
 __all__ = ["Baselines", "fit_baselines"]
 
@@ -70,6 +73,10 @@ class Baselines:
         one.
     regressions
         Name to fitted regression.
+    neighbours
+        The training turns that the nearest one is looked for among.
+    training
+        What is known of the training part.
     tokenizer
         Name of the tokeniser.
     """
@@ -80,16 +87,18 @@ class Baselines:
         sets: Sequence[ActionSet],
         after: Mapping[ActionSet | None, ActionSet],
         regressions: Mapping[str, _Regression],
+        neighbours: Neighbours,
+        training: TrainingPart,
         tokenizer: str,
     ) -> None:
         self.space, self.sets, self.after = space, list(sets), dict(after)
-        self.regressions, self.tokenizer = dict(regressions), tokenizer
-        self._tokenize = get_tokenizer(tokenizer)
+        self.regressions, self.neighbours, self.training = dict(regressions), neighbours, training
+        self.tokenizer, self._tokenize = tokenizer, get_tokenizer(tokenizer)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the baselines, the simplest first."""
-        return ("majority", "bigram", *self.regressions)
+        return ("majority", "bigram", "nearest_neighbour", *self.regressions)
 
     def predict(self, name: str, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
         """Predict the target turns of dialogues with the true history, by the baseline of this name."""
@@ -102,6 +111,8 @@ class Baselines:
                 chosen = [self.sets[0]] * len(views)
             elif name == "bigram":
                 chosen = [self.after.get(view.before, self.sets[0]) for view in views]
+            elif name == "nearest_neighbour":
+                chosen = [self.sets[self._nearest(view)] for view in views]
             else:
                 chosen = self._regress(self.regressions[name], views)
             for (number, _, _), actions in zip(turns, chosen, strict=True):
@@ -115,15 +126,21 @@ class Baselines:
             logits += _action_bits(self.space, views) @ regression.actions
         return [self.sets[best] for best in logits.argmax(axis=1)]
 
-    def to_parts(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:
+    def _nearest(self, view: _View) -> int:
+        history = self.regressions["logreg_history"]
+        return self.neighbours.nearest(_weighted_terms(self.space, history, self._tokenize, view))
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return what a run folder stores: a JSON object and named arrays."""
         described: dict[str, Any] = {
             "tokenizer": self.tokenizer,
             "sets": [sorted(actions) for actions in self.sets],
             "after": [[None if k is None else sorted(k), sorted(v)] for k, v in self.after.items()],
+            "support": dict(self.training.support),
+            "words": sorted(self.training.words),
             "regressions": {},
         }
-        arrays: dict[str, FloatArray] = {}
+        arrays = {f"nearest_neighbour.{part}": array for part, array in self.neighbours.to_arrays().items()}
         for name, regression in self.regressions.items():
             described["regressions"][name] = {}
             arrays[f"{name}.bias"] = regression.bias
@@ -138,7 +155,7 @@ class Baselines:
 
     @classmethod
     def from_parts(
-        cls, described: Mapping[str, Any], arrays: Mapping[str, FloatArray], space: ActionSpace
+        cls, described: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], space: ActionSpace
     ) -> Baselines:
         """Undo :meth:`to_parts`."""
         regressions = {}
@@ -153,7 +170,26 @@ class Baselines:
             )
         sets = [frozenset(actions) for actions in described["sets"]]
         after = {None if k is None else frozenset(k): frozenset(v) for k, v in described["after"]}
-        return cls(space, sets, after, regressions, described["tokenizer"])
+        prefix = "nearest_neighbour."
+        neighbours = Neighbours.from_arrays(
+            {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+        )
+        training = TrainingPart(described["support"], frozenset(described["words"]))
+        return cls(space, sets, after, regressions, neighbours, training, described["tokenizer"])
+
+
+def _weighted_terms(
+    space: ActionSpace, history: _Regression, tokenize: Tokenizer, view: _View
+) -> list[tuple[npt.NDArray[np.intp], FloatArray]]:
+    """Return what is compared of two turns: words of the user, of the system before, the actions before; each of length 1."""
+    assert history.system is not None
+    bits = np.array([0] if view.is_first else [bit + 1 for bit in space.bits(view.before)], dtype=np.intp)
+    weights = np.full(len(bits), 1 / np.sqrt(max(1, len(bits))), dtype=np.float32)
+    return [
+        history.user.weighted_rows(tokenize(view.user)),
+        history.system.weighted_rows(tokenize(view.system)),
+        (bits, weights),
+    ]
 
 
 def _action_bits(space: ActionSpace, views: Sequence[_View]) -> FloatArray:
@@ -203,7 +239,23 @@ def fit_baselines(corpus: Corpus, space: ActionSpace, *, tokenizer: str = "defau
         np.ascontiguousarray(weights[n_user + n_system :]),
         bias,
     )
-    return Baselines(space, sets, after, {"logreg_utterance": last, "logreg_history": history}, tokenizer)
+    every = {actions: i for i, actions in enumerate(sets)}
+    neighbours = fit_neighbours(
+        lambda view: _weighted_terms(space, history, tokenize, view),
+        views,
+        [every[actions] for actions in gold],
+        widths=(n_user, n_system, len(space) + 1),
+        seed=seed,
+    )
+    return Baselines(
+        space,
+        sets,
+        after,
+        {"logreg_utterance": last, "logreg_history": history},
+        neighbours,
+        TrainingPart.of(corpus, tokenize),
+        tokenizer,
+    )
 
 
 def _with_rows(table: TermTable, rows: FloatArray) -> TermTable:

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.splits import hash_fraction
 from dialog_policy.errors import CorpusError
+from dialog_policy.evaluation.intervals import RESAMPLES
 from dialog_policy.evaluation.metrics import score_predictions
 from dialog_policy.evaluation.predictions import Prediction
 from dialog_policy.policy.config import Config
@@ -18,7 +19,13 @@ __all__ = ["cross_validate"]
 
 
 def cross_validate(
-    config: Config, corpus: Corpus, folds: int, *, split: str = "all", free_running: bool = False
+    config: Config,
+    corpus: Corpus,
+    folds: int,
+    *,
+    split: str = "all",
+    free_running: bool = False,
+    resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
     """Train `folds` policies, each on the dialogues outside its fold, and score all predictions together.
 
@@ -47,7 +54,15 @@ def cross_validate(
         for name, predicted in policy.runtime_.baseline_predictions(held).items():
             baselines.setdefault(name, []).extend(predicted)
     actions = sorted({action for d in usable for turn in d.turns for action in turn.actions or ()})
-    result = score_predictions(predictions, corpus, known_actions=actions, split=split, baselines=baselines)
+    result = score_predictions(
+        predictions,
+        corpus,
+        known_actions=actions,
+        tokenizer=config.tokenizer,
+        split=split,
+        baselines=baselines,
+        resamples=resamples,
+    )
     result["mode"] = "free-running" if free_running else "teacher-forced"
     result["folds"] = folds
     return result

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dialog_policy.features.encoder import TurnEncoder
     from dialog_policy.runtime.policy import Policy
 
-__all__ = ["Foreseen", "run_free", "teacher_force"]
+__all__ = ["Foreseen", "run_free", "teacher_force", "teacher_forced_logits"]
 
 # Dialogues in one call of the graph; they are sorted by length, so little of it is padding.
 _BATCH = 64
@@ -33,10 +33,8 @@ class Foreseen(NamedTuple):
     confidence: float
 
 
-def teacher_force(
-    dialogues: Sequence[Dialogue], encoder: TurnEncoder, graph: Graph, decoder: Decoder
-) -> Iterator[Foreseen]:
-    """Yield every target turn in order; the system side of earlier turns is the gold one."""
+def teacher_forced_logits(dialogues: Sequence[Dialogue], encoder: TurnEncoder, graph: Graph) -> npt.NDArray[np.float32]:
+    """Logits of every turn in order, shape (n_turns, n_actions); the system side of earlier turns is the gold one."""
     encoded = encode_dialogues(dialogues, encoder)
     logits = np.empty((int(encoded.offsets[-1]), encoded.n_actions), dtype=np.float32)
     order = np.argsort(encoded.lengths, kind="stable")
@@ -46,7 +44,14 @@ def teacher_force(
         if real.any():
             found = graph.run(encoded.features(turns), graph.start(len(turns)))
             logits[turns[real]] = found.logits[real]
-    decided = decoder.decide(logits)
+    return logits
+
+
+def teacher_force(
+    dialogues: Sequence[Dialogue], encoder: TurnEncoder, graph: Graph, decoder: Decoder
+) -> Iterator[Foreseen]:
+    """Yield every target turn in order; the system side of earlier turns is the gold one."""
+    decided = decoder.decide(teacher_forced_logits(dialogues, encoder, graph))
     rows = zip(decided.actions, decided.probabilities, decided.confidence.tolist(), strict=True)
     for number, dialogue in enumerate(dialogues):
         for position, turn in enumerate(dialogue.turns):

@@ -40,14 +40,15 @@ def test_evaluate_predict_and_score_agree(run_folder, corpus_file, tmp_path):
     ).output
     evaluated = json.loads((tmp_path / "e.json").read_text())
     assert f"{evaluated['turn_accuracy']:.3f}" in shown
-    assert set(evaluated["baselines"]) == {"majority", "bigram", "logreg_utterance", "logreg_history"}
+    assert set(evaluated["baselines"]) == {"majority", "bigram", "nearest_neighbour", "logreg_utterance", "logreg_history"}
     run("predict", run_folder, corpus_file, "--out", tmp_path / "p.jsonl")
     run("score", tmp_path / "p.jsonl", corpus_file, "--json", tmp_path / "s.json")
     scored = json.loads((tmp_path / "s.json").read_text())
     for name in ("turn_accuracy", "dialogue_accuracy", "micro_f1", "macro_f1", "hamming_loss", "turns", "seen", "ci95"):
         assert scored[name] == evaluated[name], name
     page = (tmp_path / "r.html").read_text()
-    assert page.count("<svg") == 4
+    plots = ("policies", "by_length", "by_turn", "by_action", "reliability", "confusions", "after_error", "history")
+    assert all(f'id="plot-{name}"' in page for name in plots)
     assert f"{100 * evaluated['turn_accuracy']:.1f}" in page
 
 

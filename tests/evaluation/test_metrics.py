@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 from sklearn import metrics as theirs
@@ -5,7 +6,7 @@ from sklearn import metrics as theirs
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError
 from dialog_policy.evaluation.metrics import SCALARS, score_predictions
-from dialog_policy.evaluation.predictions import Prediction, align, read_predictions, write_predictions
+from dialog_policy.evaluation.predictions import Prediction
 
 NAMES = [f"a{i}" for i in range(6)]
 
@@ -83,43 +84,6 @@ def test_slices_add_up():
     assert sum(row["dialogues"] for row in result["by_length"]) == result["dialogues"]
 
 
-def test_bootstrap_weights_whole_dialogues():
-    corpus, predictions = random_case(5)
-    result = score_predictions(predictions, corpus, known_actions=NAMES, resamples=400, seed=9)
-    ids = list(dict.fromkeys(p.dialogue for p in predictions))
-    drawn = np.random.default_rng(9).multinomial(len(ids), np.full(len(ids), 1 / len(ids)), size=250)
-    drawn = np.concatenate([drawn])
-    values = []
-    for weights in drawn:
-        times = dict(zip(ids, weights, strict=True))
-        gold, mine, again = [], [], []
-        for p in predictions:
-            again += [p] * int(times[p.dialogue])
-        gold, mine = sets(corpus, again)
-        values.append(np.mean([a == b for a, b in zip(gold, mine, strict=True)]))
-    low, high = np.quantile(values, [0.025, 0.975])
-    assert result["ci95"]["turn_accuracy"] == pytest.approx([low, high], abs=0.03)
-    assert set(result["ci95"]) == set(SCALARS)
-    same = score_predictions(predictions, corpus, known_actions=NAMES, resamples=400, seed=9)
-    assert same["ci95"] == result["ci95"]
-
-
-def test_intervals_cover_the_truth():
-    random, covered, n = np.random.default_rng(0), 0, 120
-    for _ in range(n):
-        dialogues, predictions = [], []
-        for d in range(60):
-            share = random.beta(4, 2)
-            turns = [Turn(user="", actions=frozenset("a")) for _ in range(6)]
-            dialogues.append(Dialogue(id=str(d), turns=tuple(turns)))
-            for t in range(6):
-                actions = frozenset("a" if random.random() < share else "b")
-                predictions.append(Prediction(dialogue=str(d), turn=t, actions=actions))
-        low, high = score_predictions(predictions, Corpus(dialogues), resamples=300)["ci95"]["turn_accuracy"]
-        covered += low <= 4 / 6 <= high
-    assert 0.88 <= covered / n <= 0.99
-
-
 def test_replies_and_baselines():
     corpus = Corpus([Dialogue(id="d", turns=(Turn(user="", actions=frozenset("a"), system="so  be it"),))])
     mine = [Prediction(dialogue="d", turn=0, actions=frozenset("a"))]
@@ -129,64 +93,129 @@ def test_replies_and_baselines():
     assert result["baselines"]["other"]["turn_accuracy"] == 0
 
 
-CORPUS = Corpus(
-    [
-        Dialogue(
-            id="one", turns=(Turn(user="", actions=frozenset("a")), Turn(user=""), Turn(user="", actions=frozenset()))
-        ),
-        Dialogue(id="two", turns=(Turn(user="", actions=frozenset("a")),)),
+def test_seen_has_only_the_labels_of_training():
+    turns = (Turn(user="", actions=frozenset({"a", "new"})), Turn(user="", actions=frozenset({"b"})))
+    corpus = Corpus([Dialogue(id="d", turns=turns)])
+    mine = [
+        Prediction(dialogue="d", turn=0, actions=frozenset("a")),
+        Prediction(dialogue="d", turn=1, actions=frozenset("a")),
     ]
-)
+    result = score_predictions(mine, corpus, known_actions=["a", "b"], resamples=0)
+    assert result["turn_accuracy"] == 0
+    assert result["seen"]["turn_accuracy"] == 0.5
 
 
-def prediction(dialogue, turn):
-    return Prediction(dialogue=dialogue, turn=turn, actions=frozenset())
+def test_actions_that_only_predictions_have_are_errors_outside_the_macro_average():
+    corpus = Corpus([Dialogue(id="d", turns=(Turn(user="", actions=frozenset("a")),))])
+    mine = [Prediction(dialogue="d", turn=0, actions=frozenset({"a", "made up"}))]
+    result = score_predictions(mine, corpus, known_actions=["a"], resamples=0)
+    assert (result["turn_accuracy"], result["precision"], result["macro_f1"]) == (0, 0.5, 1)
 
 
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ([("one", 0)], "'one', turn 2 .*found none"),
-        ([("one", 0), ("one", 0)], "'one', turn 0 .*twice"),
-        ([("one", 0), ("one", 1), ("one", 2)], "'one', turn 1 .*history only"),
-        ([("one", 0), ("one", 2), ("one", 3)], "'one', turn 3 .*counted from 0"),
-        ([("two", 0), ("onee", 0)], "Did you mean 'one'"),
-        ([], "found none"),
-    ],
-)
-def test_predictions_that_do_not_belong_are_refused_with_the_place(keys, message):
-    with pytest.raises(CorpusError, match=message):
-        align([prediction(*key) for key in keys], CORPUS)
+def test_baselines_must_cover_what_is_scored():
+    corpus, predictions = random_case(2)
+    some = [p for p in predictions if p.dialogue in {"0", "1"}]
+    result = score_predictions(some, corpus, baselines={"other": predictions}, resamples=50)
+    assert result["baselines"]["other"]["turn_accuracy"] == result["turn_accuracy"]
+    assert result["baselines"]["other"]["ci95"] == result["ci95"]
+    with pytest.raises(CorpusError, match=r"baseline 'other'.*found none"):
+        score_predictions(predictions, corpus, baselines={"other": some}, resamples=0)
+    foreign = [*predictions, Prediction(dialogue="elsewhere", turn=0, actions=frozenset())]
+    with pytest.raises(CorpusError, match=r"'elsewhere'.*baseline 'other'"):
+        score_predictions(predictions, corpus, baselines={"other": foreign}, resamples=0)
 
 
-def test_dialogues_without_predictions_are_left_out_unless_all_are_wanted():
-    assert len(align([prediction("two", 0)], CORPUS)) == 1
-    with pytest.raises(CorpusError, match="'one'"):
-        align([prediction("two", 0)], CORPUS, complete=True)
+def with_probabilities(corpus, predictions, seed, single=False, stated=1.0):
+    """Give every action a probability (or, with `stated`, some)."""
+    random = np.random.default_rng(seed)
+    found = []
+    for p in predictions:
+        shares = random.dirichlet(np.ones(len(NAMES))) if single else random.random(len(NAMES))
+        told = {n: float(x) for n, x in zip(NAMES, shares, strict=True) if random.random() < stated}
+        found.append(msgspec.structs.replace(p, probabilities=told, confidence=float(random.random())))
+    return found
 
 
-def test_predictions_survive_writing_and_reading(tmp_path):
-    made = [
-        Prediction(
-            dialogue="a", turn=0, actions=frozenset("xy"), probabilities={"x": 0.25, "y": 0.5}, confidence=0.125
-        ),
-        Prediction(dialogue="a", turn=1, actions=frozenset()),
-    ]
-    assert write_predictions(tmp_path / "p.jsonl", made) == 2
-    assert list(read_predictions(tmp_path / "p.jsonl")) == made
+@pytest.mark.parametrize("seed", range(6))
+def test_losses_and_curves_are_scikit_learns(seed):
+    single = seed % 2 == 0
+    corpus, predictions = random_case(seed, single=single)
+    predictions = with_probabilities(corpus, predictions, seed, single)
+    result = score_predictions(predictions, corpus, known_actions=NAMES, resamples=0)
+    gold, _ = sets(corpus, predictions)
+    y = ActionSpace(NAMES).transform(gold).astype(int)
+    p = np.array([[q.probabilities[name] for name in NAMES] for q in predictions])
+    assert result["actions_exclude_each_other"] is single
+    if single:
+        assert result["log_loss"] == pytest.approx(theirs.log_loss(y.argmax(axis=1), p, labels=range(len(NAMES))))
+        for k in (1, 3, 5):
+            expected = theirs.top_k_accuracy_score(y.argmax(axis=1), p, k=k, labels=range(len(NAMES)))
+            assert result["top_k"][str(k)] == pytest.approx(expected)
+    else:
+        assert result["log_loss"] == pytest.approx(len(NAMES) * theirs.log_loss(y.ravel(), p.ravel()))
+    assert result["brier"] == pytest.approx(len(NAMES) * theirs.brier_score_loss(y.ravel(), p.ravel()))
+    for row in result["by_action"]:
+        bit = NAMES.index(row["action"])
+        if row["support"]:
+            assert row["average_precision"] == pytest.approx(theirs.average_precision_score(y[:, bit], p[:, bit]))
+            precision, recall, _ = theirs.precision_recall_curve(y[:, bit], p[:, bit])
+            points = {(round(r, 4), round(q, 4)) for q, r in zip(precision, recall, strict=True)}
+            assert {tuple(point) for point in row["precision_recall"]} <= points
+            assert row["precision_recall"][-1][0] == 1
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("nonsense", "line 2"),
-        ('{"dialogue": "a", "turns": 0, "actions": []}', "Did you mean 'turn'"),
-        ('{"dialogue": "a", "turn": 0, "actions": [], "probabilities": {"x": 1.5}}', "1.5"),
-        ('{"dialogue": "a", "turn": 0, "actions": [], "confidence": NaN}', "line 2"),
-    ],
-)
-def test_bad_lines_are_refused_with_their_number(tmp_path, line, message):
-    path = tmp_path / "p.jsonl"
-    path.write_text('{"dialogue": "a", "turn": 0, "actions": []}\n' + line + "\n")
-    with pytest.raises(CorpusError, match=message):
-        list(read_predictions(path))
+def test_what_is_left_out_has_probability_zero_and_costs_a_thousandth():
+    corpus, predictions = random_case(4)
+    sparse = with_probabilities(corpus, predictions, 4, stated=0.4)
+    result = score_predictions(sparse, corpus, known_actions=NAMES, resamples=0)
+    gold, _ = sets(corpus, sparse)
+    y = ActionSpace(NAMES).transform(gold).astype(int)
+    p = np.array([[q.probabilities.get(name, 0.0) for name in NAMES] for q in sparse])
+    assert result["brier"] == pytest.approx(np.square(p - y).sum(axis=1).mean())
+    for row in result["by_action"]:
+        bit = NAMES.index(row["action"])
+        if row["support"]:
+            assert row["average_precision"] == pytest.approx(theirs.average_precision_score(y[:, bit], p[:, bit]))
+    floored = np.where((p == 0) & (y == 1), 1e-3, p)
+    expected = -np.where(y == 1, np.log(np.maximum(floored, 1e-12)), np.log1p(-p)).sum(axis=1).mean()
+    assert result["log_loss"] == pytest.approx(expected)
+    assert result["gold_actions_left_out"] == int(((p == 0) & (y == 1)).sum())
+    ranked = [sorted(q.probabilities, key=q.probabilities.get, reverse=True) for q in sparse]
+    for k in (1, 3, 5):
+        hits = [actions <= set(names[:k]) for actions, names in zip(gold, ranked, strict=True) if actions]
+        assert result["top_k"][str(k)] == pytest.approx(np.mean(hits))
+
+
+def test_without_probabilities_there_are_no_figures_of_them():
+    corpus, predictions = random_case(1)
+    result = score_predictions(predictions, corpus, resamples=0)
+    assert not {"log_loss", "brier", "top_k", "calibration", "calibration_bits"} & set(result)
+    assert not any("average_precision" in row for row in result["by_action"])
+
+
+def test_every_list_has_its_intervals():
+    corpus, predictions = random_case(5)
+    result = score_predictions(
+        with_probabilities(corpus, predictions, 5), corpus, known_actions=NAMES, resamples=60, seed=9
+    )
+    assert set(result["ci95"]) == {*SCALARS, "log_loss", "brier", "top_k.1", "top_k.3", "top_k.5"}
+    figures = {"by_length": "turn_accuracy", "by_turn": "turn_accuracy", "by_action": "f1"}
+    rows = [(row, figure) for name, figure in figures.items() for row in result[name]]
+    rows += [(row, "accuracy") for row in result["calibration"]["bins"]]
+    for row, figure in rows:
+        low, high = row["ci95"]
+        assert 0 <= low <= row[figure] <= high <= 1
+    for row in result["slices"]:
+        for figure, (low, high) in row["ci95"].items():
+            assert 0 <= low <= row[figure] <= high <= 1
+    same = score_predictions(
+        with_probabilities(corpus, predictions, 5), corpus, known_actions=NAMES, resamples=60, seed=9
+    )
+    assert same == result
+
+
+def test_predictions_are_taken_in_any_order():
+    corpus, predictions = random_case(7)
+    told = with_probabilities(corpus, predictions, 7, stated=0.5)
+    ordered = score_predictions(told, corpus, known_actions=NAMES, resamples=20)
+    assert score_predictions(told[::-1], corpus, known_actions=NAMES, resamples=20) == ordered

@@ -1,0 +1,114 @@
+"""``compare``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from dialog_policy.cli.options import Command, corpus_options, say, write_json
+from dialog_policy.cli.policies import Contender, find_contenders, read_their_corpus, training_actions
+from dialog_policy.corpus import Corpus
+from dialog_policy.errors import OptionError
+from dialog_policy.evaluation.comparison import METRICS, compare_policies, comparison_table
+from dialog_policy.evaluation.report.text_report import terminal
+from dialog_policy.evaluation.sums import SCALARS
+from dialog_policy.files import atomic_write
+
+__all__ = ["compare"]
+
+
+def _shares(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise OptionError(f"--curve: expected shares such as 0.1,0.25,0.5,1; found {text!r}.") from None
+
+
+@click.command(cls=Command)
+@click.argument("policies_and_corpus", metavar="POLICY POLICY [POLICY ...] CORPUS", nargs=-1, required=True)
+@click.option(
+    "--split", default=None, help="Part of the corpus; `all` for the whole.  [default: test, without a run all]"
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    type=click.Choice(SCALARS),
+    metavar="NAME",
+    help=f"What to compare by, once for each.  [default: {', '.join(METRICS)}]",
+)
+@click.option(
+    "--resamples", default=10_000, show_default=True, type=click.IntRange(100), help="Of bootstrap and randomisation."
+)
+@click.option(
+    "--curve",
+    metavar="SHARES",
+    help="Also train each RUN's settings on shares of the corpus' train part, such as 0.1,0.25,0.5,1 (extra `train`).",
+)
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Trainings for each share.")
+@click.option("--json", "json_", metavar="FILE", help="Write all results as JSON.")
+@click.option("--html", metavar="FILE", help="Write a report to read in a browser (extra `report`).")
+@corpus_options
+def compare(
+    policies_and_corpus: tuple[str, ...],
+    split: str | None,
+    metrics: tuple[str, ...],
+    resamples: int,
+    curve: str | None,
+    seeds: int,
+    json_: str | None,
+    html: str | None,
+    format_: str | None,
+    reader: tuple[str, ...],
+) -> None:
+    """See which policy is better, by how much, how sure that is, and where they differ.
+
+    A POLICY is a RUN, a baseline of a run (RUN:majority, RUN:bigram, RUN:logreg_history ...) or a file of predictions,
+    PREDICTIONS.jsonl. All must cover the same turns. Needs no TensorFlow, but for --curve.
+    """
+    if len(policies_and_corpus) < 3:
+        raise click.UsageError("expected at least two policies and, last, the corpus.")
+    *arguments, corpus = policies_and_corpus
+    shares = [] if curve is None else _shares(curve)
+    contenders = find_contenders(arguments)
+    found = read_their_corpus(corpus, contenders, format_, reader)
+    name = split or ("test" if any(contender.run for contender in contenders) else "all")
+    part = found.split(name)
+    result = compare_policies(
+        {contender.name: contender.predictions(part) for contender in contenders},
+        part,
+        known_actions=training_actions(found, contenders),
+        metrics=metrics or METRICS,
+        split=name,
+        resamples=resamples,
+    )
+    if shares:
+        result["curve"] = _curve(contenders, found, part, name, shares, seeds)
+    if json_:
+        write_json(json_, result)
+    if html:
+        from dialog_policy.evaluation.report import compare_page
+
+        with atomic_write(html) as file:
+            file.write(compare_page(result).encode())
+    click.echo(comparison_table(result, **terminal()))
+
+
+def _curve(
+    contenders: list[Contender], corpus: Corpus, part: Corpus, split: str, shares: list[float], seeds: int
+) -> list[dict[str, Any]]:
+    from dialog_policy.policy import make_config
+    from dialog_policy.policy.curve import learning_curve
+
+    runs = {c.name: make_config(c.run.info["config"]) for c in contenders if c.run is not None and c.baseline is None}
+    if not runs:
+        raise OptionError("--curve trains the settings of runs, and none of these policies is a run.")
+    scored = {dialogue.id for dialogue in part}
+    full = corpus.split("train")
+    train = full.with_dialogues(dialogue for dialogue in full if dialogue.id not in scored)
+    if len(train) < len(full):
+        say(f"{len(full) - len(train)} dialogues of the train part are scored and so not trained on.")
+    # What is scored must not stop the training.
+    dev = corpus.split("dev") if "dev" in corpus.splits and split not in ("dev", "all") else "inner"
+    return learning_curve(runs, train, part, shares, seeds=seeds, dev=dev)

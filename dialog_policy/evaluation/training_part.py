@@ -1,0 +1,38 @@
+"""What is known of the training part when a policy is scored."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from dialog_policy.corpus import Dialogue
+from dialog_policy.text.tokens import Tokenizer
+
+__all__ = ["TrainingPart"]
+
+
+class TrainingPart(NamedTuple):
+    """What is known of a training part.
+
+    Attributes
+    ----------
+    support
+        Action to the number of turns that have it.
+    words
+        The words of its users.
+    """
+
+    support: Mapping[str, int]
+    words: frozenset[str]
+
+    @classmethod
+    def of(cls, dialogues: Iterable[Dialogue], tokenize: Tokenizer) -> TrainingPart:
+        """Count actions and collect words."""
+        support: Counter[str] = Counter()
+        words: set[str] = set()
+        for dialogue in dialogues:
+            for turn in dialogue.turns:
+                support.update(turn.actions or ())
+                words.update(tokenize(turn.user))
+        return cls(dict(sorted(support.items())), frozenset(words))

@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+
+from dialog_policy.corpus import Corpus, Dialogue, Turn
+from dialog_policy.errors import CorpusError
+from dialog_policy.evaluation.predictions import Prediction, align, read_predictions, write_predictions
+from dialog_policy.evaluation.turns import collect_turns
+
+CORPUS = Corpus(
+    [
+        Dialogue(
+            id="one", turns=(Turn(user="", actions=frozenset("a")), Turn(user=""), Turn(user="", actions=frozenset()))
+        ),
+        Dialogue(id="two", turns=(Turn(user="", actions=frozenset("a")),)),
+    ]
+)
+
+
+def prediction(dialogue, turn, **more):
+    return Prediction(dialogue=dialogue, turn=turn, actions=frozenset(), **more)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ([("one", 0)], "'one', turn 2 .*found none"),
+        ([("one", 0), ("one", 0)], "'one', turn 0 .*twice"),
+        ([("one", 0), ("one", 1), ("one", 2)], "'one', turn 1 .*history only"),
+        ([("one", 0), ("one", 2), ("one", 3)], "'one', turn 3 .*counted from 0"),
+        ([("one", -1)], "'one', turn -1 .*does not exist"),
+        ([("two", 0), ("onee", 0)], "Did you mean 'one'"),
+        ([], "found none"),
+    ],
+)
+@pytest.mark.parametrize("match_up", [align, collect_turns])
+def test_predictions_that_do_not_belong_are_refused_with_the_place(match_up, keys, message, tmp_path):
+    found = [prediction(*key) for key in keys]
+    with pytest.raises(CorpusError, match=message):
+        match_up(found, CORPUS)
+    write_predictions(tmp_path / "p.jsonl", found)
+    with pytest.raises(CorpusError, match=rf"p\.jsonl.*{message}") as error:
+        match_up(read_predictions(tmp_path / "p.jsonl"), CORPUS)
+    misfit = (error.value.dialogue, error.value.turn)
+    assert error.value.line == (None if "found none" in message else len(keys) - keys[::-1].index(misfit))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"probabilities": {"a": 1.5}}, "the probability of 'a' from 0 to 1, found 1.5"),
+        ({"probabilities": {"a": 0.5, "b": float("nan")}}, "'b' from 0 to 1, found nan"),
+        ({"confidence": -0.1}, "`confidence` from 0 to 1, found -0.1"),
+        ({"confidence": float("nan")}, "`confidence`"),
+    ],
+)
+@pytest.mark.parametrize("match_up", [align, collect_turns])
+def test_probabilities_out_of_bounds_are_refused(match_up, more, message):
+    with pytest.raises(CorpusError, match=f"dialogue 'two', turn 0 .*{message}"):
+        match_up([prediction("two", 0, **more)], CORPUS)
+
+
+def test_a_probability_for_an_unknown_action_is_refused():
+    told = prediction("two", 0, probabilities={"greet": 0.5, "gret": 0.5})
+    with pytest.raises(CorpusError, match=r"'two', turn 0 .*action 'gret'.*Did you mean 'greet'"):
+        collect_turns([told], CORPUS, known_actions=["greet"])
+    assert collect_turns([told], CORPUS).n_listed == 3
+
+
+@pytest.mark.parametrize("key", ["probabilities", "confidence"])
+def test_some_without_probabilities_are_refused(key):
+    value = {"a": 1.0} if key == "probabilities" else 0.5
+    mixed = [prediction("one", 0, **{key: value}), prediction("one", 2)]
+    with pytest.raises(CorpusError, match=f"'one', turn 2 .*`{key}`"):
+        collect_turns(mixed, CORPUS)
+
+
+def test_dialogues_without_predictions_are_left_out_unless_all_are_wanted():
+    assert len(align([prediction("two", 0)], CORPUS)) == 1
+    with pytest.raises(CorpusError, match="'one'"):
+        align([prediction("two", 0)], CORPUS, complete=True)
+    with pytest.raises(CorpusError, match="'one'"):
+        collect_turns([prediction("two", 0)], CORPUS, everything=True)
+
+
+def test_predictions_survive_writing_and_reading(tmp_path):
+    made = [
+        Prediction(
+            dialogue="a", turn=0, actions=frozenset("xy"), probabilities={"x": 0.25, "y": 0.5}, confidence=0.125
+        ),
+        Prediction(dialogue="a", turn=1, actions=frozenset(), logged=0.5),
+    ]
+    assert write_predictions(tmp_path / "p.jsonl", made) == 2
+    found = read_predictions(tmp_path / "p.jsonl")
+    assert list(found) == made
+    assert list(found) == made  # a second time
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("nonsense", "line 2"),
+        ('{"dialogue": "a", "turns": 0, "actions": []}', "Did you mean 'turn'"),
+        (
+            '{"dialogue": "a", "turn": 3, "actions": [], "probabilities": {"x": 1.5}}',
+            "line 2, dialogue 'a', turn 3 .*1.5",
+        ),
+        ('{"dialogue": "a", "turn": 0, "actions": [], "confidence": -1}', "line 2, dialogue 'a', turn 0 .*-1"),
+        ('{"dialogue": "a", "turn": 0, "actions": [], "confidence": NaN}', "line 2"),
+    ],
+)
+def test_bad_lines_are_refused_with_their_number(tmp_path, line, message):
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"dialogue": "a", "turn": 0, "actions": []}\n' + line + "\n")
+    with pytest.raises(CorpusError, match=message):
+        list(read_predictions(path))
+
+
+def test_turns_as_arrays():
+    made = [
+        Prediction(dialogue="two", turn=0, actions=frozenset({"z", "a"}), probabilities={"z": 0.5, "a": 0.75}),
+        Prediction(dialogue="one", turn=2, actions=frozenset(), probabilities={}),
+        Prediction(dialogue="one", turn=0, actions=frozenset("b"), probabilities={"b": 1.0}),
+    ]
+    found = collect_turns(made, CORPUS, known_actions=["b", "z"])
+    assert found.space.classes_ == ("a", "b", "z")
+    assert found.training.tolist() == [False, True, True]
+    assert (found.dialogue.tolist(), found.number.tolist()) == ([0, 0, 1], [0, 2, 0])
+    assert [part.tolist() for part in found.gold] == [[0, 2], [0, 0]]
+    assert [part.tolist() for part in found.predicted] == [[0, 2, 2], [1, 0, 2]]
+    assert [part.tolist() for part in found.shares] == [[0, 2, 2], [1, 0, 2], [1.0, 0.75, 0.5]]
+    assert found.exact.tolist() == [False, True, False]
+    assert np.array_equal(found.over(found.training).per_turn(found.over(found.training).gold), [0, 0, 0])
