@@ -97,7 +97,7 @@ def _draw_value(axes: Any, paint: Paint, row: Row, y: float, *, bars: bool, orig
     if row.interval is not None:
         axes.plot(row.interval, [y, y], color=paint.ink if bars else colour, linewidth=1.0 if bars else 2.2)
     if not bars:
-        axes.plot([row.value], [y], color=colour, marker="o", markersize=5)
+        axes.plot([row.value], [y], color=colour, marker="o", markersize=5, clip_on=False)
 
 
 def numbered(names: Sequence[str], columns: int = 50) -> list[str]:
