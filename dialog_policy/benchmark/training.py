@@ -9,24 +9,22 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
-import os
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.benchmark.contender import THREADS, answer, contender, wait
 from dialog_policy.benchmark.memory import peak_memory_mb
+from dialog_policy.benchmark.scaling import describe_scaling, measure_scaling
 from dialog_policy.benchmark.workload import STAR_LENGTHS
-from dialog_policy.errors import DialogPolicyError
 
 __all__ = ["describe_training", "measure_training"]
 
 _FEATURES, _HIDDEN, _ACTIONS = 300, 128, 40
-_THREADS = 2
 _ROUNDS = 9
 # Of batches of one only every so many-th dialogue: an epoch of all takes longer than all the others together.
 _SAMPLE = 8
@@ -59,11 +57,12 @@ def measure_training(lengths: Sequence[int] | None = None, *, rounds: int = _ROU
         ``ratios`` (our real turns/s on the best backend ÷ those of ``keras_masking``, ``batch_of_one``, ``torch_packed`` and
         ``torch_padded``; ``sgemm``: our GFLOP/s ÷ those of a 1024³ matrix multiplication), ``best``, ``contenders`` (name to
         turns_per_s, low, high, padding, first_epoch_s, first_batch_s, gflop_per_s, rss_mb), ``sgemm_gflop_per_s``,
-        ``missing``; all of it at batch 32, the same under ``batch_128``.
+        ``missing``; all of it at batch 32, the same under ``batch_128``; ``scaling``:
+        :func:`~dialog_policy.benchmark.scaling.measure_scaling`.
     """
     given = STAR_LENGTHS if lengths is None else tuple(np.bincount(lengths)[1:].tolist())
     result = _measure(given, 32, rounds)
-    return {**result, "batch_128": _measure(given, 128, rounds)}
+    return {**result, "batch_128": _measure(given, 128, rounds), "scaling": measure_scaling(given)}
 
 
 def _measure(histogram: Sequence[int], batch_size: int, rounds: int) -> dict[str, Any]:
@@ -72,7 +71,13 @@ def _measure(histogram: Sequence[int], batch_size: int, rounds: int) -> dict[str
     n_turns = sum(n * count for n, count in enumerate(histogram, start=1))
     with contextlib.ExitStack() as stack:
         running = {
-            name: stack.enter_context(_contender(name, batch_size, histogram, rounds))
+            name: stack.enter_context(
+                contender(
+                    __name__,
+                    [name, str(batch_size), json.dumps(list(histogram)), str(rounds)],
+                    backend="jax" if name == "jax" else "tensorflow",
+                )
+            )
             for name in wanted
             if name not in missing
         }
@@ -111,65 +116,18 @@ def _measure(histogram: Sequence[int], batch_size: int, rounds: int) -> dict[str
     }
 
 
-@contextlib.contextmanager
-def _contender(
-    name: str, batch_size: int, histogram: Sequence[int], rounds: int
-) -> Iterator[Callable[[], dict[str, Any]]]:
-    """Start a contender; what is yielded asks it for its next answer."""
-    backend = "jax" if name == "jax" else "tensorflow"
-    threads = {key: str(_THREADS) for key in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    environment = {**os.environ, **threads, "OMP_WAIT_POLICY": "PASSIVE", "KERAS_BACKEND": backend}
-    arguments = [name, str(batch_size), json.dumps(list(histogram)), str(rounds)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dialog_policy.benchmark.training", *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environment,
-    )
-
-    def ask() -> dict[str, Any]:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-        for line in process.stdout:
-            if line.startswith("{"):
-                answer: dict[str, Any] = json.loads(line)
-                return answer
-        raise DialogPolicyError(
-            f"the contender {name} ended without an answer. To see why: python -m {__name__} {name} {batch_size} '[1, 2]' 1"
-        )
-
-    try:
-        yield ask
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def _wait() -> None:
-    """Wait for one's turn."""
-    sys.stdin.readline()
-
-
-def _answer(**said: Any) -> None:
-    print(json.dumps(said), flush=True)
-
-
 def _compete(name: str, batch_size: int, histogram: Sequence[int], rounds: int) -> None:
     lengths = np.random.default_rng(0).permutation(np.repeat(np.arange(1, len(histogram) + 1), histogram))
     if name == "batch_of_one":
         lengths = lengths[::_SAMPLE]
-    _wait()
+    wait()
     if name == "sgemm":
-        _answer()
+        answer()
         for _ in range(rounds):
-            _wait()
-            _answer(value=_sgemm())
-        _wait()
-        _answer(rss_mb=peak_memory_mb())
+            wait()
+            answer(value=_sgemm())
+        wait()
+        answer(rss_mb=peak_memory_mb())
         return
     begin = time.perf_counter()
     first_batch: list[float] = []
@@ -184,14 +142,14 @@ def _compete(name: str, batch_size: int, histogram: Sequence[int], rounds: int) 
     epoch()
     first = time.perf_counter() - begin
     turns = int(lengths.sum())
-    _answer(turns=turns, padding=1 - turns / padded, first_epoch_s=first, first_batch_s=first_batch[0])
+    answer(turns=turns, padding=1 - turns / padded, first_epoch_s=first, first_batch_s=first_batch[0])
     for _ in range(rounds):
-        _wait()
+        wait()
         begin = time.perf_counter()
         epoch()
-        _answer(value=time.perf_counter() - begin)
-    _wait()
-    _answer(rss_mb=peak_memory_mb())
+        answer(value=time.perf_counter() - begin)
+    wait()
+    answer(rss_mb=peak_memory_mb())
 
 
 def _dialogues(lengths: _IntArray) -> tuple[list[Any], list[Any]]:
@@ -255,7 +213,7 @@ def _torch(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Epo
     import torch
     from torch.nn.utils.rnn import PackedSequence
 
-    torch.set_num_threads(_THREADS)
+    torch.set_num_threads(THREADS)
     torch.manual_seed(0)
     features, targets = (torch.from_numpy(np.concatenate(arrays)) for arrays in _dialogues(lengths))
     offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]])
@@ -303,7 +261,7 @@ def _sgemm() -> float:
     if importlib.util.find_spec("torch") is not None:
         import torch
 
-        torch.set_num_threads(_THREADS)
+        torch.set_num_threads(THREADS)
         tensor = torch.from_numpy(matrix)
         multiplications.append(lambda: tensor @ tensor)
     spent = []
@@ -334,7 +292,7 @@ def describe_training(result: dict[str, Any]) -> str:
     for part in (result, result["batch_128"]):
         lines += [
             f"{part['dialogues']:,} dialogues, {part['turns']:,} turns, {_FEATURES} → {_HIDDEN} → {_ACTIONS}, "
-            f"batches of {part['batch_size']}, {_THREADS} threads",
+            f"batches of {part['batch_size']}, {THREADS} threads",
             f"{'real turns/s (lowest to highest)':>60}  padding  GFLOP/s  first batch  first epoch   memory",
         ]
         for name, found in part["contenders"].items():
@@ -350,6 +308,7 @@ def describe_training(result: dict[str, Any]) -> str:
             f"  and does {ratios['sgemm']:.0%} of the {part['sgemm_gflop_per_s']:.0f} GFLOP/s of a 1024³ multiplication.",
             "",
         ]
+    lines += [describe_scaling(result["scaling"]), ""]
     if result["missing"]:
         packages = ", ".join(sorted({_NEEDS[name] for name in result["missing"]}))
         lines.append(f"Not installed, so not compared: {packages}. scripts/benchmark installs all contenders.")

@@ -48,6 +48,12 @@ def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str,
     default=None,
     help="What Keras computes with (extra `jax`).  [default: $KERAS_BACKEND or tensorflow]",
 )
+@click.option(
+    "--recipe",
+    metavar="NAME",
+    help="Settings and reader options that did best on a known corpus: babi5, babi6, dstc2, sgd, sim-m, star. "
+    "--config, --set and --reader change them.",
+)
 @click.option("--config", metavar="FILE.toml", help="Settings, one KEY = VALUE a line.")
 @click.option(
     "--set",
@@ -64,6 +70,7 @@ def train(
     split: str,
     dev: str,
     backend: str | None,
+    recipe: str | None,
     config: str | None,
     set_: tuple[str, ...],
     resume: bool,
@@ -79,10 +86,16 @@ def train(
     from dialog_policy.network.backend import choose_backend
     from dialog_policy.policy import DialogPolicy, make_config
     from dialog_policy.policy.config import parse_settings, read_settings
+    from dialog_policy.policy.recipes import load_recipe
 
     if backend is not None:
         choose_backend(backend)
-    settings: dict[str, Any] = read_settings(config) if config else {}
+    settings: dict[str, Any] = {}
+    if recipe is not None:
+        settings, options = load_recipe(recipe)
+        reader = (*(f"{name}={value}" for name, value in options.items()), *reader)
+    if config is not None:
+        settings.update(read_settings(config))
     policy = DialogPolicy(make_config({**settings, **parse_settings(set_)}))
     check_target(Path(out))
     found = read_corpus(corpus, format_, reader)
@@ -104,3 +117,10 @@ def train(
         + (f"; best turn accuracy on {used['dialogues']} dev dialogues {best:.3f}" if used and best is not None else "")
         + f". The run is in {out}."
     )
+    if info["fallback"] is not None:
+        below, coverage, precision = (info["fallback"][name] for name in ("below", "coverage", "precision"))
+        say(
+            f"Acting from a confidence of {below:.2f}, it is right in {precision:.1%} of the {coverage:.1%} it decides."
+        )
+    elif policy.config.fallback_precision is not None:
+        say("Warning: without a dev part no confidence was chosen for the precision asked for.")

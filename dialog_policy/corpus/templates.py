@@ -103,6 +103,16 @@ class _Mention(NamedTuple):
     written: str
 
 
+def _marked(text: str, mentions: Sequence[_Mention]) -> str:
+    """Put the types of values in their place."""
+    parts: list[str] = []
+    last = 0
+    for mention in mentions:
+        parts += [text[last : mention.start], f"_{mention.kind}_"]
+        last = mention.end
+    return "".join([*parts, text[last:]]) if parts else text
+
+
 class DialogueMemory:
     """What a dialogue has said so far about entities.
 
@@ -125,9 +135,16 @@ class DialogueMemory:
         self._offered: dict[str, None] = {}
         self._at_hand: str | None = None
 
-    def hear(self, user: str, context: Mapping[str, Any]) -> None:
-        """Take in the user's utterance and what the system learnt before acting."""
-        for mention in self._mentions(user):
+    def hear(self, user: str, context: Mapping[str, Any]) -> str:
+        """Take in the user's utterance and what the system learnt before acting.
+
+        Returns
+        -------
+        str
+            The utterance with ``_type_`` in the place of every value.
+        """
+        mentions = list(self._mentions(user))
+        for mention in mentions:
             if mention.kind == NAME:
                 self._at_hand = mention.value
             else:
@@ -135,6 +152,23 @@ class DialogueMemory:
         results = context.get("results")
         if isinstance(results, list) and all(isinstance(record, Mapping) for record in results):
             self._take([{str(k): v for k, v in record.items() if isinstance(v, str)} for record in results])
+        return _marked(user, mentions)
+
+    def known(self) -> frozenset[str]:
+        """Say what is known now, without any value.
+
+        Returns
+        -------
+        frozenset of str
+            The types that the user gave a value of; ``"@hand"`` if a record is at hand; ``"@next"`` if records were found that
+            were not offered yet, ``"@none"`` if records were found and all of them were offered.
+        """
+        facts = {*self._asked}
+        if self._at_hand is not None:
+            facts.add("@hand")
+        if self._order:
+            facts.add("@next" if self._next(self._offered) is not None else "@none")
+        return frozenset(facts)
 
     def _take(self, results: Sequence[Mapping[str, str]]) -> None:
         self._order, self._offered = [], {}
@@ -152,12 +186,14 @@ class DialogueMemory:
         for kind, value in record.items():
             self._local.add(kind, value)
 
-    def say(self, system: str) -> None:
-        """Take in what the system said."""
-        for mention in self._mentions(system):
+    def say(self, system: str) -> str:
+        """Take in what the system said; return it with ``_type_`` in the place of every value."""
+        mentions = list(self._mentions(system))
+        for mention in mentions:
             if mention.kind == NAME:
                 self._offered[_key(mention.value)] = None
                 self._at_hand = mention.value
+        return _marked(system, mentions)
 
     def _mentions(self, text: str) -> Iterator[_Mention]:
         """Values in a text, from left to right, the longest of each place."""

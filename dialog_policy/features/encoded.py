@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from dialog_policy.corpus import Dialogue
 from dialog_policy.errors import OptionError
-from dialog_policy.features.encoder import START, TurnEncoder, context_key
+from dialog_policy.features.blocks import NewMatrix, encode_part, in_memory
+from dialog_policy.features.columns import Columns, read_columns
+from dialog_policy.features.encoder import TurnEncoder
+from dialog_policy.features.matrices import Matrix
+from dialog_policy.text.embedding import PackedTerms, TrainableTable
 from dialog_policy.text.table import FloatArray
 
-__all__ = ["EncodedDialogues", "encode_dialogues"]
+__all__ = ["EmbeddedTexts", "EncodedDialogues", "PackedTurns", "encode_dialogues"]
 
 IntArray = npt.NDArray[np.int32]
 
@@ -22,19 +25,26 @@ IntArray = npt.NDArray[np.int32]
 PADDING = -1
 
 
-class _Column:
-    """Distinct values and, for every turn, which of them it has."""
+class EmbeddedTexts:
+    """The distinct texts of a part under a table that training changes, and after them an empty one, for padding."""
 
-    def __init__(self) -> None:
-        self.position: dict[Hashable, int] = {}
-        self.rows: list[int] = []
+    def __init__(self, table: TrainableTable, texts: PackedTerms) -> None:
+        self.table, self.packed = table, PackedTerms(texts.ids, np.append(texts.ends, texts.ends[-1]))
+        self._embedded: tuple[FloatArray, FloatArray] | None = None
 
-    def add(self, value: Hashable) -> None:
-        self.rows.append(self.position.setdefault(value, len(self.position)))
+    @property
+    def matrix(self) -> FloatArray:
+        """The texts' vectors by the table as it is now, shape (n_texts, table.dim)."""
+        if self._embedded is None or self._embedded[0] is not self.table.vectors:
+            self._embedded = self.table.vectors, self.table.encode_packed(self.packed)
+        return self._embedded[1]
 
-    def matrix(self, encode: Callable[[Sequence[Any]], FloatArray]) -> FloatArray:
-        encoded = encode(list(self.position))
-        return np.concatenate([encoded, np.zeros((1, encoded.shape[1]), dtype=np.float32)])
+
+class PackedTurns(NamedTuple):
+    """Distinct texts of some turns as packed terms, and for each turn, shape of the turns, which of the texts it has."""
+
+    texts: PackedTerms
+    rows: npt.NDArray[np.int64]
 
 
 class EncodedDialogues:
@@ -52,15 +62,18 @@ class EncodedDialogues:
         Shape (n_turns,), bool: whether the turn is to be predicted.
     n_features, n_actions
         Widths of a turn's features and targets.
+    embedded
+        By the number of the part: those whose features come from tables that training changes.
     """
 
     def __init__(
         self,
         ids: Sequence[str],
         offsets: npt.NDArray[np.int64],
-        parts: Sequence[tuple[FloatArray, IntArray]],
+        parts: Sequence[tuple[Matrix, IntArray]],
         targets: tuple[FloatArray, IntArray],
         is_target: npt.NDArray[np.bool_],
+        embedded: Mapping[int, EmbeddedTexts] | None = None,
     ) -> None:
         self.ids, self.offsets, self._parts, self._targets, self.is_target = (
             tuple(ids),
@@ -69,12 +82,28 @@ class EncodedDialogues:
             targets,
             is_target,
         )
+        self.embedded = dict(embedded or {})
         self.lengths: npt.NDArray[np.int64] = np.diff(offsets)
-        self.n_features = sum(matrix.shape[1] for matrix, _ in parts)
+        self.n_features = sum(self.widths)
         self.n_actions = targets[0].shape[1]
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def parts(self) -> Sequence[tuple[Matrix, IntArray]]:
+        """For each block of the features the matrix of its distinct rows, zeros last, and which of them each turn has."""
+        return self._parts
+
+    @property
+    def goals(self) -> tuple[FloatArray, IntArray]:
+        """The distinct action sets as bits, zeros last, and which of them each turn has."""
+        return self._targets
+
+    @property
+    def widths(self) -> list[int]:
+        """Number of features of each part."""
+        return [matrix.shape[1] for matrix, _ in self._parts]
 
     @classmethod
     def from_arrays(
@@ -142,15 +171,48 @@ class EncodedDialogues:
         total = float((weights * counts).sum())
         return weights * (counts.sum() / total) if total else weights
 
-    def features(self, turns: npt.NDArray[np.int64]) -> FloatArray:
-        """Features of turns given by number, shape (*turns.shape, n_features), zeros where the number is PADDING."""
-        gathered = np.empty((*turns.shape, self.n_features), dtype=np.float32)
+    def balanced_weights(self) -> npt.NDArray[np.float64]:
+        """Weight of a turn such that every action set weighs the same and all turns to predict weigh 1 on average.
+
+        Shape (n_turns,): n / (number of distinct sets × turns with this set), as scikit-learn's ``class_weight="balanced"``.
+        """
+        matrix, positions = self._targets
+        rows = np.unique(matrix, axis=0, return_inverse=True)[1].reshape(-1)[positions]
+        counts = np.bincount(rows[self.is_target], minlength=int(rows.max(initial=0)) + 1)
+        present = max(1, int(np.count_nonzero(counts)))
+        weights: npt.NDArray[np.float64] = counts.sum() / (present * np.maximum(counts, 1)[rows])
+        return weights
+
+    def features(self, turns: npt.NDArray[np.int64], *, embedded: bool = True) -> FloatArray:
+        """Features of turns given by number, shape (*turns.shape, n_features), zeros where the number is PADDING.
+
+        Without `embedded` the features of :attr:`embedded` parts are left out.
+        """
+        parts = [
+            (self.embedded[number].matrix if number in self.embedded else matrix, rows)
+            for number, (matrix, rows) in enumerate(self._parts)
+            if embedded or number not in self.embedded
+        ]
+        gathered = np.empty((*turns.shape, sum(matrix.shape[1] for matrix, _ in parts)), dtype=np.float32)
         start = 0
-        for matrix, rows in self._parts:
+        for matrix, rows in parts:
             width = matrix.shape[1]
             gathered[..., start : start + width] = matrix[_pick(rows, turns)]
             start += width
         return gathered
+
+    def packed(self, part: int, turns: npt.NDArray[np.int64]) -> PackedTurns:
+        """Texts of turns given by number in one of the :attr:`embedded` parts; that of PADDING is empty."""
+        texts = self.embedded[part].packed
+        padding = len(texts.ends) - 2
+        rows = np.where(turns == PADDING, padding, self._parts[part][1][turns])
+        distinct, places = np.unique(rows, return_inverse=True)
+        return PackedTurns(texts.take(distinct), places.reshape(turns.shape))
+
+    def mean_terms(self, part: int) -> float:
+        """Terms that a turn's text has on average in one of the :attr:`embedded` parts."""
+        counts = np.diff(self.embedded[part].packed.ends)
+        return float(counts[self._parts[part][1]].mean())
 
     def targets(self, turns: npt.NDArray[np.int64]) -> FloatArray:
         """Return action bits of turns given by number, shape (*turns.shape, n_actions), zeros for history."""
@@ -167,29 +229,43 @@ def _pick(rows: IntArray, turns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]
     return np.where(turns == PADDING, PADDING, rows[turns])
 
 
-def encode_dialogues(dialogues: Iterable[Dialogue], encoder: TurnEncoder) -> EncodedDialogues:
-    """Encode dialogues with the true system side of earlier turns as history (teacher forcing)."""
-    columns = {name: _Column() for name in encoder.layout}
-    goals = _Column()
-    ids: list[str] = []
-    ends: list[int] = [0]
-    is_target: list[bool] = []
-    for dialogue in dialogues:
-        before: frozenset[str] | str | None = START
-        said = ""
-        for turn in dialogue.turns:
-            columns["user"].add(turn.user)
-            columns["system"].add(said)
-            columns["context"].add(context_key(turn.context))
-            columns["actions"].add(before)
-            goals.add(turn.actions)
-            is_target.append(turn.is_target)
-            before, said = turn.actions, turn.system
-        ids.append(dialogue.id)
-        ends.append(len(is_target))
-    parts = [
-        (column.matrix(partial(encoder.encode, name)), np.array(column.rows, dtype=np.int32))
-        for name, column in columns.items()
-    ]
-    targets = (goals.matrix(encoder.actions.transform), np.array(goals.rows, dtype=np.int32))
-    return EncodedDialogues(ids, np.array(ends, dtype=np.int64), parts, targets, np.array(is_target, dtype=np.bool_))
+def encode_dialogues(
+    dialogues: Iterable[Dialogue],
+    encoder: TurnEncoder,
+    columns: Columns | None = None,
+    *,
+    new_matrix: NewMatrix = in_memory,
+) -> EncodedDialogues:
+    """Encode dialogues with the true system side of earlier turns as history (teacher forcing).
+
+    Parameters
+    ----------
+    dialogues
+        Any dialogues.
+    encoder
+        Encodes their turns.
+    columns
+        The dialogues as :func:`~dialog_policy.features.columns.read_columns` has read them, if it has.
+    new_matrix
+        Makes the dense matrices.
+    """
+    if columns is None:
+        columns = read_columns(dialogues, encoder.gazetteer, entities=encoder.facts is not None)
+    parts: list[tuple[Matrix, IntArray]] = []
+    embedded: dict[int, EmbeddedTexts] = {}
+    for name, (values, rows) in columns.parts.items():
+        if name not in encoder.tables:
+            parts.append((_with_padding(encoder.encode(name, values)), rows))
+            continue
+        for matrix, table, packed in encode_part(encoder, name, values, new_matrix, columns.terms.get(name)):
+            if table is not None and packed is not None:
+                embedded[len(parts)] = EmbeddedTexts(table, packed)
+            parts.append((matrix, rows))
+    sets, rows = columns.actions
+    targets = _with_padding(encoder.actions.transform(sets)), rows
+    is_target = np.array([actions is not None for actions in sets], dtype=np.bool_)[rows]
+    return EncodedDialogues(columns.ids, columns.offsets, parts, targets, is_target, embedded)
+
+
+def _with_padding(matrix: FloatArray) -> FloatArray:
+    return np.concatenate([matrix, np.zeros((1, matrix.shape[1]), dtype=np.float32)])

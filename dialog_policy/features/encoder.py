@@ -7,20 +7,34 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from dialog_policy.corpus import ActionSpace
+from dialog_policy.corpus.templates import DialogueMemory
 from dialog_policy.text.counts import BIT
+from dialog_policy.text.embedding import PackedTerms, TrainableTable
 from dialog_policy.text.table import FloatArray, TermTable
 from dialog_policy.text.tokens import context_terms, get_tokenizer
 
-__all__ = ["START", "TurnEncoder", "context_key"]
+__all__ = ["START", "TurnEncoder", "TurnValues", "context_key", "turn_values"]
 
 # The "previous actions" of a dialogue's first turn.
 START = "start"
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+class TurnValues(NamedTuple):
+    """What is encoded of a turn, one hashable value a part of :attr:`TurnEncoder.layout`, in the same order."""
+
+    user: str
+    system: str
+    context: str
+    known: frozenset[str]
+    actions: frozenset[str] | str | None
 
 
 def context_key(context: Mapping[str, Any]) -> str:
@@ -28,13 +42,32 @@ def context_key(context: Mapping[str, Any]) -> str:
     return msgspec.json.encode(context, order="deterministic").decode()
 
 
+def turn_values(
+    memory: DialogueMemory,
+    user: str,
+    context: Mapping[str, Any],
+    system: str,
+    before: frozenset[str] | str | None,
+    *,
+    entities: bool,
+) -> TurnValues:
+    """Do what :meth:`TurnEncoder.values` does, by an encoder that looks for entities or does not."""
+    if not entities:
+        return TurnValues(user, system, context_key(context), _NOTHING, before)
+    said = memory.say(system)
+    heard = memory.hear(user, context)
+    return TurnValues(heard, said, context_key(context), memory.known(), before)
+
+
 class TurnEncoder:
     """Encodes turns as vectors of `dim` features.
 
-    The features are, in this order: the user's utterance, the system's previous utterance, the context, the system's
-    previous actions. An utterance has two features of its own (it is empty; share of its words that the training part does
-    not have at least twice) before those of its tables; a context has one (it is empty); the previous actions are bits,
-    after one bit for "this is the first turn" and one for "the turn before has no annotated actions".
+    The features are, in this order: the user's utterance, the system's previous utterance, the context, what is known of
+    entities, the system's previous actions. An utterance has two features of its own (it is empty; share of its words that the training part does
+    not have at least twice) before those of its tables; a context has one (it is empty). What is known of entities are bits
+    (:meth:`~dialog_policy.corpus.templates.DialogueMemory.known`): then utterances are encoded with each value replaced by its
+    type, so that a value never seen before is no obstacle. The previous actions are bits, after one bit for
+    "this is the first turn" and one for "the turn before has no annotated actions".
 
     Parameters
     ----------
@@ -46,6 +79,10 @@ class TurnEncoder:
         The words of the training part that occur at least twice.
     tokenizer
         Name of the tokeniser.
+    facts
+        What may be known of entities; None: entities are left alone.
+    gazetteer
+        Entity type to values, to find entities in what is said.
     """
 
     def __init__(
@@ -57,8 +94,12 @@ class TurnEncoder:
         context: Sequence[TermTable],
         words: Iterable[str],
         tokenizer: str = "default",
+        facts: Iterable[str] | None = None,
+        gazetteer: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self.actions = actions
+        self.facts = None if facts is None else {fact: bit for bit, fact in enumerate(sorted(facts))}
+        self.gazetteer = gazetteer or {}
         self.tables: dict[str, tuple[TermTable, ...]] = {
             "user": tuple(user),
             "system": tuple(system),
@@ -76,6 +117,7 @@ class TurnEncoder:
             "user": 2 + widths["user"],
             "system": 2 + widths["system"],
             "context": 1 + widths["context"],
+            "known": len(self.facts or ()),
             "actions": 2 + len(self.actions),
         }
 
@@ -84,13 +126,47 @@ class TurnEncoder:
         """Number of features of a turn."""
         return sum(self.layout.values())
 
+    def memory(self) -> DialogueMemory:
+        """Return the memory of a new dialogue, for :meth:`values`."""
+        return DialogueMemory(self.gazetteer)
+
+    def values(
+        self,
+        memory: DialogueMemory,
+        user: str,
+        context: Mapping[str, Any],
+        system: str,
+        before: frozenset[str] | str | None,
+    ) -> TurnValues:
+        """Take in the user's side of a turn and return what is encoded of it, one value a part of :attr:`layout`.
+
+        Parameters
+        ----------
+        memory
+            What the dialogue has said of entities. It is told what the system said in the turn before, then this turn.
+        user, context
+            The turn's.
+        system, before
+            What the system said and did in the turn before: nothing and :data:`START` at the start; None if its actions are
+            not annotated.
+        """
+        return turn_values(memory, user, context, system, before, entities=self.facts is not None)
+
     def encode_values(self, part: str, values: Sequence[str]) -> FloatArray:
         """Encode utterances (part ``"user"`` or ``"system"``) or the keys of contexts: shape (n_values, layout[part])."""
-        found = [self._terms_and_flags(part, value) for value in values]
-        flags = np.array([flags for _, flags in found], dtype=np.float32)
-        terms = [terms for terms, _ in found]
+        terms, flags = self.terms_and_flags(part, values)
+        return np.concatenate([flags, *(table.encode(terms) for table in self.tables[part])], axis=1)
+
+    def terms_and_flags(
+        self, part: str, values: Sequence[str], terms: Sequence[list[str]] | None = None
+    ) -> tuple[Sequence[list[str]], FloatArray]:
+        """Return the terms of utterances or contexts for the part's tables, and the features before those of the tables.
+
+        `terms` spares finding them, where they are known.
+        """
+        found = terms or [self._terms(part, value) for value in values]
         own = self.layout[part] - sum(table.dim for table in self.tables[part])
-        return np.concatenate([flags.reshape(-1, own), *(t.encode(terms) for t in self.tables[part])], axis=1)
+        return found, np.array([self._flags(part, item) for item in found], dtype=np.float32).reshape(-1, own)
 
     def encode_actions(self, before: Sequence[frozenset[str] | str | None]) -> FloatArray:
         """Encode the actions of the turn before: shape (n, layout["actions"]).
@@ -102,14 +178,22 @@ class TurnEncoder:
         bits: FloatArray = np.concatenate([flags, self.actions.transform(sets)], axis=1) * np.float32(BIT)
         return bits
 
+    def encode_known(self, known: Sequence[frozenset[str]]) -> FloatArray:
+        """Encode what is known of entities: shape (n, layout["known"])."""
+        facts = self.facts or {}
+        bits = np.zeros((len(known), len(facts)), dtype=np.float32)
+        for row, found in enumerate(known):
+            bits[row, [facts[fact] for fact in found if fact in facts]] = BIT
+        return bits
+
     def projector(self, part: str, matrix: FloatArray) -> Callable[[Any], FloatArray]:
         """Return a function from one value of a part to its features times a matrix of shape (layout[part], n).
 
         The same, but for rounding, as encoding the value and multiplying; quicker, since a few bits of thousands are looked
         up, not multiplied.
         """
-        if part == "actions":
-            return lambda before: self.encode_actions([before])[0] @ matrix
+        if part in ("known", "actions"):
+            return lambda value: self.encode(part, [value])[0] @ matrix
         tables = self.tables[part]
         own = self.layout[part] - sum(table.dim for table in tables)
         borders = np.cumsum([own, *(table.dim for table in tables)]).tolist()
@@ -137,22 +221,38 @@ class TurnEncoder:
 
     def _terms_and_flags(self, part: str, value: str) -> tuple[list[str], tuple[float, ...]]:
         """Return terms of an utterance or of a context's key for the tables, and the features beside the tables."""
+        terms = self._terms(part, value)
+        return terms, self._flags(part, terms)
+
+    def _terms(self, part: str, value: str) -> list[str]:
+        return context_terms(msgspec.json.decode(value)) if part == "context" else self._tokenize(value)
+
+    def _flags(self, part: str, terms: Sequence[str]) -> tuple[float, ...]:
         if part == "context":
-            terms = context_terms(msgspec.json.decode(value))
-            return terms, (float(not terms),)
-        tokens = self._tokenize(value)
-        if not tokens:
-            return tokens, (1.0, 0.0)
-        words = self.words
-        return tokens, (0.0, sum(token not in words for token in tokens) / len(tokens))
+            return (float(not terms),)
+        return (0.0, (len(terms) - sum(map(self.words.__contains__, terms))) / len(terms)) if terms else (1.0, 0.0)
+
+    def trainable(self, part: str) -> list[tuple[int, TrainableTable]]:
+        """Return the tables of a part that the network's training changes, each with its first column in the part."""
+        tables = self.tables.get(part, ())
+        starts = np.cumsum([self.layout[part] - sum(table.dim for table in tables), *(table.dim for table in tables)])
+        found = zip(starts.tolist(), tables, strict=False)
+        return [(start, table) for start, table in found if isinstance(table, TrainableTable)]
+
+    def pack(self, part: str, table: TrainableTable, values: Sequence[str]) -> PackedTerms:
+        """Look the terms of many values of a part up in one of its trainable tables."""
+        return table.pack(self.terms_and_flags(part, values)[0])
 
     def encode(self, part: str, values: Sequence[Any]) -> FloatArray:
         """Encode many values of one part of :attr:`layout`: shape (n_values, layout[part])."""
-        return self.encode_actions(values) if part == "actions" else self.encode_values(part, values)
+        if part == "actions":
+            return self.encode_actions(values)
+        return self.encode_known(values) if part == "known" else self.encode_values(part, values)
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:
         """Return what a run folder stores: a JSON object and named arrays (the actions are stored elsewhere)."""
         described: dict[str, Any] = {"tokenizer": self.tokenizer, "words": sorted(self.words), "tables": {}}
+        described["facts"] = None if self.facts is None else list(self.facts)
         arrays: dict[str, FloatArray] = {}
         for field, tables in self.tables.items():
             described["tables"][field] = []
@@ -164,9 +264,13 @@ class TurnEncoder:
 
     @classmethod
     def from_parts(
-        cls, described: Mapping[str, Any], arrays: Mapping[str, FloatArray], actions: ActionSpace
+        cls,
+        described: Mapping[str, Any],
+        arrays: Mapping[str, FloatArray],
+        actions: ActionSpace,
+        gazetteer: Mapping[str, tuple[str, ...]] | None = None,
     ) -> TurnEncoder:
-        """Undo :meth:`to_parts`."""
+        """Undo :meth:`to_parts`; the gazetteer is stored elsewhere, too."""
         tables: dict[str, list[TermTable]] = {}
         for field, descriptions in described["tables"].items():
             tables[field] = []
@@ -181,4 +285,6 @@ class TurnEncoder:
             context=tables["context"],
             words=described["words"],
             tokenizer=described["tokenizer"],
+            facts=described["facts"],
+            gazetteer=gazetteer,
         )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace, Corpus
-from dialog_policy.features.encoder import TurnEncoder, context_key
+from dialog_policy.features.columns import Columns, read_columns
+from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.text.encoders import Encoder, fit_encoder
 from dialog_policy.text.tokens import context_terms, get_tokenizer
 
@@ -23,7 +27,9 @@ def fit_turn_encoder(
     system: Sequence[Encoder],
     context: Sequence[Encoder],
     tokenizer: str = "default",
+    entities: bool = True,
     seed: int = 0,
+    columns: Columns | None = None,
 ) -> TurnEncoder:
     """Fit the encoders of each part of a turn.
 
@@ -37,17 +43,27 @@ def fit_turn_encoder(
         The encoders of each part; what they yield is concatenated.
     tokenizer
         Name of the tokeniser.
+    entities
+        Whether values that the corpus' gazetteer or a dialogue's records list are looked for in what is said.
     seed
         Makes the result reproducible.
+    columns
+        The corpus as :func:`~dialog_policy.features.columns.read_columns` has read it, if it has.
     """
+    columns = read_columns(corpus, corpus.gazetteer, entities=entities) if columns is None else columns
     tokenize = get_tokenizer(tokenizer)
-    turns = [turn for dialogue in corpus for turn in dialogue.turns]
-    user_texts = [tokens for turn in turns if (tokens := tokenize(turn.user))]
-    system_texts = [tokens for turn in turns if (tokens := tokenize(turn.system))]
-    keys = (context_key(turn.context) for turn in turns if turn.context)
-    contexts = [context_terms(msgspec.json.decode(key)) for key in keys]
+    parts = columns.parts
+    # Equal tokens are one object, too: a large corpus' tokens would not fit into memory else.
+    one = _One()
+    for name in ("user", "system"):
+        columns.terms[name] = [[one[token] for token in tokenize(text)] for text in parts[name].values]
+    keys = parts["context"].values
+    columns.terms["context"] = [[one[term] for term in context_terms(msgspec.json.decode(key))] for key in keys]
+    user_texts = _of_turns(columns.terms["user"], parts["user"].rows)
+    system_texts = _of_turns(columns.terms["system"], columns.said)
+    contexts = _of_turns(columns.terms["context"], parts["context"].rows)
     sentences = user_texts + system_texts
-    counts = Counter(token for tokens in sentences for token in tokens)
+    counts = Counter(itertools.chain.from_iterable(sentences))
     return TurnEncoder(
         actions,
         user=[fit_encoder(encoder, user_texts, sentences=sentences, seed=seed) for encoder in user],
@@ -55,4 +71,19 @@ def fit_turn_encoder(
         context=[fit_encoder(encoder, contexts, sentences=[], seed=seed, are_terms=True) for encoder in context],
         words=(word for word, count in counts.items() if count > 1),
         tokenizer=tokenizer,
+        facts=frozenset().union(*parts["known"].values) if entities else None,
+        gazetteer=corpus.gazetteer,
     )
+
+
+class _One(dict[str, str]):
+    """Returns the first of the objects that are equal to a string."""
+
+    def __missing__(self, text: str) -> str:
+        self[text] = text
+        return text
+
+
+def _of_turns(texts: list[list[str]], rows: npt.NDArray[np.int32]) -> list[list[str]]:
+    """Return the text of each turn that has one; equal texts are one object."""
+    return [tokens for row in rows.tolist() if (tokens := texts[row])]

@@ -122,7 +122,10 @@ def feed(batches: Any) -> Any:
             yield batches[index]
 
     signature = tf.nest.map_structure(
-        lambda array: tf.TensorSpec((array.shape[0], *[None] * (array.ndim > 1), *array.shape[2:]), array.dtype),
+        # Rows of a batch are as many as ever, steps and packed terms are not.
+        lambda array: tf.TensorSpec(
+            (array.shape[0], None, *array.shape[2:]) if array.ndim > 1 else (None,), array.dtype
+        ),
         batches[0],
     )
     dataset = tf.data.Dataset.from_generator(epoch, output_signature=signature)

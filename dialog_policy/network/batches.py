@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from dialog_policy.errors import OptionError
 from dialog_policy.features.encoded import EncodedDialogues
-from dialog_policy.network.config import Strategy, Weighting
+from dialog_policy.network.config import ClassWeight, Strategy, Weighting
+from dialog_policy.text.embedding import PADDING_ID
 from dialog_policy.text.table import FloatArray
 
 __all__ = ["COMPILED_LENGTHS", "DialogueBatches", "evaluation_batches", "few_lengths"]
 
-_Inputs = FloatArray | dict[str, FloatArray]
+_Inputs = FloatArray | dict[str, npt.NDArray[Any]]
 _IntArray = npt.NDArray[np.int64]
 
 # Lengths of batches where a network is compiled for each: more cost more seconds than their padding saves.
@@ -102,6 +103,13 @@ class DialogueBatches(keras.utils.PyDataset):
     weighting
         ``"turn"``: every turn to predict weighs 1. ``"dialogue"``: the turns of a dialogue share its weight, so that every
         dialogue weighs the same; over all turns the mean is 1.
+    class_weight
+        ``"balanced"``: rare action sets have as much say as frequent ones; ``"none"``: as often as they occur.
+    packed
+        Whether features come without those of trainable tables, and with the packed terms from which
+        :func:`dialog_policy.network.embedding.with_embeddings` computes these. For each of `encoded.embedded`, numbered from
+        0: ``terms_n``, ids, and ``texts_n``, to which text of the batch each belongs, both filled up with ids 0 to a power of
+        two; ``shares_n``, one over the number of terms of each text; ``rows_n``, shape (batch, time), each turn's text.
     seed
         The order of epoch e depends on (seed, e) alone, so that an interrupted training can go on exactly.
     epoch
@@ -117,6 +125,8 @@ class DialogueBatches(keras.utils.PyDataset):
         max_lengths: int | None = None,
         window: int = 64,
         weighting: Weighting = "turn",
+        class_weight: ClassWeight = "none",
+        packed: bool = False,
         seed: int = 0,
         epoch: int = 0,
     ) -> None:
@@ -126,6 +136,8 @@ class DialogueBatches(keras.utils.PyDataset):
         if min(batch_size, window, 1 if max_lengths is None else max_lengths) < 1:
             raise OptionError("batch_size, window and max_lengths must be at least 1.")
         self.encoded, self.strategy, self.window, self.seed = encoded, strategy, window, seed
+        self.packed = packed
+        self._mean_terms = [encoded.mean_terms(part) for part in encoded.embedded] if packed else []
         self.batch_size = 1 if strategy == "single" else min(batch_size, len(encoded))
         self._lengths = encoded.lengths
         self._padded: list[int] | None = None
@@ -134,6 +146,7 @@ class DialogueBatches(keras.utils.PyDataset):
         elif strategy == "bucket" and max_lengths is not None:
             self._padded = few_lengths(self._lengths, max_lengths)
         self._weights = encoded.dialogue_weights() if weighting == "dialogue" else None
+        self._balance = encoded.balanced_weights() if class_weight == "balanced" else None
         self._plan(epoch)
 
     def _plan(self, epoch: int) -> None:
@@ -202,15 +215,35 @@ class DialogueBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[_Inputs, FloatArray, FloatArray]:
         turns = self.turns(index)
-        x = self.encoded.features(turns)
+        features = self.encoded.features(turns, embedded=not self.packed)
         weights = self.encoded.weights(turns)
         if self._weights is not None:
             rows = self._batches[index].dialogues
             weights *= np.where(rows == _NOBODY, 0.0, self._weights[rows]).astype(np.float32)[:, None]
-        if self.strategy != "window":
-            return x, self.encoded.targets(turns), weights
-        fresh = (self._batches[index].starts == 0).astype(np.float32)[:, None]
-        return {"features": x, "fresh": fresh}, self.encoded.targets(turns), weights
+        if self._balance is not None:
+            weights *= self._balance[turns].astype(np.float32)
+        inputs: dict[str, npt.NDArray[Any]] = {"features": features}
+        if self.packed:
+            inputs.update(self._packed_terms(turns))
+        if self.strategy == "window":
+            inputs["fresh"] = (self._batches[index].starts == 0).astype(np.float32)[:, None]
+        return inputs if len(inputs) > 1 else features, self.encoded.targets(turns), weights
+
+    def _packed_terms(self, turns: _IntArray) -> dict[str, npt.NDArray[Any]]:
+        found: dict[str, npt.NDArray[Any]] = {}
+        for number, part in enumerate(self.encoded.embedded):
+            (ids, ends), rows = self.encoded.packed(part, turns)
+            counts = np.diff(ends)
+            # Sizes depend on the batch's shape, so that a compiled network sees few: as many texts as turns, and one more, to
+            # which what fills the terms up belongs; as many terms as so many turns have on average, or more by a power of two.
+            size = 1 << max(len(ids) - 1, int(turns.size * self._mean_terms[number])).bit_length()
+            terms, texts = np.full(size, PADDING_ID, dtype=np.int32), np.full(size, turns.size, dtype=np.int32)
+            terms[: len(ids)], texts[: len(ids)] = ids, np.repeat(np.arange(len(counts)), counts)
+            shares = np.zeros(turns.size + 1, dtype=np.float32)
+            np.divide(1.0, counts, out=shares[: len(counts)], where=counts > 0, casting="same_kind")
+            found.update({f"terms_{number}": terms, f"texts_{number}": texts, f"shares_{number}": shares})
+            found[f"rows_{number}"] = rows.astype(np.int32)
+        return found
 
     def turns(self, index: int) -> _IntArray:
         """Turn numbers of a batch, shape (batch_size, time), as :meth:`EncodedDialogues.padded_turns` gives them.

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
-__all__ = ["NetworkConfig", "Strategy", "Weighting"]
+__all__ = ["ClassWeight", "NetworkConfig", "Strategy", "Weighting"]
 
 Strategy = Literal["bucket", "exact", "pad", "single", "window"]
 Weighting = Literal["turn", "dialogue"]
+ClassWeight = Literal["none", "balanced"]
 
 _Count = Annotated[int, msgspec.Meta(ge=1)]
 _Share = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
@@ -29,6 +30,8 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Units of the LSTM, or of each of several stacked LSTMs.
     head
         ``"softmax"`` for exactly one action a turn, ``"sigmoid"`` for any number; ``"auto"`` looks at the training part.
+    decisions
+        Where a turn may have several actions: ``"sets"`` learns and decides the whole set at once; ``"bits"`` each action by itself.
     dropout
         Share of features and of LSTM outputs dropped in training.
     epochs
@@ -48,9 +51,9 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     learning_rate, weight_decay
         Of AdamW; the rate falls to zero along a cosine.
     label_smoothing
-        Share of a target's probability that is spread evenly.
+        Share of a target's probability that is spread evenly, over the actions or the action sets of training.
     class_weight
-        ``"balanced"`` gives rare actions as much say as frequent ones in the loss; ``"none"`` weighs every turn alike.
+        ``"balanced"`` gives rare action sets as much say as frequent ones in the loss; ``"none"`` weighs every turn alike.
     patience
         Epochs without a better dev turn accuracy after which training stops; the best weights are kept.
     smallest_dev
@@ -61,6 +64,7 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     hidden: _Count | Annotated[tuple[_Count, ...], msgspec.Meta(min_length=1)] = 128
     head: Literal["auto", "softmax", "sigmoid"] = "auto"
+    decisions: Literal["sets", "bits"] = "sets"
     dropout: _Share = 0.25
     epochs: _Count | None = None
     batch_size: _Count | None = None
@@ -71,7 +75,7 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     learning_rate: _Rate = 0.003
     weight_decay: Annotated[float, msgspec.Meta(ge=0.0)] = 0.01
     label_smoothing: _Share = 0.02
-    class_weight: Literal["none", "balanced"] = "none"
+    class_weight: ClassWeight = "none"
     patience: _Count = 6
     smallest_dev: _Count = 20
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0

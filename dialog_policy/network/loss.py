@@ -6,63 +6,59 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 from keras import ops
 
-__all__ = ["ActionLoss", "balanced_weights"]
+from dialog_policy.runtime.decoder import SetPrior
+
+__all__ = ["ActionLoss"]
 
 
 class ActionLoss(keras.losses.Loss):
-    """Negative log-likelihood of a turn's action bits, in nats, from logits.
+    """Negative log-likelihood of a turn's actions, in nats, from logits.
 
-    Softmax cross-entropy where every turn has exactly one action, else the sum over actions of the binary cross-entropy.
     The mean is over the sample weights and not over batch × time, since otherwise padding would shrink it.
 
     Parameters
     ----------
     single_action
-        Whether the actions exclude each other.
+        Whether the actions exclude each other: softmax cross-entropy.
+    prior
+        Otherwise: of the whole action set, under the distribution that :class:`~dialog_policy.runtime.decoder.Decoder` decides by.
+        None: independent bits, the sum over actions of the binary cross-entropy.
     label_smoothing
-        Share of probability that the target gives away, evenly.
-    weights
-        Shape (2, n_actions): weight of an action's bit when it is 0 and when it is 1. None: all 1.
+        Share of probability that the target gives away: evenly to all actions where they exclude each other, to all sets of
+        `prior`, or to both values of a bit.
     """
 
-    def __init__(
-        self, *, single_action: bool, label_smoothing: float = 0.0, weights: npt.NDArray[np.float32] | None = None
-    ) -> None:
+    def __init__(self, *, single_action: bool, prior: SetPrior | None = None, label_smoothing: float = 0.0) -> None:
         super().__init__(name="action_loss", reduction="mean_with_sample_weight")
         self.single_action, self.label_smoothing = single_action, label_smoothing
-        self.weights = np.ones((2, 1), dtype=np.float32) if weights is None else weights
+        self.prior = None if single_action else prior
+        if self.prior is not None:
+            bits, log_shares, log_unseen = self.prior
+            excess = log_shares + np.log1p(-np.exp(log_unseen - log_shares))
+            self._bits = np.ascontiguousarray(bits.T, dtype=np.float32)
+            self._sizes = bits.sum(axis=1).astype(np.float32)
+            self._excess, self._beyond = excess.astype(np.float32), (log_shares - log_unseen).astype(np.float32)
+            self._mean_bits, self._mean_share = bits.mean(axis=0).astype(np.float32), float(log_shares.mean())
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Loss of each turn: targets and logits of shape (batch, time, n_actions) to (batch, time)."""
         smoothing = self.label_smoothing
-        off, on = self.weights
         if self.single_action:
             target = y_true * (1 - smoothing) + smoothing / y_true.shape[-1]
-            return -ops.sum(target * on * ops.log_softmax(y_pred, axis=-1), axis=-1)
-        target = y_true * (1 - smoothing) + 0.5 * smoothing
-        return ops.sum(on * target * ops.softplus(-y_pred) + off * (1 - target) * ops.softplus(y_pred), axis=-1)
-
-
-def balanced_weights(counts: npt.ArrayLike, n_turns: int, *, single_action: bool) -> npt.NDArray[np.float32]:
-    """Weights that give rare actions as much say as frequent ones, by scikit-learn's ``class_weight="balanced"``.
-
-    Parameters
-    ----------
-    counts
-        Shape (n_actions,): turns with each action, among `n_turns`.
-
-    Returns
-    -------
-    ndarray of shape (2, n_actions), float32
-        For exclusive actions n / (K count) where the action is taken; else n / (2 count) where a bit is 1 and
-        n / (2 (n - count)) where it is 0.
-    """
-    on = np.maximum(np.asarray(counts, dtype=np.float64), 1.0)
-    if single_action:
-        weights = np.stack([np.ones_like(on), n_turns / (len(on) * on)])
-    else:
-        weights = np.stack([n_turns / (2 * np.maximum(n_turns - on, 1.0)), n_turns / (2 * on)])
-    return weights.astype(np.float32)
+            return -ops.sum(target * ops.log_softmax(y_pred, axis=-1), axis=-1)
+        if self.prior is None:
+            target = y_true * (1 - smoothing) + 0.5 * smoothing
+            return ops.sum(target * ops.softplus(-y_pred) + (1 - target) * ops.softplus(y_pred), axis=-1)
+        log_unseen = self.prior.log_unseen
+        seen = ops.logsumexp(ops.matmul(y_pred, self._bits) + self._excess, axis=-1)
+        log_total = ops.logaddexp(seen, ops.sum(ops.softplus(y_pred), axis=-1) + log_unseen)
+        # The bits in which the target differs from each set: none, where it is that set.
+        differing = ops.sum(y_true, axis=-1, keepdims=True) + self._sizes - 2 * ops.matmul(y_true, self._bits)
+        gold_prior = log_unseen + ops.sum(ops.where(differing < 0.5, self._beyond, 0.0), axis=-1)
+        gold = ops.sum(y_true * y_pred, axis=-1) + gold_prior
+        if smoothing:
+            evenly = ops.sum(y_pred * self._mean_bits, axis=-1) + self._mean_share
+            gold = (1 - smoothing) * gold + smoothing * evenly
+        return log_total - gold

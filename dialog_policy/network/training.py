@@ -15,8 +15,9 @@ from dialog_policy.network.backend import compiles, feed, make_deterministic, us
 from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches, evaluation_batches
 from dialog_policy.network.callbacks import Checkpoint, DevAccuracy, EarlyStopping, Progress, loggers
 from dialog_policy.network.config import NetworkConfig
+from dialog_policy.network.embedding import freeze, with_embeddings
 from dialog_policy.network.layers import build_network, windowed
-from dialog_policy.network.loss import ActionLoss, balanced_weights
+from dialog_policy.network.loss import ActionLoss
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.text.table import FloatArray
 
@@ -67,7 +68,8 @@ def train_network(
     Parameters
     ----------
     train
-        The encoded training part.
+        The encoded training part. Tables of its encoder that can be trained are, and have the trained vectors afterwards: the
+        network is then one of features by these.
     dev
         The encoded dev part and the gold actions of each of its turns: training stops by its turn accuracy. None: it runs
         for the fixed number of epochs.
@@ -104,30 +106,41 @@ def train_network(
         max_lengths=config.max_lengths or (COMPILED_LENGTHS if compiles() else None),
         window=config.window,
         weighting=config.weighting,
+        class_weight=config.class_weight,
+        packed=bool(train.embedded),
         seed=config.seed,
         epoch=done,
     )
     model = windowed(network, batches.batch_size) if config.batches == "window" else network
+    if train.embedded:
+        model = with_embeddings(model, train, seed=config.seed)
     optimizer = keras.optimizers.AdamW(
         keras.optimizers.schedules.CosineDecay(config.learning_rate, epochs * len(batches)), config.weight_decay
     )
     optimizer.build(model.trainable_variables)
-    model.compile(optimizer, _loss(train, decoder, config), jit_compile=compiles())
+    loss = ActionLoss(single_action=decoder.single_action, prior=decoder.prior, label_smoothing=config.label_smoothing)
+    model.compile(optimizer, loss, jit_compile=compiles())
     stopping = EarlyStopping(DEV_ACCURACY, config.patience) if dev is not None else None
-    checkpoint = Checkpoint(network, optimizer, stopping, folder, about or {})
+    checkpoint = Checkpoint(model, optimizer, stopping, folder, about or {})
     if state is not None:
         _check_same(state["about"], about or {})
         checkpoint.restore(state)
     watchers: list[keras.callbacks.Callback] = []
     if dev is not None:
         dev_encoded, gold = dev
-        watchers.append(DevAccuracy(DEV_ACCURACY, lambda: decoder.accuracy(predict_logits(network, dev_encoded), gold)))
+
+        def accuracy() -> float:
+            freeze(model, train)
+            return decoder.accuracy(predict_logits(network, dev_encoded), gold)
+
+        watchers.append(DevAccuracy(DEV_ACCURACY, accuracy))
         watchers.append(stopping)
     watchers += [*loggers(folder), checkpoint, *callbacks, Progress(batches, epochs)]
     if done < epochs and not (stopping is not None and stopping.wait >= config.patience):
         model.fit(feed(batches), epochs=epochs, initial_epoch=done, shuffle=False, verbose=0, callbacks=watchers)
     if stopping is not None and stopping.best_weights is not None:
         model.set_weights(stopping.best_weights)
+    freeze(model, train)
     return Trained(network, checkpoint.history)
 
 
@@ -143,12 +156,3 @@ def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
         raise RunError(
             f"the interrupted training had other settings ({', '.join(changed)}). Give the same ones, or drop --resume."
         )
-
-
-def _loss(train: EncodedDialogues, decoder: Decoder, config: NetworkConfig) -> ActionLoss:
-    weights = None
-    if config.class_weight == "balanced":
-        targets = np.flatnonzero(train.is_target)
-        counts = train.targets(targets).sum(axis=0)
-        weights = balanced_weights(counts, len(targets), single_action=decoder.single_action)
-    return ActionLoss(single_action=decoder.single_action, label_smoothing=config.label_smoothing, weights=weights)

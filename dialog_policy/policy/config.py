@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,7 +18,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Config", "make_config", "parse_settings", "read_settings"]
+__all__ = ["Config", "make_config", "parse_settings", "read_settings", "tomllib"]
 
 
 class Config(NetworkConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,6 +31,12 @@ class Config(NetworkConfig, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         yield is concatenated.
     tokenizer
         ``"default"``, or the name of an installed entry point in the group ``dialog_policy.tokenizers``.
+    entities
+        Whether values that the corpus' gazetteer or the dialogue's records list are looked for: the user's utterance is
+        encoded with their types in their place, and what the dialogue has said of them so far is known to the network.
+    fallback_precision
+        How often the policy is to be right when it acts: the confidence below which a step is a fallback is chosen for it on
+        the dev part. None: 0.3.
     """
 
     user: tuple[Encoder, ...] = (
@@ -39,8 +45,10 @@ class Config(NetworkConfig, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Lsa(unit="character", ngrams=(3, 5), dim=100),
     )
     system: tuple[Encoder, ...] = (Lsa(unit="word", ngrams=(1, 2), dim=100),)
-    context: tuple[Encoder, ...] = (Lsa(dim=100),)
+    context: tuple[Encoder, ...] = (Bits(), Lsa(dim=100))
     tokenizer: str = "default"
+    entities: bool = True
+    fallback_precision: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] | None = None
 
 
 def make_config(settings: Mapping[str, Any], base: Config | None = None) -> Config:

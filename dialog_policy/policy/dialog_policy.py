@@ -18,8 +18,7 @@ from dialog_policy.corpus.splits import hash_fraction
 from dialog_policy.errors import CorpusError, RunError
 from dialog_policy.evaluation.baselines import fit_baselines
 from dialog_policy.evaluation.predictions import Prediction
-from dialog_policy.features.encoded import encode_dialogues
-from dialog_policy.features.fit import fit_turn_encoder
+from dialog_policy.features.cache import EncoderSettings, encode_parts
 from dialog_policy.network.backend import load_keras
 from dialog_policy.policy.config import Config, make_config
 from dialog_policy.runtime import Policy
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
     import keras
 
 __all__ = ["DialogPolicy", "hold_out"]
-
-# Where the best prior weight is looked for; the first of equals wins.
-_PRIOR_WEIGHTS = (1.0, 0.75, 0.5, 1.5, 0.25, 0.0)
 
 
 def hold_out(corpus: Corpus) -> tuple[Corpus, Corpus | None]:
@@ -193,20 +189,14 @@ class DialogPolicy:
                 f"the head 'softmax' needs exactly one action a turn; {train.name} has turns with none or several.",
                 remedy="Use head='sigmoid' or 'auto'.",
             )
-        encoder = fit_turn_encoder(
-            train,
-            self.actions_,
-            user=config.user,
-            system=config.system,
-            context=config.context,
-            tokenizer=config.tokenizer,
-            seed=config.seed,
+        settings = {name: getattr(config, name) for name in EncoderSettings.__struct_fields__}
+        encoder, encoded, dev_encoded = encode_parts(
+            train, dev, self.actions_, EncoderSettings(**settings), described["fingerprints"]
         )
-        decoder = Decoder.fit(self.actions_, gold, single_action=single)
-        encoded = encode_dialogues(train, encoder)
+        decoder = Decoder.fit(self.actions_, gold, single_action=single, whole_sets=config.decisions == "sets")
         held = None
-        if dev is not None:
-            held = encode_dialogues(dev, encoder), [turn.actions for dialogue in dev for turn in dialogue.turns]
+        if dev is not None and dev_encoded is not None:
+            held = dev_encoded, [turn.actions for dialogue in dev for turn in dialogue.turns]
         state = read_checkpoint(folder) if resume and folder is not None else None
         trained = train_network(
             encoded,
@@ -218,8 +208,13 @@ class DialogPolicy:
             about={"train": described["fingerprints"]["train"], "config": described["config"]},
             callbacks=callbacks,
         )
-        if held is not None and not single:
-            decoder.tune(predict_logits(trained.network, held[0]), held[1], _PRIOR_WEIGHTS)
+        fallback: dict[str, float] | None = None
+        if held is not None:
+            logits = predict_logits(trained.network, held[0])
+            decoder.calibrate(logits, held[1])
+            if config.fallback_precision is not None:
+                coverage, precision = decoder.choose_fallback(logits, held[1], config.fallback_precision)
+                fallback = {"below": decoder.fallback_below, "coverage": coverage, "precision": precision}
         self.history_ = trained.history
         self.network_ = with_probabilities(trained.network, single_action=single)
         info = {name: value for name, value in described.items() if name != "fingerprints"}
@@ -227,6 +222,7 @@ class DialogPolicy:
             package_version=version("dialog-policy"),
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             history=trained.history,
+            fallback=fallback,
         )
         encoder_parts, encoder_arrays = encoder.to_parts()
         baselines = fit_baselines(train, self.actions_, tokenizer=config.tokenizer, seed=config.seed)

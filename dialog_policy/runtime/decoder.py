@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,15 +10,19 @@ import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace
 
-__all__ = ["Decided", "Decoder"]
+__all__ = ["Decided", "Decoder", "SetPrior"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 BoolArray = npt.NDArray[np.bool_]
 
 # How often an action set counts as seen that training never showed.
 _UNSEEN_COUNT = 0.5
-# Larger than any score.
-_HUGE = 1e300
+# At most so many sets compete by name, the most frequent; the others count as unseen.
+_MOST_SETS = 5_000
+# Where no precision was asked for.
+_FALLBACK_BELOW = 0.3
+# Where the temperature is looked for: 1 first, so that it wins among equals.
+_TEMPERATURES = (1.0, *np.geomspace(0.25, 4.0, 65))
 
 
 class Decided(NamedTuple):
@@ -30,9 +33,9 @@ class Decided(NamedTuple):
     actions
         The chosen set of each turn.
     probabilities
-        Shape (n, n_actions): of each action, whatever the set.
+        Shape (n, n_actions): of each action, in whatever set.
     confidence
-        Shape (n,): probability of the chosen set among the sets that competed.
+        Shape (n,): probability of the chosen set among all sets.
     """
 
     actions: list[frozenset[str]]
@@ -40,23 +43,46 @@ class Decided(NamedTuple):
     confidence: FloatArray
 
 
+class SetPrior(NamedTuple):
+    """What training says of whole action sets, before any turn is looked at.
+
+    Attributes
+    ----------
+    bits
+        Shape (n_sets, n_actions): the sets that training showed.
+    log_shares
+        Shape (n_sets,): log of each set's share of the training turns.
+    log_unseen
+        The same for any other set, as if it had been seen half a time.
+    """
+
+    bits: npt.NDArray[np.float64]
+    log_shares: npt.NDArray[np.float64]
+    log_unseen: float
+
+
 class Decoder:
     """Chooses an action set for each turn.
 
-    Where actions exclude each other, the most probable one. Else the whole set is decided at once: every set seen in
-    training competes, and so does the set of all actions more probable than not, seen or unseen. A set's score is the log of
-    its probability under independent bits plus `prior_weight` times the log of its share of the training turns.
+    Where actions exclude each other, the most probable one. Else the whole set is decided at once, among all 2^K sets of K
+    actions: the probability of a set s with bits s_k is proportional to exp(Σ s_k z_k + b_s), with the logits z, and b_s the
+    log of the set's share of the training turns, or that of half a turn where training never showed the set. The network is
+    trained by the likelihood of this same distribution (:class:`~dialog_policy.network.loss.ActionLoss`). The sums over all
+    sets are exact, since Σ_s exp(Σ s_k z_k) = Π (1 + exp z_k).
 
     Parameters
     ----------
     space
         The actions.
     sets, counts
-        The action sets of the training part and how many turns have each.
+        The action sets of the training part, the most frequent first, and how many turns have each. Without any, bits are
+        independent.
     single_action
         Whether every target turn of the training part has exactly one action.
-    prior_weight
-        0: only the bits count.
+    temperature
+        Log-probabilities are divided by it: it changes how sure decisions are, not which they are.
+    fallback_below
+        Confidence below which a decision had better not be acted on.
     """
 
     def __init__(
@@ -66,38 +92,50 @@ class Decoder:
         counts: Sequence[int],
         *,
         single_action: bool,
-        prior_weight: float,
+        temperature: float = 1.0,
+        fallback_below: float = _FALLBACK_BELOW,
     ) -> None:
         self.space, self.sets, self.counts = space, list(sets), list(counts)
         self.single_action = single_action
-        bits = space.transform(self.sets)
-        self._bits_by_action = np.ascontiguousarray(bits.T, dtype=np.float64)
+        bits = space.transform(self.sets[:_MOST_SETS]).astype(np.float64)
+        total = max(1, sum(self.counts))
+        log_shares = np.log(np.array(self.counts[:_MOST_SETS], dtype=np.float64) / total)
+        self.prior = SetPrior(bits, log_shares, float(np.log(_UNSEEN_COUNT / total)))
+        self._bits_by_action = np.ascontiguousarray(bits.T)
         self._known = {row.tobytes() for row in bits.astype(np.bool_)}
         self._singles = [frozenset([name]) for name in space.classes_]
-        total = max(1, sum(self.counts))
-        self._log_prior = np.log(np.array(self.counts, dtype=np.float64) / total)
-        self._log_unseen = float(np.log(_UNSEEN_COUNT / total))
-        self.prior_weight = prior_weight
+        self.temperature = temperature
+        self.fallback_below = fallback_below
 
     @property
-    def prior_weight(self) -> float:
-        """How much the sets' shares of the training turns count; 0: only the bits count."""
-        return self._prior_weight
+    def temperature(self) -> float:
+        """What log-probabilities are divided by."""
+        return self._temperature
 
-    @prior_weight.setter
-    def prior_weight(self, weight: float) -> None:
-        self._prior_weight = weight
-        self._prior = weight * self._log_prior
+    @temperature.setter
+    def temperature(self, temperature: float) -> None:
+        self._temperature = temperature
+        _, log_shares, log_unseen = self.prior
+        self._log_unseen = log_unseen / temperature
+        self._log_shares = log_shares / temperature
+        # What a set that was seen has beyond what any set has: e^a − e^b as e^(a + log(1 − e^(b − a))).
+        self._log_excess = self._log_shares + np.log1p(-np.exp(self._log_unseen - self._log_shares))
 
     @classmethod
-    def fit(cls, space: ActionSpace, action_sets: Iterable[frozenset[str]], *, single_action: bool) -> Decoder:
-        """Count the action sets of the training part."""
+    def fit(
+        cls,
+        space: ActionSpace,
+        action_sets: Iterable[frozenset[str]],
+        *,
+        single_action: bool,
+        whole_sets: bool = True,
+    ) -> Decoder:
+        """Count the action sets of the training part; without `whole_sets` each action is decided by itself."""
         counts: dict[frozenset[str], int] = {}
-        for actions in action_sets:
+        for actions in action_sets if whole_sets or single_action else ():
             counts[actions] = counts.get(actions, 0) + 1
         order = sorted(counts, key=lambda actions: (-counts[actions], sorted(actions)))
-        prior_weight = 0.0 if single_action else 1.0
-        return cls(space, order, [counts[s] for s in order], single_action=single_action, prior_weight=prior_weight)
+        return cls(space, order, [counts[s] for s in order], single_action=single_action)
 
     def decide(self, logits: FloatArray, allowed: BoolArray | None = None) -> Decided:
         """Decide from logits of shape (n, n_actions).
@@ -111,6 +149,7 @@ class Decoder:
             competes. None: all may.
         """
         z = logits.astype(np.float64)
+        z /= self._temperature
         if self.single_action:
             if allowed is not None:
                 z[~allowed] = -np.inf
@@ -119,31 +158,74 @@ class Decoder:
             best = probabilities.argmax(axis=1)
             confidence = probabilities[np.arange(len(best)), best]
             return Decided([self._singles[i] for i in best.tolist()], probabilities, confidence)
-        # log p(set) = Σ z over its actions − Σ log(1 + e^z) over all; the last sum is the same for every set.
-        scores = z.dot(self._bits_by_action)
-        scores += self._prior
-        likely = z > 0
-        probabilities = _sigmoid(z)
+        sums = z.dot(self._bits_by_action)
+        positive = z > 0
         if allowed is not None:
-            likely &= allowed
-            scores[(~allowed).astype(np.float64) @ self._bits_by_action > 0] = -np.inf
-            probabilities[~allowed] = 0.0
-        chosen = [self.sets[i] for i in scores.argmax(axis=1).tolist()]
-        top = np.maximum.reduce(scores, axis=1, keepdims=True)
-        top[np.isneginf(top)] = -_HUGE  # no set of the training part is allowed
-        scores -= top
-        total = np.add.reduce(np.exp(scores, out=scores), axis=1)
-        # The set of all likely actions competes, too, where training never showed it; but to do nothing at all, where the system
-        # always did something, only if nothing else is allowed.
-        for row, bits in enumerate(likely):
-            if bits.tobytes() not in self._known and (bits.any() or top[row, 0] == -_HUGE):
-                rival = float(z[row].dot(bits)) + self.prior_weight * self._log_unseen
-                if rival > (best := float(top[row, 0])):
+            sums[(~allowed).astype(np.float64) @ self._bits_by_action > 0] = -np.inf
+            positive &= allowed
+        seen = sums + self._log_excess
+        log_any, marginals = self._base(z, allowed)
+        top = np.maximum(np.maximum.reduce(seen, axis=1, initial=-np.inf), log_any)[:, None]
+        weights = np.exp(seen - top)
+        anything = np.exp(log_any[:, None] - top)
+        total = np.add.reduce(weights, axis=1, keepdims=True) + anything
+        marginals *= anything
+        marginals += weights.dot(self.prior.bits)
+        marginals /= total
+        scores = np.add(sums, self._log_shares, out=sums)
+        score = np.full(len(z), -np.inf)
+        chosen = [frozenset[str]()] * len(z)
+        if self.sets:
+            best = scores.argmax(axis=1)
+            chosen = [self.sets[i] for i in best.tolist()]
+            score = scores[np.arange(len(best)), best]
+        # Of the sets that training never showed only that of all positive logits can win; but doing nothing at all, where the
+        # system always did something, wins only if nothing else is allowed.
+        for row, bits in enumerate(positive):
+            if bits.tobytes() not in self._known and (bits.any() or score[row] == -np.inf):
+                rival = float(z[row].dot(bits)) + self._log_unseen
+                if rival > score[row]:
+                    score[row] = rival
                     chosen[row] = frozenset(self.space.classes_[bit] for bit in np.flatnonzero(bits))
-                    total[row] = total[row] * math.exp(best - rival) + 1.0
-                else:
-                    total[row] += math.exp(rival - best)
-        return Decided(chosen, probabilities, 1.0 / total)
+        return Decided(chosen, marginals, np.exp(score - top[:, 0]) / total[:, 0])
+
+    def _base(self, z: FloatArray, allowed: BoolArray | None) -> tuple[FloatArray, FloatArray]:
+        """Every set as if unseen: log of the total weight, shape (n,), and the share of it of each action, shape of z."""
+        log_off = np.logaddexp(0.0, z)  # log(1 + e^z)
+        share = np.exp(z - log_off)
+        if allowed is not None:
+            log_off[~allowed] = 0.0
+            share[~allowed] = 0.0
+        return log_off.sum(axis=1) + self._log_unseen, share
+
+    def log_probabilities(self, logits: FloatArray, actions: Sequence[frozenset[str]]) -> FloatArray:
+        """Log of the probability of one action set a turn, shape (n,), in nats; -inf for a set that cannot be.
+
+        Parameters
+        ----------
+        logits
+            Shape (n, n_actions).
+        actions
+            The n sets.
+        """
+        z = logits.astype(np.float64) / self._temperature
+        if self.single_action:
+            log_shares = z - np.logaddexp.reduce(z, axis=1, keepdims=True)
+            columns = [self.space.bits(s)[0] if len(s) == 1 and s <= self._names else -1 for s in actions]
+            found: FloatArray = np.where(np.array(columns) < 0, -np.inf, log_shares[np.arange(len(columns)), columns])
+            return found
+        seen = np.logaddexp.reduce(z.dot(self._bits_by_action) + self._log_excess, axis=1, initial=-np.inf)
+        log_total = np.logaddexp(seen, self._base(z, None)[0])
+        row_of = {s: row for row, s in enumerate(self.sets[:_MOST_SETS])}
+        rows = np.array([row_of.get(s, -1) for s in actions], dtype=np.intp)
+        prior = np.append(self._log_shares, self._log_unseen)[rows]
+        possible = [s <= self._names for s in actions]
+        bits = self.space.transform([s if fits else frozenset() for s, fits in zip(actions, possible, strict=True)])
+        return np.where(possible, (bits * z).sum(axis=1) + prior - log_total, -np.inf)
+
+    @property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.space.classes_)
 
     def accuracy(self, logits: FloatArray, gold: Sequence[frozenset[str] | None]) -> float:
         """Share of target turns whose decided set is exactly the gold set; turns without gold actions do not count."""
@@ -151,20 +233,55 @@ class Decoder:
         decided = self.decide(logits[targets]).actions
         return sum(mine == gold[turn] for mine, turn in zip(decided, targets, strict=True)) / len(targets)
 
-    def tune(self, logits: FloatArray, gold: Sequence[frozenset[str] | None], weights: Sequence[float]) -> None:
-        """Set `prior_weight` to the one of `weights` with the best accuracy on a dev part; the first of equals."""
+    def calibrate(self, logits: FloatArray, gold: Sequence[frozenset[str] | None]) -> None:
+        """Set the temperature to the one under which a dev part is most likely (Guo et al. 2017, section 4.2).
 
-        def accuracy(weight: float) -> float:
-            self.prior_weight = weight
-            return self.accuracy(logits, gold)
+        Turns whose gold set cannot be, by an action that training never showed, say nothing of it.
+        """
+        targets = [n for n, actions in enumerate(gold) if actions is not None and actions <= self._names]
+        sets = [actions for actions in gold if actions is not None and actions <= self._names]
+        if self.single_action:
+            targets, sets = (
+                [t for t, s in zip(targets, sets, strict=True) if len(s) == 1],
+                [s for s in sets if len(s) == 1],
+            )
 
-        self.prior_weight = max(weights, key=accuracy)
+        def likelihood(temperature: float) -> float:
+            self.temperature = temperature
+            return float(self.log_probabilities(logits[targets], sets).sum())
+
+        self.temperature = float(max(_TEMPERATURES, key=likelihood)) if targets else 1.0
+
+    def choose_fallback(
+        self, logits: FloatArray, gold: Sequence[frozenset[str] | None], precision: float
+    ) -> tuple[float, float]:
+        """Set `fallback_below` to the lowest confidence above which a dev part's decisions are right as often as wanted.
+
+        Returns
+        -------
+        coverage, precision
+            The share of the dev part's decisions at or above it, and the share of these that are right. Where no confidence
+            suffices, `fallback_below` is the highest of the dev part, and the precision less than wanted.
+        """
+        targets = [turn for turn, actions in enumerate(gold) if actions is not None]
+        decided = self.decide(logits[targets])
+        right = np.array([mine == gold[turn] for mine, turn in zip(decided.actions, targets, strict=True)], dtype=float)
+        order = np.argsort(-decided.confidence, kind="stable")
+        confidence = decided.confidence[order]
+        precisions = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+        # A threshold lies between decisions of different confidence only.
+        last = np.append(confidence[1:] != confidence[:-1], True)
+        enough = np.flatnonzero(last & (precisions >= precision))
+        kept = int(enough[-1]) if len(enough) else int(np.flatnonzero(last)[0])
+        self.fallback_below = float(confidence[kept])
+        return (kept + 1) / len(order), float(precisions[kept])
 
     def to_json(self) -> dict[str, Any]:
         """Return what a run folder stores."""
         return {
             "single_action": self.single_action,
-            "prior_weight": self.prior_weight,
+            "temperature": self.temperature,
+            "fallback_below": self.fallback_below,
             "sets": [sorted(actions) for actions in self.sets],
             "counts": self.counts,
         }
@@ -175,10 +292,3 @@ class Decoder:
         options = dict(described)
         sets = [frozenset(actions) for actions in options.pop("sets")]
         return cls(space, sets, options.pop("counts"), **options)
-
-
-def _sigmoid(z: FloatArray) -> FloatArray:
-    e = np.maximum(z, -700.0)  # e^-z stays finite
-    np.exp(np.negative(e, out=e), out=e)
-    e += 1.0
-    return np.reciprocal(e, out=e)

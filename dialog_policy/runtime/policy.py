@@ -17,7 +17,8 @@ from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.errors import OptionError, did_you_mean
 from dialog_policy.evaluation.baselines import Baselines
 from dialog_policy.evaluation.predictions import Prediction
-from dialog_policy.features.encoder import START, TurnEncoder, context_key
+from dialog_policy.evaluation.training_part import TrainingPart
+from dialog_policy.features.encoder import START, TurnEncoder
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.runtime.folder import RunReader
 from dialog_policy.runtime.graph import Graph
@@ -49,7 +50,7 @@ class Policy:
     threads
         Threads for whole dialogues; 0 lets onnxruntime choose.
     fallback_below
-        A step with less confidence is marked as a fallback.
+        A step with less confidence is marked as a fallback. None: what training chose (its setting `fallback_precision`), or 0.3.
 
     Attributes
     ----------
@@ -61,22 +62,23 @@ class Policy:
         SHA-256 over everything that decides how it behaves (hexadecimal).
     """
 
-    def __init__(self, run: RunReader, *, threads: int = 0, fallback_below: float = 0.3) -> None:
-        self._run, self._threads, self.fallback_below = run, threads, fallback_below
+    def __init__(self, run: RunReader, *, threads: int = 0, fallback_below: float | None = None) -> None:
+        self._run, self._threads = run, threads
         self.info = {name: value for name, value in run.manifest.items() if name not in ("actions", "files")}
         self.actions = ActionSpace(run.manifest["actions"])
+        self._replies = Replies.from_json(run.document("replies.json"))
         self._encoder = TurnEncoder.from_parts(
-            run.document("encoder.json"), run.arrays("encoder.safetensors"), self.actions
+            run.document("encoder.json"), run.arrays("encoder.safetensors"), self.actions, self._replies.gazetteer
         )
         self._decoder = Decoder.from_json(run.document("decoder.json"), self.actions)
-        self._replies = Replies.from_json(run.document("replies.json"))
+        self.fallback_below = self._decoder.fallback_below if fallback_below is None else fallback_below
         self._stepper = Stepper(run.arrays("network.safetensors"), self._encoder)
         hashes = [[name, run.manifest["files"][name]] for name in _BEHAVIOUR]
         self.id = sha256(msgspec.json.encode([hashes, self.actions.classes_])).hexdigest()
         self._mask = lru_cache(1024)(self._make_mask)
 
     @classmethod
-    def load(cls, run: str | os.PathLike[str], *, threads: int = 0, fallback_below: float = 0.3) -> Policy:
+    def load(cls, run: str | os.PathLike[str], *, threads: int = 0, fallback_below: float | None = None) -> Policy:
         """Load a run.
 
         Parameters
@@ -105,6 +107,11 @@ class Policy:
         return Baselines.from_parts(
             self._run.document("baselines.json"), self._run.arrays("baselines.safetensors"), self.actions
         )
+
+    @property
+    def training_part(self) -> TrainingPart | None:
+        """What is known of the training part; None in an exported run."""
+        return None if self.baselines is None else self.baselines.training
 
     def baseline_predictions(self, dialogues: Iterable[Dialogue]) -> dict[str, Iterator[Prediction]]:
         """Return what each baseline would do at every target turn of these dialogues; nothing in an exported run."""
@@ -196,9 +203,7 @@ class Policy:
             if session._turns:
                 last = session._turns[-1]
                 before, system = last.actions, last.system
-                session._memory.say(system)
-            session._memory.hear(user or "", context)
-            turns.append((user or "", system, context_key(context), before))
+            turns.append(self._encoder.values(session._memory, user or "", context, system, before))
         logits, after = self._stepper.step(
             turns, np.concatenate([session._state for session in sessions]).reshape(len(sessions), -1)
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dialog_policy.features.encoder import TurnEncoder
+from dialog_policy.features.encoder import TurnEncoder, TurnValues
 from dialog_policy.text.table import FloatArray
 
 __all__ = ["Stepper"]
@@ -59,16 +59,13 @@ class Stepper:
         """Return the state before the first turn: hidden and cell of each layer, zeros of shape (state_size,)."""
         return np.zeros(2 * sum(map(len, self._recurrent)), dtype=np.float32)
 
-    def step(
-        self, turns: Sequence[tuple[str, str, str, frozenset[str] | str | None]], state: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def step(self, turns: Sequence[TurnValues], state: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Compute one turn of n dialogues.
 
         Parameters
         ----------
         turns
-            For each: the user's utterance, the system's in the turn before, the context's key, the actions of the turn before
-            (as :class:`~dialog_policy.features.encoder.TurnEncoder` takes them).
+            What is encoded of each, as :meth:`dialog_policy.features.encoder.TurnEncoder.values` returns it.
         state
             Shape (n, state_size): after the turn before; zeros at the start.
 
@@ -77,12 +74,14 @@ class Stepper:
         logits, state
             Shapes (n, n_actions) and (n, state_size).
         """
-        user, system, context, actions = self._parts
+        user, system, context, known, actions = self._parts
         projected = np.empty((len(turns), self._width), dtype=np.float32)
-        for row, (said, heard, key, before) in zip(projected, turns, strict=True):
-            np.add(user(said), system(heard), out=row)
-            row += context(key)
-            row += actions(before)
+        for row, turn in zip(projected, turns, strict=True):
+            np.add(user(turn.user), system(turn.system), out=row)
+            row += context(turn.context)
+            if turn.known:
+                row += known(turn.known)
+            row += actions(turn.actions)
         after = np.empty_like(state)
         width = 4 * len(self._recurrent[0])
         gates = projected[:, :width]

@@ -1,7 +1,7 @@
-"""The kinds of frozen text encoder that a configuration can name, and the fit side of each.
+"""The kinds of text encoder that a configuration can name, and the fit side of each.
 
 Everything fitted here ends as a :class:`~dialog_policy.text.table.TermTable`; gensim and scikit-learn are needed to fit, not
-to encode.
+to encode. All are frozen but one: an embedding is trained further with the network, and frozen then.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import numpy as np
 
 from dialog_policy.errors import OptionError
 from dialog_policy.text.counts import TokenLists, fit_bits, fit_lsa
+from dialog_policy.text.embedding import TrainableTable, fit_embedding
 from dialog_policy.text.table import Analyzer, TermTable
 from dialog_policy.text.vectors import common_component, load_vectors, train_vectors
 
-__all__ = ["Bits", "Encoder", "FastText", "Lsa", "Pretrained", "Word2Vec", "fit_encoder"]
+__all__ = ["Bits", "Embedding", "Encoder", "FastText", "Lsa", "Pretrained", "Word2Vec", "fit_encoder"]
 
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 _Ngrams = tuple[_Positive, _Positive]
@@ -68,7 +69,23 @@ class Pretrained(msgspec.Struct, frozen=True, tag="pretrained", tag_field="kind"
     pools: _WordPools = ("sif", "max")
 
 
-Encoder = Bits | Lsa | Word2Vec | FastText | Pretrained
+class Embedding(msgspec.Struct, frozen=True, tag="embedding", tag_field="kind", forbid_unknown_fields=True):
+    """Vectors of words (and n-grams of words) that are trained with the network.
+
+    A term that fewer than `min_count` texts of the training part have is unknown. What is unknown has a vector of its own, which
+    is learnt from these and since training takes terms for unknown with the probability `word_dropout`.
+    """
+
+    ngrams: _Ngrams = (1, 1)
+    dim: _Positive = 100
+    max_terms: _Positive = 20_000
+    min_count: _Positive = 2
+    pools: Annotated[tuple[Literal["mean", "sum"], ...], msgspec.Meta(min_length=1)] = ("mean",)
+    init: Literal["word2vec", "random"] = "word2vec"
+    word_dropout: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.05
+
+
+Encoder = Bits | Lsa | Word2Vec | FastText | Pretrained | Embedding
 
 
 def fit_encoder(
@@ -99,6 +116,13 @@ def fit_encoder(
         if isinstance(encoder, Bits):
             return fit_bits(analyzer, texts, encoder.max_terms)
         return _standardised(fit_lsa(analyzer, texts, encoder.max_terms, encoder.dim, seed), texts)
+    if isinstance(encoder, Embedding):
+        if are_terms and encoder.init != "random":
+            raise OptionError(
+                f"a context is not a sentence: expected init = 'random' for its embedding, found {encoder.init!r}."
+            )
+        analyzer = Analyzer("term") if are_terms else Analyzer("word", *encoder.ngrams)
+        return _embedding(encoder, analyzer, texts, sentences, seed)
     if are_terms:
         kind = msgspec.to_builtins(encoder)["kind"]
         raise OptionError(
@@ -116,10 +140,33 @@ def fit_encoder(
     return _standardised(table, texts)
 
 
-def _standardised(table: TermTable, texts: TokenLists, sample: int = 2_000) -> TermTable:
-    step = max(1, len(texts) // sample)
-    encoded = table.encode(texts[::step])
-    squared = np.square(encoded, dtype=np.float64).sum(axis=1)
-    if np.any(squared > 0):
-        table.scale = float(np.sqrt(table.dim / squared[squared > 0].mean()))
+def _embedding(
+    encoder: Embedding, analyzer: Analyzer, texts: TokenLists, sentences: TokenLists, seed: int
+) -> TrainableTable:
+    """Fit an embedding; its vectors themselves are scaled, since they are what is trained."""
+    table = fit_embedding(
+        analyzer,
+        texts,
+        sentences,
+        encoder.dim,
+        max_terms=encoder.max_terms,
+        min_count=encoder.min_count,
+        pools=encoder.pools,
+        init=encoder.init,
+        word_dropout=encoder.word_dropout,
+        seed=seed,
+    )
+    table.vectors = table.vectors * np.float32(_scale(table, texts))
     return table
+
+
+def _standardised(table: TermTable, texts: TokenLists) -> TermTable:
+    table.scale = _scale(table, texts)
+    return table
+
+
+def _scale(table: TermTable, texts: TokenLists, sample: int = 2_000) -> float:
+    """Return what makes the squared length of a text its number of features, on average."""
+    step = max(1, len(texts) // sample)
+    squared = np.square(table.encode(texts[::step]), dtype=np.float64).sum(axis=1)
+    return float(np.sqrt(table.dim / squared[squared > 0].mean())) if np.any(squared > 0) else table.scale

@@ -7,6 +7,7 @@ that a text's vector is the same to the bit whatever else is encoded with it.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -16,6 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.text.bags import Bags, Ragged, distinct_in_each, expand, make_bags, ngram_bags
 from dialog_policy.text.tokens import character_ngrams, word_ngrams
 
 __all__ = ["GRAM", "Analyzer", "FloatArray", "Pool", "TermTable"]
@@ -27,6 +29,8 @@ Pool = Literal["sum", "mean", "sif", "max"]
 GRAM = "\x1f"
 
 _CACHED_TOKENS = 100_000
+# Texts that are looked up together.
+_TOGETHER = 8_192
 _NO_ROWS = np.zeros(0, dtype=np.intp)
 _NO_WEIGHTS = np.zeros(0, dtype=np.float32)
 
@@ -134,8 +138,19 @@ class TermTable:
             Zeros for a text without a known term.
         """
         encoded = np.zeros((len(token_lists), self.dim), dtype=np.float32)
-        for row, tokens in enumerate(token_lists):
-            self.encode_into(encoded[row], tokens)
+        if self.vectors is not None and self.pools != ("sum",):
+            for row, tokens in enumerate(token_lists):
+                self.encode_into(encoded[row], tokens)
+            return encoded
+        for start in range(0, len(token_lists), _TOGETHER):
+            (rows, ends), weights = self.weighted_rows_of_many(token_lists[start : start + _TOGETHER])
+            out = encoded[start : start + _TOGETHER]
+            if self.vectors is None:
+                out[np.repeat(np.arange(len(out)), np.diff(ends)), rows] = weights
+                continue
+            for text, (begin, end) in enumerate(itertools.pairwise(ends.tolist())):
+                if begin < end:
+                    weights[begin:end].dot(self.vectors.take(rows[begin:end], axis=0), out=out[text])
         return encoded
 
     def encode_into(self, out: FloatArray, tokens: Sequence[str]) -> bool:
@@ -183,13 +198,13 @@ class TermTable:
             return np.stack([vector for vector, _ in found]), np.array(
                 [weight for _, weight in found], dtype=np.float32
             )
-        rows = self._rows(tokens)
+        rows = self.rows(tokens)
         if not len(rows):
             return None
         return self.vectors.take(rows, axis=0), self._weight.take(rows)
 
-    def _rows(self, tokens: Sequence[str]) -> npt.NDArray[np.intp]:
-        """Rows of a text's terms, one for each time a term occurs."""
+    def rows(self, tokens: Sequence[str]) -> npt.NDArray[np.intp]:
+        """Return the rows of a text's terms, one for each time a term occurs."""
         get, unknown = self._row.get, self._unknown
         if self.analyzer.unit == "character":
             return np.concatenate([_NO_ROWS, *map(self._rows_of_token, tokens)])
@@ -234,7 +249,7 @@ class TermTable:
 
     def weighted_rows(self, tokens: Sequence[str]) -> tuple[npt.NDArray[np.intp], FloatArray]:
         """Return the distinct rows of a text's terms in ascending order, and the weight that ``"sum"`` gives each."""
-        rows = self._rows(tokens)
+        rows = self.rows(tokens)
         if not len(rows):
             return rows, _NO_WEIGHTS
         rows.sort()
@@ -254,6 +269,39 @@ class TermTable:
             factor /= math.sqrt(weights.dot(weights))
         weights *= factor
         return rows, weights
+
+    def weighted_rows_of_many(self, token_lists: Sequence[Sequence[str]]) -> tuple[Ragged, FloatArray]:
+        """Return what :meth:`weighted_rows` returns for each of many texts: the same bits, many times as fast."""
+        bags = self._row_bags(make_bags(token_lists))
+        found, counts = distinct_in_each(bags)
+        weights = self._weight.take(found.values)
+        if self.frequency != "binary":
+            tf = counts.astype(np.float32)
+            weights *= tf if self.frequency == "count" else 1 + np.log(tf)
+        if not self.unit_length:
+            weights *= self.scale
+            return found, weights
+        for begin, end in itertools.pairwise(found.ends.tolist()):
+            own = weights[begin:end]
+            if begin < end:
+                own *= self.scale / math.sqrt(own.dot(own))
+        return found, weights
+
+    def _row_bags(self, bags: Bags) -> Bags:
+        """From tokens to rows; terms without a row are dropped."""
+        if self.analyzer.unit == "character":
+            rows = [self._rows_of_token(token) for token in bags.spell(np.arange(bags.n_terms))]
+            ends = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+            of_token = Ragged(np.concatenate([_NO_ROWS, *rows]).astype(np.int32), ends)
+        else:
+            if self.analyzer.unit == "word":
+                bags = ngram_bags(bags, self.analyzer.shortest, self.analyzer.longest)
+            missing = -1 if self._unknown is None else self._unknown
+            terms = bags.spell(np.arange(bags.n_terms))
+            found = np.fromiter((self._row.get(term, missing) for term in terms), dtype=np.int32, count=len(terms))
+            known = found >= 0
+            of_token = Ragged(found[known], np.concatenate([[0], np.cumsum(known)]))
+        return expand(bags, of_token, len(self._weight), lambda numbers: [self.terms[i] for i in numbers.tolist()])
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:
         """Return what a run folder stores: a JSON object and named arrays."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -92,30 +93,41 @@ def context_terms(context: Mapping[str, Any]) -> list[str]:
     ``{"results": [{"price": "cheap"}], "logged_in": True}`` gives ``results``, ``results#1``, ``results.price``,
     ``results.price=cheap``, ``results.price:cheap``, ``logged_in`` and ``logged_in=true``.
     """
-    return [term for key, value in context.items() for term in _terms(key, value, 1)]
+    terms: list[str] = []
+    for key, value in context.items():
+        terms.append(key)
+        _add_terms(terms, key, value, 1)
+    return terms
 
 
-def _terms(path: str, value: Any, depth: int) -> Iterator[str]:
-    yield path
+def _add_terms(terms: list[str], path: str, value: Any, depth: int) -> None:
+    """Add what is below a path to `terms`, the path itself not."""
     if depth > _DEEPEST:
         return
-    if isinstance(value, Mapping):
+    if type(value) is str:
+        terms += _text_terms(path, value)
+    elif isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _terms(f"{path}.{key}", inner, depth + 1)
+            below = f"{path}.{key}"
+            terms.append(below)
+            _add_terms(terms, below, inner, depth + 1)
     elif isinstance(value, list | tuple):
-        yield f"{path}#{len(value) if len(value) < _MANY else 'many'}"
+        terms.append(f"{path}#{len(value) if len(value) < _MANY else 'many'}")
         for item in value[:_MANY]:
-            yield from (term for term in _terms(path, item, depth + 1) if term != path)
+            _add_terms(terms, path, item, depth + 1)
     elif isinstance(value, bool) or value is None:
-        yield f"{path}={'null' if value is None else str(value).lower()}"
+        terms.append(f"{path}={'null' if value is None else str(value).lower()}")
     elif isinstance(value, int | float):
-        yield f"{path}={value:g}"
-        yield f"{path}~{_magnitude(value)}"
+        terms += (f"{path}={value:g}", f"{path}~{_magnitude(value)}")
     else:
-        text = str(value).strip().casefold()
-        yield f"{path}={text}"
-        for token in tokenize(text):
-            yield f"{path}:{token}"
+        terms += _text_terms(path, str(value))
+
+
+@lru_cache(maxsize=50_000)
+def _text_terms(path: str, value: str) -> tuple[str, ...]:
+    """Terms of a text below a path; a database says the same again and again."""
+    text = value.strip().casefold()
+    return (f"{path}={text}", *(f"{path}:{token}" for token in tokenize(text)))
 
 
 def _magnitude(value: float) -> str:

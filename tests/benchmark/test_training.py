@@ -3,7 +3,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from dialog_policy.benchmark import training
+from dialog_policy.benchmark import scaling, training
 from dialog_policy.cli import main
 from dialog_policy.corpus import Dialogue, Turn
 from dialog_policy.corpus.write import write_corpus
@@ -13,6 +13,8 @@ def test_contenders_take_turns_and_are_compared(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "_ROUNDS", 1)
     monkeypatch.setattr(training, "_OURS", ("tensorflow",))
     monkeypatch.setattr(training, "_RIVALS", ("keras_masking",))
+    monkeypatch.setattr(scaling, "_SIZES", (40, 200))
+    monkeypatch.setattr(scaling, "_ROUNDS", 2)
     turn = Turn(user="a", context={}, actions=frozenset("b"), system="")
     write_corpus((Dialogue(id=str(n), turns=(turn,) * (1 + n % 3)) for n in range(9)), tmp_path / "c.jsonl")
     done = CliRunner().invoke(main, ["benchmark", str(tmp_path / "c.jsonl"), "--json", str(tmp_path / "b.json")])
@@ -29,6 +31,15 @@ def test_contenders_take_turns_and_are_compared(tmp_path, monkeypatch):
         assert ours["first_epoch_s"] >= ours["first_batch_s"] > 0
         assert ours["rss_mb"] > 50
         assert f"{ours['turns_per_s']:,.0f}" in done.output
+    few, many = found["scaling"]
+    # As many of 1, 2 and 3 turns as in the corpus.
+    assert (few["dialogues"], many["dialogues"], few["turns"], many["turns"]) == (40, 200, 80, 400)
+    assert few["time_per_turn"] == 1
+    for row in (few, many):
+        assert row["first_batch_s"] > 0
+        assert row["peak_mb"] > 50
+        assert row["low"] <= row["turns_per_s"] <= row["high"]
+        assert f"{row['turns_per_s']:,.0f}" in done.output
 
 
 def test_the_work_of_a_turn_is_counted():

@@ -40,7 +40,13 @@ def test_evaluate_predict_and_score_agree(run_folder, corpus_file, tmp_path):
     ).output
     evaluated = json.loads((tmp_path / "e.json").read_text())
     assert f"{evaluated['turn_accuracy']:.3f}" in shown
-    assert set(evaluated["baselines"]) == {"majority", "bigram", "nearest_neighbour", "logreg_utterance", "logreg_history"}
+    assert set(evaluated["baselines"]) == {
+        "majority",
+        "bigram",
+        "nearest_neighbour",
+        "logreg_utterance",
+        "logreg_history",
+    }
     run("predict", run_folder, corpus_file, "--out", tmp_path / "p.jsonl")
     run("score", tmp_path / "p.jsonl", corpus_file, "--json", tmp_path / "s.json")
     scored = json.loads((tmp_path / "s.json").read_text())

@@ -20,8 +20,9 @@ def run(*arguments):
     return subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, env=ENVIRONMENT, check=False)
 
 
-def test_the_contract_holds():
-    done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/contracts/test_network.py")
+@pytest.mark.parametrize("contract", ["network", "embedding"])
+def test_the_contract_holds(contract):
+    done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/contracts/test_{contract}.py")
     assert done.returncode == 0, done.stdout[-3000:]
 
 

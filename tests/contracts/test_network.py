@@ -3,19 +3,24 @@
 An upgrade of Keras is judged by these tests: 3.14.0 to 3.15.1 fail them when the number of steps changes between batches.
 """
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras import ops
 
+from dialog_policy.corpus import ActionSpace
 from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.network.batches import DialogueBatches
 from dialog_policy.network.export import export_onnx
 from dialog_policy.network.layers import build_network, weights_of, windowed, with_probabilities
-from dialog_policy.network.loss import ActionLoss, balanced_weights
+from dialog_policy.network.loss import ActionLoss
 from dialog_policy.network.lstm import HoistedLSTM
 from dialog_policy.network.training import predict_logits
+from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.runtime.graph import Graph
 
 F, K = 6, 4
@@ -243,9 +248,25 @@ def test_loss_by_hand():
     assert float(ActionLoss(single_action=True)(y, logits)) == pytest.approx(-np.log(softmax), rel=1e-5)
     smoothed = -0.75 * np.log(softmax) - 0.25 * np.log(1 - softmax)
     assert float(ActionLoss(single_action=True, label_smoothing=0.5)(y, logits)) == pytest.approx(smoothed, rel=1e-5)
-    weights = np.array([[1, 3], [2, 1]], dtype=np.float32)
-    weighted = ActionLoss(single_action=False, weights=weights)
-    assert float(weighted(y, logits)) == pytest.approx(-2 * np.log(p[0]) - 3 * np.log(1 - p[1]), rel=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_loss_is_the_likelihood_of_the_set_among_all_sets(smoothing):
+    space, random = ActionSpace("abcd"), np.random.default_rng(0)
+    seen = [frozenset(s) for s in ("a", "a", "ab", "c", "")]
+    decoder = Decoder.fit(space, seen, single_action=False)
+    everything = [frozenset(s) for n in range(5) for s in itertools.combinations("abcd", n)]
+    logits = random.normal(size=(3, 4)).astype(np.float32) * 2
+    bits = space.transform(everything)
+    shares = [np.log(max(seen.count(s), 0.5) / len(seen)) for s in everything]
+    scores = logits.astype(np.float64) @ bits.T + shares
+    logs = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
+    loss = ActionLoss(single_action=False, prior=decoder.prior, label_smoothing=smoothing)
+    for gold in ("ab", "", "bd"):
+        y = np.broadcast_to(space.transform([frozenset(gold)]), (3, 4))
+        evenly = logs[:, [everything.index(s) for s in set(seen)]].mean(axis=1)
+        expected = -(1 - smoothing) * logs[:, everything.index(frozenset(gold))] - smoothing * evenly
+        np.testing.assert_allclose(ops.convert_to_numpy(loss.call(y[None], logits[None]))[0], expected, rtol=1e-5)
 
 
 def test_balanced_weights_are_scikit_learns():
@@ -253,8 +274,5 @@ def test_balanced_weights_are_scikit_learns():
 
     y = np.array([0, 0, 0, 1, 2, 2])
     theirs = compute_class_weight("balanced", classes=np.arange(3), y=y)
-    mine = balanced_weights(np.bincount(y), len(y), single_action=True)
-    np.testing.assert_allclose(mine[1], theirs, rtol=1e-6)
-    bit = np.array([1, 0, 0, 0])
-    theirs = compute_class_weight("balanced", classes=np.arange(2), y=bit)
-    np.testing.assert_allclose(balanced_weights([1], 4, single_action=False)[:, 0], theirs, rtol=1e-6)
+    encoded = EncodedDialogues.from_arrays([np.zeros((6, 1), dtype=np.float32)], [np.eye(3, dtype=np.float32)[y]])
+    np.testing.assert_allclose(encoded.balanced_weights(), theirs[y])

@@ -4,10 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
+from dialog_policy.corpus.templates import DialogueMemory
 from dialog_policy.features.encoded import PADDING, encode_dialogues
-from dialog_policy.features.encoder import START, TurnEncoder, context_key
+from dialog_policy.features.encoder import START, TurnEncoder
 from dialog_policy.features.fit import fit_turn_encoder
-from dialog_policy.text.encoders import Bits, FastText, Lsa, Word2Vec
+from dialog_policy.text.encoders import Bits, Embedding, FastText, Lsa, Word2Vec
 from tests.strategies import ACTIONS, corpora, dialogues, turns
 
 TRAIN = Corpus(
@@ -30,6 +31,7 @@ KINDS = {
     "lsa": [Lsa(dim=3), Lsa(unit="character", ngrams=(3, 5), dim=3)],
     "word2vec": [Word2Vec(dim=4, epochs=1, pools=("mean", "sif", "max"))],
     "fasttext": [FastText(dim=4, epochs=1)],
+    "embedding": [Bits(), Embedding(dim=4), Embedding(dim=3, ngrams=(1, 2), init="random")],
 }
 
 
@@ -74,10 +76,10 @@ def test_a_projection_is_that_of_the_features(encoder, dialogue):
     whole = np.random.default_rng(0).normal(size=(encoder.dim, 5)).astype(np.float32)
     pieces = np.split(whole, np.cumsum(list(encoder.layout.values()))[:-1])
     project = {part: encoder.projector(part, piece) for part, piece in zip(encoder.layout, pieces, strict=True)}
-    before, said, rows = START, "", []
+    before, said, rows, memory = START, "", [], encoder.memory()
     for turn in dialogue.turns:
-        values = {"user": turn.user, "system": said, "context": context_key(turn.context), "actions": before}
-        rows.append(sum(project[part](value) for part, value in values.items()))
+        values = encoder.values(memory, turn.user, turn.context, said, before)
+        rows.append(sum(project[part](value) for part, value in values._asdict().items()))
         before, said = turn.actions, turn.system
     np.testing.assert_allclose(np.stack(rows), features(dialogue, encoder) @ whole, atol=2e-4)
 
@@ -99,6 +101,42 @@ def test_padding_is_zero_and_real_turns_are_those_of_the_dialogue_alone(encoder,
         assert w[row, :n].tolist() == [float(turn.is_target) for turn in many[d].turns]
         expected = encoder.actions.transform([turn.actions for turn in many[d].turns])
         np.testing.assert_array_equal(y[row, :n], expected)
+
+
+def test_a_value_never_seen_before_is_no_obstacle():
+    places = {"city": ("rome", "paris", "new hanoi")}
+
+    def talk(city, other):
+        found = [{"name": f"hotel {city}", "city": city}]
+        return Dialogue(
+            id=city,
+            turns=(
+                Turn(user=f"a room in {city} please", actions=frozenset(["search"])),
+                Turn(context={"results": found}, actions=frozenset(["offer"]), system=f"hotel {city}?"),
+                Turn(user=f"is hotel {city} far from {other}?", actions=frozenset(["search"])),
+            ),
+        )
+
+    def encoded(entities, *dialogue):
+        train = Corpus([talk("rome", "paris")], gazetteer=places)
+        bits = (Bits(max_terms=50),)
+        encoder = fit_turn_encoder(
+            train, ActionSpace(["search", "offer"]), user=bits, system=(), context=(), entities=entities
+        )
+        return features(talk(*dialogue), encoder)[[0, 2]]
+
+    np.testing.assert_array_equal(encoded(True, "new hanoi", "rome"), encoded(True, "rome", "paris"))
+    assert (encoded(False, "new hanoi", "rome") != encoded(False, "rome", "paris")).any()
+
+
+def test_what_the_dialogue_said_of_entities_is_known():
+    memory = DialogueMemory({"city": ("rome",)})
+    assert memory.hear("hello", {}) == "hello"
+    assert memory.known() == frozenset()
+    assert memory.hear("In Rome, please", {"results": [{"name": "Lido"}]}) == "In _city_, please"
+    assert memory.known() == {"city", "@next"}
+    assert memory.say("How about Lido?") == "How about _name_?"
+    assert memory.known() == {"city", "@hand", "@none"}
 
 
 def test_an_empty_utterance_and_unknown_words_say_so(encoder):

@@ -6,9 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dialog_policy.corpus import ActionSpace
 from dialog_policy.errors import OptionError
-from dialog_policy.features.encoded import EncodedDialogues
+from dialog_policy.features.encoded import EncodedDialogues, encode_dialogues
+from dialog_policy.features.fit import fit_turn_encoder
 from dialog_policy.network.batches import DialogueBatches, evaluation_batches, few_lengths
+from dialog_policy.text.encoders import Embedding
+from dialog_policy.text.tokens import tokenize
+from tests.strategies import ACTIONS, corpora
 
 STRATEGIES = ["bucket", "exact", "pad", "single", "window"]
 some_lengths = st.lists(st.integers(1, 12), min_size=1, max_size=9)
@@ -167,3 +172,26 @@ def test_anybodys_network_learns_from_them(strategy):
 def test_every_epoch_has_the_same_number_of_batches(lengths, size, strategy):
     encoded = dialogues(lengths)
     assert len({len(DialogueBatches(encoded, size, strategy=strategy, window=2, epoch=e)) for e in range(6)}) == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(corpus=corpora(), size=st.integers(1, 4), window=st.integers(1, 5), strategy=st.sampled_from(STRATEGIES))
+def test_packed_terms_are_those_of_the_turns_each_distinct_text_once(corpus, size, window, strategy):
+    embedding = Embedding(dim=2, init="random", min_count=1)
+    encoder = fit_turn_encoder(corpus, ActionSpace(ACTIONS), user=[embedding], system=[], context=[], entities=False)
+    encoded = encode_dialogues(corpus, encoder)
+    said = [turn.user for dialogue in corpus for turn in dialogue.turns]
+    terms = encoder.tables["user"][0].terms
+    batches = DialogueBatches(encoded, size, strategy=strategy, window=window, packed=True)
+    for index in range(len(batches)):
+        x, turns = batches[index][0], batches.turns(index)
+        assert x["features"].shape[-1] == encoded.n_features - 2
+        assert len(x["shares_0"]) == turns.size + 1
+        assert (len(x["terms_0"]) & (len(x["terms_0"]) - 1)) == 0, "a power of two"
+        found = {row: [terms[i - 1] for i in x["terms_0"][x["texts_0"] == row]] for row in np.unique(x["rows_0"])}
+        expected = [tokenize(said[t]) if t >= 0 else [] for t in turns.ravel()]
+        assert [found[row] for row in x["rows_0"].ravel()] == expected
+        assert len(found) == len({said[t] for t in turns[turns >= 0]}) + (turns < 0).any()
+        np.testing.assert_allclose([x["shares_0"][row] * max(len(text), 1) for row, text in found.items()], [
+            bool(text) for text in found.values()
+        ])  # fmt: skip

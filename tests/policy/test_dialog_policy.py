@@ -124,7 +124,6 @@ def test_a_finished_run_can_be_trained_further(small, tmp_path):
 def test_the_best_epoch_is_kept(small):
     policy = DialogPolicy(**{**QUICK, "epochs": 4, "smallest_dev": 1}).fit(small.split("train"), dev=small.split("dev"))
     best = max(row["dev_turn_accuracy"] for row in policy.history_)
-    policy.runtime_._decoder.prior_weight = 1.0
     assert policy.score(small.split("dev")) == pytest.approx(best)
 
 

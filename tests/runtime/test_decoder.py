@@ -12,35 +12,46 @@ SPACE = ActionSpace("abcd")
 SEEN = [{"a"}, {"a"}, {"a"}, {"a", "b"}, {"c"}, set()]
 
 
-def decoder(weight):
+EVERYTHING = [frozenset(s) for n in range(5) for s in itertools.combinations("abcd", n)]
+
+
+def decoder(temperature=1.0):
     made = Decoder.fit(SPACE, [frozenset(s) for s in SEEN], single_action=False)
-    made.prior_weight = weight
+    made.temperature = temperature
     return made
 
 
 logits = st.lists(st.floats(-6, 6), min_size=4, max_size=4)
 
 
+def by_hand(z, temperature, allowed="abcd"):
+    """Probability of every set of allowed actions, one set after the other."""
+    counts = {s: [frozenset(x) for x in SEEN].count(s) for s in EVERYTHING}
+    score = {
+        s: (sum(v for n, v in zip("abcd", z, strict=True) if n in s) + np.log(max(counts[s], 0.5) / len(SEEN)))
+        / temperature
+        for s in EVERYTHING
+        if s <= set(allowed)
+    }
+    top = max(score.values())
+    total = sum(np.exp(value - top) for value in score.values())
+    return {s: np.exp(value - top) / total for s, value in score.items()}
+
+
 @settings(max_examples=200)
-@given(logits, st.sampled_from([0.0, 0.5, 1.0]))
-def test_the_best_set_wins_by_a_plain_computation(z, weight):
-    p = 1 / (1 + np.exp(-np.array(z)))
-    bitwise = frozenset(name for name, value in zip("abcd", z, strict=True) if value > 0)
-    counts = {frozenset(s): [frozenset(x) for x in SEEN].count(frozenset(s)) for s in SEEN}
-
-    def score(actions):
-        likelihood = sum(np.log(share if name in actions else 1 - share) for name, share in zip("abcd", p, strict=True))
-        return likelihood + weight * np.log(counts.get(actions, 0.5) / len(SEEN))
-
-    rivals = {*counts, bitwise}
-    decided = decoder(weight).decide(np.array([z]))
+@given(logits, st.sampled_from([0.5, 1.0, 3.0]), st.sampled_from(["abcd", "ac", "bd", "d"]))
+def test_sets_are_decided_among_all_sets(z, temperature, allowed):
+    mask = np.array([[name in allowed for name in "abcd"]])
+    decided = decoder(temperature).decide(np.array([z]), mask)
+    shares = by_hand(z, temperature, allowed)
     (chosen,) = decided.actions
-    assert chosen in rivals
-    best = max(score(s) for s in rivals)
-    assert score(chosen) == pytest.approx(best, abs=1e-9)
-    share = np.exp(score(chosen)) / sum(np.exp(score(s)) for s in rivals)
-    assert decided.confidence[0] == pytest.approx(share, rel=1e-6)
-    np.testing.assert_allclose(decided.probabilities[0], p, rtol=1e-9)
+    assert shares[chosen] == pytest.approx(max(shares.values()), rel=1e-9)
+    assert decided.confidence[0] == pytest.approx(shares[chosen], rel=1e-9)
+    marginals = [sum(share for s, share in shares.items() if name in s) for name in "abcd"]
+    np.testing.assert_allclose(decided.probabilities[0], marginals, rtol=1e-9, atol=1e-12)
+    if allowed == "abcd":
+        found = decoder(temperature).log_probabilities(np.array([z] * len(EVERYTHING)), EVERYTHING)
+        np.testing.assert_allclose(found, [np.log(shares[s]) for s in EVERYTHING], rtol=1e-6)
 
 
 @given(logits)
@@ -49,23 +60,31 @@ def test_doing_nothing_competes_only_where_training_did_nothing_or_nothing_else_
     assert always.decide(np.array([z])).actions != [frozenset()]
     decided = always.decide(np.array([z]), np.zeros((1, 4), dtype=bool))
     assert decided.actions == [frozenset()]
-    assert decided.confidence[0] == 1.0
+    assert decided.confidence[0] == pytest.approx(1.0)
 
 
 @given(logits)
-def test_without_prior_the_bits_decide(z):
-    (chosen,) = decoder(0.0).decide(np.array([z])).actions
-    likelihoods = {
-        frozenset(s): sum(v if n in s else 0 for n, v in zip("abcd", z, strict=True))
-        for r in range(5)
-        for s in itertools.combinations("abcd", r)
-    }
-    assert likelihoods[chosen] == pytest.approx(max(likelihoods.values()))
+def test_without_sets_every_action_is_decided_by_itself(z):
+    made = Decoder.fit(SPACE, [frozenset(s) for s in SEEN], single_action=False, whole_sets=False)
+    decided = made.decide(np.array([z]))
+    p = 1 / (1 + np.exp(-np.array(z)))
+    assert decided.actions == [frozenset(name for name, value in zip("abcd", z, strict=True) if value > 0)]
+    np.testing.assert_allclose(decided.probabilities[0], p, rtol=1e-9)
+    np.testing.assert_allclose(decided.confidence, np.maximum(p, 1 - p).prod(), rtol=1e-9)
+    np.testing.assert_allclose(
+        made.log_probabilities(np.array([z]), decided.actions), np.log(decided.confidence), rtol=1e-6, atol=1e-12
+    )
 
 
 def test_an_unseen_set_stays_possible():
-    (chosen,) = decoder(1.0).decide(np.array([[-9.0, 9.0, 9.0, 9.0]])).actions
+    (chosen,) = decoder().decide(np.array([[-9.0, 9.0, 9.0, 9.0]])).actions
     assert chosen == {"b", "c", "d"}
+
+
+def test_what_cannot_be_has_no_probability():
+    for single in (False, True):
+        made = Decoder.fit(SPACE, [frozenset("a")], single_action=single)
+        assert made.log_probabilities(np.zeros((1, 4)), [frozenset("ax")]).tolist() == [-np.inf]
 
 
 @given(st.lists(logits, min_size=1, max_size=5))
@@ -78,13 +97,31 @@ def test_a_single_action_is_the_most_probable(rows):
     np.testing.assert_allclose(chosen, softmax.max(axis=1))
 
 
-def test_tuning_takes_the_best_weight_and_the_first_of_equals():
-    made = decoder(0.5)
-    z = np.array([[0.2, 0.1, -3, -3.0], [0.2, 0.1, -3, -3.0]])
-    gold = [frozenset("a"), None]
-    made.tune(z, gold, (0.0, 1.0, 2.0))
-    assert made.prior_weight == 1.0
-    assert made.accuracy(z, gold) == 1.0
+@pytest.mark.parametrize("single", [True, False])
+def test_calibration_finds_the_temperature_that_made_the_labels(single):
+    random = np.random.default_rng(0)
+    made = Decoder.fit(SPACE, [frozenset(s) for s in ("abcd" if single else SEEN)], single_action=single)
+    z = random.normal(size=(4_000, 4)) * 3
+    made.temperature = 2.0
+    sets = [frozenset(s) for s in "abcd"] if single else EVERYTHING
+    logs = np.stack([made.log_probabilities(z, [s] * len(z)) for s in sets], axis=1)
+    gold = [sets[random.choice(len(sets), p=row / row.sum())] for row in np.exp(logs)]
+    made.calibrate(np.concatenate([z, z[:2]]), [*gold, None, frozenset("unseen")])
+    assert made.temperature == pytest.approx(2.0, rel=0.1)
+
+
+def test_the_fallback_is_chosen_for_a_wanted_precision():
+    made = Decoder.fit(SPACE, [frozenset(s) for s in "abcd"], single_action=True)
+    z = np.array([[4.0, 0, 0, 0], [3, 0, 0, 0], [3, 0, 0, 0], [2, 0, 0, 0], [1, 0, 0, 0]])
+    gold = [frozenset(name) for name in "aabab"]
+    confidence = made.decide(z).confidence
+    assert made.choose_fallback(z, [*gold[:4], None], 0.75) == (1.0, 0.75)
+    assert made.fallback_below == confidence[3]
+    assert made.choose_fallback(z, gold, 0.7) == (0.8, 0.75)
+    assert made.choose_fallback(z, gold, 0.9) == (0.2, 1.0)
+    assert made.fallback_below == confidence[0]
+    assert made.choose_fallback(z[1:], gold[1:], 0.9) == (0.5, 0.5), "both of equal confidence or none"
+    assert Decoder.from_json(made.to_json(), SPACE).fallback_below == made.fallback_below
 
 
 def test_json_round_trip():

@@ -3,7 +3,8 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from dialog_policy.errors import OptionError
-from dialog_policy.text.encoders import Bits, FastText, Lsa, Pretrained, Word2Vec, fit_encoder
+from dialog_policy.text.embedding import PADDING_ID
+from dialog_policy.text.encoders import Bits, Embedding, FastText, Lsa, Pretrained, Word2Vec, fit_encoder
 from dialog_policy.text.table import Analyzer, TermTable
 
 TEXTS = [
@@ -19,6 +20,8 @@ ENCODERS = [
     Word2Vec(dim=8, epochs=2),
     Word2Vec(dim=8, epochs=2, pools=("sif", "mean", "max")),
     FastText(dim=8, epochs=2, pools=("mean", "sif")),
+    Embedding(dim=8),
+    Embedding(dim=4, ngrams=(1, 2), pools=("sum", "mean"), init="random"),
 ]
 
 
@@ -102,6 +105,32 @@ def test_pretrained_errors(tmp_path):
         fit(Pretrained(path=str(tmp_path / "bad.txt")))
 
 
+@pytest.mark.parametrize("encoder", [e for e in ENCODERS if isinstance(e, Embedding)], ids=["mean", "sum, mean"])
+def test_an_embedding_packs_texts_without_padding(encoder):
+    table = fit(encoder)
+    texts = [["cheap", "food", "unheard"], [], ["unheard"], ["cheap", "cheap", "food"]]
+    packed = table.pack(texts)
+    assert packed.ids.min() > PADDING_ID
+    assert packed.ids.max() == len(table.vectors) == len(table.terms) + 1, "what is unknown is the last"
+    np.testing.assert_allclose(table.encode_packed(packed), table.encode(texts), atol=1e-5)
+    chosen = np.array([3, 1, 3, 0])
+    np.testing.assert_allclose(table.encode_packed(packed.take(chosen)), table.encode(texts)[chosen], atol=1e-5)
+
+
+def test_an_embedding_begins_with_word_vectors_and_rare_terms_are_unknown():
+    texts = [["a", "b"], ["a", "b"], ["a", "rare"]]
+    table = fit_encoder(Embedding(dim=4, ngrams=(1, 2)), texts, sentences=texts, seed=0)
+    assert set(table.terms) == {"a", "b", "a b"}
+    words = fit_encoder(Word2Vec(dim=4, pools=("mean",)), texts, sentences=texts, seed=0)
+    a, b, both = (table.vectors[table.terms.index(term)] for term in ("a", "b", "a b"))
+    np.testing.assert_allclose(both, (a + b) / 2, rtol=1e-5)
+    ratio = a / words.encode([["a"]])[0]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)
+
+
 def test_a_context_takes_no_word_vectors():
+    with pytest.raises(OptionError, match="init = 'random'"):
+        fit_encoder(Embedding(), TEXTS, sentences=TEXTS, seed=0, are_terms=True)
+    assert fit_encoder(Embedding(init="random"), TEXTS, sentences=[], seed=0, are_terms=True).dim == 100
     with pytest.raises(OptionError, match="'lsa' or 'bits'"):
         fit_encoder(Word2Vec(), TEXTS, sentences=TEXTS, seed=0, are_terms=True)

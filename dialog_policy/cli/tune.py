@@ -1,0 +1,133 @@
+"""``tune``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dialog_policy.cli.options import Command, corpus_options, read_corpus, say
+from dialog_policy.cli.train import choose_dev
+from dialog_policy.corpus import Corpus
+from dialog_policy.errors import OptionError
+from dialog_policy.files import atomic_write
+
+__all__ = ["tune"]
+
+
+@click.command(cls=Command)
+@click.argument("corpus")
+@click.option("--out", required=True, metavar="FOLDER", help="Folder for the search; given again, it goes on.")
+@click.option(
+    "--trials", type=click.IntRange(min=1), default=30, show_default=True, help="How many there are to be in all."
+)
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="After so long no new trial begins.")
+@click.option(
+    "--split", default="train", show_default=True, help="Part of the corpus to train on; `all` for the whole."
+)
+@click.option(
+    "--dev",
+    default="inner",
+    show_default=True,
+    metavar="SPLIT|CORPUS|inner",
+    help="What settings are judged by. An inner tenth leaves the corpus' own dev part for an honest figure.",
+)
+@click.option("--config", metavar="FILE.toml", help="Settings to begin with.")
+@click.option("--set", "set_", multiple=True, metavar="KEY=VALUE", help="Single settings to begin with. Takes several.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the search.")
+@corpus_options
+def tune(
+    corpus: str,
+    out: str,
+    trials: int,
+    minutes: float | None,
+    split: str,
+    dev: str,
+    config: str | None,
+    set_: tuple[str, ...],
+    seed: int,
+    format_: str | None,
+    reader: tuple[str, ...],
+) -> None:
+    """Search for better settings (extra `tune`).
+
+    Leaves in FOLDER the trials (study.db, trials.csv), the best settings for `train --config` (best.toml) and, with the extra
+    `report`, a picture of what mattered (importances.svg).
+    """
+    from dialog_policy.policy import make_config, tuning
+    from dialog_policy.policy.config import parse_settings, read_settings
+
+    settings: dict[str, Any] = read_settings(config) if config else {}
+    base = make_config({**settings, **parse_settings(set_)})
+    found = read_corpus(corpus, format_, reader)
+    judge = choose_dev(dev, found, format_, reader)
+    if judge is None:
+        raise OptionError(
+            "settings are judged by a dev part: expected a part that is there, another corpus, or 'inner'."
+        )
+    folder = Path(out)
+    study = tuning.tune(
+        found.split(split),
+        judge if isinstance(judge, Corpus) else None,
+        base=base,
+        out=folder,
+        trials=trials,
+        timeout=None if minutes is None else 60 * minutes,
+        seed=seed,
+    )
+    table = study.trials_dataframe(attrs=("number", "value", "params", "state", "duration"))
+    _write(folder / "trials.csv", table.to_csv(index=False))
+    best = {**settings, **parse_settings(set_), **tuning.best_settings(study)}
+    _write(folder / "best.toml", "".join(f"{name} = {_toml(value)}\n" for name, value in best.items()))
+    picture = _picture(study, folder / "importances.svg")
+    say(f"The trials are in {folder / tuning.STUDY} and trials.csv{picture}.")
+    first = study.trials[0].value
+    click.echo(
+        f"{len(study.trials)} trials; the best (number {study.best_trial.number}) has a turn accuracy of {study.best_value:.4f}"
+        + (f", the settings to begin with {first:.4f}" if first is not None else "")
+        + f".\nTrain with it: dialog-policy train {corpus} --config {folder / 'best.toml'} --out RUN"
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+def _toml(value: Any) -> str:
+    """Write a value of a setting in TOML."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {_toml(inner)}" for name, inner in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def _picture(study: Any, path: Path) -> str:
+    """Draw how much each setting mattered (functional ANOVA, Hutter et al. 2014); say what was drawn."""
+    import optuna
+
+    finished = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
+    if len(finished) < 3 or len({trial.value for trial in finished}) < 2:
+        return "; too few trials were finished to say which setting mattered"
+    try:
+        import matplotlib
+    except ModuleNotFoundError:
+        return "; a picture of what mattered needs the extra `report`"
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    importances = optuna.importance.get_param_importances(study)
+    figure, axes = pyplot.subplots(figsize=(6, 0.5 + 0.4 * len(importances)), layout="constrained")
+    names = list(importances)[::-1]
+    bars = axes.barh(names, [importances[name] for name in names])
+    axes.bar_label(bars, fmt="%.2f", padding=3)
+    axes.set(xlabel="share of the variance of the turn accuracy", title="What mattered", xlim=(0, 1.1))
+    axes.spines[["top", "right"]].set_visible(False)
+    with atomic_write(path) as file:
+        figure.savefig(file, format="svg")
+    pyplot.close(figure)
+    return ", what mattered in importances.svg"

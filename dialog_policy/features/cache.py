@@ -1,0 +1,328 @@
+"""Encoded corpora on disk, found again by their content: a second training on the same dialogues starts at once.
+
+An entry is a folder named by the SHA-256 of all that its content depends on. It is written aside and renamed when it is whole,
+every file is checked against its hash before it is used, and whatever cannot be used is ignored and made anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from dialog_policy.corpus import ActionSpace, Corpus
+from dialog_policy.features.blocks import NewMatrix, in_memory
+from dialog_policy.features.columns import read_columns
+from dialog_policy.features.encoded import EmbeddedTexts, EncodedDialogues, encode_dialogues
+from dialog_policy.features.encoder import TurnEncoder
+from dialog_policy.features.fit import fit_turn_encoder
+from dialog_policy.features.matrices import MappedRows, Matrix, SparseRows, new_file
+from dialog_policy.files import sha256_of
+from dialog_policy.text.bags import Ragged
+from dialog_policy.text.embedding import PackedTerms, TrainableTable
+from dialog_policy.text.encoders import Encoder, Pretrained
+
+__all__ = ["CACHE", "EncodedParts", "EncoderSettings", "cache_folder", "encode_parts"]
+
+# Environment variable that names the folder; empty: nothing is kept.
+CACHE = "DIALOG_POLICY_CACHE"
+_MANIFEST = "entry.json"
+_ENCODER, _ENCODER_ARRAYS = "encoder.json", "encoder.safetensors"
+# Fewer turns are encoded about as fast as they are found.
+_FEWEST_TURNS = 5_000
+# Bytes of all entries together; those not used for longest go first.
+_LIMIT = 4 << 30
+# What a process that was killed left behind is removed after a day.
+_ABANDONED_S = 86_400
+_UNUSABLE = (OSError, ValueError, KeyError, TypeError, IndexError, msgspec.MsgspecError, SafetensorError)
+
+
+class EncoderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings that :func:`~dialog_policy.features.fit.fit_turn_encoder` fits an encoder by."""
+
+    user: Sequence[Encoder]
+    system: Sequence[Encoder]
+    context: Sequence[Encoder]
+    tokenizer: str = "default"
+    entities: bool = True
+    seed: int = 0
+
+
+class EncodedParts(NamedTuple):
+    """A fitted encoder, and the training and the dev part encoded by it."""
+
+    encoder: TurnEncoder
+    train: EncodedDialogues
+    dev: EncodedDialogues | None
+
+
+def cache_folder() -> Path | None:
+    """Return where encoded corpora are kept: ``$DIALOG_POLICY_CACHE``, else the user's cache folder; None: nowhere."""
+    named = os.environ.get(CACHE)
+    if named is not None:
+        return Path(named).expanduser() if named else None
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "dialog-policy"
+
+
+def encode_parts(
+    train: Corpus,
+    dev: Corpus | None,
+    actions: ActionSpace,
+    settings: EncoderSettings,
+    fingerprints: Mapping[str, Sequence[str]] | None = None,
+) -> EncodedParts:
+    """Fit an encoder on the training part and encode both parts, or take both from the cache: the same bytes.
+
+    Parameters
+    ----------
+    train, dev
+        The parts.
+    actions
+        The actions of the training part.
+    settings
+        Of the encoder.
+    fingerprints
+        Of the dialogues in order, under ``"train"`` and ``"dev"``, where they are known.
+    """
+    root = cache_folder()
+    # What another package's tokenizer does may change without a version.
+    if root is None or settings.tokenizer != "default" or train.n_turns < _FEWEST_TURNS:
+        return _encode(train, dev, actions, settings, lambda part: in_memory)
+    known = fingerprints or {"train": [d.fingerprint() for d in train], "dev": [d.fingerprint() for d in dev or ()]}
+    entry = root / _key(train, actions, settings, known)
+    found = _open(entry, train, dev, actions)
+    if found is not None:
+        return found
+    with contextlib.suppress(OSError), _aside(root, entry.name) as folder:
+        made = _encode(train, dev, actions, settings, lambda part: _new_files(folder, part))
+        _write(folder, made)
+        if _put_in_place(folder, entry):
+            _trim(root, entry)
+        return made
+    return _encode(train, dev, actions, settings, lambda part: in_memory)
+
+
+def _encode(
+    train: Corpus, dev: Corpus | None, actions: ActionSpace, settings: EncoderSettings, store: Any
+) -> EncodedParts:
+    columns = read_columns(train, train.gazetteer, entities=settings.entities)
+    encoder = fit_turn_encoder(train, actions, **msgspec.structs.asdict(settings), columns=columns)
+    encoded = encode_dialogues(train, encoder, columns, new_matrix=store("train"))
+    del columns
+    return EncodedParts(
+        encoder, encoded, None if dev is None else encode_dialogues(dev, encoder, new_matrix=store("dev"))
+    )
+
+
+def _new_files(folder: Path, part: str) -> NewMatrix:
+    return lambda name, shape: new_file(folder / f"{part}.{name}.npy", shape)
+
+
+def _key(
+    train: Corpus, actions: ActionSpace, settings: EncoderSettings, fingerprints: Mapping[str, Sequence[str]]
+) -> str:
+    """SHA-256 of all that encoded parts depend on."""
+    vectors = [
+        (encoder.path, status.st_size, status.st_mtime_ns)
+        for encoder in (*settings.user, *settings.system)
+        if isinstance(encoder, Pretrained) and (status := _status(encoder.path)) is not None
+    ]
+    depends = [_code(), settings, vectors, train.gazetteer, list(actions.classes_), dict(fingerprints)]
+    return sha256(msgspec.json.encode(depends, order="deterministic")).hexdigest()
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
+
+
+@cache
+def _code() -> list[Any]:
+    """Versions of what computes, and a hash of our own modules: an entry of other code is not found."""
+    versions = {}
+    for package in ("dialog-policy", "numpy", "scipy", "scikit-learn", "gensim"):
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    root = Path(__file__).resolve().parent.parent
+    digest = sha256()
+    for module in sorted(path for room in ("corpus", "features", "text") for path in (root / room).glob("*.py")):
+        digest.update(module.read_bytes())
+    return [versions, digest.hexdigest()]
+
+
+@contextlib.contextmanager
+def _aside(root: Path, name: str) -> Iterator[Path]:
+    folder = root / f".{name}.{uuid.uuid4().hex}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(folder: Path, made: EncodedParts) -> None:
+    described, arrays = made.encoder.to_parts()
+    # A run stores trained tables only, which are like any other.
+    described["trainable"] = {
+        name: {str(n): table.word_dropout for n, table in enumerate(tables) if isinstance(table, TrainableTable)}
+        for name, tables in made.encoder.tables.items()
+    }
+    (folder / _ENCODER).write_bytes(msgspec.json.encode(described))
+    (folder / _ENCODER_ARRAYS).write_bytes(save({name: np.ascontiguousarray(a) for name, a in arrays.items()}))
+    for part, encoded in (("train", made.train), ("dev", made.dev)):
+        if encoded is not None:
+            layout, named = _packed(encoded)
+            (folder / f"{part}.json").write_bytes(msgspec.json.encode(layout))
+            (folder / f"{part}.safetensors").write_bytes(save(named))
+    hashes = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+    (folder / _MANIFEST).write_bytes(msgspec.json.encode({"files": hashes}))
+
+
+def _packed(encoded: EncodedDialogues) -> tuple[list[Any], dict[str, Any]]:
+    """Return what kind each part's matrix is, and all arrays but the mapped ones by name."""
+    layout: list[Any] = []
+    arrays: dict[str, Any] = {"offsets": encoded.offsets, "is_target": encoded.is_target}
+    arrays["targets"], arrays["targets.rows"] = encoded.goals
+    rows_of: dict[int, int] = {}
+    for number, (matrix, rows) in enumerate(encoded.parts):
+        # Blocks of one part of a turn share their row numbers.
+        shared = rows_of.setdefault(id(rows), number)
+        if shared == number:
+            arrays[f"{number}.rows"] = rows
+        kind: dict[str, Any] = {"rows": shared}
+        if number in encoded.embedded:
+            packed = encoded.embedded[number].packed
+            kind["trainable"] = True
+            # Without the empty text that was added for padding.
+            arrays[f"{number}.ids"], arrays[f"{number}.ends"] = packed.ids, packed.ends[:-1]
+        elif isinstance(matrix, MappedRows):
+            kind["file"] = matrix.path.name
+        elif isinstance(matrix, SparseRows):
+            kind["width"] = matrix.width
+            arrays[f"{number}.columns"], arrays[f"{number}.ends"] = matrix.columns
+            arrays[f"{number}.values"] = matrix.values
+        else:
+            arrays[f"{number}.matrix"] = matrix
+        layout.append(kind)
+    return layout, {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _unpacked(
+    layout: list[Any], arrays: Mapping[str, Any], folder: Path, ids: Sequence[str], tables: Sequence[TrainableTable]
+) -> EncodedDialogues:
+    """Undo :func:`_packed`."""
+    parts: list[tuple[Matrix, Any]] = []
+    embedded: dict[int, EmbeddedTexts] = {}
+    remaining = iter(tables)
+    for number, kind in enumerate(layout):
+        matrix: Matrix
+        if kind.get("trainable"):
+            table = next(remaining)
+            packed = PackedTerms(arrays[f"{number}.ids"], arrays[f"{number}.ends"])
+            embedded[number] = EmbeddedTexts(table, packed)
+            matrix = np.broadcast_to(np.float32(0), (len(packed.ends), table.dim))
+        elif "file" in kind:
+            matrix = MappedRows(folder / Path(kind["file"]).name)
+        elif "width" in kind:
+            columns = Ragged(arrays[f"{number}.columns"], arrays[f"{number}.ends"])
+            matrix = SparseRows(columns, arrays[f"{number}.values"], kind["width"])
+        else:
+            matrix = arrays[f"{number}.matrix"]
+        parts.append((matrix, arrays[f"{kind['rows']}.rows"]))
+    targets = arrays["targets"], arrays["targets.rows"]
+    return EncodedDialogues(ids, arrays["offsets"], parts, targets, arrays["is_target"], embedded)
+
+
+def _open(entry: Path, train: Corpus, dev: Corpus | None, actions: ActionSpace) -> EncodedParts | None:
+    """Return the content of an entry; None if there is none, or it is damaged."""
+    try:
+        hashes = msgspec.json.decode((entry / _MANIFEST).read_bytes())["files"]
+        if any(sha256_of(entry / Path(name).name) != digest for name, digest in hashes.items()):
+            return None
+        described = msgspec.json.decode((entry / _ENCODER).read_bytes())
+        arrays = load((entry / _ENCODER_ARRAYS).read_bytes())
+        encoder = TurnEncoder.from_parts(described, arrays, actions, train.gazetteer)
+        trainable = _make_trainable(encoder, described["trainable"])
+        encoded = {}
+        for part, corpus in (("train", train), ("dev", dev)):
+            if corpus is not None:
+                layout = msgspec.json.decode((entry / f"{part}.json").read_bytes())
+                arrays = load((entry / f"{part}.safetensors").read_bytes())
+                encoded[part] = _unpacked(layout, arrays, entry, [d.id for d in corpus], trainable)
+        os.utime(entry / _MANIFEST)
+    except _UNUSABLE:
+        return None
+    return EncodedParts(encoder, encoded["train"], encoded.get("dev"))
+
+
+def _make_trainable(encoder: TurnEncoder, dropouts: Mapping[str, Mapping[str, float]]) -> list[TrainableTable]:
+    """Turn tables that were trainable back into such, and return them in the order of the features."""
+    found: list[TrainableTable] = []
+    for name, tables in encoder.tables.items():
+        made = list(tables)
+        for number, dropout in dropouts[name].items():
+            own = tables[int(number)]
+            assert own.vectors is not None
+            pools: Any = own.pools
+            table = TrainableTable(own.analyzer, own.terms, own.vectors, pools=pools, word_dropout=dropout)
+            made[int(number)] = table
+            found.append(table)
+        encoder.tables[name] = tuple(made)
+    return found
+
+
+def _put_in_place(folder: Path, entry: Path) -> bool:
+    """Give a whole entry its name; a damaged one gives way, and so do we where another process was as fast."""
+    old = folder.with_name(f"{folder.name}.old")
+    try:
+        if entry.exists():
+            os.replace(entry, old)
+        os.replace(folder, entry)
+    except OSError:
+        return False
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+    return True
+
+
+def _trim(root: Path, newest: Path) -> None:
+    """Remove entries until all together are small enough, those not used for longest first, and what was abandoned."""
+    ages: list[tuple[float, int, Path]] = []
+    for folder in root.iterdir():
+        hexadecimal = folder.name.strip(".").partition(".")[0]
+        if len(hexadecimal) != 64 or not folder.is_dir():
+            continue  # not ours
+        with contextlib.suppress(OSError):
+            if folder.name.startswith("."):
+                if time.time() - folder.stat().st_mtime > _ABANDONED_S:
+                    shutil.rmtree(folder, ignore_errors=True)
+                continue
+            size = sum(path.stat().st_size for path in folder.iterdir())
+            ages.append(((folder / _MANIFEST).stat().st_mtime, size, folder))
+    total = sum(size for _, size, _ in ages)
+    for _, size, folder in sorted(ages):
+        if total > _LIMIT and folder != newest:
+            shutil.rmtree(folder, ignore_errors=True)
+            total -= size

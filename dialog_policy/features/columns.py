@@ -1,0 +1,96 @@
+"""A corpus column by column: the distinct values of each part of a turn, and which of them each turn has."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dialog_policy.corpus import Dialogue
+from dialog_policy.corpus.templates import DialogueMemory
+from dialog_policy.features.encoder import START, TurnValues, turn_values
+
+__all__ = ["Column", "Columns", "read_columns"]
+
+
+class Column(NamedTuple):
+    """Distinct values, in the order in which they came, and each turn's position among them."""
+
+    values: list[Any]
+    rows: npt.NDArray[np.int32]
+
+
+class Columns(NamedTuple):
+    """What is encoded of some dialogues, turn after turn.
+
+    Attributes
+    ----------
+    parts
+        By the name of the part (:class:`~dialog_policy.features.encoder.TurnValues`).
+    said
+        What the system said in each turn, as positions in the values of the part ``"system"``, which is what it said in
+        the turn before.
+    actions
+        The actions of each turn.
+    terms
+        Terms of the values of some parts, by whoever has found them.
+    ids, offsets
+        The dialogues' ids; dialogue d has the turns offsets[d] to offsets[d + 1] - 1.
+    """
+
+    parts: dict[str, Column]
+    said: npt.NDArray[np.int32]
+    actions: Column
+    ids: list[str]
+    offsets: npt.NDArray[np.int64]
+    terms: dict[str, list[list[str]]]
+
+
+class _Growing:
+    """A column while it is read."""
+
+    def __init__(self) -> None:
+        self.position: dict[Hashable, int] = {}
+        self.rows = array("i")
+
+    def add(self, value: Hashable) -> None:
+        self.rows.append(self.position.setdefault(value, len(self.position)))
+
+    def column(self) -> Column:
+        return Column(list(self.position), np.array(self.rows, dtype=np.int32))
+
+
+def read_columns(dialogues: Iterable[Dialogue], gazetteer: Mapping[str, tuple[str, ...]], *, entities: bool) -> Columns:
+    """Read dialogues with the true system side of earlier turns as history (teacher forcing)."""
+    parts = {name: _Growing() for name in TurnValues._fields}
+    goals, ids, ends, said_rows = _Growing(), [], array("q", [0]), array("i")
+    in_order = list(parts.values())
+    said_position = parts["system"].position
+    for dialogue in dialogues:
+        before: frozenset[str] | str | None = START
+        said = ""
+        memory = DialogueMemory(gazetteer)
+        for number, turn in enumerate(dialogue.turns):
+            values = turn_values(memory, turn.user, turn.context, said, before, entities=entities)
+            for column, value in zip(in_order, values, strict=True):
+                column.add(value)
+            if number:
+                said_rows.append(said_position[values.system])
+            goals.add(turn.actions)
+            before, said = turn.actions, turn.system
+        if dialogue.turns:
+            marked = memory.say(said) if entities else said
+            said_rows.append(said_position.setdefault(marked, len(said_position)))
+        ids.append(dialogue.id)
+        ends.append(len(goals.rows))
+    return Columns(
+        {name: growing.column() for name, growing in parts.items()},
+        np.array(said_rows, dtype=np.int32),
+        goals.column(),
+        ids,
+        np.array(ends, dtype=np.int64),
+        {},
+    )

@@ -1,0 +1,36 @@
+"""Recipes: for a known corpus, the settings that did best on its dev part and the reader options of its protocol.
+
+A recipe is a TOML file beside this one: settings of a policy, and a table ``reader``.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.policy.config import tomllib
+
+__all__ = ["load_recipe", "recipe_names"]
+
+
+def recipe_names() -> list[str]:
+    """Names of all recipes, sorted."""
+    found = (entry.name for entry in files(__name__).iterdir())
+    return sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml"))
+
+
+def load_recipe(name: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a recipe's settings and its reader options.
+
+    Raises
+    ------
+    OptionError
+        If there is no such recipe.
+    """
+    known = recipe_names()
+    if name not in known:
+        raise OptionError(f"there is no recipe {name!r}; known: {', '.join(known)}.{did_you_mean(name, known)}")
+    settings = tomllib.loads((files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
+    reader: dict[str, str] = settings.pop("reader", {})
+    return settings, reader

@@ -1,0 +1,186 @@
+"""Search for better settings with Optuna: resumable, hopeless trials cut short."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from tqdm import tqdm
+
+from dialog_policy.corpus import Corpus
+from dialog_policy.errors import CorpusError, OptionError, RunError, require
+from dialog_policy.policy.config import Config, make_config
+from dialog_policy.policy.dialog_policy import DialogPolicy, hold_out
+from dialog_policy.text.encoders import Bits
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["STUDY", "best_settings", "tune"]
+
+STUDY = "study.db"
+_NAME = "dialog-policy"
+_FEWEST_DEV = 20
+
+# What text becomes: as configured, or words and their pairs as bits alone, which small corpora sometimes like better.
+_ENCODERS: dict[str, dict[str, Any]] = {
+    "configured": {},
+    "bits": {"user": (Bits(ngrams=(1, 2), max_terms=3_000),), "system": (Bits(),), "context": (Bits(),)},
+}
+
+
+def tune(
+    corpus: Corpus,
+    dev: Corpus | None = None,
+    *,
+    base: Config | None = None,
+    out: Path,
+    trials: int = 30,
+    timeout: float | None = None,
+    seed: int = 0,
+) -> optuna.Study:
+    """Search, and keep every trial in a database, so that a later call goes on.
+
+    The first trial is `base` itself. Then a tree-structured Parzen estimator proposes (Bergstra et al. 2011), and a trial whose
+    dev turn accuracy is below the median of the trials before it at the same epoch is cut short.
+
+    Parameters
+    ----------
+    corpus
+        The training part.
+    dev
+        What settings are judged by, and training stops by. None: an inner tenth of `corpus`.
+    base
+        Settings to begin with; what is not searched stays.
+    out
+        Folder for the database.
+    trials
+        How many there are to be in all, those of earlier calls included.
+    timeout
+        Seconds after which no new trial begins.
+    seed
+        Of the search; each trial is trained with the setting `seed` of `base`.
+
+    Raises
+    ------
+    CorpusError
+        If fewer than 20 dialogues would judge.
+    RunError
+        If the database in `out` belongs to other dialogues or other settings to begin with.
+    MissingExtraError
+        If the extra `tune` is not installed.
+    """
+    require("optuna", extra="tune", purpose="searching for settings")
+    import optuna
+
+    base = base or Config()
+    rest, held = (corpus, dev) if dev is not None else hold_out(corpus)
+    if held is None or len(held) < _FEWEST_DEV or not held.n_targets:
+        raise CorpusError(
+            f"expected at least {_FEWEST_DEV} dialogues to judge settings by, found {0 if held is None else len(held)}.",
+            remedy="Give a larger corpus, or a dev part of its own.",
+        )
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    out.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        storage=f"sqlite:///{out / STUDY}",
+        study_name=_NAME,
+        direction="maximize",
+        load_if_exists=True,
+        sampler=optuna.samplers.TPESampler(seed=seed),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=4),
+    )
+    _check_same(study, rest, held, base)
+    finished = [trial for trial in study.trials if trial.state.is_finished()]
+    if not study.trials:
+        study.enqueue_trial(_as_proposed(base), skip_if_exists=True)
+
+    def objective(trial: optuna.Trial) -> float:
+        policy = DialogPolicy(make_config(_propose(trial), base))
+        policy.fit(rest, held, callbacks=[_pruning(trial)])
+        trial.set_user_attr("epochs", len(policy.history_))
+        return max(row["dev_turn_accuracy"] for row in policy.history_)
+
+    left = trials - len(finished)
+    if left > 0:
+        with tqdm(total=left, desc="trials", disable=None) as bar:
+            study.optimize(objective, n_trials=left, timeout=timeout, callbacks=[lambda *_: bar.update()])
+    return study
+
+
+def best_settings(study: optuna.Study) -> dict[str, Any]:
+    """Return the settings of the best trial that differ from what the search began with, as a configuration file has them."""
+    settings = _settings(study.best_trial.params)
+    found: dict[str, Any] = msgspec.to_builtins(settings)
+    return found
+
+
+def _as_proposed(base: Config) -> dict[str, Any]:
+    """Return the first trial: `base` in the terms of the search."""
+    proposed = {
+        "hidden": base.layers[0],
+        "dropout": base.dropout,
+        "learning_rate": base.learning_rate,
+        "weight_decay": base.weight_decay,
+        "label_smoothing": base.label_smoothing,
+        "encoders": "configured",
+    }
+    if base.hidden != base.layers[0]:
+        raise OptionError("the search knows one LSTM: expected one number as the setting 'hidden', found several.")
+    return proposed
+
+
+def _propose(trial: optuna.Trial) -> dict[str, Any]:
+    return _settings(
+        {
+            "hidden": trial.suggest_int("hidden", 32, 512, log=True),
+            "dropout": trial.suggest_float("dropout", 0.0, 0.7),
+            "learning_rate": trial.suggest_float("learning_rate", 3e-4, 2e-2, log=True),
+            "weight_decay": trial.suggest_float("weight_decay", 1e-4, 0.3, log=True),
+            "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2),
+            "encoders": trial.suggest_categorical("encoders", list(_ENCODERS)),
+        }
+    )
+
+
+def _settings(proposed: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **{name: value for name, value in proposed.items() if name != "encoders"},
+        **_ENCODERS[proposed["encoders"]],
+    }
+
+
+def _pruning(trial: optuna.Trial) -> Any:
+    """Return a Keras callback that reports the dev accuracy and stops a hopeless trial."""
+    import keras
+    import optuna
+
+    class Pruning(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carries no types
+        def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+            trial.report((logs or {})["dev_turn_accuracy"], epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+    return Pruning()
+
+
+def _fingerprint(corpus: Corpus) -> str:
+    return sha256(",".join(dialogue.fingerprint() for dialogue in corpus).encode()).hexdigest()
+
+
+def _check_same(study: optuna.Study, train: Corpus, dev: Corpus, base: Config) -> None:
+    """Refuse to mix trials of different data or settings."""
+    about = {
+        "train": _fingerprint(train),
+        "dev": _fingerprint(dev),
+        "base": msgspec.json.encode(base).decode(),
+    }
+    for name, value in about.items():
+        known = study.user_attrs.get(name)
+        if known is None:
+            study.set_user_attr(name, value)
+        elif known != value:
+            what = "settings to begin with" if name == "base" else f"dialogues in its {name} part"
+            raise RunError(f"the search that was begun there has other {what}. Choose another folder.")

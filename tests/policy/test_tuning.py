@@ -1,0 +1,56 @@
+import pytest
+
+from dialog_policy.corpus import Corpus
+from dialog_policy.errors import RunError
+from dialog_policy.policy import make_config
+from dialog_policy.policy.config import tomllib
+from dialog_policy.policy.tuning import best_settings, tune
+from tests.cli.commands import run
+
+pytest.importorskip("optuna", reason="needs the extra `tune`")
+QUICK = make_config(
+    {"epochs": 1, "hidden": 32, "user": [{"kind": "bits", "max_terms": 30}], "system": [], "context": []}
+)
+
+
+@pytest.fixture(scope="module")
+def study(small, tmp_path_factory):
+    out = tmp_path_factory.mktemp("study")
+    return tune(small.split("train"), small.split("dev"), base=QUICK, out=out, trials=2), out
+
+
+def test_the_first_trial_is_what_was_begun_with_and_the_best_can_be_trained(study):
+    first = study[0].trials[0]
+    assert (first.params["hidden"], first.params["encoders"]) == (32, "configured")
+    assert study[0].best_value >= first.value
+    config = make_config(best_settings(study[0]), QUICK)
+    assert config.hidden == study[0].best_trial.params["hidden"]
+    assert config.epochs == 1
+
+
+def test_a_search_goes_on_and_refuses_other_data(study, small):
+    found, out = study
+    train, dev = small.split("train"), small.split("dev")
+    again = tune(train, dev, base=QUICK, out=out, trials=3)
+    assert [t.value for t in again.trials[:2]] == [t.value for t in found.trials[:2]]
+    assert len(again.trials) == 3
+    with pytest.raises(RunError, match="other dialogues in its train part"):
+        tune(Corpus(list(train)[1:]), dev, base=QUICK, out=out, trials=4)
+    with pytest.raises(RunError, match="other settings"):
+        tune(train, dev, base=make_config({"seed": 1}, QUICK), out=out, trials=4)
+
+
+def test_the_command_leaves_settings_that_train_takes(tmp_path):
+    settings = ["epochs=1", "hidden=32", 'user=[{kind="bits", max_terms=30}]', "system=[]", "context=[]"]
+    out = tmp_path / "search"
+    found = run("tune", "corpora/desk.jsonl", "--trials", "3", "--out", out, "--set", *settings)
+    assert "3 trials" in found.output
+    assert {"study.db", "trials.csv", "best.toml"} <= {path.name for path in out.iterdir()}
+    best = tomllib.loads((out / "best.toml").read_text())
+    assert make_config(best).epochs == 1
+
+
+def test_too_few_dialogues_to_judge_by_are_refused(tmp_path):
+    few = tmp_path / "few.csv"
+    few.write_text("dialogue_id,user,actions\n" + "".join(f"{n},hi,greet\n" for n in range(30)))
+    assert "at least 20 dialogues" in run("tune", few, "--out", tmp_path / "search", code=2).output

@@ -1,0 +1,60 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dialog_policy.features.matrices import SparseRows
+from dialog_policy.text.bags import Ragged
+from dialog_policy.text.counts import fit_bits, fit_lsa, fit_tfidf, frequent_terms
+from dialog_policy.text.table import Analyzer, TermTable
+
+texts = st.lists(st.lists(st.text("abß", min_size=1, max_size=6), max_size=7), max_size=12)
+analyzers = st.builds(
+    lambda unit, shortest, more: Analyzer(unit, shortest, shortest + more),
+    st.sampled_from(["word", "character", "term"]),
+    st.integers(1, 3),
+    st.integers(0, 2),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(analyzer=analyzers, texts=texts, repeated=st.integers(0, 3), least=st.integers(1, 2), limit=st.integers(1, 9))
+def test_terms_are_counted_as_one_would_by_hand(analyzer, texts, repeated, least, limit):
+    texts = texts + texts[:1] * repeated
+    counts = Counter(term for tokens in texts for term in set(analyzer.terms(tokens)))
+    expected = sorted((-count, term) for term, count in counts.items() if count >= least)[:limit]
+    assert frequent_terms(analyzer, texts, least, limit) == ([t for _, t in expected], [-c for c, _ in expected])
+
+
+@settings(max_examples=100, deadline=None)
+@given(analyzer=analyzers, train=texts, others=texts, kind=st.sampled_from(["bits", "tfidf", "lsa", "unknown"]))
+def test_many_texts_together_are_encoded_as_each_by_itself_to_the_bit(analyzer, train, others, kind):
+    if kind == "bits":
+        table = fit_bits(analyzer, train, 20)
+    elif kind == "tfidf":
+        table = fit_tfidf(analyzer, train, 20)
+    elif kind == "lsa":
+        table = fit_lsa(analyzer, train, 20, 2, 0)
+    else:
+        vectors = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+        table = TermTable(analyzer, ["a", "ab"], vectors, np.array([0.3, 2], dtype=np.float32), scale=0.7)
+    many = [*train, *others]
+    alone = np.zeros((len(many), table.dim), dtype=np.float32)
+    for row, tokens in zip(alone, many, strict=True):
+        table.encode_into(row, tokens)
+    np.testing.assert_array_equal(table.encode(many), alone)
+
+
+@pytest.mark.parametrize("shape", [(0,), (5,), (3, 4)])
+def test_sparse_rows_are_those_of_the_dense_matrix(shape):
+    random = np.random.default_rng(1)
+    dense = (random.normal(size=(9, 6)) * (random.random((9, 6)) < 0.3)).astype(np.float32)
+    dense[-1] = 0
+    rows, columns = np.nonzero(dense)
+    ends = np.searchsorted(rows, np.arange(10))
+    sparse = SparseRows(Ragged(columns.astype(np.int32), ends), dense[rows, columns], 6)
+    wanted = random.integers(-1, 9, shape)
+    np.testing.assert_array_equal(sparse[wanted], dense[wanted])
+    assert sparse.shape == (9, 6)
