@@ -8,6 +8,8 @@ import pytest
 
 from dialog_policy import Corpus, DialogPolicy, load_corpus
 
+# No test reads or fills the cache of whoever runs the tests.
+os.environ.setdefault("DIALOG_POLICY_CACHE", "")
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Settings of a training that takes seconds.
 QUICK = {

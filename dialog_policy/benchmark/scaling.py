@@ -59,7 +59,9 @@ def measure_scaling(histogram: Sequence[int] = STAR_LENGTHS, *, rounds: int | No
     with contextlib.ExitStack() as stack:
         asks = [
             stack.enter_context(
-                contender(__name__, [str(size), json.dumps(list(histogram)), str(count)], backend="tensorflow")
+                contender(
+                    __name__, [str(size), json.dumps(list(histogram)), str(count), str(_BATCHES)], backend="tensorflow"
+                )
             )
             for size in _SIZES
         ]
@@ -115,7 +117,7 @@ def _encoded(n_dialogues: int, histogram: Sequence[int], folder: Path) -> Encode
     return EncodedDialogues(ids, offsets, [(mapped, rows)], targets, np.ones(n_turns, dtype=np.bool_))
 
 
-def _compete(n_dialogues: int, histogram: Sequence[int], rounds: int, folder: Path) -> None:
+def _compete(n_dialogues: int, histogram: Sequence[int], rounds: int, n_batches: int, folder: Path) -> None:
     from dialog_policy.network.backend import feed, load_keras, use_cores
 
     keras = load_keras()
@@ -147,7 +149,7 @@ def _compete(n_dialogues: int, histogram: Sequence[int], rounds: int, folder: Pa
                 return
             self.turns += batches.turns_in(batch)
             self.batches += 1
-            if self.batches == _BATCHES:
+            if self.batches == n_batches:
                 answer(turns_per_s=self.turns / (time.perf_counter() - self.began))
                 self._next()
 
@@ -167,4 +169,4 @@ def _compete(n_dialogues: int, histogram: Sequence[int], rounds: int, folder: Pa
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
-        _compete(int(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3]), Path(place))
+        _compete(int(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), Path(place))

@@ -71,17 +71,17 @@ class EncodedParts(NamedTuple):
 
 
 def cache_folder() -> Path | None:
-    """Return where encoded corpora are kept: ``$DIALOG_POLICY_CACHE``, else the user's cache folder; None: nowhere."""
+    """Return where encoded corpora are kept: `encoded` in ``$DIALOG_POLICY_CACHE`` or the user's cache folder; None: nowhere."""
     named = os.environ.get(CACHE)
     if named is not None:
-        return Path(named).expanduser() if named else None
+        return Path(named).expanduser() / "encoded" if named else None
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
     elif sys.platform == "darwin":
         base = "~/Library/Caches"
     else:
         base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "dialog-policy"
+    return Path(base).expanduser() / "dialog-policy" / "encoded"
 
 
 def encode_parts(

@@ -118,7 +118,11 @@ def train_network(
         keras.optimizers.schedules.CosineDecay(config.learning_rate, epochs * len(batches)), config.weight_decay
     )
     optimizer.build(model.trainable_variables)
-    loss = ActionLoss(single_action=decoder.single_action, prior=decoder.prior, label_smoothing=config.label_smoothing)
+    loss = ActionLoss(
+        single_action=decoder.single_action,
+        prior=decoder.prior if decoder.sets else None,
+        label_smoothing=config.label_smoothing,
+    )
     model.compile(optimizer, loss, jit_compile=compiles())
     stopping = EarlyStopping(DEV_ACCURACY, config.patience) if dev is not None else None
     checkpoint = Checkpoint(model, optimizer, stopping, folder, about or {})

@@ -15,6 +15,7 @@ def test_contenders_take_turns_and_are_compared(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "_RIVALS", ("keras_masking",))
     monkeypatch.setattr(scaling, "_SIZES", (40, 200))
     monkeypatch.setattr(scaling, "_ROUNDS", 2)
+    monkeypatch.setattr(scaling, "_BATCHES", 8)
     turn = Turn(user="a", context={}, actions=frozenset("b"), system="")
     write_corpus((Dialogue(id=str(n), turns=(turn,) * (1 + n % 3)) for n in range(9)), tmp_path / "c.jsonl")
     done = CliRunner().invoke(main, ["benchmark", str(tmp_path / "c.jsonl"), "--json", str(tmp_path / "b.json")])

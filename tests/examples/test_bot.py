@@ -43,7 +43,7 @@ def run(tmp_path_factory):
     kinds = itertools.product(ASK, TAKE, (True, False))
     corpus = Corpus([dialogue(number, *kind) for number, kind in enumerate(kinds)])
     bits = {part: [{"kind": "bits"}] for part in ("user", "system", "context")}
-    DialogPolicy(hidden=32, epochs=80, dropout=0.0, learning_rate=0.02, **bits).fit(corpus, dev=None, out=folder)
+    DialogPolicy(hidden=32, epochs=80, dropout=0.0, learning_rate=0.005, **bits).fit(corpus, dev=None, out=folder)
     return folder
 
 

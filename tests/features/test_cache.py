@@ -24,7 +24,7 @@ def folder(tmp_path, monkeypatch):
     """An empty cache that keeps small corpora, too."""
     monkeypatch.setenv("DIALOG_POLICY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(cache, "_FEWEST_TURNS", 0)
-    return tmp_path / "cache"
+    return tmp_path / "cache" / "encoded"
 
 
 def encode(small, settings=SETTINGS):
@@ -60,7 +60,7 @@ def test_what_the_cache_gives_back_is_what_was_made_to_the_byte(folder, small, m
     monkeypatch.setenv("DIALOG_POLICY_CACHE", "")
     without = content(encode(small, settings))
     assert not folder.exists()
-    monkeypatch.setenv("DIALOG_POLICY_CACHE", str(folder))
+    monkeypatch.setenv("DIALOG_POLICY_CACHE", str(folder.parent))
     assert content(encode(small, settings)) == without
     monkeypatch.setattr(cache, "fit_turn_encoder", refuse)
     found = encode(small, settings)
@@ -101,7 +101,7 @@ def test_a_damaged_entry_is_made_anew(folder, small, pattern, damage):
 
 
 def test_the_oldest_entries_go_first_and_what_is_not_ours_stays(folder, small, monkeypatch):
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / "photographs").mkdir()
     kept = []
     for seed in range(3):

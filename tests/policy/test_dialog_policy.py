@@ -160,6 +160,7 @@ def test_single_action_corpora_get_softmax_and_head_overrides():
     "settings",
     [
         {"class_weight": "balanced"},
+        {"decisions": "bits"},
         {"hidden": [8, 6], "batches": "window", "window": 4},
         {"batch_size": 1},
         {"batches": "exact", "weighting": "dialogue"},
@@ -171,6 +172,7 @@ def test_single_action_corpora_get_softmax_and_head_overrides():
 def test_other_settings_train_and_predict(small, settings):
     policy = DialogPolicy(**{**QUICK, "epochs": 1, **settings}).fit(small.split("train"))
     assert 0 <= policy.score(small.split("test")) <= 1
+    assert np.isfinite(policy.history_[-1]["loss"])
 
 
 def test_settings_are_checked():
@@ -196,7 +198,7 @@ def test_an_untrained_policy_and_a_corpus_without_actions(small):
 def test_a_run_says_what_is_in_it(trained, small, tmp_path):
     trained.save(tmp_path / "run")
     manifest = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert manifest["format_version"] == 2
+    assert manifest["format_version"] == 3
     assert manifest["corpus"]["train"]["dialogues"] == 24
     assert set(manifest["files"]) == {p.name for p in (tmp_path / "run").iterdir()} - {"run.json"}
     loaded = Policy.load(tmp_path / "run")

@@ -28,7 +28,7 @@ def test_a_recipe_has_settings_and_reader_options_that_exist(name, public_corpor
 
 
 def test_a_misspelt_recipe_is_refused_with_a_hint():
-    with pytest.raises(OptionError, match="did you mean 'star'"):
+    with pytest.raises(OptionError, match="Did you mean 'star'"):
         load_recipe("sta")
 
 
