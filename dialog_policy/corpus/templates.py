@@ -62,6 +62,7 @@ class _Gazetteer:
     def __init__(self) -> None:
         self.starting: dict[str, list[tuple[tuple[str, ...], str, str]]] = {}
         self._known: set[tuple[tuple[str, ...], str]] = set()
+        self.added: list[tuple[str, str]] = []
         self.values: dict[str, set[str]] = {}
 
     def add(self, kind: str, value: str) -> None:
@@ -71,6 +72,7 @@ class _Gazetteer:
         tokens = _value_tokens(value)
         if tokens and (tokens, kind) not in self._known:
             self._known.add((tokens, kind))
+            self.added.append((kind, value))
             self.values.setdefault(kind, set()).add(value)
             entries = self.starting.setdefault(tokens[0], [])
             entries.append((tokens, kind, value))
@@ -306,12 +308,16 @@ class DialogueMemory:
             "order": list(self._order),
             "offered": list(self._offered),
             "at_hand": self._at_hand,
+            "values": self._local.added,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Undo :meth:`state`."""
-        self._asked, self._records, self._local = dict(state["asked"]), {}, _Gazetteer()
-        for key, record in state["records"].items():
-            self._remember(key, record)
+        self._asked = dict(state["asked"])
+        self._records = {key: dict(record) for key, record in state["records"].items()}
+        # Values of records that gave way are found in what is said, too: in the same order as before.
+        self._local = _Gazetteer()
+        for kind, value in state["values"]:
+            self._local.add(kind, value)
         self._order, self._offered = list(state["order"]), dict.fromkeys(state["offered"])
         self._at_hand = state["at_hand"]

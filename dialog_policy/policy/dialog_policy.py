@@ -58,7 +58,8 @@ class DialogPolicy:
     actions_
         The actions of the training part.
     network_
-        The trained Keras model: features, shape (batch, time, n_features), to probabilities, shape (batch, time, n_actions).
+        The trained Keras model: features, shape (batch, time, n_features), to probabilities, shape (batch, time, n_actions);
+        where a turn may have several actions, each bit by itself, from whose logits the decoder makes whole sets.
     history_
         One dict an epoch.
     runtime_

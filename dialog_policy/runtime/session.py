@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PREDICTED", "Request", "Session", "SessionTurn", "Step"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 class _Predicted(Enum):

@@ -1,6 +1,7 @@
 """One policy, five ways to ask it: the trained network, the run's graph over whole dialogues and turn by turn, sessions alone
 and together, saved and resumed. On every dialogue of real corpora they agree."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -25,16 +26,18 @@ class Case:
         self.policy = policy = trained.runtime_
         self.encoded = encoded = encode_dialogues(corpus, policy._encoder)
         shape = int(encoded.offsets[-1]), encoded.n_actions
-        self.network, self.graph, self.stepped = (np.empty(shape, dtype=np.float32) for _ in range(3))
+        network = keras.Model(trained.network_.inputs, trained.network_.get_layer("logits").output)
+        keras_logits, self.graph, self.stepped = (np.empty(shape, dtype=np.float32) for _ in range(3))
         for turns in evaluation_batches(encoded):
             real, x = turns != PADDING, encoded.features(turns)
-            self.network[turns[real]] = trained.network_.predict_on_batch(x)[real]
+            keras_logits[turns[real]] = network.predict_on_batch(x)[real]
             self.graph[turns[real]] = policy._graph.run(x, policy._graph.start(len(x))).logits[real]
             state = policy._graph.start(len(x))
             for step in range(x.shape[1]):
                 here = real[:, step]
                 logits, state = policy._graph.run(x[:, step : step + 1], state)
                 self.stepped[turns[here, step]] = logits[here, 0]
+        self.network = policy._decoder.decide(keras_logits).probabilities
 
     def truth(self, turn):
         """What a session is to observe: the logged system side; an action that the policy does not know has no bit."""

@@ -208,7 +208,7 @@ def test_a_run_says_what_is_in_it(trained, small, tmp_path):
         )
     assert loaded.id == trained.runtime_.id
     mine, theirs = (p.baseline_predictions(small) for p in (trained.runtime_, loaded))
-    assert set(mine) == {"majority", "bigram", "logreg_utterance", "logreg_history"}
+    assert set(mine) == {"majority", "bigram", "nearest_neighbour", "logreg_utterance", "logreg_history"}
     for name, predicted in theirs.items():
         assert list(predicted) == list(mine[name])
 

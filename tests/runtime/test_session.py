@@ -108,7 +108,7 @@ def test_saved_and_resumed_it_goes_on_as_before(policy, cut):
     assert again.to_bytes() == saved.to_bytes()
     found = talk(again, SAID[cut:])
     assert found == expected[cut:]
-    assert json.loads(again.to_bytes())["version"] == 1
+    assert json.loads(again.to_bytes())["version"] == 2
 
 
 def test_under_another_run_the_session_is_gone_through_again(policy, other):
