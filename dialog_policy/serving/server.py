@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from dialog_policy.errors import OptionError
 from dialog_policy.serving.logs import log, start_logging
+from dialog_policy.serving.runs import set_aside
 
 __all__ = ["serve"]
 
@@ -23,6 +24,7 @@ _BACKLOG = 2_048
 class _Server(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
+        set_aside()
         for listening in sockets if self.started else ():
             host, port = listening.getsockname()[:2]
             log("started", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")

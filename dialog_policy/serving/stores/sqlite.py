@@ -33,6 +33,8 @@ _DELETE = "DELETE FROM sessions WHERE id = ? AND version = ?"
 _EXPIRE = "DELETE FROM sessions WHERE expires <= ?"
 # Milliseconds to wait for another process that writes to the same file.
 _PATIENCE_MS = 5_000
+# Changes after which the write-ahead log is copied to the file: about a thousand pages.
+_COPIED_AFTER = 300
 
 
 class SqliteStore:
@@ -43,6 +45,9 @@ class SqliteStore:
 
     Only that write, the commit, is waited for in a thread: everything else takes microseconds, and a thread that takes part in
     it would fight with the event loop for Python's lock at every statement.
+
+    The log is copied to the file beside the commits, not within one of them as SQLite does by itself: nobody waits for it. Only
+    what was written meanwhile is copied between two commits, a small rest, after which the log begins anew.
 
     Parameters
     ----------
@@ -57,14 +62,17 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sessions")
+        # One waits for commits, one copies the log.
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="sessions")
         self._pending: list[tuple[Sequence[Write], asyncio.Future[list[bool]]]] = []
         self._flush: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
+        self._copy: asyncio.Task[None] | None = None
+        self._uncopied = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._writer, self._reader = self._connect(), self._connect()
+            self._writer, self._reader, self._copier = (self._connect() for _ in range(3))
             self._writer.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"sessions cannot be kept in {path}: {error}. --store names another file.") from None
@@ -74,6 +82,7 @@ class SqliteStore:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         for name, value in (("busy_timeout", _PATIENCE_MS), ("journal_mode", "WAL"), ("synchronous", "FULL")):
             connection.execute(f"PRAGMA {name} = {value}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
         return connection
 
     async def load(self, ids: Sequence[str]) -> list[Stored | None]:
@@ -114,11 +123,25 @@ class SqliteStore:
                 self._writer.execute("BEGIN IMMEDIATE")
                 made = [self._execute(write, now) for write in writes]
                 await self._in_thread(partial(self._writer.execute, "COMMIT"))
+                self._uncopied += len(writes)
+                if self._uncopied >= _COPIED_AFTER and (self._copy is None or self._copy.done()):
+                    self._uncopied = 0
+                    self._copy = asyncio.create_task(self._copy_log())
             except BaseException:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise
         return made
+
+    async def _copy_log(self) -> None:
+        # What cannot be copied now, the log keeps: nothing is lost, the next attempt or the next start copies it.
+        with contextlib.suppress(sqlite3.Error):
+            await self._in_thread(self._copy_some)
+            async with self._writing:
+                await self._in_thread(self._copy_some)
+
+    def _copy_some(self) -> None:
+        self._copier.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def _execute(self, write: Write, now: float) -> bool:
         name, before, after, data, expires = write
@@ -146,12 +169,14 @@ class SqliteStore:
         """Write what waits, close the file."""
         if self._flush is not None:
             await self._flush
-        self._reader.close()
-        self._writer.close()
-        self._thread.shutdown()
+        if self._copy is not None:
+            await self._copy
+        for connection in (self._reader, self._copier, self._writer):
+            connection.close()
+        self._threads.shutdown()
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
