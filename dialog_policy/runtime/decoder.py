@@ -119,7 +119,11 @@ class Decoder:
         self._log_unseen = log_unseen / temperature
         self._log_shares = log_shares / temperature
         # What a set that was seen has beyond what any set has: e^a − e^b as e^(a + log(1 − e^(b − a))).
-        self._log_excess = self._log_shares + np.log1p(-np.exp(self._log_unseen - self._log_shares))
+        share_of_excess = -np.expm1(self._log_unseen - self._log_shares)
+        self._log_excess = self._log_shares + np.log(share_of_excess)
+        # From what sets weigh to the excess of each action, and of all.
+        bits = self.prior.bits
+        self._excess = np.concatenate([bits, np.ones((len(bits), 1))], axis=1) * share_of_excess[:, None]
 
     @classmethod
     def fit(
@@ -158,27 +162,27 @@ class Decoder:
             best = probabilities.argmax(axis=1)
             confidence = probabilities[np.arange(len(best)), best]
             return Decided([self._singles[i] for i in best.tolist()], probabilities, confidence)
-        sums = z.dot(self._bits_by_action)
+        scores = z.dot(self._bits_by_action)
+        scores += self._log_shares
         positive = z > 0
         if allowed is not None:
-            sums[(~allowed).astype(np.float64) @ self._bits_by_action > 0] = -np.inf
+            scores[(~allowed).astype(np.float64) @ self._bits_by_action > 0] = -np.inf
             positive &= allowed
-        seen = sums + self._log_excess
         log_any, marginals = self._base(z, allowed)
-        top = np.maximum(np.maximum.reduce(seen, axis=1, initial=-np.inf), log_any)[:, None]
-        weights = np.exp(seen - top)
-        anything = np.exp(log_any[:, None] - top)
-        total = np.add.reduce(weights, axis=1, keepdims=True) + anything
-        marginals *= anything
-        marginals += weights.dot(self.prior.bits)
-        marginals /= total
-        scores = np.add(sums, self._log_shares, out=sums)
-        score = np.full(len(z), -np.inf)
         chosen = [frozenset[str]()] * len(z)
+        score, top = np.full(len(z), -np.inf), log_any
         if self.sets:
             best = scores.argmax(axis=1)
             chosen = [self.sets[i] for i in best.tolist()]
             score = scores[np.arange(len(best)), best]
+            top = np.maximum(score, log_any)
+        scores -= top[:, None]
+        seen = np.exp(scores, out=scores).dot(self._excess)
+        anything = np.exp(log_any - top)
+        total = seen[:, -1] + anything
+        marginals *= anything[:, None]
+        marginals += seen[:, :-1]
+        marginals /= total[:, None]
         # Of the sets that training never showed only that of all positive logits can win; but doing nothing at all, where the
         # system always did something, wins only if nothing else is allowed.
         for row, bits in enumerate(positive):
@@ -187,7 +191,7 @@ class Decoder:
                 if rival > score[row]:
                     score[row] = rival
                     chosen[row] = frozenset(self.space.classes_[bit] for bit in np.flatnonzero(bits))
-        return Decided(chosen, marginals, np.exp(score - top[:, 0]) / total[:, 0])
+        return Decided(chosen, marginals, np.exp(score - top) / total)
 
     def _base(self, z: FloatArray, allowed: BoolArray | None) -> tuple[FloatArray, FloatArray]:
         """Every set as if unseen: log of the total weight, shape (n,), and the share of it of each action, shape of z."""
