@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -17,12 +18,16 @@ __all__ = [
     "compiles",
     "feed",
     "has_gpu",
+    "keep_memory",
     "load_keras",
     "make_deterministic",
     "scan",
     "use_cores",
 ]
 
+# From malloc.h; the largest value that glibc takes, and how much it may keep.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGEST_KEPT, _KEPT = 32 << 20, 512 << 20
 # More than these we could not measure, and leave to TensorFlow.
 _FEW_CORES = 4
 
@@ -101,6 +106,20 @@ def use_cores() -> None:
             tensorflow.config.threading.set_inter_op_parallelism_threads(max(2, cores))
 
 
+def keep_memory() -> None:
+    """Have glibc keep what batches of one step free for those of the next.
+
+    Left alone it gives large arrays back to the system at once, and every page of the next one is fetched and cleared again: a
+    third of the time of a training with wide features. Other C libraries are left as they are.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT)
+
+
 def feed(batches: Any) -> Any:
     """Return what ``fit`` is to be given for a ``PyDataset``.
 
@@ -115,6 +134,7 @@ def feed(batches: Any) -> Any:
 
     def epoch() -> Iterator[Any]:
         nonlocal begun
+        keep_memory()  # TensorFlow sets its own thresholds when it makes a pipeline of a generator
         if begun:
             batches.on_epoch_end()
         begun = True

@@ -11,7 +11,7 @@ import numpy as np
 
 from dialog_policy.errors import RunError
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
-from dialog_policy.network.backend import compiles, feed, make_deterministic, use_cores
+from dialog_policy.network.backend import compiles, feed, keep_memory, make_deterministic, use_cores
 from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches, evaluation_batches
 from dialog_policy.network.callbacks import Checkpoint, DevAccuracy, EarlyStopping, Progress, loggers
 from dialog_policy.network.config import NetworkConfig
@@ -92,6 +92,7 @@ def train_network(
         If `state` comes from a training of other data or with other settings.
     """
     use_cores()
+    keep_memory()
     make_deterministic(config.seed)
     network = build_network(
         train.n_features, train.n_actions, hidden=config.layers, dropout=config.dropout, seed=config.seed
