@@ -91,7 +91,7 @@ def train_network(
     RunError
         If `state` comes from a training of other data or with other settings.
     """
-    use_cores()
+    use_cores(train.n_features * 4 * config.layers[0])
     keep_memory()
     make_deterministic(config.seed)
     network = build_network(
