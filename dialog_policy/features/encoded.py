@@ -183,6 +183,16 @@ class EncodedDialogues:
         weights: npt.NDArray[np.float64] = counts.sum() / (present * np.maximum(counts, 1)[rows])
         return weights
 
+    def action_rates(self) -> npt.NDArray[np.float64]:
+        """Share of the turns to predict that have each action, shape (n_actions,); never quite 0 or 1, as if half a turn more.
+
+        (Krichevsky & Trofimov 1981.)
+        """
+        matrix, positions = self._targets
+        of_sets = np.bincount(positions[self.is_target], minlength=len(matrix))
+        rates: npt.NDArray[np.float64] = (of_sets @ matrix.astype(np.float64) + 0.5) / (of_sets.sum() + 1.0)
+        return rates
+
     def features(self, turns: npt.NDArray[np.int64], *, embedded: bool = True) -> FloatArray:
         """Features of turns given by number, shape (*turns.shape, n_features), zeros where the number is PADDING.
 

@@ -35,12 +35,12 @@ class ActionLoss(keras.losses.Loss):
         self.single_action, self.label_smoothing = single_action, label_smoothing
         self.prior = None if single_action else prior
         if self.prior is not None:
-            bits, log_shares, log_unseen = self.prior
-            excess = log_shares + np.log1p(-np.exp(log_unseen - log_shares))
+            bits, log_weights, log_new = self.prior
             self._bits = np.ascontiguousarray(bits.T, dtype=np.float32)
             self._sizes = bits.sum(axis=1).astype(np.float32)
-            self._excess, self._beyond = excess.astype(np.float32), (log_shares - log_unseen).astype(np.float32)
-            self._mean_bits, self._mean_share = bits.mean(axis=0).astype(np.float32), float(log_shares.mean())
+            self._excess = self.prior.log_excess.astype(np.float32)
+            self._beyond = (log_weights - log_new).astype(np.float32)
+            self._mean_bits, self._mean_share = bits.mean(axis=0).astype(np.float32), float(log_weights.mean())
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Loss of each turn: targets and logits of shape (batch, time, n_actions) to (batch, time)."""
@@ -51,12 +51,12 @@ class ActionLoss(keras.losses.Loss):
         if self.prior is None:
             target = y_true * (1 - smoothing) + 0.5 * smoothing
             return ops.sum(target * ops.softplus(-y_pred) + (1 - target) * ops.softplus(y_pred), axis=-1)
-        log_unseen = self.prior.log_unseen
+        log_new = self.prior.log_new
         seen = ops.logsumexp(ops.matmul(y_pred, self._bits) + self._excess, axis=-1)
-        log_total = ops.logaddexp(seen, ops.sum(ops.softplus(y_pred), axis=-1) + log_unseen)
+        log_total = ops.logaddexp(seen, ops.sum(ops.softplus(y_pred), axis=-1) + log_new)
         # The bits in which the target differs from each set: none, where it is that set.
         differing = ops.sum(y_true, axis=-1, keepdims=True) + self._sizes - 2 * ops.matmul(y_true, self._bits)
-        gold_prior = log_unseen + ops.sum(ops.where(differing < 0.5, self._beyond, 0.0), axis=-1)
+        gold_prior = log_new + ops.sum(ops.where(differing < 0.5, self._beyond, 0.0), axis=-1)
         gold = ops.sum(y_true * y_pred, axis=-1) + gold_prior
         if smoothing:
             evenly = ops.sum(y_pred * self._mean_bits, axis=-1) + self._mean_share

@@ -97,6 +97,10 @@ def train_network(
     network = build_network(
         train.n_features, train.n_actions, hidden=config.layers, dropout=config.dropout, seed=config.seed
     )
+    # Training begins where the network says how often each action occurs: there it needs hundreds of steps less.
+    rates = train.action_rates()
+    begin = np.log(rates) if decoder.single_action else np.log(rates) - np.log1p(-rates)
+    network.get_layer("logits").layer.bias.assign(begin.astype(np.float32))
     epochs = config.epochs_for(len(train))
     batch_size = config.batch_size_for(len(train))
     done = 0 if state is None else len(state["history"])

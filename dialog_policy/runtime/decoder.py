@@ -15,9 +15,9 @@ __all__ = ["Decided", "Decoder", "SetPrior"]
 FloatArray = npt.NDArray[np.floating[Any]]
 BoolArray = npt.NDArray[np.bool_]
 
-# How often an action set counts as seen that training never showed.
+# How often what was never seen counts as seen (Krichevsky & Trofimov 1981).
 _UNSEEN_COUNT = 0.5
-# At most so many sets compete by name, the most frequent; the others count as unseen.
+# At most so many sets compete by name, the most frequent; the others count as new.
 _MOST_SETS = 5_000
 # Where no precision was asked for.
 _FALLBACK_BELOW = 0.3
@@ -44,31 +44,66 @@ class Decided(NamedTuple):
 
 
 class SetPrior(NamedTuple):
-    """What training says of whole action sets, before any turn is looked at.
+    """What whole action sets weigh beside their actions' logits: the probability of a set s is proportional to exp(Σ s_k z_k + w_s).
+
+    Where every logit is the log-odds of its action in the training part, this is a mixture: with the probability u a set is a new
+    one, its actions drawn each by its own frequency; else it is one of those that training showed, as often as there. u is the
+    share of turns whose set occurs once (Good 1953).
 
     Attributes
     ----------
     bits
         Shape (n_sets, n_actions): the sets that training showed.
-    log_shares
-        Shape (n_sets,): log of each set's share of the training turns.
-    log_unseen
-        The same for any other set, as if it had been seen half a time.
+    log_weights
+        Shape (n_sets,): w of each of them.
+    log_new
+        w of any other set.
     """
 
     bits: npt.NDArray[np.float64]
-    log_shares: npt.NDArray[np.float64]
-    log_unseen: float
+    log_weights: npt.NDArray[np.float64]
+    log_new: float
+
+    @classmethod
+    def fit(cls, space: ActionSpace, sets: Sequence[frozenset[str]], counts: Sequence[int]) -> SetPrior:
+        """Weigh sets by how many training turns have each; the most frequent sets come first."""
+        bits = space.transform(sets[:_MOST_SETS]).astype(np.float64)
+        if not sets:
+            return cls(bits, np.zeros(0), 0.0)
+        of_sets = np.array(counts, dtype=np.float64)
+        total = of_sets.sum() + 2 * _UNSEEN_COUNT
+        once = of_sets[of_sets == 1].sum() + of_sets[_MOST_SETS:][of_sets[_MOST_SETS:] > 1].sum()
+        new = (once + _UNSEEN_COUNT) / total
+        of_actions = np.zeros(len(space))
+        for start in range(0, len(sets), _MOST_SETS):
+            some = slice(start, start + _MOST_SETS)
+            of_actions += of_sets[some] @ space.transform(sets[some])
+        rates = (of_actions + _UNSEEN_COUNT) / total
+        log_new = float(np.log(new) + np.log1p(-rates).sum())
+        log_seen = np.log1p(-new) + np.log(of_sets[:_MOST_SETS] / of_sets.sum())
+        # The logits of these actions bring their log-odds with them.
+        log_seen -= bits @ (np.log(rates) - np.log1p(-rates))
+        return cls(bits, np.logaddexp(log_seen, log_new), log_new)
+
+    @property
+    def log_excess(self) -> npt.NDArray[np.float64]:
+        """Shape (n_sets,): log of what each set weighs beyond what it would as a new one."""
+        # e^a - e^b as e^(a + log(1 - e^(b - a))).
+        excess: npt.NDArray[np.float64] = self.log_weights + np.log(-np.expm1(self.log_new - self.log_weights))
+        return excess
+
+    def tempered(self, temperature: float) -> SetPrior:
+        """Return all logs divided by a temperature."""
+        return SetPrior(self.bits, self.log_weights / temperature, self.log_new / temperature)
 
 
 class Decoder:
     """Chooses an action set for each turn.
 
     Where actions exclude each other, the most probable one. Else the whole set is decided at once, among all 2^K sets of K
-    actions: the probability of a set s with bits s_k is proportional to exp(Σ s_k z_k + b_s), with the logits z, and b_s the
-    log of the set's share of the training turns, or that of half a turn where training never showed the set. The network is
-    trained by the likelihood of this same distribution (:class:`~dialog_policy.network.loss.ActionLoss`). The sums over all
-    sets are exact, since Σ_s exp(Σ s_k z_k) = Π (1 + exp z_k).
+    actions: the probability of a set s with bits s_k is proportional to exp(Σ s_k z_k + w_s), with the logits z and the weights
+    w of :class:`SetPrior`. The network is trained by the likelihood of this same distribution
+    (:class:`~dialog_policy.network.loss.ActionLoss`). The sums over all sets are exact, since Σ_s exp(Σ s_k z_k) = Π (1 + exp z_k).
 
     Parameters
     ----------
@@ -97,10 +132,8 @@ class Decoder:
     ) -> None:
         self.space, self.sets, self.counts = space, list(sets), list(counts)
         self.single_action = single_action
-        bits = space.transform(self.sets[:_MOST_SETS]).astype(np.float64)
-        total = max(1, sum(self.counts))
-        log_shares = np.log(np.array(self.counts[:_MOST_SETS], dtype=np.float64) / total)
-        self.prior = SetPrior(bits, log_shares, float(np.log(_UNSEEN_COUNT / total)))
+        self.prior = SetPrior.fit(space, self.sets, self.counts)
+        bits = self.prior.bits
         self._bits_by_action = np.ascontiguousarray(bits.T)
         self._known = {row.tobytes() for row in bits.astype(np.bool_)}
         self._singles = [frozenset([name]) for name in space.classes_]
@@ -115,15 +148,11 @@ class Decoder:
     @temperature.setter
     def temperature(self, temperature: float) -> None:
         self._temperature = temperature
-        _, log_shares, log_unseen = self.prior
-        self._log_unseen = log_unseen / temperature
-        self._log_shares = log_shares / temperature
-        # What a set that was seen has beyond what any set has: e^a − e^b as e^(a + log(1 − e^(b − a))).
-        share_of_excess = -np.expm1(self._log_unseen - self._log_shares)
-        self._log_excess = self._log_shares + np.log(share_of_excess)
+        prior = self.prior.tempered(temperature)
+        self._log_weights, self._log_new, self._log_excess = prior.log_weights, prior.log_new, prior.log_excess
         # From what sets weigh to the excess of each action, and of all.
-        bits = self.prior.bits
-        self._excess = np.concatenate([bits, np.ones((len(bits), 1))], axis=1) * share_of_excess[:, None]
+        columns = np.concatenate([prior.bits, np.ones((len(prior.bits), 1))], axis=1)
+        self._excess = columns * np.exp(self._log_excess - self._log_weights)[:, None]
 
     @classmethod
     def fit(
@@ -163,7 +192,7 @@ class Decoder:
             confidence = probabilities[np.arange(len(best)), best]
             return Decided([self._singles[i] for i in best.tolist()], probabilities, confidence)
         scores = z.dot(self._bits_by_action)
-        scores += self._log_shares
+        scores += self._log_weights
         positive = z > 0
         if allowed is not None:
             scores[(~allowed).astype(np.float64) @ self._bits_by_action > 0] = -np.inf
@@ -183,24 +212,24 @@ class Decoder:
         marginals *= anything[:, None]
         marginals += seen[:, :-1]
         marginals /= total[:, None]
-        # Of the sets that training never showed only that of all positive logits can win; but doing nothing at all, where the
-        # system always did something, wins only if nothing else is allowed.
+        # Of new sets only that of all positive logits can win, since none weighs more than one that was seen; but doing nothing
+        # at all, where the system always did something, wins only if nothing else is allowed.
         for row, bits in enumerate(positive):
             if bits.tobytes() not in self._known and (bits.any() or score[row] == -np.inf):
-                rival = float(z[row].dot(bits)) + self._log_unseen
+                rival = float(z[row].dot(bits)) + self._log_new
                 if rival > score[row]:
                     score[row] = rival
                     chosen[row] = frozenset(self.space.classes_[bit] for bit in np.flatnonzero(bits))
         return Decided(chosen, marginals, np.exp(score - top) / total)
 
     def _base(self, z: FloatArray, allowed: BoolArray | None) -> tuple[FloatArray, FloatArray]:
-        """Every set as if unseen: log of the total weight, shape (n,), and the share of it of each action, shape of z."""
+        """Every set as if new: log of the total weight, shape (n,), and the share of it of each action, shape of z."""
         log_off = np.logaddexp(0.0, z)  # log(1 + e^z)
         share = np.exp(z - log_off)
         if allowed is not None:
             log_off[~allowed] = 0.0
             share[~allowed] = 0.0
-        return log_off.sum(axis=1) + self._log_unseen, share
+        return log_off.sum(axis=1) + self._log_new, share
 
     def log_probabilities(self, logits: FloatArray, actions: Sequence[frozenset[str]]) -> FloatArray:
         """Log of the probability of one action set a turn, shape (n,), in nats; -inf for a set that cannot be.
@@ -222,7 +251,7 @@ class Decoder:
         log_total = np.logaddexp(seen, self._base(z, None)[0])
         row_of = {s: row for row, s in enumerate(self.sets[:_MOST_SETS])}
         rows = np.array([row_of.get(s, -1) for s in actions], dtype=np.intp)
-        prior = np.append(self._log_shares, self._log_unseen)[rows]
+        prior = np.append(self._log_weights, self._log_new)[rows]
         possible = [s <= self._names for s in actions]
         bits = self.space.transform([s if fits else frozenset() for s, fits in zip(actions, possible, strict=True)])
         return np.where(possible, (bits * z).sum(axis=1) + prior - log_total, -np.inf)

@@ -33,7 +33,7 @@ __all__ = [
     "write_run",
 ]
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST = "run.json"
 # Logs carry wall times, so they differ between equal trainings; they are no part of the model and have no hash.
 LOGS = "logs"

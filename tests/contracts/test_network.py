@@ -15,13 +15,15 @@ from keras import ops
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.network.batches import DialogueBatches
+from dialog_policy.network.config import NetworkConfig
 from dialog_policy.network.export import export_onnx
 from dialog_policy.network.layers import build_network, weights_of, windowed, with_probabilities
 from dialog_policy.network.loss import ActionLoss
 from dialog_policy.network.lstm import HoistedLSTM
-from dialog_policy.network.training import predict_logits
+from dialog_policy.network.training import predict_logits, train_network
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.runtime.graph import Graph
+from tests.reference import prior_by_hand
 
 F, K = 6, 4
 # JAX compiles for every shape: fewer of them there.
@@ -258,8 +260,10 @@ def test_the_loss_is_the_likelihood_of_the_set_among_all_sets(smoothing):
     everything = [frozenset(s) for n in range(5) for s in itertools.combinations("abcd", n)]
     logits = random.normal(size=(3, 4)).astype(np.float32) * 2
     bits = space.transform(everything)
-    shares = [np.log(max(seen.count(s), 0.5) / len(seen)) for s in everything]
-    scores = logits.astype(np.float64) @ bits.T + shares
+    prior, odds = prior_by_hand(seen, everything)
+    scores = (logits.astype(np.float64) - [odds[name] for name in "abcd"]) @ bits.T + [
+        np.log(prior[s]) for s in everything
+    ]
     logs = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
     loss = ActionLoss(single_action=False, prior=decoder.prior, label_smoothing=smoothing)
     for gold in ("ab", "", "bd"):
@@ -267,6 +271,17 @@ def test_the_loss_is_the_likelihood_of_the_set_among_all_sets(smoothing):
         evenly = logs[:, [everything.index(s) for s in set(seen)]].mean(axis=1)
         expected = -(1 - smoothing) * logs[:, everything.index(frozenset(gold))] - smoothing * evenly
         np.testing.assert_allclose(ops.convert_to_numpy(loss.call(y[None], logits[None]))[0], expected, rtol=1e-5)
+
+
+def test_training_begins_with_how_often_each_action_occurs():
+    y = np.array([[1, 0], [1, 0], [0, 0], [1, 1]], dtype=np.float32)
+    encoded = EncodedDialogues.from_arrays([np.zeros((4, 3), dtype=np.float32)], [y], [[True, True, True, False]])
+    np.testing.assert_allclose(encoded.action_rates(), [2.5 / 4, 0.5 / 4])
+    decoder = Decoder.fit(ActionSpace("ab"), [frozenset("a"), frozenset("a"), frozenset()], single_action=False)
+    config = NetworkConfig(epochs=1, learning_rate=1e-12, hidden=4)
+    trained = train_network(encoded, None, decoder, config)
+    logits = predict_logits(trained.network, encoded)
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits)), np.broadcast_to([2.5 / 4, 0.5 / 4], (4, 2)), rtol=1e-5)
 
 
 def test_balanced_weights_are_scikit_learns():

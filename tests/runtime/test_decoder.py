@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.runtime.decoder import Decoder
+from tests.reference import prior_by_hand
 
 SPACE = ActionSpace("abcd")
 SEEN = [{"a"}, {"a"}, {"a"}, {"a", "b"}, {"c"}, set()]
@@ -26,16 +27,23 @@ logits = st.lists(st.floats(-6, 6), min_size=4, max_size=4)
 
 def by_hand(z, temperature, allowed="abcd"):
     """Probability of every set of allowed actions, one set after the other."""
-    counts = {s: [frozenset(x) for x in SEEN].count(s) for s in EVERYTHING}
+    prior, odds = prior_by_hand(SEEN, EVERYTHING)
     score = {
-        s: (sum(v for n, v in zip("abcd", z, strict=True) if n in s) + np.log(max(counts[s], 0.5) / len(SEEN)))
-        / temperature
+        s: (sum(v - odds[n] for n, v in zip("abcd", z, strict=True) if n in s) + np.log(prior[s])) / temperature
         for s in EVERYTHING
         if s <= set(allowed)
     }
     top = max(score.values())
     total = sum(np.exp(value - top) for value in score.values())
     return {s: np.exp(value - top) / total for s, value in score.items()}
+
+
+def test_without_evidence_sets_are_as_frequent_as_training_and_good_and_turing_say():
+    prior, odds = prior_by_hand(SEEN, EVERYTHING)
+    assert sum(prior.values()) == pytest.approx(1.0)
+    logits = np.array([[odds[name] for name in "abcd"]] * len(EVERYTHING))
+    found = decoder().log_probabilities(logits, EVERYTHING)
+    np.testing.assert_allclose(np.exp(found), [prior[s] for s in EVERYTHING], rtol=1e-9)
 
 
 @settings(max_examples=200)
