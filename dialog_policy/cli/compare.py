@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from dialog_policy.cli.options import Command, corpus_options, say, write_json
+from dialog_policy.cli.options import Command, corpus_options, say
+from dialog_policy.cli.outputs import Forms, form_options
 from dialog_policy.cli.policies import Contender, find_contenders, read_their_corpus, training_actions
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import OptionError
 from dialog_policy.evaluation.comparison import METRICS, compare_policies, comparison_table
 from dialog_policy.evaluation.report.text_report import terminal
 from dialog_policy.evaluation.sums import SCALARS
-from dialog_policy.files import atomic_write
 
 __all__ = ["compare"]
 
@@ -47,8 +47,7 @@ def _shares(text: str) -> list[float]:
     help="Also train each RUN's settings on shares of the corpus' train part, such as 0.1,0.25,0.5,1 (extra `train`).",
 )
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Trainings for each share.")
-@click.option("--json", "json_", metavar="FILE", help="Write all results as JSON.")
-@click.option("--html", metavar="FILE", help="Write a report to read in a browser (extra `report`).")
+@form_options
 @corpus_options
 def compare(
     policies_and_corpus: tuple[str, ...],
@@ -57,10 +56,9 @@ def compare(
     resamples: int,
     curve: str | None,
     seeds: int,
-    json_: str | None,
-    html: str | None,
     format_: str | None,
     reader: tuple[str, ...],
+    **forms: Any,
 ) -> None:
     """See which policy is better, by how much, how sure that is, and where they differ.
 
@@ -85,13 +83,7 @@ def compare(
     )
     if shares:
         result["curve"] = _curve(contenders, found, part, name, shares, seeds)
-    if json_:
-        write_json(json_, result)
-    if html:
-        from dialog_policy.evaluation.report import compare_page
-
-        with atomic_write(html) as file:
-            file.write(compare_page(result).encode())
+    Forms(**forms).write(result)
     click.echo(comparison_table(result, **terminal()))
 
 

@@ -1,10 +1,11 @@
-"""What ``evaluate`` and ``score`` do with a result: print it, write it in every form, and fail where it is too low."""
+"""What commands do with a result: write it in every form, print it, and fail where a policy is not good enough."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import click
 
@@ -15,15 +16,14 @@ from dialog_policy.evaluation.report.text_report import terminal, text_report
 from dialog_policy.evaluation.tables import numbers, write_tables
 from dialog_policy.files import atomic_write
 
-__all__ = ["Outputs", "output_options"]
+__all__ = ["Forms", "Outputs", "form_options", "output_options"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_OPTIONS = (
+_FORMS = (
     click.option("--json", "json_", metavar="FILE", help="Write all results as JSON."),
     click.option("--html", metavar="FILE", help="Write a report to read in a browser (extra `report`)."),
     click.option("--markdown", metavar="FILE", help="Write a report for a pull request."),
-    click.option("--csv", "csv_", metavar="FOLDER", help="Write the numbers behind the plots, one file a list."),
     click.option("--plots", metavar="FOLDER", help="Write each plot as a file of its own (extra `report`)."),
     click.option(
         "--plot-format",
@@ -34,6 +34,10 @@ _OPTIONS = (
         show_default=True,
         help="Of --plots; may be given twice.",
     ),
+)
+_OPTIONS = (
+    *_FORMS,
+    click.option("--csv", "csv_", metavar="FOLDER", help="Write the numbers behind the plots, one file a list."),
     click.option(
         "--fail-under",
         multiple=True,
@@ -56,15 +60,45 @@ _OPTIONS = (
 )
 
 
-class Outputs(NamedTuple):
-    """Values of the options that :func:`output_options` adds, but for ``--resamples``."""
+@dataclass(frozen=True)
+class Forms:
+    """Values of the options that :func:`form_options` adds."""
 
     json_: str | None
     html: str | None
     markdown: str | None
-    csv_: str | None
     plots: str | None
     plot_formats: Sequence[str]
+
+    def write(self, result: Mapping[str, Any], *, history: Sequence[Mapping[str, float]] | None = None) -> None:
+        """Write a result in every form that was asked for.
+
+        Raises
+        ------
+        MissingExtraError
+            If a form needs an extra that is not installed.
+        """
+        if self.json_:
+            write_json(self.json_, result)
+        if self.html:
+            from dialog_policy.evaluation.report.html_report import html_report
+
+            _write_text(self.html, html_report(result, history=history))
+        if self.markdown:
+            from dialog_policy.evaluation.report.markdown import markdown_report
+
+            _write_text(self.markdown, markdown_report(result))
+        if self.plots:
+            from dialog_policy.evaluation.report.plots import write_plots
+
+            write_plots(result, self.plots, tuple(dict.fromkeys(self.plot_formats)), history=history)
+
+
+@dataclass(frozen=True)
+class Outputs(Forms):
+    """Values of the options that :func:`output_options` adds, but for ``--resamples``."""
+
+    csv_: str | None
     fail_under: Sequence[str]
     fail_over: Sequence[str]
 
@@ -107,22 +141,9 @@ class Outputs(NamedTuple):
         MissingExtraError
             If a form needs an extra that is not installed.
         """
-        if self.json_:
-            write_json(self.json_, result)
-        if self.html:
-            from dialog_policy.evaluation.report.html_report import html_report
-
-            _write_text(self.html, html_report(result, history=history))
-        if self.markdown:
-            from dialog_policy.evaluation.report.markdown import markdown_report
-
-            _write_text(self.markdown, markdown_report(result))
+        self.write(result, history=history)
         if self.csv_:
             write_tables(result, self.csv_, history=history)
-        if self.plots:
-            from dialog_policy.evaluation.report.plots import write_plots
-
-            write_plots(result, self.plots, tuple(dict.fromkeys(self.plot_formats)), history=history)
         click.echo(text_report(result, **terminal()))
         self._gate(numbers(result))
 
@@ -149,8 +170,17 @@ def _write_text(path: str, text: str) -> None:
         file.write(text.encode())
 
 
+def form_options(command: _F) -> _F:
+    """Add the options of :class:`Forms` to a command."""
+    return _add(_FORMS, command)
+
+
 def output_options(command: _F) -> _F:
     """Add the options of :class:`Outputs` and ``--resamples`` to a command."""
-    for option in reversed(_OPTIONS):
+    return _add(_OPTIONS, command)
+
+
+def _add(options: Sequence[Callable[[Any], Any]], command: _F) -> _F:
+    for option in reversed(options):
         command = option(command)
     return command

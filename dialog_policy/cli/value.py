@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from dialog_policy.cli.options import Command, corpus_options, write_json
+from dialog_policy.cli.options import Command, corpus_options
+from dialog_policy.cli.outputs import Forms, form_options
 from dialog_policy.cli.policies import find_contenders, read_their_corpus
 from dialog_policy.evaluation.report.text_report import terminal
 from dialog_policy.evaluation.value import ESTIMATORS, estimate_value, value_table
-from dialog_policy.files import atomic_write
 from dialog_policy.runtime.logged import predict_logged
 
 __all__ = ["value"]
@@ -40,8 +42,7 @@ __all__ = ["value"]
     is_flag=True,
     help="Estimate them though they were logged. Else only where they were not.",
 )
-@click.option("--json", "json_", metavar="FILE", help="Write all results as JSON.")
-@click.option("--html", metavar="FILE", help="Write a report to read in a browser (extra `report`).")
+@form_options
 @corpus_options
 def value(
     policy: str,
@@ -52,10 +53,9 @@ def value(
     clip: float | None,
     greedy: bool,
     estimate_propensities: bool,
-    json_: str | None,
-    html: str | None,
     format_: str | None,
     reader: tuple[str, ...],
+    **forms: Any,
 ) -> None:
     """Estimate what a policy is worth from the rewards of dialogues that another one led.
 
@@ -79,11 +79,5 @@ def value(
         act_greedily=greedy,
         estimate_propensities=estimate_propensities,
     )
-    if json_:
-        write_json(json_, result)
-    if html:
-        from dialog_policy.evaluation.report import value_page
-
-        with atomic_write(html) as file:
-            file.write(value_page(result).encode())
+    Forms(**forms).write(result)
     click.echo(value_table(result, **terminal()))

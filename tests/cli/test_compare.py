@@ -54,14 +54,17 @@ def test_policies_of_one_name_are_told_apart(places, tmp_path):
     assert names == [str(same), str(places / "other" / "mine.jsonl"), f"{same} (2)"]
 
 
-def test_chosen_metrics_and_the_page(places, tmp_path):
+def test_chosen_metrics_in_every_form(places, tmp_path):
     compare(places, places / "run", f"{places / 'run'}:bigram", "--metric", "recall", "--html", tmp_path / "c.html",
-            "--json", tmp_path / "c.json")  # fmt: skip
+            "--json", tmp_path / "c.json", "--markdown", tmp_path / "c.md", "--plots", tmp_path / "plots",
+            "--plot-format", "png")  # fmt: skip
     result = json.loads((tmp_path / "c.json").read_text())
     assert {row["metric"] for row in result["pairs"]} == {"recall"}
     page = (tmp_path / "c.html").read_text()
     assert "run:bigram" in page
     assert f"{result['policies'][0]['recall']:.3f}" in page or f"{100 * result['policies'][0]['recall']:.1f}" in page
+    assert f"| {result['pairs'][0]['difference']:+.3f} |" in (tmp_path / "c.md").read_text()
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"policies.png", "differences.png"}
 
 
 @pytest.mark.parametrize(

@@ -53,11 +53,14 @@ def test_a_run_and_its_baselines_are_valued_and_thin_overlap_is_said(places, tmp
         assert "not logged but estimated" in shown
 
 
-def test_the_page(places, tmp_path):
-    run("value", places / "policy.jsonl", places / "log.jsonl", "--html", tmp_path / "v.html")
+def test_every_form(places, tmp_path):
+    run("value", places / "policy.jsonl", places / "log.jsonl", "--html", tmp_path / "v.html", "--markdown",
+        tmp_path / "v.md", "--plots", tmp_path / "plots")  # fmt: skip
     page = (tmp_path / "v.html").read_text()
     assert "doubly robust" in page
     assert "<svg" in page
+    assert "| doubly robust |" in (tmp_path / "v.md").read_text()
+    assert {path.name for path in (tmp_path / "plots").iterdir()} >= {"estimates.svg", "weights.svg"}
 
 
 @pytest.mark.parametrize(

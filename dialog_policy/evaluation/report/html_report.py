@@ -1,13 +1,15 @@
-"""The report on one policy for the browser: one self-contained page."""
+"""A result for the browser: one self-contained page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dialog_policy.evaluation.report.comparison_report import compare_page
 from dialog_policy.evaluation.report.names import COLUMNS, FIELDS, METRICS, action_set, between, policy_name
 from dialog_policy.evaluation.report.page import render
 from dialog_policy.evaluation.report.plots import plots_of
+from dialog_policy.evaluation.report.value_report import value_page
 
 __all__ = ["html_report"]
 
@@ -20,13 +22,15 @@ _CARDS = (
 
 
 def html_report(result: Mapping[str, Any], *, history: Sequence[Mapping[str, float]] | None = None) -> str:
-    """Return the report as an HTML page that loads nothing.
+    """Return a result of ``score``, ``evaluate``, ``compare`` or ``value`` as an HTML page that loads nothing.
 
     Parameters
     ----------
     result
         What :func:`~dialog_policy.evaluation.metrics.score_predictions` returned; with ``mistakes``, from
-        :func:`~dialog_policy.evaluation.report.mistakes.find_mistakes`, if they are to be shown.
+        :func:`~dialog_policy.evaluation.report.mistakes.find_mistakes`, if they are to be shown. Or what
+        :func:`~dialog_policy.evaluation.comparison.compare_policies` returned, with ``curve`` if a learning curve is to be shown,
+        or :func:`~dialog_policy.evaluation.value.estimate_value`.
     history
         The training's epochs, if they are to be plotted.
 
@@ -35,6 +39,10 @@ def html_report(result: Mapping[str, Any], *, history: Sequence[Mapping[str, flo
     MissingExtraError
         If the extra `report` is not installed.
     """
+    if "pairs" in result:
+        return compare_page(result)
+    if "estimates" in result:
+        return value_page(result)
     mistakes = result.get("mistakes")
     return render(
         "report.html",
