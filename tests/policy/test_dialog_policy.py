@@ -198,7 +198,7 @@ def test_an_untrained_policy_and_a_corpus_without_actions(small):
 def test_a_run_says_what_is_in_it(trained, small, tmp_path):
     trained.save(tmp_path / "run")
     manifest = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert manifest["format_version"] == 3
+    assert manifest["format_version"] == 4
     assert manifest["corpus"]["train"]["dialogues"] == 24
     assert set(manifest["files"]) == {p.name for p in (tmp_path / "run").iterdir()} - {"run.json"}
     loaded = Policy.load(tmp_path / "run")

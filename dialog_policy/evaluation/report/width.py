@@ -33,7 +33,7 @@ def wrap(text: str, columns: int) -> list[str]:
     lines, line, used, gap = [], "", 0, 0
     for character in text:
         size = _columns(character)
-        if used + size > columns and line:
+        while used + size > columns and line:
             cut = gap or len(line)
             lines.append(line[:cut].rstrip())
             line = line[cut:].lstrip()

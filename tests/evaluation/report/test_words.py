@@ -4,7 +4,7 @@ import io
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dialog_policy.evaluation.report.markdown import markdown_report
@@ -17,6 +17,7 @@ NAMES = st.text(st.sampled_from("ab_ 推é̀о"), min_size=1, max_size=90)
 
 
 @given(NAMES, st.integers(4, 60))
+@example("_a推推", 4)
 def test_wrapping_loses_nothing_but_spaces(text, columns):
     lines = wrap(text, columns)
     assert all(width(line) <= columns for line in lines)
