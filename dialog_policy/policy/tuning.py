@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import CorpusError, OptionError, RunError, require
+from dialog_policy.network.backend import load_keras
 from dialog_policy.policy.config import Config, make_config
 from dialog_policy.policy.dialog_policy import DialogPolicy, hold_out
 from dialog_policy.text.encoders import Bits
@@ -154,10 +155,11 @@ def _settings(proposed: dict[str, Any]) -> dict[str, Any]:
 
 def _pruning(trial: optuna.Trial) -> Any:
     """Return a Keras callback that reports the dev accuracy and stops a hopeless trial."""
-    import keras
     import optuna
 
-    class Pruning(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carries no types
+    keras = load_keras()
+
+    class Pruning(keras.callbacks.Callback):  # type: ignore[misc, name-defined]  # Keras carries no types
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             trial.report((logs or {})["dev_turn_accuracy"], epoch)
             if trial.should_prune():
