@@ -137,3 +137,24 @@ def test_redis_that_is_gone_is_said():
 
     with pytest.raises(StoreError, match="does not answer"):
         run(lambda: RedisStore("redis://127.0.0.1:1/0"), lambda store: store.count())
+
+
+@pytest.mark.parametrize(("copied_after", "begins_anew"), [(300, True), (10**9, False)])
+def test_the_write_ahead_log_begins_anew_while_sessions_go_on(tmp_path, monkeypatch, copied_after, begins_anew):
+    monkeypatch.setattr("dialog_policy.serving.stores.sqlite._COPIED_AFTER", copied_after)
+    names = [f"s{number}" for number in range(50)]
+    rounds = 60
+
+    async def work():
+        store = SqliteStore(tmp_path / "sessions.sqlite")
+        for version in range(rounds):
+            await store.save([write(name, version, version + 1, bytes([version]) * 3_000) for name in names])
+        log = (tmp_path / "sessions.sqlite-wal").stat().st_size
+        await store.close()
+        again = SqliteStore(tmp_path / "sessions.sqlite")
+        assert await again.load(names) == [Stored(rounds, bytes([rounds - 1]) * 3_000)] * len(names)
+        await again.close()
+        return log
+
+    written = rounds * len(names) * 3_000
+    assert (asyncio.run(work()) < written / 2) == begins_anew
