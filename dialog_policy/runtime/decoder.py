@@ -135,6 +135,8 @@ class Decoder:
         self.prior = SetPrior.fit(space, self.sets, self.counts)
         bits = self.prior.bits
         self._bits_by_action = np.ascontiguousarray(bits.T)
+        # From what sets weigh to what each action weighs, and all together.
+        self._sums = np.concatenate([bits, np.ones((len(bits), 1))], axis=1)
         self._known = {row.tobytes() for row in bits.astype(np.bool_)}
         self._singles = [frozenset([name]) for name in space.classes_]
         self.temperature = temperature
@@ -150,9 +152,7 @@ class Decoder:
         self._temperature = temperature
         prior = self.prior.tempered(temperature)
         self._log_weights, self._log_new, self._log_excess = prior.log_weights, prior.log_new, prior.log_excess
-        # From what sets weigh to the excess of each action, and of all.
-        columns = np.concatenate([prior.bits, np.ones((len(prior.bits), 1))], axis=1)
-        self._excess = columns * np.exp(self._log_excess - self._log_weights)[:, None]
+        self._excess = self._sums * np.exp(self._log_excess - self._log_weights)[:, None]
 
     @classmethod
     def fit(

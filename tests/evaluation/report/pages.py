@@ -10,7 +10,6 @@ from dialog_policy.corpus.checks import examine
 from dialog_policy.evaluation.comparison import compare_policies
 from dialog_policy.evaluation.metrics import score_predictions
 from dialog_policy.evaluation.predictions import Prediction
-from dialog_policy.evaluation.report import compare_page, value_page
 from dialog_policy.evaluation.report.corpus_report import corpus_report
 from dialog_policy.evaluation.report.html_report import html_report
 from dialog_policy.evaluation.report.mistakes import find_mistakes
@@ -101,7 +100,7 @@ def pages() -> dict[str, str]:
     return {
         "score": html_report(made.score, history=HISTORY),
         "many actions": html_report(score_result(251), history=HISTORY),
-        "compare": compare_page(made.comparison),
-        "value": value_page(made.value),
+        "compare": html_report(made.comparison),
+        "value": html_report(made.value),
         "corpus": corpus_report(made.summary, ["One problem."]),
     }
