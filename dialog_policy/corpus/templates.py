@@ -199,21 +199,22 @@ class DialogueMemory:
 
     def _mentions(self, text: str) -> Iterator[_Mention]:
         """Values in a text, from left to right, the longest of each place."""
+        local, static = self._local, self._static
         folded = _folded(text)
-        if folded.isdisjoint(self._local.starting) and folded.isdisjoint(self._static.starting):
+        if folded.isdisjoint(local.starting) and folded.isdisjoint(static.starting):
             return
         found = _tokens(text)
         tokens = [match.group().casefold() for match in found]
-        position = 0
-        while position < len(tokens):
-            candidates = [hit for g in (self._local, self._static) if (hit := g.at(tokens, position)) is not None]
-            if not candidates:
-                position += 1
+        free = 0
+        for position, token in enumerate(tokens):
+            if position < free or not (token in local.starting or token in static.starting):
                 continue
-            length, kind, value = max(candidates, key=lambda hit: hit[0])
-            start, end = found[position].start(), found[position + length - 1].end()
-            yield _Mention(start, end, kind, value, text[start:end])
-            position += length
+            hits = [hit for gazetteer in (local, static) if (hit := gazetteer.at(tokens, position)) is not None]
+            if hits:
+                length, kind, value = max(hits, key=lambda hit: hit[0])
+                free = position + length
+                start, end = found[position].start(), found[free - 1].end()
+                yield _Mention(start, end, kind, value, text[start:end])
 
     def delexicalise(self, text: str, *, refillable: bool = True) -> str:
         """Replace the values in a text by ``<type>``.

@@ -29,6 +29,10 @@ _JITTER = 1.0
 _NOBODY = -1
 
 
+def _ceil(dividend: int, divisor: int) -> int:
+    return -(-dividend // divisor)
+
+
 def few_lengths(lengths: npt.ArrayLike, limit: int) -> list[int]:
     """Choose the lengths to pad to: at most `limit`, such that padding every dialogue to the next of them costs least.
 
@@ -79,14 +83,15 @@ class DialogueBatches(keras.utils.PyDataset):
     Padding is on the right and has weight 0, so no mask is needed: a causal LSTM computes every real turn as if there were no
     padding. Use a loss with ``reduction="mean_with_sample_weight"``; with Keras' default reduction padding shrinks the loss.
     Call ``fit`` with ``shuffle=False``: which dialogues share a batch, and the order of the batches, changes every epoch.
-    All batches have `batch_size` rows; where dialogues are missing, the rows are padding.
+    All batches have the same number of rows, :attr:`batch_size`; where dialogues are missing, the rows are padding.
 
     Parameters
     ----------
     encoded
         The dialogues.
     batch_size
-        Rows of a batch; fewer if there are fewer dialogues.
+        Rows of a batch, at most: with ``"bucket"`` and ``"pad"`` the dialogues are divided evenly between as few batches as
+        there can be, so that no last, smaller batch is padded or weighs its few dialogues more.
     strategy
         ``"bucket"``: dialogues of similar length share a batch, padded to the longest of them; with `max_lengths` to the next
         of so many lengths. ``"exact"``: only dialogues of equal length share a batch; no padding in time, but rows stay empty
@@ -139,6 +144,8 @@ class DialogueBatches(keras.utils.PyDataset):
         self.packed = packed
         self._mean_terms = [encoded.mean_terms(part) for part in encoded.embedded] if packed else []
         self.batch_size = 1 if strategy == "single" else min(batch_size, len(encoded))
+        if strategy in ("bucket", "pad"):
+            self.batch_size = _ceil(len(encoded), _ceil(len(encoded), batch_size))
         self._lengths = encoded.lengths
         self._padded: list[int] | None = None
         if strategy == "pad":
@@ -178,7 +185,7 @@ class DialogueBatches(keras.utils.PyDataset):
             order = np.argsort(moved, kind="stable")
         else:
             order = random.permutation(len(self._lengths))
-        return [order[i : i + size] for i in range(0, len(order), size)]
+        return np.array_split(order, _ceil(len(order), size))
 
     def _batch(self, dialogues: _IntArray) -> _Batch:
         longest = int(self._lengths[dialogues].max())

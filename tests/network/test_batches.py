@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import keras
 import numpy as np
@@ -77,12 +78,24 @@ def test_each_strategy_keeps_its_shapes(lengths, size, limit):
         return {batches.turns(i).shape for i in range(len(batches))}
 
     rows = min(size, len(lengths))
-    assert shapes("pad") == {(rows, max(lengths))}
+    evenly = math.ceil(len(lengths) / math.ceil(len(lengths) / size))
+    assert shapes("pad") == {(evenly, max(lengths))}
     assert shapes("window", window=3) == {(rows, 3)}
     assert shapes("exact") == {(rows, n) for n in set(lengths)}
     assert shapes("single") == {(1, n) for n in set(lengths)}
     # One step more where the first two batches would have the same length although not all dialogues have.
     assert len(shapes("bucket", max_lengths=limit)) <= limit + 1
+
+
+@pytest.mark.parametrize("strategy", ["bucket", "pad"])
+@settings(max_examples=60, deadline=None)
+@given(lengths=some_lengths, size=st.integers(1, 5))
+def test_no_batch_is_much_smaller_than_another(strategy, lengths, size):
+    batches = DialogueBatches(dialogues(lengths), size, strategy=strategy)
+    filled = [int((batches.turns(i)[:, 0] >= 0).sum()) for i in range(len(batches))]
+    assert len(batches) == math.ceil(len(lengths) / size)
+    assert max(filled) == batches.batch_size <= size
+    assert min(filled) >= batches.batch_size - 1
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
