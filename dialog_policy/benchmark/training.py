@@ -163,7 +163,7 @@ def _keras(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Epo
 
     keras = load_keras()
     if name in _OURS:
-        use_cores(_FEATURES * 4 * _HIDDEN)
+        use_cores(_FEATURES * 4 * _HIDDEN, batch_size)
     from dialog_policy.features.encoded import EncodedDialogues
     from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches
     from dialog_policy.network.layers import FoldedTimeDistributed

@@ -125,14 +125,8 @@ def _reordered(weight: Any, units: int) -> Any:
     return ops.concatenate([weight[..., : 2 * units], weight[..., 3 * units :], weight[..., 2 * units : 3 * units]], -1)
 
 
-def _split(gates: Any, units: int) -> tuple[Any, Any, Any, Any]:
-    opened = ops.sigmoid(gates[..., : 3 * units])
-    return (
-        opened[..., :units],
-        opened[..., units : 2 * units],
-        opened[..., 2 * units :],
-        ops.tanh(gates[..., 3 * units :]),
-    )
+def _split(opened: Any, units: int) -> tuple[Any, Any, Any]:
+    return opened[..., :units], opened[..., units : 2 * units], opened[..., 2 * units :]
 
 
 @ops.custom_gradient
@@ -141,25 +135,28 @@ def _lstm(projected: Any, recurrent: Any, hidden: Any, cell: Any) -> Any:
 
     No gradient flows through the cells, which are only carried on.
 
-    The gradient is back-propagation through time (Werbos 1990). It computes the gates again in one multiplication instead of
-    keeping them, and collects what every step passes back, so that the recurrent kernel's gradient is one multiplication.
+    The gradient is back-propagation through time (Werbos 1990). It collects what every step passes back, so that the recurrent
+    kernel's gradient is one multiplication.
     """
     units = recurrent.shape[0]
     start_hidden, start_cell = hidden, cell
 
-    def forward(state: tuple[Any, Any], step: tuple[Any]) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-        i, f, o, g = _split(step[0] + ops.matmul(state[0], recurrent), units)
+    def forward(state: tuple[Any, Any], step: tuple[Any]) -> tuple[tuple[Any, Any], tuple[Any, ...]]:
+        gates = step[0] + ops.matmul(state[0], recurrent)
+        opened = ops.sigmoid(gates[..., : 3 * units])
+        i, f, o = _split(opened, units)
+        g = ops.tanh(gates[..., 3 * units :])
         cell = f * state[1] + i * g
         hidden = o * ops.tanh(cell)
-        return (hidden, cell), (hidden, cell)
+        return (hidden, cell), (hidden, cell, opened, g)
 
-    _, (hiddens, cells) = scan(forward, (hidden, cell), (projected,))
+    _, (hiddens, cells, opened, g) = scan(
+        forward, (hidden, cell), (projected,), widths=(units, units, 3 * units, units)
+    )
 
     def gradient(*of_outputs: Any, upstream: Any = None) -> tuple[Any, Any, Any, Any]:
         of_hiddens = keras.tree.flatten(of_outputs if upstream is None else upstream)[0]  # nested as the backend likes
-        before = ops.reshape(ops.concatenate([start_hidden[None], hiddens[:-1]], 0), (-1, units))
-        gates = projected + ops.reshape(ops.matmul(before, recurrent), ops.shape(projected))
-        i, f, o, g = _split(gates, units)
+        i, f, o = _split(opened, units)
         active = ops.tanh(cells)
         earlier = ops.concatenate([start_cell[None], cells[:-1]], 0)
         # What a gate's input changes in the cell (i, f, g) or in the output (o).
@@ -167,17 +164,17 @@ def _lstm(projected: Any, recurrent: Any, hidden: Any, cell: Any) -> Any:
         to_cell = o * (1 - active * active)
         transposed = ops.transpose(recurrent)
 
-        def backward(later: tuple[Any, Any], step: tuple[Any, ...]) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+        def backward(later: tuple[Any, Any], step: tuple[Any, ...]) -> tuple[tuple[Any, Any], tuple[Any]]:
             of_hidden, slope, through, forget = step
             of_hidden = of_hidden + later[0]
             of_cell = later[1] + of_hidden * through
             of_gates = ops.concatenate([of_cell, of_cell, of_hidden, of_cell], -1) * slope
-            return (ops.matmul(of_gates, transposed), of_cell * forget), (of_hidden, of_cell)
+            return (ops.matmul(of_gates, transposed), of_cell * forget), (of_gates,)
 
         steps = (of_hiddens, slopes, to_cell, f)
         begin = (ops.zeros_like(start_hidden), ops.zeros_like(start_cell))
-        state, (of_hiddens, of_cells) = scan(backward, begin, steps, reverse=True)
-        of_gates = ops.concatenate([of_cells, of_cells, of_hiddens, of_cells], -1) * slopes
+        state, (of_gates,) = scan(backward, begin, steps, widths=(4 * units,), reverse=True)
+        before = ops.reshape(ops.concatenate([start_hidden[None], hiddens[:-1]], 0), (-1, units))
         of_recurrent = ops.matmul(ops.transpose(before), ops.reshape(of_gates, (-1, 4 * units)))
         return of_gates, of_recurrent, *state
 

@@ -91,7 +91,8 @@ def train_network(
     RunError
         If `state` comes from a training of other data or with other settings.
     """
-    use_cores(train.n_features * 4 * config.layers[0])
+    epochs, batch_size = config.epochs_for(len(train)), config.batch_size_for(len(train))
+    use_cores(train.n_features * 4 * config.layers[0], batch_size)
     keep_memory()
     make_deterministic(config.seed)
     network = build_network(
@@ -101,8 +102,6 @@ def train_network(
     rates = train.action_rates()
     begin = np.log(rates) if decoder.single_action else np.log(rates) - np.log1p(-rates)
     network.get_layer("logits").layer.bias.assign(begin.astype(np.float32))
-    epochs = config.epochs_for(len(train))
-    batch_size = config.batch_size_for(len(train))
     done = 0 if state is None else len(state["history"])
     batches = DialogueBatches(
         train,

@@ -90,7 +90,7 @@ def fit_lsa(analyzer: Analyzer, texts: TokenLists, max_terms: int, dim: int, see
     if table.dim <= dim or len(texts) <= dim:
         return table
     decomposition = require("sklearn.decomposition", extra="train", purpose="fitting an LSA encoder")
-    svd = decomposition.TruncatedSVD(dim, random_state=seed).fit(
+    svd = decomposition.TruncatedSVD(dim, n_iter=3, random_state=seed).fit(
         tfidf_matrix(table, texts[:: -(-len(texts) // _SVD_TEXTS)])
     )
     table.vectors = np.ascontiguousarray(svd.components_.T, dtype=np.float32)
