@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
-__all__ = ["ClassWeight", "NetworkConfig", "Strategy", "Weighting"]
+__all__ = ["ClassWeight", "NetworkConfig", "Precision", "Strategy", "Weighting"]
 
 Strategy = Literal["bucket", "exact", "pad", "single", "window"]
 Weighting = Literal["turn", "dialogue"]
+Precision = Literal["float32", "mixed"]
 ClassWeight = Literal["none", "balanced"]
 
 _Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -54,6 +55,9 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Share of a target's probability that is spread evenly, over the actions or the action sets of training.
     class_weight
         ``"balanced"`` gives rare action sets as much say as frequent ones in the loss; ``"none"`` weighs every turn alike.
+    precision
+        ``"mixed"`` trains with products in bfloat16, for a GPU that multiplies these quicker; weights, and whatever is predicted
+        afterwards, have float32 as with ``"float32"``. On a CPU it is slower.
     patience
         Epochs without a better dev turn accuracy after which training stops; the best weights are kept.
     smallest_dev
@@ -76,6 +80,7 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     weight_decay: Annotated[float, msgspec.Meta(ge=0.0)] = 0.01
     label_smoothing: _Share = 0.02
     class_weight: ClassWeight = "none"
+    precision: Precision = "float32"
     patience: _Count = 6
     smallest_dev: _Count = 20
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from dialog_policy.network.config import Precision
 from dialog_policy.network.lstm import CarriedLSTM, HoistedLSTM
 
 __all__ = ["FoldedTimeDistributed", "build_network", "weights_of", "windowed", "with_probabilities"]
@@ -28,7 +29,15 @@ class FoldedTimeDistributed(keras.layers.TimeDistributed):
         return keras.ops.reshape(folded, (batch, time, folded.shape[-1]))
 
 
-def build_network(n_features: int, n_actions: int, *, hidden: Sequence[int], dropout: float, seed: int) -> keras.Model:
+def build_network(
+    n_features: int,
+    n_actions: int,
+    *,
+    hidden: Sequence[int],
+    dropout: float,
+    seed: int,
+    precision: Precision = "float32",
+) -> keras.Model:
     """Build the network that training uses.
 
     Parameters
@@ -41,6 +50,8 @@ def build_network(n_features: int, n_actions: int, *, hidden: Sequence[int], dro
         Share of features, and of LSTM outputs, dropped in training.
     seed
         Seed of the initial weights and of dropout.
+    precision
+        ``"mixed"``: everything below the head computes with bfloat16.
 
     Returns
     -------
@@ -54,18 +65,24 @@ def build_network(n_features: int, n_actions: int, *, hidden: Sequence[int], dro
     def fresh() -> int:
         return int(keras.random.randint((), 0, 2**31 - 1, seed=seeds))
 
-    layers: dict[str, Any] = {"feature_dropout": keras.layers.Dropout(dropout, seed=fresh(), name="feature_dropout")}
+    dtype = keras.DTypePolicy("mixed_bfloat16" if precision == "mixed" else "float32")
+    layers: dict[str, Any] = {
+        "feature_dropout": keras.layers.Dropout(dropout, seed=fresh(), name="feature_dropout", dtype=dtype)
+    }
     for number, units in enumerate(hidden):
         layers[f"lstm_{number}"] = HoistedLSTM(
             units,
             kernel_initializer=keras.initializers.GlorotUniform(fresh()),
             recurrent_initializer=keras.initializers.Orthogonal(seed=fresh()),
             name=f"lstm_{number}",
+            dtype=dtype,
         )
-        layers[f"dropout_{number}"] = keras.layers.Dropout(dropout, seed=fresh(), name=f"dropout_{number}")
-    layers["turn_and_memory"] = keras.layers.Concatenate(name="turn_and_memory")
-    head = keras.layers.Dense(n_actions, kernel_initializer=keras.initializers.GlorotUniform(fresh()), name="actions")
-    layers["logits"] = FoldedTimeDistributed(head, name="logits")
+        layers[f"dropout_{number}"] = keras.layers.Dropout(dropout, seed=fresh(), name=f"dropout_{number}", dtype=dtype)
+    layers["turn_and_memory"] = keras.layers.Concatenate(name="turn_and_memory", dtype=dtype)
+    head = keras.layers.Dense(
+        n_actions, kernel_initializer=keras.initializers.GlorotUniform(fresh()), name="actions", dtype="float32"
+    )
+    layers["logits"] = FoldedTimeDistributed(head, name="logits", dtype="float32")
     inputs = keras.Input((None, n_features), name="features")
     return keras.Model(inputs, _connect(layers, inputs), name="dialog_policy")
 
@@ -99,7 +116,7 @@ def windowed(network: keras.Model, batch_size: int) -> keras.Model:
     layers: dict[str, Any] = {layer.name: layer for layer in network.layers}
     for name, layer in layers.items():
         if isinstance(layer, HoistedLSTM):
-            carried: Any = CarriedLSTM(layer, batch_size, name=f"carried_{name}")
+            carried: Any = CarriedLSTM(layer, batch_size, name=f"carried_{name}", dtype=layer.dtype_policy)
             layers[name] = partial(carried, fresh=fresh)
     return keras.Model({"features": inputs, "fresh": fresh}, _connect(layers, inputs), name="dialog_policy_windowed")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,9 +96,15 @@ def train_network(
     use_cores(train.n_features * 4 * config.layers[0], batch_size)
     keep_memory()
     make_deterministic(config.seed)
-    network = build_network(
-        train.n_features, train.n_actions, hidden=config.layers, dropout=config.dropout, seed=config.seed
+    build = partial(
+        build_network,
+        train.n_features,
+        train.n_actions,
+        hidden=config.layers,
+        dropout=config.dropout,
+        seed=config.seed,
     )
+    network = build(precision=config.precision)
     # Training begins where the network says how often each action occurs: there it needs hundreds of steps less.
     rates = train.action_rates()
     begin = np.log(rates) if decoder.single_action else np.log(rates) - np.log1p(-rates)
@@ -149,6 +156,9 @@ def train_network(
     if stopping is not None and stopping.best_weights is not None:
         model.set_weights(stopping.best_weights)
     freeze(model, train)
+    if config.precision == "mixed":
+        trained, network = network, build()
+        network.set_weights(trained.get_weights())
     return Trained(network, checkpoint.history)
 
 

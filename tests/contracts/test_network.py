@@ -57,6 +57,15 @@ def network(request):
     return build_network(F, K, hidden=request.param, dropout=0.5, seed=1)
 
 
+@pytest.fixture(scope="module")
+def mixed(network):
+    """The same network in mixed precision, at once and by windows of three rows."""
+    hidden = [layer.units for layer in network.layers if isinstance(layer, keras.layers.LSTM)]
+    found = build_network(F, K, hidden=hidden, dropout=0.5, seed=2, precision="mixed")
+    found.set_weights(network.get_weights())
+    return found, windowed(found, 3)
+
+
 def random_dialogues(seed, lengths):
     random = np.random.default_rng(seed)
     return EncodedDialogues.from_arrays(
@@ -80,6 +89,19 @@ def test_every_real_turn_is_that_of_the_reference(network, lengths, seed):
     for start, end in zip(encoded.offsets[:-1], encoded.offsets[1:], strict=True):
         expected = reference(encoded.features(np.arange(start, end)), weights)
         np.testing.assert_allclose(found[start:end], expected, atol=1e-5)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(lengths=lengths, seed=st.integers(0, 99))
+def test_mixed_precision_is_the_same_but_for_rounding(network, mixed, lengths, seed):
+    encoded = random_dialogues(seed, [*lengths, 4, 4, 9])
+    found, exact = predict_logits(mixed[0], encoded), predict_logits(network, encoded)
+    assert found.dtype == np.float32
+    assert (found != exact).any()
+    np.testing.assert_allclose(found, exact, atol=0.1)
+    begin = encoded.padded_turns([0, 1, 2])[:, :4]
+    x = {"features": encoded.features(begin), "fresh": np.ones((3, 1), dtype=np.float32)}
+    np.testing.assert_allclose(mixed[1].predict_on_batch(x)[begin >= 0], exact[begin[begin >= 0]], atol=0.1)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -282,6 +304,31 @@ def test_training_begins_with_how_often_each_action_occurs():
     trained = train_network(encoded, None, decoder, config)
     logits = predict_logits(trained.network, encoded)
     np.testing.assert_allclose(1 / (1 + np.exp(-logits)), np.broadcast_to([2.5 / 4, 0.5 / 4], (4, 2)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("strategy", ["bucket", "window"])
+def test_training_in_mixed_precision_leaves_a_network_in_full_precision(strategy):
+    """It learns, from another rounding, about what full precision learns."""
+    encoded = random_dialogues(0, [4, 9, 4, 1, 9, 4])
+    decoder = Decoder.fit(ActionSpace("abcd"), [], single_action=False)
+    logits = {}
+    for precision in ("float32", "mixed"):
+        config = NetworkConfig(
+            epochs=8,
+            learning_rate=0.01,
+            hidden=8,
+            batch_size=3,
+            batches=strategy,
+            window=3,
+            dropout=0.0,
+            precision=precision,
+        )
+        trained = train_network(encoded, None, decoder, config)
+        assert {layer.compute_dtype for layer in trained.network.layers} == {"float32"}
+        assert trained.history[-1]["loss"] < trained.history[0]["loss"]
+        logits[precision] = predict_logits(trained.network, encoded)
+    assert (logits["mixed"] != logits["float32"]).any()
+    np.testing.assert_allclose(logits["mixed"], logits["float32"], atol=0.1)
 
 
 def test_balanced_weights_are_scikit_learns():
