@@ -4,9 +4,16 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from dialog_policy import load_corpus
+from dialog_policy.corpus.write import write_corpus
+from dialog_policy.serving.runs import Runs
+from dialog_policy.serving.stores import MemoryStore
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 # Nothing of the browser's own that would look for a network, which a test machine may not have.
@@ -68,3 +75,49 @@ def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
     yield open_
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="module")
+def run(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's folder."""
+    path = tmp_path_factory.mktemp("page") / "quick"
+    trained.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def site(run: Path, small: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    """A server with two runs and a corpus."""
+    from dialog_policy.serving.app import create_app
+    from dialog_policy.serving.training import CorpusSource, Retraining
+    from tests.browser.chat import running
+
+    folder = tmp_path_factory.mktemp("site")
+    write_corpus(small, folder / "small.jsonl")
+    corpus = load_corpus(folder / "small.jsonl")
+    saved = folder / "saved.jsonl"
+    retraining = Retraining(CorpusSource(str(folder / "small.jsonl")), saved)
+    app = create_app(Runs({"quick": run, "other": run}), MemoryStore(), corpus=corpus, retraining=retraining)
+    with running(app) as address:
+        yield SimpleNamespace(address=address, corpus=corpus, saved=saved)
+
+
+@pytest.fixture(scope="module")
+def bare(run: Path) -> Iterator[str]:
+    """Address of a server without a corpus."""
+    from dialog_policy.serving.app import create_app
+    from tests.browser.chat import running
+
+    with running(create_app(Runs({"quick": run}), MemoryStore())) as address:
+        yield address
+
+
+@pytest.fixture
+def chat(visit: Callable[..., Visit], site: SimpleNamespace) -> Iterator[Any]:
+    """The page, open; afterwards: it complained of nothing and asked for nothing from elsewhere."""
+    from tests.browser.chat import Chat
+
+    seen = visit(site.address)
+    yield Chat(seen.page, site.address)
+    assert seen.errors == []
+    assert seen.requests == []
