@@ -30,7 +30,10 @@ class DevAccuracy(keras.callbacks.Callback):
 
 
 class EarlyStopping(keras.callbacks.EarlyStopping):
-    """Keras' early stopping, whose memory survives an interruption. The caller puts the best weights back."""
+    """Keras' early stopping, whose memory survives an interruption. The caller puts the best weights back.
+
+    Of epochs that are equally good the last one's weights are kept, since it has learnt longer; Keras keeps the first one's.
+    """
 
     def __init__(self, monitor: str, patience: int) -> None:
         super().__init__(monitor=monitor, mode="max", patience=patience, restore_best_weights=True)
@@ -45,6 +48,12 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
         """Start, from what was restored if anything was."""
         super().on_train_begin(logs)
         self.__dict__.update(self._restored)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Look whether this epoch is better, or as good."""
+        super().on_epoch_end(epoch, logs)
+        if self.get_monitor_value(logs) == self.best:
+            self.best_weights = self.model.get_weights()
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Leave the weights as they are: the state to resume from is taken from them first."""

@@ -59,7 +59,8 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         ``"mixed"`` trains with products in bfloat16, for a GPU that multiplies these quicker; weights, and whatever is predicted
         afterwards, have float32 as with ``"float32"``. On a CPU it is slower.
     patience
-        Epochs without a better dev turn accuracy after which training stops; the best weights are kept.
+        Epochs without a better dev turn accuracy after which training stops; the best weights are kept, of equally good ones the
+        last.
     smallest_dev
         With fewer dialogues than this, a dev part says too little to stop by: training runs for its fixed number of epochs.
     seed
