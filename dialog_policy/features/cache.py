@@ -26,7 +26,6 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from dialog_policy.corpus import ActionSpace, Corpus
-from dialog_policy.errors import require
 from dialog_policy.features.blocks import NewMatrix, in_memory
 from dialog_policy.features.columns import read_columns
 from dialog_policy.features.encoded import EmbeddedTexts, EncodedDialogues, encode_dialogues
@@ -37,6 +36,7 @@ from dialog_policy.files import sha256_of
 from dialog_policy.text.bags import Ragged
 from dialog_policy.text.embedding import PackedTerms, TrainableTable
 from dialog_policy.text.encoders import Encoder, Pretrained
+from dialog_policy.threads import one_thread
 
 __all__ = ["CACHE", "EncodedParts", "EncoderSettings", "cache_folder", "encode_parts"]
 
@@ -127,10 +127,7 @@ def encode_parts(
 def _encode(
     train: Corpus, dev: Corpus | None, actions: ActionSpace, settings: EncoderSettings, store: Any
 ) -> EncodedParts:
-    threads = require("threadpoolctl", extra="train", purpose="encoding a corpus")
-    # The products are small: two threads are not faster, and where other programs run they wait for each other (three times
-    # the time).
-    with _uncollected(), threads.threadpool_limits(1, "blas"):
+    with _uncollected(), one_thread():
         columns = read_columns(train, train.gazetteer, entities=settings.entities)
         encoder = fit_turn_encoder(train, actions, **msgspec.structs.asdict(settings), columns=columns)
         encoded = encode_dialogues(train, encoder, columns, new_matrix=store("train"))

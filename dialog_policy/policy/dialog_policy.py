@@ -25,6 +25,7 @@ from dialog_policy.runtime import Policy
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.runtime.folder import LOGS, RunReader, aside, check_target, pack, put_in_place, write_run
 from dialog_policy.runtime.replies import Replies
+from dialog_policy.threads import one_thread
 
 if TYPE_CHECKING:
     import keras
@@ -226,7 +227,8 @@ class DialogPolicy:
             fallback=fallback,
         )
         encoder_parts, encoder_arrays = encoder.to_parts()
-        baselines = fit_baselines(train, self.actions_, tokenizer=config.tokenizer, seed=config.seed)
+        with one_thread():
+            baselines = fit_baselines(train, self.actions_, tokenizer=config.tokenizer, seed=config.seed)
         baseline_parts, baseline_arrays = baselines.to_parts()
         weights = weights_of(trained.network)
         self._files = pack(
