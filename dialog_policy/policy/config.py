@@ -11,6 +11,7 @@ import msgspec
 
 from dialog_policy.errors import OptionError, did_you_mean
 from dialog_policy.network.config import NetworkConfig
+from dialog_policy.policy.explain import explain
 from dialog_policy.text.encoders import Bits, Encoder, Lsa
 
 if sys.version_info >= (3, 11):
@@ -71,7 +72,7 @@ def make_config(settings: Mapping[str, Any], base: Config | None = None) -> Conf
     try:
         return msgspec.convert(merged, Config)
     except msgspec.ValidationError as error:
-        raise OptionError(f"setting with an impossible value: {error}.") from None
+        raise OptionError(explain(error, Config, merged)) from None
 
 
 def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
