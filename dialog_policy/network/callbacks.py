@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +14,51 @@ from tqdm import tqdm
 from dialog_policy.network.batches import DialogueBatches
 from dialog_policy.network.checkpoint import write_checkpoint
 
-__all__ = ["Checkpoint", "DevAccuracy", "EarlyStopping", "Progress", "loggers"]
+__all__ = ["Checkpoint", "EarlyStopping", "Progress", "averaged", "loggers"]
 
 
-class DevAccuracy(keras.callbacks.Callback):
-    """Adds the dev part's turn accuracy to the logs of every epoch, where the callbacks after it find it."""
+@contextmanager
+def averaged(model: keras.Model) -> Iterator[None]:
+    """Within it, a compiled model has the averages of its weights, if its optimizer keeps any; afterwards its own again."""
+    variables = model.trainable_variables
+    own = _copies(variables)
+    model.optimizer.finalize_variable_values(variables)
+    # On JAX the variables have now the very arrays of the optimizer, which would be gone once a prediction donates its own.
+    _assign(variables, _copies(variables))
+    try:
+        yield
+    finally:
+        _assign(variables, own)
 
-    def __init__(self, name: str, measure: Callable[[], float]) -> None:
-        super().__init__()
-        self.name, self.measure = name, measure
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Measure."""
-        if logs is not None:
-            logs[self.name] = self.measure()
+def _copies(variables: Sequence[Any]) -> list[Any]:
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 class EarlyStopping(keras.callbacks.EarlyStopping):
-    """Keras' early stopping, whose memory survives an interruption. The caller puts the best weights back.
+    """Keras' early stopping by what is measured after every epoch, with a memory that survives an interruption.
 
-    Of epochs that are equally good the last one's weights are kept, since it has learnt longer; Keras keeps the first one's.
+    What is measured and kept are the weights' averages, if the optimizer keeps any. Of epochs that are equally good the last
+    one's weights are kept, since it has learnt longer; Keras keeps the first one's. The caller puts the best weights back.
+
+    Parameters
+    ----------
+    name
+        Of what is measured, in the logs and the history.
+    measure
+        Returns how good the model is now; more is better.
+    patience
+        Epochs without a better value after which training stops.
     """
 
-    def __init__(self, monitor: str, patience: int) -> None:
-        super().__init__(monitor=monitor, mode="max", patience=patience, restore_best_weights=True)
+    def __init__(self, name: str, measure: Callable[[], float], patience: int) -> None:
+        super().__init__(monitor=name, mode="max", patience=patience, restore_best_weights=True)
+        self.measure = measure
         self._restored: dict[str, Any] = {}
 
     def restore(self, best: float, wait: int, best_weights: list[Any]) -> None:
@@ -50,10 +72,13 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
         self.__dict__.update(self._restored)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Look whether this epoch is better, or as good."""
-        super().on_epoch_end(epoch, logs)
-        if self.get_monitor_value(logs) == self.best:
-            self.best_weights = self.model.get_weights()
+        """Measure, for the callbacks after it too, and look whether this epoch is better, or as good."""
+        logs = {} if logs is None else logs
+        with averaged(self.model):
+            logs[self.monitor] = self.measure()
+            super().on_epoch_end(epoch, logs)
+            if logs[self.monitor] == self.best:
+                self.best_weights = self.model.get_weights()
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Leave the weights as they are: the state to resume from is taken from them first."""

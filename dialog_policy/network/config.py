@@ -51,6 +51,9 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         ``"turn"``: every turn weighs the same in the loss; ``"dialogue"``: every dialogue.
     learning_rate, weight_decay
         Of AdamW; the rate falls to zero along a cosine.
+    averaging
+        Over which share of all steps weights are averaged, with exponentially less of older ones (Polyak & Juditsky 1992): the
+        averages are what the dev part judges and what is kept. 0: each epoch's last weights.
     label_smoothing
         Share of a target's probability that is spread evenly, over the actions or the action sets of training.
     class_weight
@@ -79,6 +82,7 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     weighting: Weighting = "turn"
     learning_rate: _Rate = 0.003
     weight_decay: Annotated[float, msgspec.Meta(ge=0.0)] = 0.01
+    averaging: _Share = 0.0
     label_smoothing: _Share = 0.02
     class_weight: ClassWeight = "none"
     precision: Precision = "float32"

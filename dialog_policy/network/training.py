@@ -14,7 +14,7 @@ from dialog_policy.errors import RunError
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
 from dialog_policy.network.backend import compiles, feed, keep_memory, make_deterministic, use_cores
 from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches, evaluation_batches
-from dialog_policy.network.callbacks import Checkpoint, DevAccuracy, EarlyStopping, Progress, loggers
+from dialog_policy.network.callbacks import Checkpoint, EarlyStopping, Progress, loggers
 from dialog_policy.network.config import NetworkConfig
 from dialog_policy.network.embedding import freeze, with_embeddings
 from dialog_policy.network.layers import build_network, windowed
@@ -125,8 +125,12 @@ def train_network(
     model = windowed(network, batches.batch_size) if config.batches == "window" else network
     if train.embedded:
         model = with_embeddings(model, train, seed=config.seed)
+    steps = epochs * len(batches)
     optimizer = keras.optimizers.AdamW(
-        keras.optimizers.schedules.CosineDecay(config.learning_rate, epochs * len(batches)), config.weight_decay
+        keras.optimizers.schedules.CosineDecay(config.learning_rate, steps),
+        config.weight_decay,
+        use_ema=config.averaging * steps > 1,
+        ema_momentum=max(0.0, 1 - 1 / max(1.0, config.averaging * steps)),
     )
     optimizer.build(model.trainable_variables)
     loss = ActionLoss(
@@ -135,12 +139,8 @@ def train_network(
         label_smoothing=config.label_smoothing,
     )
     model.compile(optimizer, loss, jit_compile=compiles())
-    stopping = EarlyStopping(DEV_ACCURACY, config.patience) if dev is not None else None
-    checkpoint = Checkpoint(model, optimizer, stopping, folder, about or {})
-    if state is not None:
-        _check_same(state["about"], about or {})
-        checkpoint.restore(state)
     watchers: list[keras.callbacks.Callback] = []
+    stopping = None
     if dev is not None:
         dev_encoded, gold = dev
 
@@ -148,11 +148,16 @@ def train_network(
             freeze(model, train)
             return decoder.accuracy(predict_logits(network, dev_encoded), gold)
 
-        watchers.append(DevAccuracy(DEV_ACCURACY, accuracy))
+        stopping = EarlyStopping(DEV_ACCURACY, accuracy, config.patience)
         watchers.append(stopping)
+    checkpoint = Checkpoint(model, optimizer, stopping, folder, about or {})
+    if state is not None:
+        _check_same(state["about"], about or {})
+        checkpoint.restore(state)
     watchers += [*loggers(folder), checkpoint, *callbacks, Progress(batches, epochs)]
     if done < epochs and not (stopping is not None and stopping.wait >= config.patience):
         model.fit(feed(batches), epochs=epochs, initial_epoch=done, shuffle=False, verbose=0, callbacks=watchers)
+    optimizer.finalize_variable_values(model.trainable_variables)
     if stopping is not None and stopping.best_weights is not None:
         model.set_weights(stopping.best_weights)
     freeze(model, train)

@@ -331,6 +331,50 @@ def test_training_in_mixed_precision_leaves_a_network_in_full_precision(strategy
     np.testing.assert_allclose(logits["mixed"], logits["float32"], atol=0.1)
 
 
+class Steps(keras.callbacks.Callback):
+    """Averages the weights after every step by hand."""
+
+    def __init__(self, momentum):
+        super().__init__()
+        self.momentum, self.average, self.epochs = momentum, None, []
+
+    def on_train_batch_end(self, batch, logs=None):
+        if IS_JAX:
+            self.model.jax_state_sync()
+        now = [weight.astype(np.float64) for weight in self.model.get_weights()]
+        before = self.average or now
+        self.average = [self.momentum * old + (1 - self.momentum) * new for old, new in zip(before, now, strict=True)]
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append(self.average)
+
+
+@pytest.mark.parametrize("has_dev", [False, True])
+def test_averages_of_the_weights_are_judged_and_kept(has_dev):
+    encoded = random_dialogues(0, [4, 9, 4, 1, 9, 4])
+    space = ActionSpace("abcd")
+    gold = [
+        frozenset(space.classes_[bit] for bit in np.flatnonzero(bits)) for bits in encoded.goals[0][encoded.goals[1]]
+    ]
+    decoder = Decoder.fit(space, [], single_action=False)
+    # Three batches an epoch, and a fifth of thirty steps.
+    config = NetworkConfig(epochs=10, learning_rate=0.05, hidden=8, batch_size=2, averaging=0.2, patience=10)
+    steps = Steps(1 - 1 / 6)
+    trained = train_network(encoded, (encoded, gold) if has_dev else None, decoder, config, callbacks=[steps])
+    accuracies = []
+    for weights in steps.epochs:
+        network = build_network(F, K, hidden=(8,), dropout=0.0, seed=0)
+        network.set_weights(weights)
+        accuracies.append(decoder.accuracy(predict_logits(network, encoded), gold))
+    assert len(set(accuracies)) > 3
+    kept = len(accuracies) - 1
+    if has_dev:
+        assert [epoch["dev_turn_accuracy"] for epoch in trained.history] == accuracies
+        kept = max(epoch for epoch, accuracy in enumerate(accuracies) if accuracy == max(accuracies))
+    for mine, expected in zip(trained.network.get_weights(), steps.epochs[kept], strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-6)
+
+
 def test_balanced_weights_are_scikit_learns():
     from sklearn.utils.class_weight import compute_class_weight
 
