@@ -104,8 +104,9 @@ def ngram_bags(bags: Bags, shortest: int, longest: int) -> Bags:
     for n in range(1, longest + 1):
         if n > 1:
             # The n-grams are numbered by their first n - 1 tokens and their last one, where these are of one text.
-            inside = texts[n - 1 :] == texts[: len(texts) - n + 1]
-            keys = numbers[: max(0, len(texts) - n + 1)] * bags.n_terms + tokens[n - 1 :]
+            n_heads = max(0, len(texts) - n + 1)
+            inside = texts[n - 1 :] == texts[:n_heads]
+            keys = numbers[:n_heads] * bags.n_terms + tokens[n - 1 :]
             distinct, inverse = np.unique(keys[inside], return_inverse=True)
             numbers = np.full(len(keys), -1, dtype=np.int64)
             numbers[inside] = inverse.reshape(-1)

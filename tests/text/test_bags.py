@@ -47,6 +47,16 @@ def test_many_texts_together_are_encoded_as_each_by_itself_to_the_bit(analyzer, 
     np.testing.assert_array_equal(table.encode(many), alone)
 
 
+@pytest.mark.parametrize("n_tokens", range(7))
+def test_there_may_be_fewer_tokens_than_the_longest_n_gram_has(n_tokens):
+    """With three tokens and n-grams of five, a slice from the wrong end once failed."""
+    for analyzer in (Analyzer("word", 1, 5), Analyzer("word", 5, 6), Analyzer("character", 4, 6)):
+        tokens = ["a"] * n_tokens
+        terms, counts = frequent_terms(analyzer, [tokens], 1, 99)
+        assert sorted(terms) == sorted(set(analyzer.terms(tokens)))
+        assert counts == [1] * len(terms)
+
+
 @pytest.mark.parametrize("shape", [(0,), (5,), (3, 4)])
 def test_sparse_rows_are_those_of_the_dense_matrix(shape):
     random = np.random.default_rng(1)
