@@ -83,7 +83,8 @@ class InterruptionError(Exception):
     pass
 
 
-def test_a_resumed_training_equals_an_uninterrupted_one(small, tmp_path):
+@pytest.mark.parametrize("averaging", [0.0, 0.3])
+def test_a_resumed_training_equals_an_uninterrupted_one(small, tmp_path, averaging):
     import keras
 
     class Stop(keras.callbacks.Callback):
@@ -91,7 +92,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(small, tmp_path):
             if epoch == 2:
                 raise InterruptionError
 
-    settings = {**QUICK, "epochs": 4}
+    settings = {**QUICK, "epochs": 4, "averaging": averaging}
     train, dev = small.split("train"), small.split("dev")
     whole = DialogPolicy(**settings).fit(train, dev=dev, out=tmp_path / "whole")
     with pytest.raises(InterruptionError):

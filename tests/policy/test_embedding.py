@@ -14,6 +14,7 @@ EMBEDDED = {
     **QUICK,
     "epochs": 3,
     "smallest_dev": 1,
+    "averaging": 0.3,
     "user": [{"kind": "embedding", "dim": 6}, {"kind": "bits", "max_terms": 100}],
     "system": [{"kind": "embedding", "dim": 4, "ngrams": [1, 2], "pools": ["sum"], "init": "random"}],
 }
