@@ -24,6 +24,7 @@ def test_a_turn_shows_actions_probabilities_and_reply(chat):
     expect(chat.page.locator("#message")).to_be_focused()
     expect(chat.page.locator("#announcements")).to_contain_text("Actions: ")
     turn.locator(".rest summary").click()
+    expect(turn.locator(".others li").first).to_be_visible()  # the browser tells of the opened fold a little later
     everything = turn.inner_text()
     assert all(name in everything for name in said["probabilities"])
 
