@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,30 +14,23 @@ from tqdm import tqdm
 from dialog_policy.network.batches import DialogueBatches
 from dialog_policy.network.checkpoint import write_checkpoint
 
-__all__ = ["Checkpoint", "EarlyStopping", "Progress", "averaged", "loggers"]
+__all__ = ["Checkpoint", "EarlyStopping", "Progress", "loggers"]
 
 
 @contextmanager
-def averaged(model: keras.Model) -> Iterator[None]:
+def _averaged(model: keras.Model) -> Iterator[None]:
     """Within it, a compiled model has the averages of its weights, if its optimizer keeps any; afterwards its own again."""
-    variables = model.trainable_variables
-    own = _copies(variables)
-    model.optimizer.finalize_variable_values(variables)
+    if not model.optimizer.use_ema:
+        yield
+        return
+    own = model.get_weights()
+    model.optimizer.finalize_variable_values(model.trainable_variables)
     # On JAX the variables have now the very arrays of the optimizer, which would be gone once a prediction donates its own.
-    _assign(variables, _copies(variables))
+    model.set_weights(model.get_weights())
     try:
         yield
     finally:
-        _assign(variables, own)
-
-
-def _copies(variables: Sequence[Any]) -> list[Any]:
-    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
-
-
-def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+        model.set_weights(own)
 
 
 class EarlyStopping(keras.callbacks.EarlyStopping):
@@ -74,7 +67,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Measure, for the callbacks after it too, and look whether this epoch is better, or as good."""
         logs = {} if logs is None else logs
-        with averaged(self.model):
+        with _averaged(self.model):
             logs[self.monitor] = self.measure()
             super().on_epoch_end(epoch, logs)
             if logs[self.monitor] == self.best:

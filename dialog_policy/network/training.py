@@ -130,7 +130,7 @@ def train_network(
         keras.optimizers.schedules.CosineDecay(config.learning_rate, steps),
         config.weight_decay,
         use_ema=config.averaging * steps > 1,
-        ema_momentum=max(0.0, 1 - 1 / max(1.0, config.averaging * steps)),
+        ema_momentum=1 - 1 / max(1.0, config.averaging * steps),
     )
     optimizer.build(model.trainable_variables)
     loss = ActionLoss(
