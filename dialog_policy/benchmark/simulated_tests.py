@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from dialog_policy.comparison import compare_policies
 from dialog_policy.corpus import Corpus, Dialogue, Turn
-from dialog_policy.evaluation.comparison import compare_policies
-from dialog_policy.evaluation.predictions import Prediction
+from dialog_policy.prediction import Prediction
 
 __all__ = ["make_contest", "measure_tests"]
 

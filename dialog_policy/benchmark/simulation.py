@@ -11,8 +11,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from dialog_policy.corpus import Corpus, Dialogue, Turn
-from dialog_policy.evaluation.predictions import Prediction
-from dialog_policy.evaluation.value import ESTIMATORS, estimate_value
+from dialog_policy.ope import ESTIMATORS, estimate_value
+from dialog_policy.prediction import Prediction
 
 __all__ = [
     "SCENARIOS",

@@ -9,11 +9,12 @@ import click
 from dialog_policy.cli.options import Command, corpus_options, say
 from dialog_policy.cli.outputs import Forms, form_options
 from dialog_policy.cli.policies import Contender, find_contenders, read_their_corpus, training_actions
+from dialog_policy.comparison import METRICS, compare_policies
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import OptionError
-from dialog_policy.evaluation.comparison import METRICS, compare_policies, comparison_table
-from dialog_policy.evaluation.report.text_report import terminal
 from dialog_policy.evaluation.sums import SCALARS
+from dialog_policy.report.comparison_table import comparison_table
+from dialog_policy.report.text_report import terminal
 
 __all__ = ["compare"]
 

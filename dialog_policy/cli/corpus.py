@@ -13,7 +13,6 @@ import msgspec
 from dialog_policy.cli.options import Command, assignments, corpus_options, read_corpus, say, write_json
 from dialog_policy.corpus import Dialogue
 from dialog_policy.corpus.checks import examine
-from dialog_policy.corpus.describe import describe
 from dialog_policy.corpus.download import catalogue
 from dialog_policy.corpus.download import download as fetch
 from dialog_policy.corpus.readers import open_corpus
@@ -21,6 +20,7 @@ from dialog_policy.corpus.stratify import assign
 from dialog_policy.corpus.write import write_corpus, write_parts
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.files import atomic_write
+from dialog_policy.report.corpus_text import describe
 from dialog_policy.text.tokens import tokenize
 
 __all__ = ["convert", "download", "inspect", "split", "validate"]
@@ -46,7 +46,7 @@ def inspect(corpus: str, format_: str | None, reader: tuple[str, ...], json_: st
     if json_:
         write_json(json_, summary)
     if html:
-        from dialog_policy.evaluation.report.corpus_report import corpus_report
+        from dialog_policy.report.corpus_report import corpus_report
 
         page = corpus_report(summary, problems)
         with atomic_write(html) as file:

@@ -13,11 +13,11 @@ import click
 from dialog_policy.cli.options import Command, corpus_options, read_corpus, say
 from dialog_policy.cli.outputs import Outputs, output_options
 from dialog_policy.corpus import Corpus
+from dialog_policy.corpus.training_part import TrainingPart
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.evaluation.metrics import score_predictions
-from dialog_policy.evaluation.predictions import read_predictions, write_predictions
-from dialog_policy.evaluation.report.mistakes import find_mistakes
-from dialog_policy.evaluation.training_part import TrainingPart
+from dialog_policy.evaluation.mistakes import find_mistakes
+from dialog_policy.evaluation.prediction_files import read_predictions, write_predictions
 from dialog_policy.text.tokens import tokenize
 
 __all__ = ["evaluate", "predict", "score"]

@@ -12,9 +12,9 @@ import click
 from dialog_policy.cli.options import assignments, say, write_json
 from dialog_policy.errors import OptionError, did_you_mean
 from dialog_policy.evaluation.intervals import RESAMPLES
-from dialog_policy.evaluation.report.text_report import terminal, text_report
-from dialog_policy.evaluation.tables import numbers, write_tables
 from dialog_policy.files import atomic_write
+from dialog_policy.report.csv_tables import numbers, write_tables
+from dialog_policy.report.text_report import terminal, text_report
 
 __all__ = ["Forms", "Outputs", "form_options", "output_options"]
 
@@ -81,15 +81,15 @@ class Forms:
         if self.json_:
             write_json(self.json_, result)
         if self.html:
-            from dialog_policy.evaluation.report.html_report import html_report
+            from dialog_policy.report.html_report import html_report
 
             _write_text(self.html, html_report(result, history=history))
         if self.markdown:
-            from dialog_policy.evaluation.report.markdown import markdown_report
+            from dialog_policy.report.markdown import markdown_report
 
             _write_text(self.markdown, markdown_report(result))
         if self.plots:
-            from dialog_policy.evaluation.report.plots import write_plots
+            from dialog_policy.report.plots import write_plots
 
             write_plots(result, self.plots, tuple(dict.fromkeys(self.plot_formats)), history=history)
 

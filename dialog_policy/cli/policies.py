@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from dialog_policy.cli.options import read_corpus
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import CorpusError, OptionError, did_you_mean
-from dialog_policy.evaluation.predictions import Prediction, read_predictions
+from dialog_policy.evaluation.prediction_files import read_predictions
+from dialog_policy.prediction import Prediction
 from dialog_policy.runtime import Policy
 
 __all__ = ["Contender", "find_contenders", "read_their_corpus", "training_actions"]

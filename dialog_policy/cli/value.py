@@ -9,8 +9,9 @@ import click
 from dialog_policy.cli.options import Command, corpus_options
 from dialog_policy.cli.outputs import Forms, form_options
 from dialog_policy.cli.policies import find_contenders, read_their_corpus
-from dialog_policy.evaluation.report.text_report import terminal
-from dialog_policy.evaluation.value import ESTIMATORS, estimate_value, value_table
+from dialog_policy.ope import ESTIMATORS, estimate_value
+from dialog_policy.report.text_report import terminal
+from dialog_policy.report.value_table import value_table
 from dialog_policy.runtime.logged import predict_logged
 
 __all__ = ["value"]

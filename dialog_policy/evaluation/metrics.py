@@ -10,11 +10,11 @@ import numpy as np
 from dialog_policy.corpus import Corpus
 from dialog_policy.evaluation.breakdown import Breakdown
 from dialog_policy.evaluation.intervals import RESAMPLES
-from dialog_policy.evaluation.predictions import Prediction
 from dialog_policy.evaluation.probabilities import TOP, Probabilities
 from dialog_policy.evaluation.slices import slicings
 from dialog_policy.evaluation.sums import SCALARS, Headline, Loss, Sums
 from dialog_policy.evaluation.turns import Turns, collect_turns
+from dialog_policy.prediction import Prediction
 from dialog_policy.text.tokens import get_tokenizer
 
 __all__ = ["SCALARS", "losses_of", "score_predictions"]

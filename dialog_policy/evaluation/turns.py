@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.errors import CorpusError, did_you_mean
-from dialog_policy.evaluation.predictions import Expected, Prediction
+from dialog_policy.evaluation.alignment import Expected
+from dialog_policy.prediction import Prediction
 
 __all__ = ["Pairs", "Shares", "Turns", "collect_turns"]
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from dialog_policy.baselines.baselines import fit_baselines
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.corpus.splits import hash_fraction
 from dialog_policy.errors import CorpusError, RunError
-from dialog_policy.evaluation.baselines import fit_baselines
-from dialog_policy.evaluation.predictions import Prediction
 from dialog_policy.features.cache import EncoderSettings, encode_parts
 from dialog_policy.network.backend import load_keras
 from dialog_policy.policy.config import Config, make_config
+from dialog_policy.prediction import Prediction
 from dialog_policy.runtime import Policy
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.runtime.folder import LOGS, RunReader, aside, check_target, pack, put_in_place, write_run

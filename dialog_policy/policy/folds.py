@@ -11,9 +11,9 @@ from dialog_policy.corpus.splits import hash_fraction
 from dialog_policy.errors import CorpusError
 from dialog_policy.evaluation.intervals import RESAMPLES
 from dialog_policy.evaluation.metrics import score_predictions
-from dialog_policy.evaluation.predictions import Prediction
 from dialog_policy.policy.config import Config
 from dialog_policy.policy.dialog_policy import DialogPolicy
+from dialog_policy.prediction import Prediction
 
 __all__ = ["cross_validate"]
 

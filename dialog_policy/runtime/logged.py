@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from dialog_policy.corpus import Dialogue
-from dialog_policy.evaluation.predictions import Prediction
+from dialog_policy.prediction import Prediction
 from dialog_policy.runtime.policy import Policy
 from dialog_policy.runtime.predicting import teacher_forced_logits
 

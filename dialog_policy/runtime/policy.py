@@ -13,12 +13,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.baselines.baselines import Baselines
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
+from dialog_policy.corpus.training_part import TrainingPart
 from dialog_policy.errors import OptionError, did_you_mean
-from dialog_policy.evaluation.baselines import Baselines
-from dialog_policy.evaluation.predictions import Prediction
-from dialog_policy.evaluation.training_part import TrainingPart
 from dialog_policy.features.encoder import START, TurnEncoder
+from dialog_policy.prediction import Prediction
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.runtime.folder import RunReader
 from dialog_policy.runtime.graph import Graph

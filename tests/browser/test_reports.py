@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.evaluation.report.pages import pages
+from tests.report.pages import pages
 
 NAMES = ("score", "many actions", "compare", "value", "corpus")
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dialog_policy.corpus.write import write_corpus
-from dialog_policy.evaluation.predictions import Prediction, write_predictions
+from dialog_policy.evaluation.prediction_files import write_predictions
+from dialog_policy.prediction import Prediction
 from tests.cli.commands import run
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from dialog_policy.benchmark.simulation import lead_dialogues, make_world
 from dialog_policy.corpus.write import write_corpus
-from dialog_policy.evaluation.predictions import write_predictions
+from dialog_policy.evaluation.prediction_files import write_predictions
 from tests.cli.commands import run
 
 

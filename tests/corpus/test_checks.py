@@ -3,8 +3,8 @@ from hypothesis import given, settings
 
 from dialog_policy.corpus import Dialogue, Turn
 from dialog_policy.corpus.checks import examine
-from dialog_policy.corpus.describe import describe
 from dialog_policy.errors import CorpusError
+from dialog_policy.report.corpus_text import describe
 from dialog_policy.text.tokens import tokenize
 from tests.strategies import corpora
 

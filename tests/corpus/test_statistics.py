@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 
 from dialog_policy.corpus import Corpus, Dialogue, Turn
-from dialog_policy.corpus.describe import binned, describe
 from dialog_policy.corpus.readers import stream
 from dialog_policy.corpus.statistics import Statistics
+from dialog_policy.report.corpus_text import binned, describe
 from dialog_policy.text.tokens import tokenize
 from tests.strategies import corpora
 

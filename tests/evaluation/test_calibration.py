@@ -7,7 +7,7 @@ from sklearn.calibration import calibration_curve
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.evaluation.calibration import Reliability, expected_calibration_error, reliability_rows
 from dialog_policy.evaluation.metrics import score_predictions
-from dialog_policy.evaluation.predictions import Prediction
+from dialog_policy.prediction import Prediction
 
 told = st.lists(st.tuples(st.sampled_from([i / 20 for i in range(21)]) | st.floats(0, 1), st.booleans()), min_size=1)
 

@@ -6,7 +6,7 @@ from sklearn import metrics as theirs
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError
 from dialog_policy.evaluation.metrics import SCALARS, score_predictions
-from dialog_policy.evaluation.predictions import Prediction
+from dialog_policy.prediction import Prediction
 
 NAMES = [f"a{i}" for i in range(6)]
 

@@ -3,8 +3,10 @@ import pytest
 
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError
-from dialog_policy.evaluation.predictions import Prediction, align, read_predictions, write_predictions
+from dialog_policy.evaluation.alignment import align
+from dialog_policy.evaluation.prediction_files import read_predictions, write_predictions
 from dialog_policy.evaluation.turns import collect_turns
+from dialog_policy.prediction import Prediction
 
 CORPUS = Corpus(
     [

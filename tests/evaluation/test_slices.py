@@ -3,7 +3,7 @@ import pytest
 
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.evaluation.metrics import score_predictions
-from dialog_policy.evaluation.predictions import Prediction
+from dialog_policy.prediction import Prediction
 
 
 def case(dialogues, wrong=()):

@@ -1,0 +1,1 @@
+"""Simple policies that a trained one must beat, fitted on the same training part."""

@@ -1,0 +1,120 @@
+"""Predictions of any policy in a file, JSON Lines: read and written line by line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from dialog_policy.errors import CorpusError, did_you_mean
+from dialog_policy.files import atomic_write
+from dialog_policy.prediction import Prediction
+
+__all__ = ["PredictionFile", "read_predictions", "write_predictions"]
+
+
+_decoder = msgspec.json.Decoder(Prediction)
+_KEYS = Prediction.__struct_fields__
+
+
+class PredictionFile:
+    """Predictions in a file, JSON Lines: read line by line, as often as they are iterated over, and never kept.
+
+    Attributes
+    ----------
+    path
+        The file.
+    line
+        The line (from 1) of the prediction that came last.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path, self.line = path, 0
+
+    def __iter__(self) -> Iterator[Prediction]:
+        try:
+            with open(self.path, "rb") as file:
+                for self.line, line in enumerate(file, 1):
+                    if line.strip():
+                        yield self._parse(line)
+        except OSError as error:
+            raise CorpusError(f"the predictions cannot be read ({error.strerror}).", path=self.path) from None
+
+    def _parse(self, line: bytes) -> Prediction:
+        try:
+            return _decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            place: dict[str, Any] = {"path": self.path, "line": self.line}
+            loose = _without_bounds(line)
+            if loose is not None and (problem := loose.out_of_bounds()):
+                raise CorpusError(problem, dialogue=loose.dialogue, turn=loose.turn, **place) from None
+            raise CorpusError(
+                f'expected {{"dialogue", "turn", "actions"}}; found: {error}.', remedy=_misspelt(line), **place
+            ) from None
+
+
+class _Loose(msgspec.Struct, kw_only=True):
+    dialogue: str
+    turn: int
+    actions: frozenset[str]
+    probabilities: dict[str, float] | None = None
+    confidence: float | None = None
+    logged: float | None = None
+
+
+def _without_bounds(line: bytes) -> Prediction | None:
+    """Decode a line whose only fault may be a number out of bounds."""
+    try:
+        return Prediction(**msgspec.structs.asdict(msgspec.json.decode(line, type=_Loose)))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def read_predictions(path: str | os.PathLike[str]) -> PredictionFile:
+    """Open predictions, JSON Lines.
+
+    Raises
+    ------
+    CorpusError
+        When iterated over: if the file is missing, or a line is no prediction: with its number.
+    """
+    return PredictionFile(path)
+
+
+def _misspelt(line: bytes) -> str:
+    try:
+        raw: Any = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    missing = [key for key in ("dialogue", "turn", "actions") if isinstance(raw, dict) and key not in raw]
+    hints = (
+        (hint.strip() for key in raw if key not in _KEYS and (hint := did_you_mean(key, missing))) if missing else ()
+    )
+    return " ".join(hints)
+
+
+def write_predictions(path: str | os.PathLike[str], predictions: Iterable[Prediction]) -> int:
+    """Write predictions as JSON Lines, aside and then in place, and return how many.
+
+    Probabilities have six significant digits, the greatest first.
+    """
+    count = 0
+    with atomic_write(path) as file:
+        for prediction in predictions:
+            described: dict[str, Any] = {
+                "dialogue": prediction.dialogue,
+                "turn": prediction.turn,
+                "actions": sorted(prediction.actions),
+            }
+            if prediction.probabilities is not None:
+                ranked = sorted(prediction.probabilities.items(), key=lambda item: (-item[1], item[0]))
+                described["probabilities"] = {name: float(f"{share:.6g}") for name, share in ranked}
+            if prediction.confidence is not None:
+                described["confidence"] = float(f"{prediction.confidence:.6g}")
+            if prediction.logged is not None:
+                described["logged"] = float(f"{prediction.logged:.6g}")
+            file.write(msgspec.json.encode(described) + b"\n")
+            count += 1
+    return count

@@ -1,0 +1,77 @@
+"""What a policy says of one turn, and what everything that decides has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Protocol, runtime_checkable
+
+import msgspec
+
+from dialog_policy.corpus import ActionSpace, Dialogue
+
+__all__ = ["Prediction", "Predictor", "Probability"]
+
+Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """What a policy would do in one turn.
+
+    Attributes
+    ----------
+    dialogue
+        The dialogue's id.
+    turn
+        The turn's number in the dialogue, from 0.
+    actions
+        The predicted set of actions.
+    probabilities
+        Action to probability; actions that are left out are improbable.
+    confidence
+        Probability of the predicted set.
+    logged
+        Probability of the set that the corpus has for this turn, for off-policy evaluation: docs/value.md.
+    """
+
+    dialogue: str
+    turn: int
+    actions: frozenset[str]
+    probabilities: dict[str, Probability] | None = None
+    confidence: Probability | None = None
+    logged: Probability | None = None
+
+    def out_of_bounds(self) -> str:
+        """Say which probability is not from 0 to 1 (NaN is not), or return an empty string.
+
+        A decoder checks the bounds by itself; a prediction that was made in Python is checked when it is scored.
+        """
+        named: list[tuple[str, float | None]] = [
+            (f"the probability of {name!r}", value) for name, value in (self.probabilities or {}).items()
+        ]
+        named += [("`confidence`", self.confidence), ("`logged`", self.logged)]
+        for name, value in named:
+            if value is not None and not 0.0 <= value <= 1.0:
+                return f"expected {name} from 0 to 1, found {value}."
+        return ""
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Anything that predicts the target turns of dialogues: a run, a baseline, a file of predictions, your own class."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        ...
+
+    @property
+    def actions(self) -> ActionSpace | None:
+        """The actions of its training part; None where they are not known."""
+        ...
+
+    def predict(self, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
+        """Yield one prediction for every target turn, in the order of the dialogues.
+
+        The system side of turn t and everything after it must not change the prediction at t.
+        """
+        ...

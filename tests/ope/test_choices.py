@@ -1,0 +1,97 @@
+import pytest
+
+from dialog_policy.corpus import ActionSpace
+from dialog_policy.errors import CorpusError
+from dialog_policy.ope.choices import drawn, greedy
+from dialog_policy.prediction import Prediction
+from dialog_policy.runtime.logged import predict_logged
+
+SPACE = ActionSpace(["a", "b", "c"])
+A, B, AB = frozenset("a"), frozenset("b"), frozenset("ab")
+
+
+def prediction(actions, probabilities=None, turn=0, **more):
+    return Prediction(dialogue="d", turn=turn, actions=actions, probabilities=probabilities, **more)
+
+
+def test_without_probabilities_a_policy_takes_what_it_predicts():
+    predictions = [prediction(A), prediction(AB, turn=1)]
+    for choices in (drawn(predictions, [A, A], SPACE), greedy(predictions, [A, A], SPACE)):
+        assert choices.logged.tolist() == [1, 0]
+        assert choices.expected.tolist() == [[1, 0, 0], [1, 1, 0]]
+
+
+def test_probabilities_of_single_actions_are_scaled_to_one():
+    choices = drawn([prediction(A, {"a": 0.72, "b": 0.24})], [B], SPACE)
+    assert choices.logged.tolist() == pytest.approx([0.25])
+    assert choices.expected[0] == pytest.approx([0.75, 0.25, 0])
+
+
+def test_bits_compete_among_the_sets_of_the_log():
+    bits = {"a": 0.8, "b": 0.4, "c": 0.5}
+    predictions = [prediction(A, bits), prediction(A, bits, turn=1)]
+    choices = drawn(predictions, [A, AB], SPACE)
+    # Only {a} and {a, b} compete, at odds of 0.6 to 0.4: c and a cancel.
+    assert choices.logged == pytest.approx([0.6, 0.4])
+    assert choices.expected[0] == pytest.approx([1, 0.4, 0])
+
+
+def test_confidence_is_the_probability_of_the_predicted_set():
+    bits = {"a": 0.8, "b": 0.4}
+    logged = [A, AB, B]
+    choices = drawn([prediction(A, bits, turn=i, confidence=0.9) for i in range(3)], logged, SPACE)
+    assert choices.logged[0] == pytest.approx(0.9)
+    # {a, b} is as likely as {b} times the odds of a.
+    assert choices.logged[1:].sum() == pytest.approx(0.1)
+    assert choices.logged[1] / choices.logged[2] == pytest.approx(0.8 / 0.2)
+    assert choices.expected[0] == pytest.approx([0.9 + choices.logged[1], 0.1, 0])
+    alone = drawn([prediction(A, {"a": 0.3}, confidence=0.2)], [A], SPACE)
+    assert alone.logged.tolist() == [1.0]
+
+
+def test_the_logged_probability_comes_before_what_bits_say():
+    choices = drawn([prediction(A, {"a": 0.8, "b": 0.4}, logged=0.3)], [AB], SPACE)
+    assert choices.logged.tolist() == [0.3]
+    assert choices.expected[0].tolist() == [0.8, 0.4, 0]
+
+
+def test_the_logged_probability_alone_is_enough_for_weights():
+    choices = drawn([prediction(A, logged=0.3)], [B], SPACE)
+    assert choices.logged.tolist() == [0.3]
+    assert choices.expected is None
+
+
+@pytest.mark.parametrize(
+    ("predictions", "message"),
+    [
+        ([prediction(A, {"a": 1.0}), prediction(A, turn=1)], "turn 1 .*expected 'probabilities'"),
+        ([prediction(A, logged=0.5), prediction(A, turn=1)], "turn 1 .*expected 'logged'"),
+        ([prediction(A), prediction(A, turn=1, confidence=0.5)], "turn 1 .*confidence of 0.5 and no probabilities"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_with_the_place(predictions, message):
+    with pytest.raises(CorpusError, match=f"'d', {message}"):
+        drawn(predictions, [B, A], SPACE)
+
+
+def test_a_run_states_how_probable_the_logged_set_is(trained, small):
+    policy, part = trained.runtime_, small.split("test")
+    told, plain = list(predict_logged(policy, part)), list(policy.predict(part))
+    assert [(p.dialogue, p.turn, p.actions) for p in told] == [(p.dialogue, p.turn, p.actions) for p in plain]
+    for mine, usual in zip(told, plain, strict=True):
+        gold = part[mine.dialogue].turns[mine.turn].actions
+        assert mine.confidence == pytest.approx(usual.confidence)
+        assert mine.probabilities == pytest.approx(
+            {**dict.fromkeys(mine.probabilities, 0.0), **usual.probabilities}, abs=1e-3
+        )
+        # No set is more probable than the chosen one or than any of its actions.
+        assert (
+            mine.logged
+            <= min([mine.confidence, *(mine.probabilities[a] for a in gold if a in mine.probabilities)]) + 1e-9
+        )
+        if gold == mine.actions:
+            assert mine.logged == pytest.approx(mine.confidence)
+    logged = [turn.actions for d in part for turn in d.turns if turn.is_target]
+    choices = drawn(told, logged, policy.actions)
+    assert choices.logged.tolist() == [p.logged for p in told]
+    assert choices.expected.shape == (len(logged), len(policy.actions))

@@ -1,0 +1,106 @@
+"""Results that the package itself computes, and their pages: what reports must keep up with."""
+
+import random
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from dialog_policy.comparison import compare_policies
+from dialog_policy.corpus import Corpus, Dialogue, Turn
+from dialog_policy.corpus.checks import examine
+from dialog_policy.evaluation.metrics import score_predictions
+from dialog_policy.evaluation.mistakes import find_mistakes
+from dialog_policy.ope import estimate_value
+from dialog_policy.prediction import Prediction
+from dialog_policy.report.corpus_report import corpus_report
+from dialog_policy.report.html_report import html_report
+from dialog_policy.text.tokens import tokenize
+from tests.report.results import AWKWARD, HISTORY, score_result
+
+ACTIONS = (*AWKWARD, "bye")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was computed of one corpus."""
+
+    corpus: Corpus
+    score: dict[str, Any]
+    comparison: dict[str, Any]
+    value: dict[str, Any]
+    summary: dict[str, Any]
+
+
+def corpus(dialogues: int = 60) -> Corpus:
+    """Dialogues of 2 to 6 turns in which the system mostly answers a word by its action; with rewards."""
+    draw = random.Random(1)
+    made = []
+    for number in range(dialogues):
+        turns = []
+        for _ in range(draw.randint(2, 6)):
+            action = draw.choice(ACTIONS)
+            done = frozenset({action} if draw.random() < 0.9 else {action, "bye"})
+            turns.append(
+                Turn(user=f"please {action}", context={"seen": "是"}, actions=done, system="好", reward=draw.random())
+            )
+        fields = {"domain": draw.choice(["餐厅", "<i>train</i>"])}
+        made.append(Dialogue(id=f"d{number}", turns=tuple(turns), fields=fields))
+    return Corpus(made, name="<made>.jsonl")
+
+
+def predictions(found: Corpus, accuracy: float, seed: int) -> list[Prediction]:
+    """Predictions of which this share is right, with probabilities."""
+    draw = random.Random(seed)
+    made = []
+    for dialogue in found:
+        for number, turn in enumerate(dialogue.turns):
+            right = draw.random() < accuracy
+            actions = turn.actions or frozenset()
+            chosen = actions if right else frozenset([draw.choice(ACTIONS)])
+            shares = {action: 0.9 if action in chosen else 0.05 for action in ACTIONS}
+            made.append(
+                Prediction(
+                    dialogue=dialogue.id,
+                    turn=number,
+                    actions=chosen,
+                    probabilities=shares,
+                    confidence=draw.uniform(0.5, 0.95),
+                )
+            )
+    return made
+
+
+@cache
+def make() -> Made:
+    """Compute everything once."""
+    found = corpus()
+    good, bad = predictions(found, 0.9, 2), predictions(found, 0.5, 3)
+    score = score_predictions(good, found, baselines={"majority": bad}, resamples=100)
+    score |= {"mode": "teacher-forced", "mistakes": find_mistakes({"teacher-forced": good}, found)}
+    comparison = compare_policies({"good <1>": good, "坏的": bad}, found, resamples=200)
+    comparison["curve"] = [
+        {"policy": "good <1>", "share": share, "dialogues": int(60 * share), "seed": seed, "turn_accuracy": share * 0.8}
+        for share in (0.5, 1.0)
+        for seed in (0, 1)
+    ]
+    summary, _ = examine(found, tokenize)
+    return Made(
+        corpus=found,
+        score=score,
+        comparison=comparison,
+        value=estimate_value(good, found, resamples=100),
+        summary=summary | {"corpus": found.name, "format": "native"},
+    )
+
+
+@cache
+def pages() -> dict[str, str]:
+    """Name to page: every page that the package makes."""
+    made = make()
+    return {
+        "score": html_report(made.score, history=HISTORY),
+        "many actions": html_report(score_result(251), history=HISTORY),
+        "compare": html_report(made.comparison),
+        "value": html_report(made.value),
+        "corpus": corpus_report(made.summary, ["One problem."]),
+    }
