@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn
-from dialog_policy.corpus.problems import LEVELS, SHOWN_PLACES, Level, Place, Problem
+from dialog_policy.corpus.problems import LEVELS, SHOWN_PLACES, Level, Place, Problem, of_reading
 from dialog_policy.corpus.statistics import Statistics
 from dialog_policy.errors import CorpusError, counted
 
@@ -188,12 +188,6 @@ def _listed(names: list[str]) -> str:
     return ", ".join(map(repr, names[:5])) + (", …" if len(names) > 5 else "")
 
 
-def _of_reading(error: CorpusError) -> Problem:
-    place = Place(error.dialogue, error.turn, None if error.path is None else str(error.path), error.line)
-    message = f"Reading broke off: {error.problem.rstrip('.')}"
-    return Problem("error", "unreadable", message, error.remedy or "Repair it and look again.", 1, [place])
-
-
 def examine(
     dialogues: Iterable[Dialogue],
     words: Callable[[str], list[str]],
@@ -232,7 +226,7 @@ def examine(
     except CorpusError as error:
         if not go_on:
             raise
-        unreadable.append(_of_reading(error))
+        unreadable.append(of_reading(error))
     summary = statistics.summary()
     # With a half-read corpus the counts of the whole would mislead.
     whole = [] if unreadable else [*of_source(), *_of_the_whole(summary)]
