@@ -12,6 +12,7 @@ import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn
 from dialog_policy.corpus.problems import LEVELS, SHOWN_PLACES, Level, Place, Problem, of_reading
+from dialog_policy.corpus.spelling import joined_names, same_but_for_marks, similar
 from dialog_policy.corpus.statistics import Statistics
 from dialog_policy.errors import CorpusError, counted
 
@@ -147,10 +148,13 @@ def _of_the_whole(summary: dict[str, Any]) -> list[Problem]:
     if not summary["dialogues"]:
         add("error", "empty", "There are no dialogues", "See whether the path and the format (--format) are right.")
     elif not summary["target_turns"]:
-        message = f"None of the {summary['turns']} turns has system actions: there is nothing to predict"
+        message = f"None of {counted(summary['turns'], 'turn')} has system actions: there is nothing to predict"
         add(
             "error", "no-actions", message, "Choose a corpus that is annotated with them, or another --reader labels=…."
         )
+    elif summary["empty_sets"] == summary["target_turns"]:
+        message = "No turn has an action: there is nothing to learn"
+        add("error", "empty-actions", message, "Write into `actions` what the system did.")
     elif summary["action_sets"] == 1:
         add("warning", "one-set", "All turns have the same actions: there is nothing to learn", "Look at the labels.")
     copies = summary["duplicates"]
@@ -174,13 +178,20 @@ def _of_the_whole(summary: dict[str, Any]) -> list[Problem]:
     if once:
         message = f"{counted(len(once), 'action')} in a single turn only: {_listed(once)}"
         add("warning", "rare-actions", message, "Merge rare actions with others, or annotate more.", len(once))
-    spellings: dict[str, list[str]] = defaultdict(list)
-    for row in summary["actions"]:
-        spellings[re.sub(r"[\s_-]+", " ", row["action"].casefold()).strip()].append(row["action"])
-    for same in spellings.values():
-        if len(same) > 1:
-            message = f"Actions that differ only in case, spaces, hyphens or underscores: {_listed(sorted(same))}"
-            add("warning", "spelling", message, "Write one action in one way.", len(same))
+    turns = {row["action"]: row["turns"] for row in summary["actions"]}
+    for same in same_but_for_marks(turns):
+        message = f"Actions that differ only in case, spaces, hyphens or underscores: {_listed(same)}"
+        add("warning", "spelling", message, "Write one action in one way.", len(same))
+    for common, rare in similar(turns):
+        message = (
+            f"Actions whose names differ in one letter: {common!r} ({counted(turns[common], 'turn')}) "
+            f"and {rare!r} ({counted(turns[rare], 'turn')})"
+        )
+        add("warning", "similar-names", message, "If they are one action, write it in one way.", 2)
+    if several := joined_names(turns):
+        message = f"{counted(len(several), 'action')} that look{'s' if len(several) == 1 else ''} like several: {_listed(several)}"
+        remedy = "Put | between the actions of a cell, or write them as a JSON list."
+        add("warning", "joined-names", message, remedy, len(several))
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.dialogue import Dialogue, Turn, huge_number
 from dialog_policy.corpus.readers.reader import Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError, did_you_mean
@@ -86,6 +86,15 @@ def _parse(line: str, place: str, number: int, kind: type[_Dialogue]) -> Dialogu
         ) from None
     except RecursionError:
         raise CorpusError("expected a dialogue, found JSON nested too deep.", path=place, line=number) from None
+    if huge_number(line, raw):
+        raise CorpusError(
+            "it has an integer of more than 308 digits.",
+            path=place,
+            line=number,
+            dialogue=found.id,
+            turn=next((n for n, turn in enumerate(raw["turns"]) if huge_number(line, turn)), None),
+            remedy="Write it as a text, or leave it out.",
+        )
     turns = tuple(
         Turn(
             user=turn.user,

@@ -44,7 +44,7 @@ def encoding_of(head: bytes) -> str:
 
 def _check_encoding(encoding: str) -> None:
     try:
-        b"".decode(encoding)
+        io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     except (LookupError, ValueError):
         raise OptionError(
             f"encoding={encoding}: there is no such encoding; expected one such as utf-8, utf-16, cp1252."

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.dialogue import Dialogue, Turn, huge_number
+from dialog_policy.corpus.problems import Place, Problem
 from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
-from dialog_policy.corpus.readers.sheet import SUFFIXES, Row, Table, tables
+from dialog_policy.corpus.readers.sheet import SUFFIXES, Row, Table, tables, unread_sheets
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError, did_you_mean
 
@@ -122,11 +123,14 @@ def _object(cell: Any) -> dict[str, Any]:
     if isinstance(cell, dict):
         return cell
     try:
-        return msgspec.json.decode(cell, type=dict[str, Any])
+        value = msgspec.json.decode(cell, type=dict[str, Any])
     except (msgspec.DecodeError, TypeError) as error:
         if isinstance(cell, str) and cell.startswith("{"):
             raise
         raise ValueError(f'expected a JSON object such as {{"area": "north"}}, found {str(cell)[:40]!r}') from error
+    if huge_number(cell, value):
+        raise ValueError("it has an integer of more than 308 digits")
+    return value
 
 
 def _number(cell: Any) -> float | None:
@@ -134,7 +138,7 @@ def _number(cell: Any) -> float | None:
         return None
     value = float(cell)
     if math.isinf(value):
-        raise ValueError(f"expected a finite number, found {cell}")
+        raise ValueError(f"expected a finite number, found {str(cell)[:40]}")
     # What pandas writes for a missing number.
     return None if math.isnan(value) else value
 
@@ -297,8 +301,18 @@ def _recognises(source: Source) -> bool:
 
 def _open(source: Source, options: Options) -> Opened:
     return Opened(
-        lambda: _read(source, options, annotated=True), unannotated=lambda: _read(source, options, annotated=False)
+        lambda: _read(source, options, annotated=True),
+        unannotated=lambda: _read(source, options, annotated=False),
+        problems=lambda: _problems(source, options["dialogue_id"]),
     )
+
+
+def _problems(source: Source, id_column: str) -> Iterator[Problem]:
+    for member in _members(source):
+        for name in unread_sheets(source, member, id_column):
+            message = f"the sheet {name!r} is not read: it has no column {id_column!r}"
+            remedy = "If it holds dialogues, give it the same header as the others."
+            yield Problem("warning", "unread-sheet", message, remedy, places=[Place(file=source.place(member))])
 
 
 READER = Reader(
