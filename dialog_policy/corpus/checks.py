@@ -106,14 +106,14 @@ class _Checker:
             self._leak = self._leak or Place(dialogue.id, number)
 
     def problems(self) -> list[Problem]:
-        found = [
+        problems = [
             Problem(level, check, f"{counted(self._counts[check], noun)} {what}", remedy, self._counts[check], places)
             for check, (level, noun, what, remedy) in _EACH.items()
             if (places := self._places[check])
         ]
         # Now and then a value is called like an action; in most turns it is no coincidence.
         if self._leak is not None and self._leaking > self._annotated / 2:
-            found.append(
+            problems.append(
                 Problem(
                     "warning",
                     "leak",
@@ -123,7 +123,7 @@ class _Checker:
                     [self._leak],
                 )
             )
-        return found
+        return problems
 
 
 def _wrong(turn: Turn) -> Iterable[str]:
@@ -139,11 +139,11 @@ def _wrong(turn: Turn) -> Iterable[str]:
 
 def _of_the_whole(summary: dict[str, Any]) -> list[Problem]:
     """Problems that only the counts show."""
-    found: list[Problem] = []
+    problems: list[Problem] = []
 
     def add(level: Level, check: str, message: str, remedy: str, count: int = 1) -> Problem:
-        found.append(Problem(level, check, message, remedy, count))
-        return found[-1]
+        problems.append(Problem(level, check, message, remedy, count))
+        return problems[-1]
 
     if not summary["dialogues"]:
         add("error", "empty", "There are no dialogues", "See whether the path and the format (--format) are right.")
@@ -192,7 +192,7 @@ def _of_the_whole(summary: dict[str, Any]) -> list[Problem]:
         message = f"{counted(len(several), 'action')} that look{'s' if len(several) == 1 else ''} like several: {_listed(several)}"
         remedy = "Put | between the actions of a cell, or write them as a JSON list."
         add("warning", "joined-names", message, remedy, len(several))
-    return found
+    return problems
 
 
 def _listed(names: list[str]) -> str:

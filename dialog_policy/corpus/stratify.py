@@ -59,8 +59,8 @@ def assign(
         If the shares are not positive or do not add up to 1.
     """
     if not shares or any(not share > 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:
-        found = ", ".join(f"{part}={share:g}" for part, share in shares.items())
-        raise OptionError(f"expected shares above 0 that add up to 1, found {found or 'none'}.")
+        listed = ", ".join(f"{part}={share:g}" for part, share in shares.items())
+        raise OptionError(f"expected shares above 0 that add up to 1, found {listed or 'none'}.")
     unit_of, units = _units(dialogues, seed, group_by)
     part_of = _deal(units, shares)
     assigned = [part_of[unit] for unit in unit_of]

@@ -153,8 +153,8 @@ def _key(folder: PurePosixPath) -> str:
 
 def _listed(source: Source) -> list[tuple[str, str]]:
     """Return lists of calls with the name of their part: ``dstc2_train.flist``."""
-    found = [(member, PurePosixPath(member).stem.rpartition("_")[2]) for member in source.find("*.flist")]
-    return sorted(found, key=lambda item: _PARTS.index(item[1]) if item[1] in _PARTS else len(_PARTS))
+    files = [(member, PurePosixPath(member).stem.rpartition("_")[2]) for member in source.find("*.flist")]
+    return sorted(files, key=lambda item: _PARTS.index(item[1]) if item[1] in _PARTS else len(_PARTS))
 
 
 def _calls(source: Source) -> Iterator[tuple[str, str | None]]:

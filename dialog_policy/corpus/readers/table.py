@@ -9,7 +9,6 @@ each other, or the column ``turn`` gives their order; a row with an empty id bel
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,87 +17,17 @@ import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn, huge_number
 from dialog_policy.corpus.problems import Place, Problem
+from dialog_policy.corpus.readers.layout import LISTED, layout_of, with_ids
 from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.sheet import SUFFIXES, Row, Table, tables, unread_sheets
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError, did_you_mean
 
-__all__ = ["COLUMNS", "READER", "SEPARATOR", "TableLayout", "layout_of"]
+__all__ = ["COLUMNS", "READER"]
 
 COLUMNS = ("dialogue_id", "turn", "user", "actions", "system", "context", "split", "reward", "propensity", "fields")
 # Columns of these names are no fields: a dialogue has them already, in another meaning.
 _TAKEN = {"id", "turns", "split"}
-
-SEPARATOR = "|"
-# What people write between actions instead; and names that have none of it within them.
-_LISTED = re.compile(r"[,;\n]")
-_NAME = re.compile(r"[\w.:/+-]+")
-
-
-class TableLayout(NamedTuple):
-    """What only the whole of a table tells about its cells.
-
-    Attributes
-    ----------
-    separator
-        What stands between the actions of a turn: ``|``, or ``,``, which then stands for semicolons and line breaks, too.
-    is_scattered
-        Whether rows have turn numbers and come in such an order that those of one dialogue do not follow each other.
-    has_actions
-        Whether any turn says what the system did.
-    """
-
-    separator: str
-    is_scattered: bool
-    has_actions: bool
-
-
-def layout_of(table: Table, columns: Mapping[str, str]) -> TableLayout:
-    """Look through a table once, before it is read."""
-    cells = _ActionCells()
-    ids: set[str] = set()
-    last: str | None = None
-    is_scattered = False
-    for _, row in _with_ids(table, columns):
-        cell = row.get(columns["actions"])
-        cells.add(cell if table.is_text else SEPARATOR)
-        if columns["turn"] in row:
-            dialogue_id = row[columns["dialogue_id"]]
-            is_scattered = is_scattered or (dialogue_id != last and dialogue_id in ids)
-            ids.add(dialogue_id)
-            last = dialogue_id
-        if (is_scattered or columns["turn"] not in row) and cells.are_decided:
-            break
-    return TableLayout("," if cells.are_listed_by_commas else SEPARATOR, is_scattered, cells.has_any)
-
-
-class _ActionCells:
-    """Decides from cells whether their commas separate names.
-
-    They do where no cell has another separator, every piece is a plain name, and a piece occurs in several cells.
-    """
-
-    def __init__(self) -> None:
-        self.are_decided = self.has_any = False
-        self._pieces: set[str] = set()
-        self._has_commas = self._occurs_again = False
-
-    def add(self, cell: Any) -> None:
-        text = "" if cell is None else str(cell).strip()
-        if not text or text == "null" or self.are_decided:
-            return
-        self.has_any = True
-        pieces = {piece.strip() for piece in _LISTED.split(text)} - {""}
-        has_commas = _LISTED.search(text) is not None
-        is_plain = all(map(_NAME.fullmatch, pieces))
-        self.are_decided = SEPARATOR in text or text.startswith("[") or (has_commas and not is_plain)
-        self._occurs_again = self._occurs_again or bool(pieces & self._pieces)
-        self._has_commas = self._has_commas or has_commas
-        self._pieces |= pieces
-
-    @property
-    def are_listed_by_commas(self) -> bool:
-        return self._has_commas and self._occurs_again and not self.are_decided
 
 
 def _actions(cell: Any, separator: str) -> frozenset[str] | None:
@@ -111,7 +40,7 @@ def _actions(cell: Any, separator: str) -> frozenset[str] | None:
         return None
     if text.startswith("["):
         return frozenset(map(str, msgspec.json.decode(text, type=list[str | int])))
-    parts = _LISTED.split(text) if separator == "," else text.split(separator)
+    parts = LISTED.split(text) if separator == "," else text.split(separator)
     return frozenset(name for part in parts if (name := part.strip()))
 
 
@@ -226,16 +155,6 @@ class _Collected:
         return Dialogue(id=dialogue_id, turns=turns, split=self.split, fields=fields)
 
 
-def _with_ids(table: Table, columns: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows with the id of their dialogue, as text; an empty cell, such as merged cells leave, stands for the id above."""
-    column, last = columns["dialogue_id"], ""
-    for line, row in table.rows():
-        last = _text(row.get(column)) or last
-        if not last and column in row:
-            raise CorpusError(f"the cell {column!r} is empty.", path=table.place, line=line)
-        yield line, {**row, **({column: last} if column in row else {})}
-
-
 def _gathered(rows: Iterable[tuple[int, dict[str, Any]]], column: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows by dialogue, in the order in which the dialogues begin; all of them are held in memory."""
     by_dialogue: dict[str, list[tuple[int, dict[str, Any]]]] = {}
@@ -252,7 +171,7 @@ def _read_table(table: Table, columns: Mapping[str, str], *, annotated: bool) ->
     layout = layout_of(table, columns)
     cells = _Cells(columns, layout.separator, table.place)
     known = _TAKEN | set(columns.values())
-    rows = _with_ids(table, columns)
+    rows = with_ids(table, columns)
     if layout.is_scattered:
         rows = _gathered(rows, columns["dialogue_id"])
     current: str | None = None
