@@ -45,6 +45,8 @@ _LEVELS: dict[str, Level] = {
     "entity": "warning",
 }
 _SHOWN_NAMES = 10
+# Names begin alike: "utter_done" is no misspelt "utter_song".
+_SIMILAR = 0.85
 
 _Uses = dict[str, list[Place]]
 
@@ -63,7 +65,10 @@ def problems(project: Project, items: Iterable[Sequence[Part]]) -> list[Problem]
     for parts in items:
         for part in parts:
             for kind, name in _used(part):
-                uses[kind].setdefault(name, []).append(Place(part.name, file=part.path, line=part.line))
+                of_name = uses[kind].setdefault(name, [])
+                place = Place(part.name, file=part.path, line=part.line)
+                if place not in of_name[-1:]:
+                    of_name.append(place)
     listed = [
         Problem(
             "warning",
@@ -122,7 +127,7 @@ def _undeclared(kind: str, places: Mapping[str, list[Place]], known: set[str]) -
         base = name.partition("/")[0]
         if is_known or (kind == "intent" and base in known and name not in known and base not in _BUILT_IN["intent"]):
             continue
-        hint = did_you_mean(name, known).strip()
+        hint = did_you_mean(name, known, cutoff=_SIMILAR).strip()
         remedy = hint or f"Declare it under '{_PLURALS[kind]}' in the domain, or correct the story."
         message = f"The domain has no {kind} {name!r}"
         yield Problem(_LEVELS[kind], f"undeclared-{kind}", message, remedy, len(uses), uses[:SHOWN_PLACES])
@@ -145,7 +150,7 @@ def _without_texts(project: Project, uses: Mapping[str, _Uses]) -> Iterator[Prob
                 "warning", "no-response", message, "Write its text.", len(uses_of_one), uses_of_one[:SHOWN_PLACES]
             )
     for name in sorted(project.with_examples - _known(project)["intent"]):
-        hint = did_you_mean(name, project.declared["intents"]).strip()
+        hint = did_you_mean(name, project.declared["intents"], cutoff=_SIMILAR).strip()
         message = f"The intent {name!r} has examples, and the domain does not have it"
         yield Problem("warning", "undeclared-intent", message, hint or "Declare it under 'intents' in the domain.")
 
