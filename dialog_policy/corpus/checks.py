@@ -25,42 +25,50 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 # check -> level, what it counts, what is wrong with them, remedy
 _EACH: dict[str, tuple[Level, str, str, str]] = {
-    "duplicate-id": ("error", "dialogue", "with the id of an earlier one", "Give every dialogue an id of its own."),
-    "empty-id": ("error", "dialogue", "with an empty id", "Give every dialogue an id of its own."),
+    "duplicate-id": ("error", "dialogue", "has the id of an earlier one", "Give every dialogue an id of its own."),
+    "empty-id": ("error", "dialogue", "has an empty id", "Give every dialogue an id of its own."),
     "not-storable": (
         "error",
         "dialogue",
-        "with text that is not Unicode, or a context that is not JSON",
+        "has text that is not Unicode, or a context that is not JSON",
         "Save the source as UTF-8; put only JSON values into the context.",
     ),
-    "unnamed-action": ("error", "turn", "with an action that has no name", "Name it, or leave it out."),
-    "reward": ("error", "turn", "with a reward that is no finite number", "Leave it out where it is unknown."),
+    "unnamed-action": ("error", "turn", "has an action without a name", "Name it, or leave it out."),
+    "reward": ("error", "turn", "has a reward that is not a finite number", "Leave it out where it is unknown."),
     "propensity": (
         "error",
         "turn",
-        "with a propensity outside (0, 1]",
+        "has a propensity outside (0, 1]",
         "It is the probability with which the logging policy chose these actions; leave it out where it is unknown.",
     ),
-    "no-turns": ("warning", "dialogue", "without turns", "Leave it out."),
+    "no-turns": ("warning", "dialogue", "has no turns", "Leave it out."),
     "nothing-to-predict": (
         "warning",
         "dialogue",
-        "without an annotated turn: nothing is learnt from it",
+        "has no annotated turn, so nothing is learnt from it",
         "Annotate it, or leave it out.",
     ),
     "silent-user": (
         "warning",
         "dialogue",
-        "of several turns with neither a user's word nor a context",
+        "has several turns, and neither a word of the user nor a context",
         "See whether the reader found the user's column or field (--reader).",
     ),
     "damaged-text": (
         "warning",
         "turn",
-        "with control characters or the mark of unreadable bytes in a text",
+        "has control characters or replacement characters (U+FFFD) in a text",
         "Save the source as UTF-8.",
     ),
 }
+
+
+def _sentence(count: int, noun: str, predicate: str) -> str:
+    """Return ``"1 dialogue has no turns"`` or ``"2 dialogues have no turns"``."""
+    verb, rest = predicate.split(" ", 1)
+    if count != 1:
+        verb = "have" if verb == "has" else verb.removesuffix("s")
+    return f"{counted(count, noun)} {verb} {rest}"
 
 
 class _Checker:
@@ -107,7 +115,7 @@ class _Checker:
 
     def problems(self) -> list[Problem]:
         problems = [
-            Problem(level, check, f"{counted(self._counts[check], noun)} {what}", remedy, self._counts[check], places)
+            Problem(level, check, _sentence(self._counts[check], noun, what), remedy, self._counts[check], places)
             for check, (level, noun, what, remedy) in _EACH.items()
             if (places := self._places[check])
         ]
@@ -160,8 +168,8 @@ def _of_the_whole(summary: dict[str, Any]) -> list[Problem]:
     copies = summary["duplicates"]
     if copies["groups"]:
         leaked = ", ".join(f"{n} of {part}" for part, n in copies["also_in_train"].items())
-        message = f"{counted(copies['dialogues'], 'dialogue')} with the same content as another"
-        message += f"; {leaked} in train as well, which flatters a test" if leaked else ""
+        message = _sentence(copies["dialogues"], "dialogue", "has the same content as another")
+        message += f"; train has {leaked}, too, which flatters results there" if leaked else ""
         remedy = "Keep one of each; `dialog-policy split` keeps copies in one part."
         problem = add("warning", "duplicates", message, remedy, copies["dialogues"])
         # One pair, of two parts if there is one.
@@ -171,25 +179,26 @@ def _of_the_whole(summary: dict[str, Any]) -> list[Problem]:
     for part in summary["splits"] if summary["splits"].get("train", {}).get("target_turns") else ():
         new = [r["action"] for r in summary["actions"] if r["splits"][part] and not r["splits"]["train"]]
         if new:
-            message = f"{counted(len(new), 'action')} of {part} that train never has: {_listed(new)}"
+            verb = "does" if len(new) == 1 else "do"
+            message = f"{counted(len(new), 'action')} of {part} {verb} not occur in train: {_listed(new)}"
             remedy = "No policy can predict what it never saw; it counts as wrong."
             add("warning", "unseen-actions", message, remedy, len(new))
     once = [row["action"] for row in summary["actions"] if row["turns"] == 1]
     if once:
-        message = f"{counted(len(once), 'action')} in a single turn only: {_listed(once)}"
+        message = f"{_sentence(len(once), 'action', 'occurs in a single turn only')}: {_listed(once)}"
         add("warning", "rare-actions", message, "Merge rare actions with others, or annotate more.", len(once))
     turns = {row["action"]: row["turns"] for row in summary["actions"]}
     for same in same_but_for_marks(turns):
-        message = f"Actions that differ only in case, spaces, hyphens or underscores: {_listed(same)}"
+        message = f"Action names differ only in case, spaces, hyphens or underscores: {_listed(same)}"
         add("warning", "spelling", message, "Write one action in one way.", len(same))
     for common, rare in similar(turns):
         message = (
-            f"Actions whose names differ in one letter: {common!r} ({counted(turns[common], 'turn')}) "
-            f"and {rare!r} ({counted(turns[rare], 'turn')})"
+            f"The action names {common!r} ({counted(turns[common], 'turn')}) and {rare!r} "
+            f"({counted(turns[rare], 'turn')}) differ in one letter"
         )
         add("warning", "similar-names", message, "If they are one action, write it in one way.", 2)
     if several := joined_names(turns):
-        message = f"{counted(len(several), 'action')} that look{'s' if len(several) == 1 else ''} like several: {_listed(several)}"
+        message = f"{_sentence(len(several), 'action', 'looks like several')}: {_listed(several)}"
         remedy = "Put | between the actions of a cell, or write them as a JSON list."
         add("warning", "joined-names", message, remedy, len(several))
     return problems

@@ -9,7 +9,7 @@ from hashlib import blake2b
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue
-from dialog_policy.errors import CorpusError, OptionError, did_you_mean
+from dialog_policy.errors import CorpusError, OptionError, counted, did_you_mean
 
 __all__ = ["assign"]
 
@@ -67,8 +67,8 @@ def assign(
     for part in shares:
         if part not in assigned:
             raise CorpusError(
-                f"the part {part!r} would be empty: there are {len(assigned)} dialogues in {len(units)} groups that stay "
-                "together.",
+                f"the part {part!r} would be empty: the {counted(len(assigned), 'dialogue')} are in "
+                f"{counted(len(units), 'group')} that stay together.",
                 remedy="Make fewer parts, give it a larger share, or group by another field.",
             )
     return assigned

@@ -88,9 +88,9 @@ def test_copies_in_other_parts_and_actions_that_train_lacks():
     ]
     found = {problem.check: problem for problem in examine([*train, *test], tokenize)[1]}
     assert set(found) == {"duplicates", "unseen-actions"}
-    assert "1 of test in train" in found["duplicates"].message
+    assert "train has 1 of test, too" in found["duplicates"].message
     assert {place.dialogue for place in found["duplicates"].places} == {"t2", "copy"}
-    assert "1 action of test" in found["unseen-actions"].message
+    assert "1 action of test does not occur in train" in found["unseen-actions"].message
     assert "'new'" in found["unseen-actions"].message
 
 

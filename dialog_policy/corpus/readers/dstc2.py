@@ -17,7 +17,7 @@ from dialog_policy.corpus.readers.acts import Utterance, join, labels_option, pa
 from dialog_policy.corpus.readers.json_files import decode
 from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.source import Source
-from dialog_policy.errors import CorpusError
+from dialog_policy.errors import CorpusError, counted
 
 __all__ = ["READER"]
 
@@ -119,7 +119,7 @@ def _said(source: Source, log: _Log, member: str, asr: str) -> list[str]:
     said = [turn.transcription for turn in decode(source, labelled, _Labels, "the labels of a DSTC2 call").turns]
     if len(said) != len(log.turns):
         raise CorpusError(
-            f"expected {len(log.turns)} turns as in log.json, found {len(said)}.",
+            f"expected {counted(len(log.turns), 'turn')} as in log.json, found {len(said)}.",
             path=source.place(labelled),
             dialogue=log.session_id,
         )
