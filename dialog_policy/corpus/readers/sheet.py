@@ -7,7 +7,7 @@ import io
 import itertools
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TextIO
 
 from dialog_policy.corpus.readers.source import Source
@@ -22,7 +22,7 @@ _DECLARED = re.compile(r'"?sep=(.)"?')
 # Long texts are legal in a cell.
 csv.field_size_limit(1 << 27)
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 
 
 class Table(NamedTuple):
@@ -155,18 +155,19 @@ def _named(numbered: Iterator[tuple[int, list[str]]], place: str) -> Iterator[tu
             f"the column {twice!r} occurs twice.", path=place, line=line, remedy="Give each column a name of its own."
         )
     named = [(column, name) for column, name in enumerate(header) if name]
+    nameless = [column for column, name in enumerate(header) if not name]
     width = 1 + max((column for column, _ in named), default=-1)
     for line, row in numbered:
-        if not any(map(str.strip, row)):
+        if not any(row) or not any(map(str.strip, row)):
             continue
-        if len(row) < width or any(map(str.strip, row[len(header) :])):
+        if len(row) != len(header) and (len(row) < width or any(map(str.strip, row[len(header) :]))):
             raise CorpusError(
                 f"expected {width} cells as in the header, found {len(row)}.",
                 path=place,
                 line=line,
                 remedy="Put quotation marks around texts that contain the separator.",
             )
-        stray = next((c for c, cell in enumerate(row[: len(header)]) if cell.strip() and not header[c]), None)
+        stray = next((column for column in nameless if column < len(row) and row[column].strip()), None)
         if stray is not None:
             raise CorpusError(
                 f"the cell {row[stray].strip()!r} stands in column {stray + 1}, which has no name.",
