@@ -132,11 +132,15 @@ def _has_actions(source: Source, member: str) -> bool:
 
 
 def _members(source: Source) -> list[str]:
-    return source.members if source.is_single_file else source.find("*.jsonl") + source.find("*.ndjson")
+    return source.members if source.is_single_file else _lines_files(source)
+
+
+def _lines_files(source: Source) -> list[str]:
+    return [member for member in source.members if member.lower().endswith((".jsonl", ".ndjson"))]
 
 
 def _recognises(source: Source) -> bool:
-    return bool(source.find("*.jsonl") + source.find("*.ndjson"))
+    return bool(_lines_files(source))
 
 
 def _open(source: Source, options: Options) -> Opened:

@@ -86,9 +86,9 @@ def tables(source: Source, member: str, id_column: str, encoding: str = "") -> I
         If a workbook or Parquet needs a library that is not installed.
     """
     place = source.place(member)
-    if member.endswith(".parquet"):
+    if member.lower().endswith(".parquet"):
         yield Table(place, lambda: _parquet_rows(source, member), is_text=False)
-    elif member.endswith(_EXCEL):
+    elif member.lower().endswith(_EXCEL):
         yield from _sheets(source, member, id_column)
     else:
         yield Table(place, lambda: _csv_rows(source, member, encoding), is_text=True)
@@ -99,7 +99,7 @@ def dialect_of(text: TextIO, member: str) -> Dialect | None:
 
     The text stands behind the header then.
     """
-    delimiter, before = "\t" if member.endswith(".tsv") else "", 0
+    delimiter, before = "\t" if member.lower().endswith(".tsv") else "", 0
     first = text.readline()
     declared = _DECLARED.fullmatch(first.rstrip("\r\n"))
     if declared:
@@ -200,7 +200,7 @@ def _headers(source: Source, member: str) -> dict[str, list[str]]:
 
 def unread_sheets(source: Source, member: str, id_column: str) -> list[str]:
     """Return the sheets of a workbook that are not empty and lack the column `id_column`: :func:`tables` passes over them."""
-    if not member.endswith(_EXCEL):
+    if not member.lower().endswith(_EXCEL):
         return []
     return [name for name, header in _headers(source, member).items() if any(header) and id_column not in header]
 

@@ -131,12 +131,19 @@ def _check_header(row: Row, columns: Mapping[str, str], place: str, *, annotated
 
 
 class _Collected:
-    """Rows of one dialogue."""
+    """Rows of one dialogue.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    left_out
+        Gets the names of columns that are no fields, since they differ within a dialogue.
+    """
+
+    def __init__(self, left_out: set[str]) -> None:
         self.turns: list[tuple[float, Turn]] = []
         self.fields: dict[str, Any] = {}
         self.varying: set[str] = set()
+        self.left_out = left_out
         self.split: str | None = None
 
     def add(self, cells: dict[str, Any], others: Mapping[str, Any]) -> None:
@@ -152,6 +159,7 @@ class _Collected:
     def dialogue(self, dialogue_id: str) -> Dialogue:
         turns = tuple(turn for _, turn in sorted(self.turns, key=lambda item: item[0]))
         fields = {name: value for name, value in self.fields.items() if name not in self.varying}
+        self.left_out |= self.varying
         return Dialogue(id=dialogue_id, turns=turns, split=self.split, fields=fields)
 
 
@@ -164,7 +172,7 @@ def _gathered(rows: Iterable[tuple[int, dict[str, Any]]], column: str) -> Iterat
         yield from numbered
 
 
-def _read_table(table: Table, columns: Mapping[str, str], *, annotated: bool) -> Iterator[Dialogue]:
+def _read_table(table: Table, columns: Mapping[str, str], left_out: set[str], *, annotated: bool) -> Iterator[Dialogue]:
     for _, row in table.rows():
         _check_header(row, columns, table.place, annotated=annotated)
         break
@@ -175,7 +183,7 @@ def _read_table(table: Table, columns: Mapping[str, str], *, annotated: bool) ->
     if layout.is_scattered:
         rows = _gathered(rows, columns["dialogue_id"])
     current: str | None = None
-    collected = _Collected()
+    collected = _Collected(left_out)
     done: set[str] = set()
     for line, row in rows:
         dialogue_id = row[columns["dialogue_id"]]
@@ -190,7 +198,7 @@ def _read_table(table: Table, columns: Mapping[str, str], *, annotated: bool) ->
                     line=line,
                     remedy="Sort the rows so that those of one dialogue follow each other, or number its turns in a column 'turn'.",
                 )
-            current, collected = dialogue_id, _Collected()
+            current, collected = dialogue_id, _Collected(left_out)
         converted = cells(row, line, dialogue_id)
         if not annotated and not layout.has_actions:
             converted["actions"] = None
@@ -203,35 +211,43 @@ def _read_table(table: Table, columns: Mapping[str, str], *, annotated: bool) ->
         yield collected.dialogue(current)
 
 
-def _read(source: Source, options: Options, *, annotated: bool) -> Iterator[Dialogue]:
+def _read(source: Source, options: Options, left_out: set[str], *, annotated: bool) -> Iterator[Dialogue]:
     columns = {name: options[name] for name in COLUMNS}
     for member in _members(source):
         for table in tables(source, member, columns["dialogue_id"], options["encoding"]):
-            yield from _read_table(table, columns, annotated=annotated)
+            yield from _read_table(table, columns, left_out, annotated=annotated)
 
 
 def _members(source: Source) -> list[str]:
-    return source.members if source.is_single_file else [m for m in source.members if m.endswith(SUFFIXES)]
+    return source.members if source.is_single_file else [m for m in source.members if m.lower().endswith(SUFFIXES)]
 
 
 def _recognises(source: Source) -> bool:
-    return any(member.endswith(SUFFIXES) for member in source.members)
+    return any(member.lower().endswith(SUFFIXES) for member in source.members)
 
 
 def _open(source: Source, options: Options) -> Opened:
+    left_out: set[str] = set()
     return Opened(
-        lambda: _read(source, options, annotated=True),
-        unannotated=lambda: _read(source, options, annotated=False),
-        problems=lambda: _problems(source, options["dialogue_id"]),
+        lambda: _read(source, options, left_out, annotated=True),
+        unannotated=lambda: _read(source, options, left_out, annotated=False),
+        problems=lambda: _problems(source, options["dialogue_id"], left_out),
     )
 
 
-def _problems(source: Source, id_column: str) -> Iterator[Problem]:
+def _problems(source: Source, id_column: str, left_out: set[str]) -> Iterator[Problem]:
     for member in _members(source):
         for name in unread_sheets(source, member, id_column):
-            message = f"the sheet {name!r} is not read: it has no column {id_column!r}"
+            message = f"The sheet {name!r} is not read: it has no column {id_column!r}"
             remedy = "If it holds dialogues, give it the same header as the others."
             yield Problem("warning", "unread-sheet", message, remedy, places=[Place(file=source.place(member))])
+    if left_out:
+        subject = "The column {} differs" if len(left_out) == 1 else "The columns {} differ"
+        message = (
+            f"{subject.format(', '.join(map(repr, sorted(left_out))))} within a dialogue and cannot be a field of it"
+        )
+        remedy = "It is left out; what the system is to know of each turn belongs into the column of contexts."
+        yield Problem("warning", "left-out-column", message, remedy, len(left_out), [Place(file=str(source.path))])
 
 
 READER = Reader(
