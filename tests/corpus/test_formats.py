@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dialog_policy.corpus.checks import examine
-from dialog_policy.corpus.readers import load_corpus, stream
+from dialog_policy.corpus.readers import load_corpus, open_corpus, stream
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.errors import CorpusError, CorpusWarning, OptionError
 from dialog_policy.text.tokens import tokenize
@@ -368,3 +368,16 @@ def test_columns_that_are_left_out_are_named(tmp_path):
     with pytest.warns(CorpusWarning, match="The column 'note' differs within a dialogue and cannot be a field of it"):
         one, two = read(tmp_path, "c.csv", f"{HEAD},note,domain\n1,a,x,good,bank\n1,b,x,bad,\n2,b,x,ok,taxi\n")
     assert (dict(one.fields), dict(two.fields)) == ({"domain": "bank"}, {"note": "ok", "domain": "taxi"})
+
+
+def test_misspelt_keys_and_columns_are_named(tmp_path):
+    with pytest.warns(CorpusWarning, match=r"The column 'sytem' is read as a field.*Did you mean 'system'\?"):
+        read(tmp_path, "c.csv", f"{HEAD},sytem\n1,a,x,hello\n")
+    text = '{"id": "1", "turns": [{"user": "a", "actions": ["x"], "sytem": "b", "mood": 1}]}\n'
+    with pytest.warns(CorpusWarning, match=r"The key 'sytem' of turns is not read.*Did you mean 'system'\?"):
+        read(tmp_path, "c.jsonl", text)
+    opened = open_corpus(tmp_path / "c.jsonl")
+    list(opened.dialogues())
+    assert [str(p.message) for p in opened.problems() if p.level == "note"] == [
+        "1 other key of turns is not read: 'mood'"
+    ]
