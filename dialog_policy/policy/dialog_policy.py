@@ -17,7 +17,8 @@ from dialog_policy.baselines.fit import fit_baselines
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.corpus.splits import hash_fraction
 from dialog_policy.errors import CorpusError, RunError
-from dialog_policy.features.cache import EncoderSettings, encode_parts
+from dialog_policy.features.encode import encode_parts
+from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.network.backend import load_keras
 from dialog_policy.policy.config import Config, make_config
 from dialog_policy.prediction import Prediction
@@ -191,9 +192,9 @@ class DialogPolicy:
                 f"the head 'softmax' needs exactly one action a turn; {train.name} has turns with none or several.",
                 remedy="Use head='sigmoid' or 'auto'.",
             )
-        settings = {name: getattr(config, name) for name in EncoderSettings.__struct_fields__}
+        settings = EncoderSettings(**{name: getattr(config, name) for name in EncoderSettings.__struct_fields__})
         encoder, encoded, dev_encoded = encode_parts(
-            train, dev, self.actions_, EncoderSettings(**settings), described["fingerprints"]
+            train, dev, self.actions_, settings, seed=config.seed, fingerprints=described["fingerprints"]
         )
         decoder = Decoder.fit(self.actions_, gold, single_action=single, whole_sets=config.decisions == "sets")
         held = None
@@ -284,9 +285,13 @@ class DialogPolicy:
 
     def summary(self) -> str:
         """Describe the network in plain words."""
-        encoder = self._fitted()._encoder
+        encoder = self._fitted().engine.encoder
         parts = ", ".join(f"{width} {name}" for name, width in encoder.layout.items())
-        head = "softmax: exactly one action" if self.runtime_._decoder.single_action else "sigmoid: any set of actions"
+        head = (
+            "softmax: exactly one action"
+            if self.runtime_.engine.decoder.single_action
+            else "sigmoid: any set of actions"
+        )
         units = " → ".join(f"LSTM({units}, return_sequences=True)" for units in self.config.layers)
         return (
             f"Input (batch, time, {encoder.dim})\n"
