@@ -66,7 +66,7 @@ def _key(name: str) -> str:
 
 
 def _marked(text: str, mentions: Sequence[Mention]) -> str:
-    return mark(text, mentions, [f"_{mention.kind}_" for mention in mentions])
+    return mark(text, mentions, [f"_{mention.kind}_" for mention in mentions]) if mentions else text
 
 
 class EntityTracker:
@@ -150,7 +150,7 @@ class EntityTracker:
         return frozenset(facts)
 
     def _mentions(self, text: str) -> list[Mention]:
-        return list(find_mentions(text, self._local, self._static))
+        return find_mentions(text, self._local, self._static)
 
     def _take(self, results: Sequence[Mapping[str, str]]) -> None:
         self._order, self._offered = [], {}

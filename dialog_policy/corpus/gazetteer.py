@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -141,11 +141,12 @@ def static_gazetteer(values: Mapping[str, Sequence[str]]) -> Gazetteer:
     return _made_once(tuple((kind, tuple(entries)) for kind, entries in values.items()))
 
 
-def find_mentions(text: str, local: Gazetteer, static: Gazetteer) -> Iterator[Mention]:
-    """Yield the values of two gazetteers in a text from left to right, the longest at each place; among equals the local one."""
+def find_mentions(text: str, local: Gazetteer, static: Gazetteer) -> list[Mention]:
+    """Return the values of two gazetteers in a text from left to right, the longest at each place; among equals the local one."""
     distinct = _distinct_tokens(text)
     if local.starts_none(distinct) and static.starts_none(distinct):
-        return
+        return []
+    mentions: list[Mention] = []
     matches = tokens_of(text)
     tokens = [match.group().casefold() for match in matches]
     free = 0
@@ -159,7 +160,8 @@ def find_mentions(text: str, local: Gazetteer, static: Gazetteer) -> Iterator[Me
             length, kind, value = hit
             free = position + length
             start, end = matches[position].start(), matches[free - 1].end()
-            yield Mention(start, end, kind, value, text[start:end])
+            mentions.append(Mention(start, end, kind, value, text[start:end]))
+    return mentions
 
 
 def mark(text: str, mentions: Sequence[Mention], names: Sequence[str | None]) -> str:
@@ -170,4 +172,4 @@ def mark(text: str, mentions: Sequence[Mention], names: Sequence[str | None]) ->
         if name is not None:
             parts += [text[last : mention.start], name]
             last = mention.end
-    return "".join([*parts, text[last:]]) if parts else text
+    return "".join([*parts, text[last:]])
