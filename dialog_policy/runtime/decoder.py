@@ -153,13 +153,14 @@ class Decoder:
                 must_act &= ~allow_none
             if must_act.any():
                 self._forbid_nothing(z, allowed, must_act, scores, positive, log_any, marginals)
-        chosen = [frozenset[str]()] * len(z)
-        score, top = np.full(len(z), -np.inf), log_any
         if self.sets:
             best = scores.argmax(axis=1)
             chosen = [self.sets[i] for i in best.tolist()]
-            score = scores[np.arange(len(best)), best]
+            score = scores.max(axis=1)
             top = np.maximum(score, log_any)
+        else:
+            chosen = [frozenset[str]()] * len(z)
+            score, top = np.full(len(z), -np.inf), log_any
         scores -= top[:, None]
         seen = np.exp(scores, out=scores).dot(self._excess)
         anything = np.exp(log_any - top)

@@ -69,8 +69,9 @@ class Policy:
 
     @property
     def name(self) -> str:
-        """The name of the run's folder or archive."""
-        return Path(os.path.abspath(self.run.place)).name
+        """The name of the run's folder or archive; of a policy that is not saved yet, the one that training gave it."""
+        place = Path(self.run.place)
+        return place.resolve().name if place.exists() else str(self.info.get("name") or "policy")
 
     @property
     def id(self) -> str:
