@@ -50,6 +50,15 @@ def test_context_terms():
     assert context_terms({}) == []
 
 
+@pytest.mark.parametrize(("sign", "marked"), [(1, "+big"), (-1, "-big")])
+@pytest.mark.parametrize("digits", [20, 308, 309, 400, 5_000])
+def test_integers_of_any_length_are_numbers(sign, marked, digits):
+    """No float holds an integer of 400 digits, and Python spells none of 5,000."""
+    exact, magnitude = context_terms({"n": sign * 10**digits})[1:]
+    assert exact.startswith("n=-" if sign < 0 else "n=")
+    assert magnitude == f"n~{marked}"
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
