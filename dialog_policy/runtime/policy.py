@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -94,6 +95,11 @@ class Policy:
             If it is no run, of another format version, incomplete, or a file was changed.
         """
         return cls(RunReader.open(run), threads=threads, fallback_below=fallback_below)
+
+    @property
+    def name(self) -> str:
+        """The name of the run's folder or archive."""
+        return Path(os.path.abspath(self.run.place)).name
 
     @cached_property
     def _graph(self) -> Graph:
