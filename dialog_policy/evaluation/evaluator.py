@@ -103,7 +103,7 @@ def evaluate(
     if policy is not None:
         training = load_training_part(policy.run) if training is None else training
         baselines = load_baselines(policy.run, policy.actions).values() if baselines is None else baselines
-        tokenizer = tokenizer or policy.info["config"]["tokenizer"]
+        tokenizer = tokenizer or policy.engine.encoder.tokenizer
     tokenizer = tokenizer or "default"
     known = predictor.actions if predictor.actions is not None else training and training.support
     known = None if known is None else tuple(known)

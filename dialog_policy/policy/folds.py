@@ -119,7 +119,7 @@ def cross_validate(
     policies: list[Policy] = []
     for fold in tqdm(range(folds), desc="folds", disable=None):
         rest = part.with_dialogues(dialogue for dialogue in usable if fold_of[dialogue.id] != fold)
-        policies.append(DialogPolicy(config).fit(rest).runtime_)
+        policies.append(DialogPolicy.from_config(config).fit(rest).runtime_)
     actions = ActionSpace().fit(turn.actions for dialogue in usable for turn in dialogue.turns)
     fitted = [load_baselines(policy.run, policy.actions) for policy in policies]
     evaluation = evaluate(
@@ -129,7 +129,7 @@ def cross_validate(
         baselines=[
             FoldedBaseline(name, actions, fold_of, [baselines[name] for baselines in fitted]) for name in fitted[0]
         ],
-        tokenizer=config.tokenizer,
+        tokenizer=config.encoders.tokenizer,
         free_running=free_running,
         mistakes=mistakes,
         resamples=resamples,
