@@ -16,6 +16,7 @@ __all__ = [
     "CorpusError",
     "CorpusWarning",
     "DialogPolicyError",
+    "DivergenceError",
     "MissingExtraError",
     "OptionError",
     "RunError",
@@ -83,6 +84,10 @@ class OptionError(DialogPolicyError):
 
 class RunError(DialogPolicyError):
     """A run folder is missing, was changed, or belongs to another version."""
+
+
+class DivergenceError(DialogPolicyError):
+    """A training has left what can be computed or learnt: its result would be worth nothing."""
 
 
 class SessionError(DialogPolicyError):

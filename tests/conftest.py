@@ -10,6 +10,8 @@ from dialog_policy import Corpus, DialogPolicy, load_corpus
 
 # No test reads or fills the cache of whoever runs the tests.
 os.environ.setdefault("DIALOG_POLICY_CACHE", "")
+# Nor are their conversations kept or offered.
+os.environ.setdefault("DIALOG_POLICY_STATE", "")
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Settings of a training that takes seconds.
 QUICK = {

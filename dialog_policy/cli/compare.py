@@ -12,7 +12,7 @@ from dialog_policy.cli.policies import Contender, find_contenders, read_their_co
 from dialog_policy.comparison import METRICS, compare_policies
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import OptionError
-from dialog_policy.evaluation.sums import SCALARS
+from dialog_policy.evaluation.totals import SCALARS
 from dialog_policy.report.comparison_table import comparison_table
 from dialog_policy.report.text_report import terminal
 

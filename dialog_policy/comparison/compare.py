@@ -20,8 +20,8 @@ from dialog_policy.comparison.significance import (
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import OptionError, did_you_mean
 from dialog_policy.evaluation.intervals import bootstrap_intervals
-from dialog_policy.evaluation.sums import SCALARS, Headline, Sums
-from dialog_policy.evaluation.turns import Pairs, Turns
+from dialog_policy.evaluation.scored_turns import Pairs, ScoredTurns
+from dialog_policy.evaluation.totals import SCALARS, DialogueTotals, MetricSet
 from dialog_policy.prediction import Prediction
 
 __all__ = ["METRICS", "compare_policies"]
@@ -54,7 +54,7 @@ def compare_policies(
         The actions of the training parts, over which averages of F1 run, together with the gold actions. None: the gold actions
         and all that any policy predicts.
     metrics
-        What to compare by, of :data:`~dialog_policy.evaluation.sums.SCALARS`.
+        What to compare by, of :data:`~dialog_policy.evaluation.totals.SCALARS`.
     split
         The name of the part, for the report.
     resamples, seed
@@ -124,12 +124,12 @@ class _Compared:
         Shape (n_policies, n_metrics).
     """
 
-    def __init__(self, turns: Sequence[Turns]) -> None:
+    def __init__(self, turns: Sequence[ScoredTurns]) -> None:
         self.sums: list[Floats] = []
         for theirs in turns:
-            sums = Sums(theirs)
+            sums = DialogueTotals(theirs)
             # All policies have the same actions, so the same columns: any headline serves all of them.
-            self.metrics = Headline(sums, theirs)
+            self.metrics = MetricSet(sums, theirs)
             self.sums.append(sums.matrix())
         self.values = np.concatenate([self.metrics(s.sum(axis=0, dtype=np.float64)[None]) for s in self.sums])
 
@@ -210,13 +210,15 @@ def _tested(
     return rows
 
 
-def _successes(turns: Turns) -> npt.NDArray[np.bool_]:
+def _successes(turns: ScoredTurns) -> npt.NDArray[np.bool_]:
     """Shape (n_dialogues,): whether all target turns of the dialogue are right."""
     found: npt.NDArray[np.bool_] = np.bincount(turns.dialogue, ~turns.exact, minlength=len(turns.dialogues)) == 0
     return found
 
 
-def _mcnemar(a: str, b: str, of_a: npt.NDArray[np.bool_], of_b: npt.NDArray[np.bool_], turns: Turns) -> dict[str, Any]:
+def _mcnemar(
+    a: str, b: str, of_a: npt.NDArray[np.bool_], of_b: npt.NDArray[np.bool_], turns: ScoredTurns
+) -> dict[str, Any]:
     a_only, b_only = (
         [turns.dialogues[i].id for i in np.flatnonzero(x & ~y).tolist()] for x, y in ((of_a, of_b), (of_b, of_a))
     )
@@ -231,7 +233,7 @@ def _mcnemar(a: str, b: str, of_a: npt.NDArray[np.bool_], of_b: npt.NDArray[np.b
     }
 
 
-def _disagreements(a: str, b: str, of_a: Turns, of_b: Turns) -> list[dict[str, Any]]:
+def _disagreements(a: str, b: str, of_a: ScoredTurns, of_b: ScoredTurns) -> list[dict[str, Any]]:
     """Find the turns that one policy gets right and the other wrong, in the order of the corpus."""
     rows = []
     for row in np.flatnonzero(of_a.exact != of_b.exact).tolist():
@@ -252,6 +254,6 @@ def _disagreements(a: str, b: str, of_a: Turns, of_b: Turns) -> list[dict[str, A
     return rows
 
 
-def _names(turns: Turns, pairs: Pairs, row: int) -> list[str]:
+def _names(turns: ScoredTurns, pairs: Pairs, row: int) -> list[str]:
     start, end = np.searchsorted(pairs.rows, [row, row + 1])
     return sorted(turns.space.classes_[bit] for bit in pairs.bits[start:end])

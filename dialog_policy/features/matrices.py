@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.text.bags import Ragged
+from dialog_policy.text.ragged import Ragged
 from dialog_policy.text.table import FloatArray
 
-__all__ = ["MappedRows", "Matrix", "SparseRows", "new_file", "release"]
+__all__ = ["MappedRows", "Matrix", "NewMatrix", "SparseRows", "new_file", "release"]
+
+# From a name and a shape to an array of zeros, in memory or a mapped file.
+NewMatrix = Callable[[str, tuple[int, int]], FloatArray]
 
 # A file's pages are given back when about so many bytes may have become resident. Around each row that is read the system maps
 # more: 64 KiB on average were measured (Linux 6.18).
@@ -53,15 +57,15 @@ class SparseRows:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
-        return len(self.columns.ends) - 1, self.width
+        return len(self.columns), self.width
 
     def __getitem__(self, rows: npt.NDArray[np.int64]) -> FloatArray:
         """Rows by number, shape (*rows.shape, width), dense."""
-        wanted = rows.reshape(-1)
-        places, counts = self.columns.places(np.where(wanted < 0, wanted + self.shape[0], wanted))
-        found = np.zeros((len(wanted), self.width), dtype=np.float32)
-        found[np.repeat(np.arange(len(wanted)), counts), self.columns.values[places]] = self.values[places]
-        return found.reshape(*rows.shape, self.width)
+        flat = rows.reshape(-1)
+        places, counts = self.columns.places(np.where(flat < 0, flat + self.shape[0], flat))
+        dense = np.zeros((len(flat), self.width), dtype=np.float32)
+        dense[np.repeat(np.arange(len(flat)), counts), self.columns.values[places]] = self.values[places]
+        return dense.reshape(*rows.shape, self.width)
 
 
 class MappedRows:
@@ -84,12 +88,12 @@ class MappedRows:
 
     def __getitem__(self, rows: npt.NDArray[np.int64]) -> FloatArray:
         """Rows by number, shape (*rows.shape, columns)."""
-        found: FloatArray = self._view[rows]
+        picked: FloatArray = self._view[rows]
         self._touched += rows.size * _AROUND
         if min(self._touched, self._view.nbytes) > _RESIDENT:
             self._touched = 0
             release(self._array)
-        return found
+        return picked
 
 
 def new_file(path: Path, shape: tuple[int, int]) -> FloatArray:

@@ -7,10 +7,10 @@ from dialog_policy.comparison import compare_policies, holm, mcnemar_p
 from dialog_policy.comparison.significance import bootstrap_p, randomisation_p, resampled
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError, OptionError
-from dialog_policy.evaluation.metrics import score_predictions
-from dialog_policy.evaluation.sums import SCALARS
+from dialog_policy.evaluation.totals import SCALARS
 from dialog_policy.prediction import Prediction
 from dialog_policy.report.comparison_table import comparison_table
+from tests.predictors import judged
 
 NAMES = ("ask", "bye", "greet", "offer")
 
@@ -96,7 +96,7 @@ def test_each_policy_has_the_figures_of_score(known):
     corpus, policies = make_case(4)
     result = compare_policies(policies, corpus, known_actions=known, resamples=200)
     for row in result["policies"]:
-        scored = score_predictions(policies[row["name"]], corpus, known_actions=NAMES, resamples=200)
+        scored = judged(policies[row["name"]], corpus, known_actions=NAMES, resamples=200)
         for metric in SCALARS:
             assert row[metric] == pytest.approx(scored[metric]), metric
         assert row["ci95"]["turn_accuracy"] == pytest.approx(scored["ci95"]["turn_accuracy"], abs=0.05)

@@ -40,7 +40,7 @@ def test_a_step_says_everything(policy):
     assert tuple(step.probabilities) == policy.actions.classes_
     assert 0 < step.confidence <= 1
     assert step.fallback == (step.confidence < policy.fallback_below)
-    assert step.text == policy._replies.text(step.actions, policy._replies.memory())
+    assert step.text == policy.engine.reply(step.actions, policy.engine.new_tracker())
 
 
 def test_the_past_matters_and_what_was_predicted_is_taken_as_done(policy):
@@ -60,9 +60,9 @@ def test_the_past_matters_and_what_was_predicted_is_taken_as_done(policy):
 def test_observing_actions_brings_their_reply(policy):
     session = policy.start()
     session.respond("hello")
-    known = next(s for s in policy._decoder.sets if policy._replies.text(s, policy._replies.memory()))
+    known = next(s for s in policy.engine.decoder.sets if policy.engine.reply(s, policy.engine.new_tracker()))
     session.observe(actions=known)
-    assert session.turns[-1].system == policy._replies.text(known, policy._replies.memory())
+    assert session.turns[-1].system == policy.engine.reply(known, policy.engine.new_tracker())
     session.observe(system="my own words")
     assert session.turns[-1].actions == known
     session.observe(actions=None)
@@ -198,7 +198,7 @@ def refused(session, act, error, match):
 def test_mistakes_are_said_and_change_nothing(policy):
     session = policy.start()
     refused(session, lambda: session.observe(actions=()), OptionError, "no turn yet")
-    refused(session, session.undo, OptionError, "turns to undo")
+    refused(session, session.undo, OptionError, "no turn to undo")
     session.respond("hello")
     known = policy.actions.classes_[0]
     refused(session, lambda: session.observe(actions=[known + "x"]), OptionError, f"Did you mean '{known}'")
@@ -246,3 +246,40 @@ def test_low_confidence_is_marked(trained, tmp_path):
     never, always = (Policy.load(tmp_path / "run", fallback_below=share) for share in (0.0, 1.1))
     assert not never.start().respond("hello").fallback
     assert always.start().respond("hello").fallback
+
+
+def test_nothing_is_decided_under_a_mask_only_where_it_is_asked_for(small):
+    """One empty training turn of many made nothing at all the surest decision among the few that a mask left."""
+    turns = [Turn(user=text, actions=frozenset([name])) for text, name in (("hi", "greet"), ("bye", "end"))]
+    silent = Turn(user="hm", actions=frozenset())
+    corpus = small.with_dialogues(
+        Dialogue(id=str(number), turns=(*turns, silent, silent) if number < 2 else tuple(turns)) for number in range(20)
+    )
+    policy = DialogPolicy(**QUICK | {"epochs": 1}).fit(corpus, dev=None).runtime_
+
+    def respond(**options):
+        return policy.respond_many([Request(policy.start(), "hm", **options)])[0]
+
+    forced = respond(allowed=["end"])
+    assert forced.actions == {"end"}
+    assert forced.confidence == pytest.approx(1)
+    asked = respond(allowed=["end"], allow_none=True)
+    assert asked.confidence < 1
+    assert respond(allow_none=True) == respond(), "without a mask it competes as in training"
+    assert respond(allowed=[]).actions == set()
+
+
+def test_a_corpus_without_any_text_is_trained_and_served(small):
+    """Bots with an understanding of their own log intents and slots, and no words."""
+    turns = [Turn(context={"intent": name}, actions=frozenset([f"do {name}"])) for name in ("greet", "bye")]
+    corpus = small.with_dialogues(Dialogue(id=str(number), turns=tuple(turns)) for number in range(20))
+    policy = DialogPolicy(hidden=8, epochs=2).fit(corpus, dev=None).runtime_
+    step = policy.start().respond(None, {"intent": "greet"})
+    assert step.actions < {"do greet", "do bye"}
+    assert [p.turn for p in policy.predict(corpus)] == [0, 1] * 20
+
+
+def test_integers_of_any_length_are_a_context(policy):
+    for number in (10**30, 10**400):
+        assert policy.start().respond("hello", {"slots": {"n": number}}).actions is not None
+    refused(policy.start(), lambda: policy.start().respond("x", {"n": 10**5_000}), OptionError, "JSON object")
