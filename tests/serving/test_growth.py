@@ -118,13 +118,13 @@ def test_a_training_that_fails_says_why_and_leaves_the_run(run, tmp_path, small)
         retraining.start(runs.default)
         with pytest.raises(ConflictError):
             retraining.start(runs.default)
-        while retraining.state["state"] == "running":
+        while retraining.progress.state == "running":
             await asyncio.sleep(0.05)
         assert runs.default.policy is before
-        return retraining.state
+        return retraining.progress
 
-    state = asyncio.run(train())
-    assert (state["state"], "was not trained on other.jsonl" in state["message"]) == ("failed", True)
+    progress = asyncio.run(train())
+    assert (progress.state, "was not trained on other.jsonl" in progress.message) == ("failed", True)
 
 
 def test_stopping_the_server_stops_a_training(run, tmp_path, small):

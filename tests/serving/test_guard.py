@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from dialog_policy.serving.guard import RateLimit
-from dialog_policy.serving.logs import _Lines
+from dialog_policy.serving.logs import line_formatter
 
 
 def test_a_token_is_asked_for_but_for_the_page_and_health(serving):
@@ -84,7 +84,7 @@ def test_logs_are_json_without_what_was_said(serving, caplog, log_text):
         client.post("/sessions/s/turns", json={"user": "my secret wish"})
         client.post("/sessions/s/turns", json={"user": "my secret wish", "wrong": 1})
         client.put("/sessions/s/turns/0/actions", json={"actions": [], "system": "a secret reply"})
-    lines = [_Lines().format(record) for record in caplog.records]
+    lines = [line_formatter().format(record) for record in caplog.records]
     found = [json.loads(line) for line in lines]
     assert [(line["method"], line["route"], line["status"]) for line in found] == [
         ("POST", "/sessions", 201), ("POST", "/sessions/{id}/turns", 201), ("POST", "/sessions/{id}/turns", 422),

@@ -11,8 +11,8 @@ from dialog_policy.runtime import Policy
 from dialog_policy.serving.conversations import Conversations
 from dialog_policy.serving.errors import ConflictError
 from dialog_policy.serving.metrics import Metrics
-from dialog_policy.serving.records import TurnRequest
 from dialog_policy.serving.runs import Runs
+from dialog_policy.serving.schemas import TurnRequest
 from dialog_policy.serving.settings import Settings
 from dialog_policy.serving.stores import MemoryStore, SqliteStore
 
@@ -251,7 +251,7 @@ def test_one_wrong_request_does_not_spoil_those_beside_it(run):
             "c": TurnRequest("hi"),
         }
         answers = await asyncio.gather(*(one.respond(n, r, None) for n, r in requests.items()), return_exceptions=True)
-        told = [a.turn["turn"] if not isinstance(a, Exception) else type(a).__name__ for a in answers]
+        told = [a.turn.turn if not isinstance(a, Exception) else type(a).__name__ for a in answers]
         assert told == [0, "OptionError", "NotFoundError", 0]
 
     two_servers(run, work)
