@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from dialog_policy.corpus import Corpus, Dialogue
 from dialog_policy.corpus.readers import stream
 from dialog_policy.corpus.write import native_line
+from dialog_policy.errors import did_you_mean
 from dialog_policy.files import atomic_write
 from dialog_policy.serving.conversations import Conversations
 from dialog_policy.serving.errors import ConflictError, NotFoundError, UnprocessableError
@@ -62,9 +63,9 @@ def corpus_routes(conversations: Conversations, corpus: Corpus | None, retrainin
     @routes.get("/corpus/dialogues/{id:path}", responses={200: described(CorpusDialogue), **errors(404)})
     async def dialogue(id: str) -> Response:
         """Return a dialogue of the corpus with its gold actions."""
-        if id not in served_corpus():
-            raise NotFoundError(f"the corpus has no dialogue {id!r}.")
-        logged = served_corpus()[id]
+        if id not in served_corpus().ids:
+            raise NotFoundError(f"the corpus has no dialogue {id!r}.{did_you_mean(id, texts)}")
+        logged = served_corpus().dialogue(id)
         turns = [
             CorpusTurn(t.user, t.context, None if t.actions is None else sorted(t.actions), t.system)
             for t in logged.turns

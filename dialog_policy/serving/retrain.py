@@ -17,7 +17,7 @@ import msgspec
 
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.readers import load_corpus
-from dialog_policy.errors import CorpusError, DialogPolicyError, RunError
+from dialog_policy.errors import CorpusError, DialogPolicyError, RunError, counted
 from dialog_policy.runtime import Policy
 from dialog_policy.serving.previous import take_over
 from dialog_policy.serving.schemas import RetrainingResult
@@ -60,8 +60,8 @@ def parts(policy: Policy, corpus: Corpus, saved: Corpus | None) -> tuple[Corpus,
 
 def sentence(result: RetrainingResult) -> str:
     """Say what a retraining changed: better or worse, on what, by how much."""
-    added = _counted(result.added_dialogues, "dialogue")
-    learnt = f"Trained on {_counted(result.dialogues, 'dialogue')}, {added} of them new ({_counted(result.added_turns, 'turn')})."
+    added = counted(result.added_dialogues, "dialogue")
+    learnt = f"Trained on {counted(result.dialogues, 'dialogue')}, {added} of them new ({counted(result.added_turns, 'turn')})."
     before, after = result.turn_accuracy_before, result.turn_accuracy_after
     if before is None or after is None:
         return (
@@ -71,15 +71,11 @@ def sentence(result: RetrainingResult) -> str:
     turns = result.validation_turns
     difference = round((after - before) * turns)
     verdict = "as good as before" if not difference else "better" if difference > 0 else "worse"
-    detail = f", {_counted(abs(difference), 'turn')} {'more' if difference > 0 else 'fewer'}" if difference else ""
+    detail = f", {counted(abs(difference), 'turn')} {'more' if difference > 0 else 'fewer'}" if difference else ""
     return (
-        f"{learnt} The policy is {verdict}: on the validation part ({_counted(result.validation_dialogues, 'dialogue')}, "
-        f"{_counted(turns, 'turn')}) its turn accuracy is {after:.1%}, before it was {before:.1%}{detail}."
+        f"{learnt} The policy is {verdict}: on the validation part ({counted(result.validation_dialogues, 'dialogue')}, "
+        f"{counted(turns, 'turn')}) its turn accuracy is {after:.1%}, before it was {before:.1%}{detail}."
     )
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def main() -> int:
@@ -104,7 +100,7 @@ def _train(order: _Order) -> None:
     train, dev = parts(policy, corpus, saved)
     known = policy.fingerprints["train"]
     added = [dialogue for dialogue in train if dialogue.fingerprint() not in known]
-    _report(message=f"Training on {_counted(len(train), 'dialogue')}, {_counted(len(added), 'dialogue')} of them new.")
+    _report(message=f"Training on {counted(len(train), 'dialogue')}, {counted(len(added), 'dialogue')} of them new.")
     from dialog_policy.policy import DialogPolicy
 
     made = run.with_name(f"{run.name}.retrained")
