@@ -153,9 +153,7 @@ class Conversations:
             opened.record.cut(turn)
             return await self._keep(opened)
 
-    async def _corrected(
-        self, id: str, turn: int, actions: Iterable[str] | None, system: str | None
-    ) -> OpenSession:
+    async def _corrected(self, id: str, turn: int, actions: Iterable[str] | None, system: str | None) -> OpenSession:
         opened = await self._sessions.open(id)
         opened.check_turn(turn)
         text = PREDICTED if system is None else system

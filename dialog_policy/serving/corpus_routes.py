@@ -67,7 +67,7 @@ def corpus_routes(conversations: Conversations, corpus: Corpus | None, retrainin
             raise NotFoundError(f"the corpus has no dialogue {id!r}.{did_you_mean(id, texts)}")
         logged = served_corpus().dialogue(id)
         turns = [
-            CorpusTurn(t.user, t.context, None if t.actions is None else sorted(t.actions), t.system)
+            CorpusTurn(t.user, dict(t.context), None if t.actions is None else sorted(t.actions), t.system)
             for t in logged.turns
         ]
         return json(CorpusDialogue(logged.id, logged.split, turns))

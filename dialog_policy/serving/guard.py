@@ -124,7 +124,9 @@ class Guard:
             else:
                 await self.app(scope, limited, send)
         except _TooLargeError:
-            await _send_error(send, 413, f"the body is larger than {limit:,} bytes (--max-body).", {"connection": "close"})
+            await _send_error(
+                send, 413, f"the body is larger than {limit:,} bytes (--max-body).", {"connection": "close"}
+            )
 
     def _refuse(self, scope: Scope) -> tuple[int, str, dict[str, str]] | None:
         """Return status, message and headers of a request that is not to be answered."""
@@ -137,7 +139,11 @@ class Guard:
             return 429, sentence, {"retry-after": str(max(1, round(wait)))}
         host = (_header(headers, b"host") or b"").decode("latin-1")
         if settings.hosts and _name_of(host) not in settings.hosts:
-            return 421, f"the Host header names {_name_of(host)!r}, which is not a name of this server. --allow-host adds one.", {}
+            return (
+                421,
+                f"the Host header names {_name_of(host)!r}, which is not a name of this server. --allow-host adds one.",
+                {},
+            )
         origin = _header(headers, b"origin")
         if origin is not None and origin.decode("latin-1").partition("://")[2] != host:
             return 403, "requests from web pages of other sites are refused.", {}

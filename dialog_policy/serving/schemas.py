@@ -12,11 +12,11 @@ from msgspec import Meta, Raw, Struct
 __all__ = [
     "EXAMPLES",
     "MODELS",
-    "Correction",
     "CorpusDialogue",
     "CorpusEntry",
     "CorpusPage",
     "CorpusTurn",
+    "Correction",
     "Error",
     "Health",
     "Model",
@@ -103,7 +103,9 @@ class TurnView(Struct):
     ]
     reply: Annotated[
         str | None,
-        Meta(description="The template reply, filled from the dialogue; null: training showed no reply to these actions."),
+        Meta(
+            description="The template reply, filled from the dialogue; null: training showed no reply to these actions."
+        ),
     ]
     corrected: bool
 
@@ -124,9 +126,9 @@ class Correction(Struct, forbid_unknown_fields=True):
         list[str] | None,
         Meta(description="The actions it took; [] is none at all, null none that the policy knows."),
     ]
-    system: Annotated[
-        str | None, Meta(description="What it said; left out: the template reply of these actions.")
-    ] = None
+    system: Annotated[str | None, Meta(description="What it said; left out: the template reply of these actions.")] = (
+        None
+    )
 
 
 class ReplyPreview(Struct):
