@@ -1,9 +1,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
-
-from hypothesis import settings
 
 from tests.conftest import REPOSITORY
 from tests.skips import describe_skips
@@ -44,11 +41,3 @@ def test_a_run_ends_with_what_was_skipped(tmp_path):
         summary = done.stdout.partition("2 tests or test modules were skipped")[2]
         assert "Chromium (1). To run these tests, too: ./scripts/install-test-services" in summary
         assert "an optional package (1)" in summary
-
-
-def test_no_example_has_a_deadline():
-    assert settings().deadline is None
-    sources = [path for path in (REPOSITORY / "tests").rglob("*.py") if path != Path(__file__)]
-    assert [
-        str(path) for path in sources if "deadline=" in path.read_text(encoding="utf-8").replace("deadline=None", "")
-    ] == []
