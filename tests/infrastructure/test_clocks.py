@@ -18,5 +18,5 @@ def test_no_example_has_a_deadline_and_slow_drawing_is_no_failure():
 
 def test_no_test_reads_a_stopwatch():
     sources = [path for path in (REPOSITORY / "tests").rglob("*.py") if path.name != Path(__file__).name]
-    assert len(sources) > 100
+    assert len(sources) > 50
     assert [str(path) for path in sources if _CLOCKS.search(path.read_text(encoding="utf-8"))] == []
