@@ -5,7 +5,7 @@ import sys
 import msgspec
 import pytest
 
-from dialog_policy.benchmark.simulation import lead_dialogues, make_world
+from benchmarks.simulation import lead_dialogues, make_world
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.evaluation.prediction_files import write_predictions
 from tests.cli.commands import run

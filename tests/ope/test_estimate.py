@@ -2,7 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from dialog_policy.benchmark.simulation import (
+from benchmarks.simulation import (
     SCENARIOS,
     Scenario,
     describe_coverage,

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from dialog_policy.benchmark.simulation import make_world, true_value
+from benchmarks.simulation import make_world, true_value
 from dialog_policy.ope.estimators import ESTIMATORS, Evidence, cumulative_weights, estimate
 
 

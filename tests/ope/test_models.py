@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from dialog_policy.benchmark.simulation import lead_dialogues, make_world, true_value
+from benchmarks.simulation import lead_dialogues, make_world, true_value
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.ope.behaviour import fit_behaviour, multinomial_regression, softmax
 from dialog_policy.ope.features import MAX_TERMS, state_features
