@@ -93,7 +93,7 @@ def corpus_routes(conversations: Conversations, corpus: Corpus | None, retrainin
     async def train(request: Request) -> Response:
         """Train a run again on the corpus and the saved dialogues, in the background; then it is loaded anew."""
         start = trainer().start
-        return json(start(conversations.runs.named((await read(request, RunName)).run)), 202)
+        return json(start(conversations.runs.named((await read(request, RunName, is_required=False)).run)), 202)
 
     @routes.get("/train", responses={200: described(Training)})
     async def progress() -> Response:
@@ -107,7 +107,7 @@ def corpus_routes(conversations: Conversations, corpus: Corpus | None, retrainin
     async def restore(request: Request) -> Response:
         """Take back the last training: the previous policy is served again, and the retrained one is kept beside it."""
         go_back = trainer().restore
-        return json(await go_back(conversations.runs.named((await read(request, RunName)).run)))
+        return json(await go_back(conversations.runs.named((await read(request, RunName, is_required=False)).run)))
 
     return routes
 

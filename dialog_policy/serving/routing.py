@@ -49,8 +49,8 @@ def json(content: Any, status: int = 200, headers: dict[str, str] | None = None)
     return Response(msgspec.json.encode(content), status, headers, "application/json")
 
 
-async def read(request: Request, model: type[_T]) -> _T:
-    """Return a request's body; an empty one is the empty object.
+async def read(request: Request, model: type[_T], *, is_required: bool = True) -> _T:
+    """Return a request's body; an empty one is the empty object where none is required.
 
     Raises
     ------
@@ -58,7 +58,7 @@ async def read(request: Request, model: type[_T]) -> _T:
         If it is not JSON or not what `model` describes.
     """
     try:
-        return msgspec.json.decode(await request.body() or b"{}", type=model)
+        return msgspec.json.decode(await request.body() or (b"" if is_required else b"{}"), type=model)
     except msgspec.DecodeError as error:
         expected = ", ".join(f'"{name}"' for name in model.__struct_fields__)
         raise UnprocessableError(f"expected a JSON object with {expected}: {error}.") from None
@@ -80,7 +80,11 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: described(Error, HTTPStatus(status).phrase) for status in statuses}
 
 
-def body(model: type[msgspec.Struct], *, is_required: bool = True) -> dict[str, Any]:
-    """Describe a request's body, as FastAPI's ``openapi_extra``."""
-    content = {"application/json": {"schema": {"$ref": _REFERENCE.format(name=model.__name__)}}}
-    return {"requestBody": {"required": is_required, "content": content}}
+def body(
+    model: type[msgspec.Struct], *, is_required: bool = True, examples: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Describe a request's body, with examples by what they show, as FastAPI's ``openapi_extra``."""
+    content: dict[str, Any] = {"schema": {"$ref": _REFERENCE.format(name=model.__name__)}}
+    if examples:
+        content["examples"] = {name: {"value": value} for name, value in examples.items()}
+    return {"requestBody": {"required": is_required, "content": {"application/json": content}}}

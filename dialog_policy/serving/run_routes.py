@@ -31,7 +31,7 @@ def run_routes(runs: Runs) -> APIRouter:
     )
     async def reload(request: Request) -> Response:
         """Load a run again, without a break; conversations go on under the new policy, from all that was said and done."""
-        run = runs.named((await read(request, RunName)).run)
+        run = runs.named((await read(request, RunName, is_required=False)).run)
         await run.reload()
         return json(run.describe())
 

@@ -276,11 +276,6 @@ _TURN: dict[str, Any] = {
 }
 EXAMPLES: dict[str, list[Any]] = {
     "NewSession": [{}, {"run": "demo", "id": "chat-4711"}],
-    "TurnRequest": [
-        {"user": "a table for two in the north, please"},
-        {"user": None, "context": {"results": [{"name": "The Oak", "price": "30 euros"}]}},
-        {"user": "i take it", "allowed": ["offer", "request_login"]},
-    ],
     "TurnView": [_TURN],
     "SessionView": [{"id": "chat-4711", "run": "demo", "policy": "5f1d…", "turns": [_TURN]}],
     "Correction": [{"actions": ["offer"], "system": "How about The Oak?"}],

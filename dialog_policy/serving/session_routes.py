@@ -16,6 +16,11 @@ from dialog_policy.serving.schemas import Correction, NewSession, ReplyPreview, 
 __all__ = ["session_routes"]
 
 _KEY_LENGTH = 255
+_TURNS: dict[str, Any] = {
+    "what the user said": {"user": "a table for two in the north, please"},
+    "what a database answered": {"user": None, "context": {"results": [{"name": "The Oak", "price": "30 euros"}]}},
+    "nothing may be booked": {"user": "i take it", "allowed": ["offer", "request_login"]},
+}
 
 
 def session_routes(conversations: Conversations) -> APIRouter:
@@ -51,7 +56,7 @@ def session_routes(conversations: Conversations) -> APIRouter:
 
     routes.add_api_route(
         "/{id}/turns", respond, methods=["POST"], status_code=201, route_class_override=DirectRoute,
-        responses={201: described(TurnView), **errors(404, 409)}, openapi_extra=_TURN_PARAMETERS | body(TurnRequest),
+        responses={201: described(TurnView), **errors(404, 409)}, openapi_extra=_TURN_PARAMETERS | body(TurnRequest, examples=_TURNS),
     )  # fmt: skip
 
     @routes.post(
@@ -60,7 +65,7 @@ def session_routes(conversations: Conversations) -> APIRouter:
     )  # fmt: skip
     async def begin(request: Request) -> Response:
         """Begin a conversation."""
-        wanted = await read(request, NewSession)
+        wanted = await read(request, NewSession, is_required=False)
         name = wanted.id or secrets.token_hex(12)
         request.scope["log"]["session"] = name
         return json(await conversations.create(name, wanted.run), 201, {"Location": f"/sessions/{name}"})

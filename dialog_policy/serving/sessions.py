@@ -21,6 +21,8 @@ _NEGLIGIBLE = 1e-3
 # Keys of turns that were taken back which a session remembers.
 _SPENT_KEYS = 64
 _FORMAT = 1
+# Versions are nanoseconds since 1970; a store that holds more than 64 bits can count is damaged.
+_LARGEST_VERSION = 2**62
 
 
 def busy() -> ConflictError:
@@ -192,6 +194,8 @@ class SessionStore:
             If the store holds something else.
         """
         stored = _existing(id, stored)
+        if not (isinstance(stored.version, int) and 0 < stored.version < _LARGEST_VERSION):
+            raise SessionError(f"the stored session {id!r} is damaged: its version is {stored.version!r}.")
         record = SessionRecord.from_bytes(stored.data)
         if record.run not in self.runs:
             raise ConflictError(f"this session belongs to the run {record.run!r}, which is not served now.")

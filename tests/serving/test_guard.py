@@ -66,6 +66,13 @@ def test_the_rate_is_limited(serving):
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
 
 
+def test_whoever_guesses_tokens_is_slowed_down(serving):
+    client = serving(rate=5, token="secret")
+    statuses = [client.get("/model", headers={"Authorization": f"Bearer {n}"}).status_code for n in range(15)]
+    assert statuses[:10] == [401] * 10
+    assert 429 in statuses[10:]
+
+
 def test_a_bucket_fills_again_for_each_address():
     limit = RateLimit(2)
     assert [limit.take("a", 0.0) for _ in range(4)] == [0.0] * 4
