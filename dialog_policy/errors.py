@@ -15,6 +15,7 @@ from typing import Any
 __all__ = [
     "CorpusError",
     "DialogPolicyError",
+    "DivergenceError",
     "MissingExtraError",
     "OptionError",
     "RunError",
@@ -78,6 +79,10 @@ class OptionError(DialogPolicyError):
 
 class RunError(DialogPolicyError):
     """A run folder is missing, was changed, or belongs to another version."""
+
+
+class DivergenceError(DialogPolicyError):
+    """A training has left what can be computed or learnt: its result would be worth nothing."""
 
 
 class SessionError(DialogPolicyError):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
 from dialog_policy.corpus import Corpus, Dialogue
+from dialog_policy.corpus.append import append_dialogues
 from dialog_policy.corpus.readers import stream
-from dialog_policy.corpus.write import native_line
 from dialog_policy.errors import did_you_mean
-from dialog_policy.files import atomic_write
+from dialog_policy.files import check_output
 from dialog_policy.serving.conversations import Conversations
 from dialog_policy.serving.errors import ConflictError, NotFoundError, UnprocessableError
 from dialog_policy.serving.routing import body, described, errors, json, read
@@ -129,12 +130,21 @@ def _searchable(dialogue: Dialogue) -> str:
 def _save(dialogue: Dialogue, path: Path) -> tuple[Saved, bool]:
     """Add a dialogue to a file, unless it is there; return whether it was added."""
     name = f"chat-{dialogue.fingerprint()[:12]}"
-    ids = [other.id for other in stream(path, format="jsonl")] if path.exists() else []
-    saved = Saved(name, str(path), len(ids) + (name not in ids))
-    if name in ids:
-        return saved, False
-    before = path.read_bytes() if path.exists() else b""
-    line = native_line(Dialogue(id=name, turns=dialogue.turns))
-    with atomic_write(path) as file:
-        file.write(before + (b"\n" if before and not before.endswith(b"\n") else b"") + line)
-    return saved, True
+    is_new_file = _make_private(check_output(path))
+    try:
+        added = append_dialogues(path, [Dialogue(id=name, turns=dialogue.turns)])
+    except BaseException:
+        if is_new_file:
+            path.unlink()
+        raise
+    return Saved(name, str(path), sum(1 for _ in stream(path))), bool(added)
+
+
+def _make_private(path: Path) -> bool:
+    """Make an empty file that its owner only may read, since it will hold what users said; return False if there is one."""
+    path.parent.mkdir(exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return False
+    return True

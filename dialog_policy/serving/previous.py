@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from dialog_policy.files import atomic_folder, replace_folder
+from dialog_policy.files import atomic_folder, locked, replace_folder
 
 __all__ = ["previous_of", "restore_previous", "take_over"]
 
@@ -23,8 +23,15 @@ def take_over(made: Path, run: Path) -> None:
 
 
 def restore_previous(run: Path) -> None:
-    """Exchange a run and the one before it."""
+    """Exchange a run and the one before it.
+
+    Raises
+    ------
+    RunError
+        If another process is writing the run.
+    """
     restored = run.with_name(f"{run.name}.restored")
-    with atomic_folder(restored) as copy:
-        shutil.copytree(previous_of(run), copy, dirs_exist_ok=True)
-    take_over(restored, run)
+    with locked(run, "restoring the previous policy"):
+        with atomic_folder(restored) as copy:
+            shutil.copytree(previous_of(run), copy, dirs_exist_ok=True)
+        take_over(restored, run)

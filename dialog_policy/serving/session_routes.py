@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from dialog_policy.corpus.write import native_line
+from dialog_policy.corpus.lines import native_line
 from dialog_policy.serving.conversations import Conversations
 from dialog_policy.serving.errors import UnprocessableError
 from dialog_policy.serving.routing import DirectRoute, body, described, errors, json, read
