@@ -19,8 +19,8 @@ from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.corpus.training_part import TrainingPart
 from dialog_policy.errors import require
 from dialog_policy.text.counts import fit_tfidf, tfidf_matrix
-from dialog_policy.text.table import Analyzer, FloatArray, TermTable
-from dialog_policy.text.tokens import get_tokenizer
+from dialog_policy.text.table import FloatArray, TermTable
+from dialog_policy.text.tokens import Analyzer, get_tokenizer
 
 __all__ = ["fit_baselines"]
 

@@ -107,9 +107,7 @@ def _train(order: _Order) -> None:
     from dialog_policy.policy import DialogPolicy
 
     made = run.with_name(f"{run.name}.retrained")
-    DialogPolicy.from_config(policy.info["config"]).fit(
-        train, dev=dev, out=made, resume=False, callbacks=[_progress()]
-    )
+    DialogPolicy.from_config(policy.info["config"]).fit(train, dev=dev, out=made, resume=False, callbacks=[_progress()])
     retrained = Policy.load(made)
     after, turns = _turn_accuracy(retrained, dev or train)
     result = RetrainingResult(

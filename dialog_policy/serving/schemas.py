@@ -75,10 +75,22 @@ class TurnRequest(Struct, forbid_unknown_fields=True):
     ] = None
     context: Annotated[dict[str, Any], Meta(description="What the system learnt before it acts.")] = {}
     allowed: Annotated[list[str] | None, Meta(description="The actions that may be taken; null: all.")] = None
+    allow_none: Annotated[
+        bool, Meta(description="Whether doing nothing competes although only some actions are allowed.")
+    ] = False
 
     def digest(self) -> bytes:
         """Return 16 bytes that tell this request from others that come with the same idempotency key."""
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).digest()[:16]
+        # The same as in versions without `allow_none`: their sessions go on.
+        content = _DigestedTurn(self.user, self.context, self.allowed)
+        suffix = b" or none" if self.allow_none else b""
+        return hashlib.sha256(msgspec.json.encode(content, order="deterministic") + suffix).digest()[:16]
+
+
+class _DigestedTurn(Struct):
+    user: str | None
+    context: dict[str, Any]
+    allowed: list[str] | None
 
 
 class TurnView(Struct):

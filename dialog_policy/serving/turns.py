@@ -177,7 +177,10 @@ class TurnQueue:
 
 def _steps(pairs: list[tuple[PendingTurn, OpenSession]]) -> Iterable[tuple[PendingTurn, OpenSession, Step]]:
     """Compute a turn of each session of one policy; a request that is wrong, in whatever way, fails alone."""
-    requests = [Request(o.session, p.request.user, p.request.context, p.request.allowed) for p, o in pairs]
+    requests = [
+        Request(opened.session, turn.user, turn.context, turn.allowed, turn.allow_none)
+        for (_, turn, *_), opened in pairs
+    ]
     respond_many = pairs[0][1].policy.respond_many
     try:
         steps = respond_many(requests)

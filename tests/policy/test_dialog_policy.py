@@ -58,7 +58,7 @@ def test_free_running_follows_the_policys_own_past(trained, small):
         one, two = ([p for p in found if p.dialogue == dialogue.id] for found in (forced, free))
         for p, q in zip(one, two, strict=True):
             assert p.actions == q.actions
-            replied = trained.runtime_._replies
+            replied = trained.runtime_.engine.replies
             gold = dialogue.turns[p.turn]
             if p.actions != gold.actions or replied.templates.get(gold.actions, ("",))[0] != gold.system:
                 break
@@ -151,10 +151,10 @@ def test_single_action_corpora_get_softmax_and_head_overrides():
         )
         for i in range(8)
     )
-    assert DialogPolicy(**QUICK).fit(corpus).runtime_._decoder.single_action
-    assert not DialogPolicy(**QUICK, head="sigmoid").fit(corpus).runtime_._decoder.single_action
+    assert DialogPolicy(**QUICK).fit(corpus).runtime_.engine.decoder.single_action
+    assert not DialogPolicy(**QUICK, head="sigmoid").fit(corpus).runtime_.engine.decoder.single_action
     several = corpus.with_dialogues([*corpus, Dialogue(id="s", turns=(Turn(user="", actions=frozenset("xy")),))])
-    assert not DialogPolicy(**QUICK).fit(several).runtime_._decoder.single_action
+    assert not DialogPolicy(**QUICK).fit(several).runtime_.engine.decoder.single_action
     with pytest.raises(CorpusError, match="softmax"):
         DialogPolicy(**QUICK, head="softmax").fit(several)
 

@@ -1,6 +1,8 @@
 """A prototype that grows: browse the corpus, save corrected dialogues, train again in the background."""
 
 import asyncio
+import concurrent.futures
+import os
 import shutil
 import time
 
@@ -9,6 +11,7 @@ import pytest
 from dialog_policy import load_corpus
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.errors import CorpusError
+from dialog_policy.files import locked
 from dialog_policy.runtime import Policy
 from dialog_policy.serving.errors import ConflictError
 from dialog_policy.serving.retrain import parts, sentence
@@ -69,6 +72,59 @@ def test_a_corrected_conversation_is_saved_once(growing):
     client.post("/sessions", json={"id": "empty"})
     assert client.post("/corpus/saved", json={"session": "empty"}).status_code == 422
     assert client.post("/corpus/saved", json={"session": "none"}).status_code == 404
+
+
+def test_two_servers_that_save_at_once_lose_nothing(serving, run, small, tmp_path):
+    saved = tmp_path / "saved.jsonl"
+    corpus = tmp_path / "small.jsonl"
+    write_corpus(small, corpus)
+    servers = [serving(corpus=small, retraining=Retraining(CorpusSource(str(corpus)), saved), rate=0) for _ in range(2)]
+
+    def save(number):
+        client, name = servers[number % 2], f"s{number}"
+        client.post("/sessions", json={"id": name})
+        client.post(f"/sessions/{name}/turns", json={"user": f"hello {number}"})
+        return client.post("/corpus/saved", json={"session": name}).status_code
+
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(save, range(40))) == {201}
+    users = [dialogue.turns[0].user for dialogue in load_corpus(saved)]
+    assert sorted(users) == sorted(f"hello {number}" for number in range(40))
+    assert saved.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_the_file_of_saved_dialogues_held_stays_byte_for_byte(serving, run, small, tmp_path):
+    sheet = tmp_path / "mine.csv"
+    before = "\ufeffdialogue_id;user;actions;system;note\r\n1;hallo;greet;Guten Tag;\u00fc\r\n".encode()
+    sheet.write_bytes(before)
+    sheet.chmod(0o640)
+    client = serving(corpus=small, retraining=Retraining(CorpusSource("none"), sheet))
+    converse(client)
+    answer = client.post("/corpus/saved", json={"session": "s"})
+    assert (answer.status_code, answer.json()["dialogues"]) == (201, 2)
+    after = sheet.read_bytes()
+    assert after.startswith(before)
+    assert (len(load_corpus(sheet)), sheet.stat().st_mode & 0o777) == (2, 0o640)
+    # What cannot be added to is refused and stays as it is.
+    other = tmp_path / "mine.parquet"
+    other.write_bytes(b"PAR1")
+    client = serving(corpus=small, retraining=Retraining(CorpusSource("none"), other))
+    converse(client)
+    answer = client.post("/corpus/saved", json={"session": "s"})
+    assert (answer.status_code, other.read_bytes()) == (422, b"PAR1")
+    assert "mine-added.jsonl" in answer.json()["error"]
+
+
+def test_another_process_that_writes_the_run_keeps_a_retraining_out(growing):
+    client, path, _ = growing
+    with locked(path, "training"):
+        client.post("/train")
+        while (state := client.get("/train").json())["state"] == "running":
+            time.sleep(0.1)
+        assert state["state"] == "failed"
+        assert f"(training, process {os.getpid()} on " in state["message"]
+    assert client.get("/model").status_code == 200
 
 
 def test_training_takes_the_runs_own_parts_and_the_saved_dialogues(trained, run, small, desk):

@@ -120,6 +120,19 @@ def test_context_alone_and_allowed_actions(client):
     assert set(told["actions"]) <= {"bye"}
 
 
+def test_doing_nothing_competes_with_what_is_allowed_if_asked_for(client, run):
+    """As in a session in Python; a repeated request that differs in this is another one."""
+    begin(client)
+    session = Policy.load(run).start()
+    for allow_none in (False, True):
+        step = session.respond("wait a minute", allowed=["bye"], allow_none=allow_none)
+        told = say(client, "wait a minute", allowed=["bye"], allow_none=allow_none, key=str(allow_none))
+        assert (told["actions"], told["confidence"]) == (sorted(step.actions), pytest.approx(step.confidence, abs=1e-6))
+        assert told["actions"] or allow_none
+    say(client, "wait a minute", allowed=["bye"], allow_none=False, key="True", status=422)
+    assert TurnRequest("hi").digest().hex() == "b36ec68ab8667f5e1170f0f29beaf6c0"
+
+
 def test_the_dialogue_is_a_corpus(client, tmp_path):
     begin(client)
     say(client, "hello")
