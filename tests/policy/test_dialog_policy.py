@@ -209,7 +209,7 @@ def test_a_run_says_what_is_in_it(trained, small, tmp_path):
         assert next(both) == next(both)
     assert loaded.id == trained.runtime_.id
     mine, theirs = (load_baselines(p.run, p.actions) for p in (trained.runtime_, loaded))
-    assert set(mine) == {"majority", "bigram", "nearest_neighbour", "logreg_utterance", "logreg_history"}
+    assert list(mine)[-2:] == ["logreg_context", "logreg_dialogue"]
     for name, baseline in theirs.items():
         assert list(baseline.predict(small)) == list(mine[name].predict(small))
 
@@ -261,9 +261,8 @@ def test_the_summary_shows_what_is_computed(trained, small, tmp_path):
     for policy in (trained, stacked):
         text = policy.summary()
         weights = [int(number.replace(",", "")) for number in re.findall(r"= ([\d,]+) weights", text)]
-        for line in re.findall(r"weights$|: (\(.+) = [\d,]+ weights", text, re.M):
-            product = eval(line.replace("×", "*").replace(",", ""))  # "(399 + 12 + 1) × 4 × 12"
-            assert product in weights
+        products = re.findall(r": (\(.+\).*) = [\d,]+ weights", text)  # "(399 + 12 + 1) × 4 × 12"
+        assert [eval(product.replace("×", "*").replace(",", "")) for product in products] == weights
         assert sum(weights) == policy.network_.count_params()
         assert f"{policy.network_.count_params():,} weights in all" in text
         units = policy.config.layers[-1]
