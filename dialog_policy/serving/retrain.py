@@ -98,7 +98,7 @@ def _train(order: _Order) -> None:
     run = Path(order.run)
     policy = Policy.load(run)
     source = order.corpus
-    corpus = load_corpus(source.path, format=source.format, reader=source.reader)
+    corpus = load_corpus(source.paths, format=source.format, reader=source.reader)
     saved = load_corpus(order.saved) if Path(order.saved).exists() else None
     train, dev = parts(policy, corpus, saved)
     known = policy.fingerprints["train"]

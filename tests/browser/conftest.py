@@ -96,7 +96,7 @@ def site(run: Path, small: Any, tmp_path_factory: pytest.TempPathFactory) -> Ite
     write_corpus(small, folder / "small.jsonl")
     corpus = load_corpus(folder / "small.jsonl")
     saved = folder / "saved.jsonl"
-    retraining = Retraining(CorpusSource(str(folder / "small.jsonl")), saved)
+    retraining = Retraining(CorpusSource([str(folder / "small.jsonl")]), saved)
     app = create_app(Runs({"quick": run, "other": run}), MemoryStore(), corpus=corpus, retraining=retraining)
     with running(app) as address:
         yield SimpleNamespace(address=address, corpus=corpus, saved=saved)

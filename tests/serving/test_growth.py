@@ -22,12 +22,15 @@ from dialog_policy.serving.training import CorpusSource, Retraining
 
 @pytest.fixture
 def growing(serving, run, small, tmp_path):
-    """Return a client of a server with a corpus, its run's path and the file of saved dialogues."""
-    path, saved, corpus = tmp_path / "run", tmp_path / "saved.jsonl", tmp_path / "small.jsonl"
+    """Return a client of a server with a corpus in two files, its run's path and the file of saved dialogues."""
+    path, saved, corpus = tmp_path / "run", tmp_path / "saved.jsonl", [tmp_path / "small.jsonl", tmp_path / "rest.csv"]
     shutil.copytree(run, path)
-    write_corpus(small, corpus)
+    write_corpus(small[:30], corpus[0])
+    write_corpus(small[30:], corpus[1])
     client = serving(
-        runs=Runs({"run": path}), corpus=load_corpus(corpus), retraining=Retraining(CorpusSource(str(corpus)), saved)
+        runs=Runs({"run": path}),
+        corpus=load_corpus(corpus),
+        retraining=Retraining(CorpusSource([str(one) for one in corpus]), saved),
     )
     return client, path, saved
 
@@ -78,7 +81,9 @@ def test_two_servers_that_save_at_once_lose_nothing(serving, run, small, tmp_pat
     saved = tmp_path / "saved.jsonl"
     corpus = tmp_path / "small.jsonl"
     write_corpus(small, corpus)
-    servers = [serving(corpus=small, retraining=Retraining(CorpusSource(str(corpus)), saved), rate=0) for _ in range(2)]
+    servers = [
+        serving(corpus=small, retraining=Retraining(CorpusSource([str(corpus)]), saved), rate=0) for _ in range(2)
+    ]
 
     def save(number):
         client, name = servers[number % 2], f"s{number}"
@@ -99,7 +104,7 @@ def test_what_the_file_of_saved_dialogues_held_stays_byte_for_byte(serving, run,
     before = "\ufeffdialogue_id;user;actions;system;note\r\n1;hallo;greet;Guten Tag;\u00fc\r\n".encode()
     sheet.write_bytes(before)
     sheet.chmod(0o640)
-    client = serving(corpus=small, retraining=Retraining(CorpusSource("none"), sheet))
+    client = serving(corpus=small, retraining=Retraining(CorpusSource(["none"]), sheet))
     converse(client)
     answer = client.post("/corpus/saved", json={"session": "s"})
     assert (answer.status_code, answer.json()["dialogues"]) == (201, 2)
@@ -109,7 +114,7 @@ def test_what_the_file_of_saved_dialogues_held_stays_byte_for_byte(serving, run,
     # What cannot be added to is refused and stays as it is.
     other = tmp_path / "mine.parquet"
     other.write_bytes(b"PAR1")
-    client = serving(corpus=small, retraining=Retraining(CorpusSource("none"), other))
+    client = serving(corpus=small, retraining=Retraining(CorpusSource(["none"]), other))
     converse(client)
     answer = client.post("/corpus/saved", json={"session": "s"})
     assert (answer.status_code, other.read_bytes()) == (422, b"PAR1")
@@ -179,7 +184,13 @@ def test_the_button_trains_in_the_background_and_reloads(growing, small):
         assert (restored["state"], restored["policy"]) == ("idle", policy["policy"])
         assert client.get("/model").json() == policy
         assert Policy.load(path.with_name("run.before")).id == other["policy"]
-    assert sorted(p.name for p in path.parent.iterdir()) == ["run", "run.before", "saved.jsonl", "small.jsonl"]
+    assert sorted(p.name for p in path.parent.iterdir()) == [
+        "rest.csv",
+        "run",
+        "run.before",
+        "saved.jsonl",
+        "small.jsonl",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +220,7 @@ def test_a_training_that_fails_says_why_and_leaves_the_run(run, tmp_path, small)
     async def train():
         runs = Runs({"quick": run})
         before = runs.default.policy
-        retraining = Retraining(CorpusSource(str(tmp_path / "other.jsonl")), tmp_path / "saved.jsonl")
+        retraining = Retraining(CorpusSource([str(tmp_path / "other.jsonl")]), tmp_path / "saved.jsonl")
         retraining.start(runs.default)
         with pytest.raises(ConflictError):
             retraining.start(runs.default)
@@ -233,7 +244,7 @@ def test_stopping_the_server_stops_a_training(run, tmp_path, small, monkeypatch)
     monkeypatch.setattr(asyncio, "create_subprocess_exec", begin)
 
     async def train():
-        retraining = Retraining(CorpusSource(str(tmp_path / "small.jsonl")), tmp_path / "saved.jsonl")
+        retraining = Retraining(CorpusSource([str(tmp_path / "small.jsonl")]), tmp_path / "saved.jsonl")
         retraining.start(Runs({"quick": run}).default)
         while not processes:
             await asyncio.sleep(0.01)

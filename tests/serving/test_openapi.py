@@ -18,7 +18,7 @@ from dialog_policy.serving.training import CorpusSource, Retraining
 @pytest.fixture(scope="module")
 def app(run, small, tmp_path_factory):
     saved = tmp_path_factory.mktemp("openapi") / "saved.jsonl"
-    retraining = Retraining(CorpusSource("none"), saved)
+    retraining = Retraining(CorpusSource(["none"]), saved)
     return create_app(Runs({"quick": run}), MemoryStore(), Settings(), corpus=small, retraining=retraining)
 
 
