@@ -19,6 +19,7 @@ __all__ = [
     "OptionError",
     "RunError",
     "SessionError",
+    "counted",
     "did_you_mean",
     "require",
 ]
@@ -85,6 +86,11 @@ class SessionError(DialogPolicyError):
 
 class MissingExtraError(DialogPolicyError):
     """A library is needed that the core install does not bring."""
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return ``"1 dialogue"`` or ``"1,234 dialogues"``; `plural` where it is not the noun with an s."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from dialog_policy.baselines.baselines import fit_baselines
+from dialog_policy.baselines.fit import fit_baselines
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.corpus.splits import hash_fraction
 from dialog_policy.errors import CorpusError, RunError

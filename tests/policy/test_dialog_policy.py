@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dialog_policy import Corpus, DialogPolicy, Dialogue, Turn
+from dialog_policy.baselines import load_baselines
 from dialog_policy.errors import CorpusError, OptionError, RunError
 from dialog_policy.policy import cross_validate, hold_out, make_config
 from dialog_policy.runtime import Policy
@@ -208,10 +209,10 @@ def test_a_run_says_what_is_in_it(trained, small, tmp_path):
             small.split("test"), free_running=free
         )
     assert loaded.id == trained.runtime_.id
-    mine, theirs = (p.baseline_predictions(small) for p in (trained.runtime_, loaded))
+    mine, theirs = (load_baselines(p.run, p.actions) for p in (trained.runtime_, loaded))
     assert set(mine) == {"majority", "bigram", "nearest_neighbour", "logreg_utterance", "logreg_history"}
-    for name, predicted in theirs.items():
-        assert list(predicted) == list(mine[name])
+    for name, baseline in theirs.items():
+        assert list(baseline.predict(small)) == list(mine[name].predict(small))
 
 
 def test_a_damaged_run_is_refused(trained, tmp_path):
