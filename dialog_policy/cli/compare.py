@@ -73,6 +73,8 @@ def compare(
         raise click.UsageError("expected at least two policies and, last, the corpus.")
     *arguments, path = policies_and_corpus
     shares = [] if curve is None else _shares(curve)
+    outputs = Forms(**forms)
+    outputs.check()
     policies = find_policies(arguments)
     corpus = read_their_corpus(path, policies, format_, reader)
     part = split or ("test" if any(policy.policy for policy in policies) else "all")
@@ -86,7 +88,7 @@ def compare(
     if shares:
         comparison = msgspec.structs.replace(comparison, curve=_curve(policies, corpus, part, shares, seeds))
     result = comparison.to_json()
-    Forms(**forms).write(result)
+    outputs.write(result)
     click.echo(comparison_table(result, **terminal()))
 
 

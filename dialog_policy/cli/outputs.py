@@ -12,7 +12,7 @@ import click
 from dialog_policy.cli.options import assignments, say, write_json
 from dialog_policy.errors import OptionError, did_you_mean
 from dialog_policy.evaluation.intervals import RESAMPLES
-from dialog_policy.files import atomic_write
+from dialog_policy.files import atomic_write, check_output
 from dialog_policy.report.csv_tables import numbers, write_tables
 from dialog_policy.report.text_report import terminal, text_report
 
@@ -70,6 +70,20 @@ class Forms:
     plots: str | None
     plot_formats: Sequence[str]
 
+    def check(self) -> None:
+        """Refuse places that cannot be written before any work is done.
+
+        Raises
+        ------
+        OptionError
+            If a file is to be where a folder is, a parent is missing, or a place is read-only.
+        """
+        for file in (self.json_, self.html, self.markdown):
+            if file:
+                check_output(file)
+        if self.plots:
+            check_output(self.plots, folder=True)
+
     def write(self, result: Mapping[str, Any], *, history: Sequence[Mapping[str, float]] | None = None) -> None:
         """Write a result in every form that was asked for.
 
@@ -108,13 +122,16 @@ class Outputs(Forms):
         return bool(self.json_ or self.html or self.markdown or self.plots)
 
     def check(self) -> None:
-        """Refuse a malformed limit before any work is done.
+        """Refuse a malformed limit, and places that cannot be written, before any work is done.
 
         Raises
         ------
         OptionError
-            If a limit is no ``METRIC=NUMBER``.
+            If a limit is not ``METRIC=NUMBER``; or as for :class:`Forms`.
         """
+        super().check()
+        if self.csv_:
+            check_output(self.csv_, folder=True)
         self._limits()
 
     def _limits(self) -> list[tuple[str, str, float]]:

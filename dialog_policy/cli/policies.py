@@ -92,7 +92,7 @@ def _find(argument: str, name: str, runs: dict[str, Policy]) -> NamedPolicy:
 
 
 def _parts(argument: str) -> tuple[str, str | None]:
-    """Split ``RUN:BASELINE``; a path that exists as it stands is no such thing."""
+    """Split ``RUN:BASELINE``; a path that exists as a whole is left whole."""
     path, colon, baseline = argument.rpartition(":")
     if Path(argument).exists() or not colon or not Path(path).exists():
         return argument, None
@@ -134,11 +134,11 @@ def read_their_corpus(path: str, policies: Sequence[NamedPolicy], format_: str |
             and other["format"] == remembered["format"]
             and other["reader"] != remembered["reader"]
         ):
-            ours, theirs = _listed(remembered["reader"]), _listed(other["reader"])
+            first_options, other_options = _listed(remembered["reader"]), _listed(other["reader"])
             if not given:
                 raise OptionError(
-                    f"{runs[0][0]} was trained on a corpus read with {ours}, {name} with {theirs}. "
-                    "Say with --reader KEY=VALUE how to read it."
+                    f"{runs[0][0]} was trained on a corpus read with {first_options}, {name} with {other_options}. "
+                    "Use --reader KEY=VALUE to choose how this corpus is read."
                 )
     return read_corpus(path, format_, given, remembered)
 

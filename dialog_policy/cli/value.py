@@ -78,6 +78,8 @@ def value(
             raise click.UsageError("--greedy contradicts --target-policy stochastic; give one of them.")
         say("--greedy is deprecated; use --target-policy greedy.")
         target_policy = "greedy"
+    outputs = Forms(**forms)
+    outputs.check()
     named = find_policies([policy])[0]
     result = estimate_value(
         named.predictor,
@@ -91,5 +93,5 @@ def value(
         estimate_propensities=estimate_propensities,
         resamples=resamples,
     ).to_json()
-    Forms(**forms).write(result)
+    outputs.write(result)
     click.echo(value_table(result, **terminal()))

@@ -32,7 +32,7 @@ from dialog_policy.runtime import Policy
 
 __all__ = ["LEAST_RESAMPLES", "METRICS", "RESAMPLES", "compare"]
 
-# What is compared unless others are asked for.
+# The metrics that are compared by default.
 METRICS = ("turn_accuracy", "dialogue_accuracy", "micro_f1", "macro_f1")
 RESAMPLES = 10_000
 # Fewer resamples cannot tell a p of 0.01 from chance.

@@ -32,10 +32,13 @@ _FEW = 10
 _NORMAL = NormalDist()
 
 
-def dialogue_weights(n: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """Yield, in blocks of rows, how often each of `n` dialogues is in each resample: float32, shape (block, n)."""
+def dialogue_weights(n: int, resamples: int, seed: int, columns: int = 1) -> Iterator[Floats]:
+    """Yield, in blocks of rows, how often each of `n` dialogues is in each resample: float32, shape (block, n).
+
+    Blocks are so small that their products with `columns` columns fit into memory, too.
+    """
     random = np.random.default_rng(seed)
-    at_once = max(1, min(resamples, _WEIGHTS_AT_ONCE // n))
+    at_once = max(1, min(resamples, _WEIGHTS_AT_ONCE // max(n, columns)))
     for start in range(0, resamples, at_once):
         weights = np.empty((min(at_once, resamples - start), n), dtype=np.float32)
         for row in weights:
@@ -89,7 +92,7 @@ def bootstrap_intervals(
     bounded = np.broadcast_to(np.asarray(bounded, dtype=np.bool_), point.shape)
     drawn = np.empty((len(point), resamples))
     done = 0
-    for weights in dialogue_weights(len(sums), resamples, seed):
+    for weights in dialogue_weights(len(sums), resamples, seed, sums.shape[1]):
         drawn[:, done : done + len(weights)] = statistic((weights @ sums).astype(np.float64)).T
         done += len(weights)
     left_out = _jackknife(sums, statistic)

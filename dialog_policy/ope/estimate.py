@@ -40,7 +40,7 @@ from dialog_policy.runtime.logged import predict_logged
 
 __all__ = ["LEAST_RESAMPLES", "estimate_value"]
 
-# The estimate that a conclusion rests on: the first of these that was asked for and stands.
+# The estimate that a conclusion rests on: the first of these that was computed and is not refused.
 _PREFERRED = ("dr", "wdr", "sndr", "magic", "dros", "switch_dr", "wpdis", "snips", "pdis", "ips")
 # Calibration error from which on estimated propensities are warned of.
 _MISCALIBRATED = 0.1

@@ -59,7 +59,7 @@ def test_dialogues_that_a_run_was_trained_on_are_said_in_the_result(places, tmp_
     assert first.endswith("their results are no test.")
 
 
-@pytest.mark.parametrize("name", ["nearest_neighbour", "logreg_utterance", "logreg_history"])
+@pytest.mark.parametrize("name", ["nearest_neighbour", "logreg_utterance", "logreg_context", "logreg_dialogue"])
 def test_every_baseline_of_a_run_can_be_compared(places, tmp_path, name):
     compare(places, places / "run", f"{places / 'run'}:{name}", "--json", tmp_path / "c.json")
     assert json.loads((tmp_path / "c.json").read_text())["policies"][1]["name"] == f"run:{name}"
@@ -105,6 +105,17 @@ def test_a_mistake_gets_one_message_and_leaves_nothing(places, tmp_path, argumen
     shown = compare(places, *given, "--json", tmp_path / "c.json", code=2).output
     assert message in shown
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_trained(places, tmp_path, monkeypatch):
+    from dialog_policy.policy import curve
+
+    monkeypatch.setattr(curve, "learning_curve", lambda *arguments, **options: pytest.fail("it was trained"))
+    (tmp_path / "folder").mkdir()
+    for option, place in (("--json", "folder"), ("--html", "none/of/it.html"), ("--markdown", "folder")):
+        shown = compare(places, places / "run", places / "mine.jsonl", "--curve", "1", option, tmp_path / place, code=2)
+        assert str(tmp_path / place) in shown.output
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 @pytest.mark.parametrize("resamples", ["99", "100000000000"])

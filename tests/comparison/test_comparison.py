@@ -5,10 +5,12 @@ from scipy import stats
 from sklearn import metrics as theirs
 
 from dialog_policy.baselines import load_baselines
-from dialog_policy.comparison import compare
+from dialog_policy.comparison import compare, significance
 from dialog_policy.comparison.significance import bootstrap_p, holm, mcnemar_p, randomisation_p, resampled
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError, OptionError
+from dialog_policy.evaluation import intervals
+from dialog_policy.evaluation.intervals import dialogue_weights
 from dialog_policy.evaluation.metrics import score_predictions
 from dialog_policy.evaluation.sums import SCALARS
 from dialog_policy.prediction import Prediction
@@ -69,6 +71,28 @@ def test_randomisation_goes_through_all_ways_where_they_are_few():
     ).pvalue
     p = randomisation_p(with_ones(a), with_ones(b), mean, resamples=1_000, seed=0)
     assert p[0] == pytest.approx(expected)
+
+
+def test_many_resamples_and_columns_are_gone_through_in_blocks(monkeypatch):
+    random = np.random.default_rng(4)
+    a, b = random.normal(size=12), random.normal(0.5, size=12)
+    seen = []
+
+    def watched(totals):
+        seen.append(len(totals))
+        return mean(totals)
+
+    whole = randomisation_p(with_ones(a), with_ones(b), mean, resamples=5_000, seed=0)
+    monkeypatch.setattr(significance, "_AT_ONCE", 1_200)
+    blocks = randomisation_p(with_ones(a), with_ones(b), watched, resamples=5_000, seed=0)
+    assert blocks == pytest.approx(whole)
+    assert max(seen) == 100
+    seen.clear()
+    randomisation_p(with_ones(a), with_ones(b), watched, resamples=1_000, seed=0)
+    assert max(seen) == 100
+    monkeypatch.setattr(intervals, "_WEIGHTS_AT_ONCE", 1_200)
+    blocks = [len(block) for block in dialogue_weights(12, 1_000, 0, columns=60)]
+    assert (max(blocks), sum(blocks)) == (20, 1_000)
 
 
 def test_tests_of_means_agree_with_student_on_many_dialogues():
