@@ -34,7 +34,9 @@ def _shares(text: str) -> list[float]:
 @click.command(cls=Command)
 @click.argument("policies_and_corpus", metavar="POLICY POLICY [POLICY ...] CORPUS", nargs=-1, required=True)
 @click.option(
-    "--split", default=None, help="Part of the corpus; `all` for the whole.  [default: test, without a run all]"
+    "--split",
+    default=None,
+    help="Part of the corpus; `all` for the whole.  [default: test; all, where every policy is a file of predictions]",
 )
 @click.option(
     "--metric",
@@ -42,7 +44,7 @@ def _shares(text: str) -> list[float]:
     multiple=True,
     type=click.Choice(SCALARS),
     metavar="NAME",
-    help=f"What to compare by, once for each.  [default: {', '.join(METRICS)}]",
+    help=f"Metric to compare by; may be given several times.  [default: {', '.join(METRICS)}]",
 )
 @resamples_option(RESAMPLES, LEAST_RESAMPLES, "Resamples of the bootstrap and of the randomisation test.")
 @click.option(
@@ -50,7 +52,7 @@ def _shares(text: str) -> list[float]:
     metavar="SHARES",
     help="Also train each RUN's settings on shares of the corpus' train part, such as 0.1,0.25,0.5,1 (extra `train`).",
 )
-@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Trainings for each share.")
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1, 1_000), help="Trainings for each share.")
 @form_options
 @corpus_options
 def compare(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ class NamedPolicy:
     source: Policy | Predictor | PredictionFile
     policy: Policy | None = None
 
-    @cached_property
+    @property
     def actions(self) -> ActionSpace | None:
         """The actions of the run; None for predictions."""
         return None if self.policy is None else self.policy.actions

@@ -24,7 +24,9 @@ __all__ = ["value"]
 @click.argument("policy")
 @click.argument("corpus")
 @click.option(
-    "--split", default=None, help="Part of the corpus; `all` for the whole.  [default: test, for predictions all]"
+    "--split",
+    default=None,
+    help="Part of the corpus; `all` for the whole.  [default: test; all, where the policy is a file of predictions]",
 )
 @click.option(
     "--estimator",
