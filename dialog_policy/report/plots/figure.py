@@ -5,20 +5,22 @@ from __future__ import annotations
 import html
 import io
 import re
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from warnings import catch_warnings, filterwarnings
 
 from dialog_policy.errors import OptionError, did_you_mean, require
 from dialog_policy.files import atomic_write
-from dialog_policy.report.width import wrap
+from dialog_policy.report.document import Table
+from dialog_policy.report.words import lines_of, printable
 
-__all__ = ["FORMATS", "Paint", "Plot", "draw_svg", "label_lines", "write_plot"]
+__all__ = ["FORMATS", "Paint", "Plot", "check_format", "draw_svg", "write_plot"]
 
 FORMATS = ("svg", "png")
 _PURPOSE = "a plot"
+_COLUMNS_AN_INCH = 15  # of text of 8 points
 
 
 class Paint(NamedTuple):
@@ -51,8 +53,6 @@ _VARIABLES = {
     **{getattr(_PAGE, role): f"var(--{role})" for role in _PAGE._fields[:-1]},
     **{colour: f"var(--series{number})" for number, colour in enumerate(_PAGE.series, 1)},
 }
-# Characters that SVG, being XML, cannot hold, and line ends.
-_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 # Families that have what DejaVu Sans, matplotlib's own, lacks; those that are installed help out, a character at a time.
 _FALLBACKS = re.compile(r"Noto Sans|Source Han Sans|WenQuanYi|Droid Sans Fallback|Unifont|Arial Unicode|PingFang|YaHei")
 
@@ -71,8 +71,10 @@ class Plot:
         The same in words, with the figures that matter: for those who cannot see it, and under it for all others.
     draw
         Draws it into an empty matplotlib figure of `size` inches.
-    header, rows
-        The numbers behind it.
+    header, rows, left
+        The numbers behind it, as in a :class:`~dialog_policy.report.document.Table`.
+    size
+        Width and height in inches.
     """
 
     name: str
@@ -81,12 +83,18 @@ class Plot:
     draw: Callable[[Any, Paint], None]
     header: Sequence[str]
     rows: Sequence[Sequence[Any]]
+    left: Sequence[int] = (0,)
     size: tuple[float, float] = (4.5, 3.0)
 
+    @property
+    def heading(self) -> str:
+        """The title as a sentence's end wants it."""
+        return self.title if self.title.endswith("?") else f"{self.title}."
 
-def label_lines(text: str, columns: int) -> list[str]:
-    """Return a name's lines in a plot: what cannot be written is marked, and none is wider than this."""
-    return wrap(_UNWRITABLE.sub("\ufffd", text), columns)
+    @property
+    def table(self) -> Table:
+        """The numbers behind it."""
+        return Table(title=self.title, header=self.header, rows=self.rows, left=self.left)
 
 
 def draw_svg(plot: Plot) -> str:
@@ -105,32 +113,50 @@ def draw_svg(plot: Plot) -> str:
     found = re.sub(r"font: (?:(?:bold|600) )?([\d.]+)px [^;\"]*", r"font-size: \1px", found)
     for written, own in _VARIABLES.items():
         found = found.replace(written, own)
-    label = html.escape(f"{plot.title} {plot.text}".strip())
+    label = html.escape(printable(f"{plot.heading} {plot.text}".strip()))
     return found.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
 
-def write_plot(plot: Plot, path: Path) -> None:
-    """Write a plot as SVG or as PNG (200 dots an inch), as the file's name says.
+def check_format(suffix: str) -> None:
+    """Refuse a format that plots are not written in.
 
     Raises
     ------
     OptionError
-        If the file's suffix is none of :data:`FORMATS`.
-    MissingExtraError
-        If the extra `report` is not installed.
+        If it is none of :data:`FORMATS`.
     """
-    suffix = path.suffix.removeprefix(".")
     if suffix not in FORMATS:
         raise OptionError(
             f"plots are written as {', '.join(FORMATS)}; found {suffix!r}.{did_you_mean(suffix, FORMATS)}"
         )
+
+
+def write_plot(plot: Plot, path: Path, *, warnings: Sequence[str] = ()) -> None:
+    """Write a plot as SVG or as PNG (200 dots an inch), as the file's name says.
+
+    Parameters
+    ----------
+    plot, path
+        What to write, and where.
+    warnings
+        Sentences to stand above the picture.
+
+    Raises
+    ------
+    OptionError
+        If the file's suffix is none of :data:`FORMATS`, or the file cannot be written.
+    MissingExtraError
+        If the extra `report` is not installed.
+    """
+    suffix = path.suffix.removeprefix(".")
+    check_format(suffix)
     buffer = io.BytesIO()
-    _save(plot, buffer, suffix, _PAPER)
+    _save(plot, buffer, suffix, _PAPER, above=[f"Warning: {warning}" for warning in warnings])
     with atomic_write(path) as file:
         file.write(buffer.getvalue())
 
 
-def _save(plot: Plot, file: Any, format: str, paint: Paint) -> None:
+def _save(plot: Plot, file: Any, format: str, paint: Paint, *, above: Sequence[str] = ()) -> None:
     matplotlib = require("matplotlib", extra="report", purpose=_PURPOSE)
     figure_module = require("matplotlib.figure", extra="report", purpose=_PURPOSE)
     fonts = require("matplotlib.font_manager", extra="report", purpose=_PURPOSE)
@@ -160,12 +186,18 @@ def _save(plot: Plot, file: Any, format: str, paint: Paint) -> None:
         "ytick.labelcolor": paint.soft,
         "ytick.labelsize": 8.5,
     }
-    metadata = {"Date": None, "Creator": None} if format == "svg" else None
-    with matplotlib.rc_context(options), warnings.catch_warnings():
+    metadata: dict[str, str | None] = {"Title": printable(plot.heading), "Description": printable(plot.text)}
+    if format == "svg":
+        metadata |= {"Date": None, "Creator": None}
+    with matplotlib.rc_context(options), catch_warnings():
         # Where text stays text, whoever shows it brings the glyphs; in pixels a missing one is shown as a box.
-        warnings.filterwarnings(
-            "ignore", message=r"Glyph \d+ .* missing from font|Matplotlib currently does not support"
-        )
+        filterwarnings("ignore", message=r"Glyph \d+ .* missing from font|Matplotlib currently does not support")
         figure = figure_module.Figure(figsize=plot.size, layout="constrained")
         plot.draw(figure, paint)
-        figure.savefig(file, format=format, transparent=format == "svg", metadata=metadata, dpi=200)
+        if above:
+            columns = int(plot.size[0] * _COLUMNS_AN_INCH)
+            lines = [line for sentence in above for line in lines_of(sentence, columns)]
+            figure.text(0.02, 1.01, "\n".join(lines), color=paint.bad, fontsize=8, va="bottom")
+        # What stands above the figure widens the picture.
+        bounds = {"bbox_inches": "tight"} if above else {}
+        figure.savefig(file, format=format, transparent=format == "svg", metadata=metadata, dpi=200, **bounds)

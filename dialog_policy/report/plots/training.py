@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dialog_policy.report.figure import Paint, Plot
+from dialog_policy.report.plots.figure import Paint, Plot
+from dialog_policy.report.words import counted, rate
 
 __all__ = ["curve_plot", "history_plot"]
 
@@ -28,20 +29,25 @@ def history_plot(history: Sequence[Mapping[str, float]]) -> Plot:
                 axes.legend()
         axes.set(xlabel="epoch")
 
-    last = ", ".join(f"{_said(name)} {history[-1][name]:.3f}" for name in columns if name in history[-1])
+    last = ", ".join(f"{_said(name)} {rate(history[-1][name])}" for name in columns if name in history[-1])
+    best = ""
+    for name in (name for name in others if name.startswith("dev_")):
+        measured = [row for row in history if name in row]
+        highest = max(measured, key=lambda row: row[name])
+        best += f" The highest {_said(name)} is {rate(highest[name])}, after epoch {highest['epoch']:.0f}."
     return Plot(
         name="history",
-        title="Training",
-        text=f"After epoch {epochs[-1]:.0f}: {last}.",
+        title="Training by epoch",
+        text=f"After the last epoch, {epochs[-1]:.0f}: {last}.{best}",
         draw=draw,
         header=("epoch", *map(_said, columns)),
-        rows=[(row["epoch"], *(row.get(name, "") for name in columns)) for row in history],
+        rows=[(int(row["epoch"]), *(row.get(name, "") for name in columns)) for row in history],
         size=(4.5, 1.0 + 1.5 * len(panels)),
     )
 
 
 def _said(name: str) -> str:
-    return name.replace("_", " ")
+    return name.replace("_", " ").replace("dev ", "validation ")
 
 
 def curve_plot(points: Sequence[Mapping[str, Any]]) -> Plot:
@@ -62,15 +68,16 @@ def curve_plot(points: Sequence[Mapping[str, Any]]) -> Plot:
                 sizes, [min(v) for _, v in rows], [max(v) for _, v in rows], color=colour, alpha=0.18, linewidth=0
             )
             axes.plot(sizes, [sum(v) / len(v) for _, v in rows], color=colour, marker="o", markersize=4, label=policy)
-        axes.set(xlabel="dialogues to learn from", ylabel="turn accuracy", ylim=(0, 1.03))
+        axes.set(xlabel="training dialogues", ylabel="turn accuracy", ylim=(0, 1.03))
         if len(means) > 1:
             figure.legend(loc="outside lower left", ncols=1)
 
-    ends = "; ".join(f"{name}: {_mean(rows[0][1]):.3f} to {_mean(rows[-1][1]):.3f}" for name, rows in means.items())
+    ends = "; ".join(f"{name} {rate(_mean(rows[0][1]))} and {rate(_mean(rows[-1][1]))}" for name, rows in means.items())
     return Plot(
         name="curve",
         title="Learning curve",
-        text=f"From the fewest to the most dialogues, {ends}. Band: the range over seeds.",
+        text=f"Mean turn accuracy with the fewest and with the most training dialogues: {ends}. The band is the range over "
+        f"{counted(len({point['seed'] for point in points}), 'seed')}.",
         draw=draw,
         header=("policy", "share", "dialogues", "seed", "turn accuracy"),
         rows=[(p["policy"], p["share"], p["dialogues"], p["seed"], p["turn_accuracy"]) for p in points],

@@ -1,35 +1,22 @@
-"""A corpus' summary for the browser: one self-contained page."""
+"""Plots of a corpus: lengths, actions and what occurs together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dialog_policy.report.corpus_text import binned
-from dialog_policy.report.figure import Paint, Plot
-from dialog_policy.report.page import render
-from dialog_policy.report.rows import Row, draw_rows, numbered, rows_size
+from dialog_policy.report.corpus import binned
+from dialog_policy.report.plots.figure import Paint, Plot
+from dialog_policy.report.plots.rows import Row, draw_rows, numbered, rows_size
+from dialog_policy.report.words import action_set, counted
 
-__all__ = ["corpus_report"]
+__all__ = ["corpus_plots"]
 
 _SHOWN_ACTIONS, _SHOWN_IN_GRID, _SHOWN_PAIRS = 30, 12, 100
 
 
-def corpus_report(summary: Mapping[str, Any], problems: Sequence[str]) -> str:
-    """Return the page.
-
-    Parameters
-    ----------
-    summary
-        From :func:`~dialog_policy.corpus.checks.examine`, with the corpus' name and format.
-    problems
-        Sentences to show first.
-
-    Raises
-    ------
-    MissingExtraError
-        If the extra `report` is not installed.
-    """
+def corpus_plots(summary: Mapping[str, Any]) -> list[Plot]:
+    """Return the plots of the JSON object of ``inspect``."""
     plots: list[Plot] = []
     if summary["dialogues"]:
         plots.append(_lengths(summary))
@@ -37,15 +24,7 @@ def corpus_report(summary: Mapping[str, Any], problems: Sequence[str]) -> str:
         plots += [_per_turn(summary), _actions(summary)]
     if summary["co_occurrence"]:
         plots.append(_together(summary))
-    return render(
-        "corpus.html",
-        plots,
-        title=f"{summary['corpus']}: {summary['dialogues']} dialogues",
-        s=summary,
-        problems=problems,
-        pairs=summary["co_occurrence"][:_SHOWN_PAIRS],
-        n={row["action"]: row["turns"] for row in summary["actions"]},
-    )
+    return plots
 
 
 def _bars(name: str, title: str, counts: Sequence[tuple[str, int]], label: str, noun: str) -> Plot:
@@ -61,7 +40,9 @@ def _bars(name: str, title: str, counts: Sequence[tuple[str, int]], label: str, 
     return Plot(
         name=name,
         title=title,
-        text=f"Most frequent: {most[0]} ({most[1]}).",
+        text=f"Most {noun} ({most[1]:,}) have {most[0]} {label}.".replace(" 1 turns", " 1 turn").replace(
+            " 1 actions", " 1 action"
+        ),
         draw=draw,
         header=(label, noun),
         rows=counts,
@@ -74,18 +55,21 @@ def _lengths(summary: Mapping[str, Any]) -> Plot:
 
 def _per_turn(summary: Mapping[str, Any]) -> Plot:
     counts = [(str(number), count) for number, count in summary["actions_per_turn"].items()]
-    return _bars("per_turn", "Turns by how many actions they have", counts, "actions in a turn", "turns")
+    return _bars("per_turn", "Turns by number of actions", counts, "actions", "turns")
 
 
 def _actions(summary: Mapping[str, Any]) -> Plot:
     rows = summary["actions"]
     drawn = [Row(row["action"], row["turns"], note=str(row["turns"])) for row in rows[:_SHOWN_ACTIONS]]
-    more = f"Shown: {_SHOWN_ACTIONS} of {len(rows)}." if len(rows) > _SHOWN_ACTIONS else ""
+    first = rows[0]
+    text = f"The most frequent is {first['action']}, in {counted(first['turns'], 'turn')}."
+    if len(rows) > _SHOWN_ACTIONS:
+        text += f" {_SHOWN_ACTIONS} of {counted(len(rows), 'action')} are drawn."
     limits = (0.0, 1.02 * rows[0]["turns"])
     return Plot(
         name="actions",
         title="The most frequent actions",
-        text=more,
+        text=text,
         draw=lambda figure, paint: draw_rows(figure, paint, drawn, label="turns", limits=limits, bars=True),
         header=("action", "turns"),
         rows=[(row["action"], row["turns"]) for row in rows],
@@ -104,6 +88,7 @@ def _together(summary: Mapping[str, Any]) -> Plot:
     ]
     most = max((turns for _, _, turns in points), default=1)
     legend = numbered(shown)
+    first = summary["co_occurrence"][0]
 
     def draw(figure: Any, paint: Paint) -> None:
         axes = figure.add_subplot()
@@ -116,9 +101,11 @@ def _together(summary: Mapping[str, Any]) -> Plot:
     return Plot(
         name="together",
         title="Actions in the same turn",
-        text="The larger the dot, the more turns.",
+        text=f"Most often together: {action_set(first['actions'])}, in {counted(first['turns'], 'turn')}. The larger the dot, the "
+        f"more turns; drawn are the {counted(len(shown), 'most frequent action')}.",
         draw=draw,
         header=("action", "action", "turns"),
         rows=[(*pair["actions"], pair["turns"]) for pair in summary["co_occurrence"][:_SHOWN_PAIRS]],
+        left=(0, 1),
         size=(4.5, 3.4 + 0.16 * len(legend)),
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from dialog_policy.report.figure import Paint, label_lines
+from dialog_policy.report.plots.figure import Paint
+from dialog_policy.report.words import lines_of, printable
 
 __all__ = ["Row", "draw_rows", "numbered", "rows_size"]
 
@@ -16,13 +17,14 @@ _LABEL, _NOTE_SIZE = 38, 8.0
 
 
 class Row(NamedTuple):
-    """A value with its 95 % interval and a note at the right; without a value, a heading."""
+    """A value with its 95 % CI and a note at the right, hollow where the group is small; without a value, a heading."""
 
     label: str
     value: float | None = None
     interval: Sequence[float] | None = None
     note: str = ""
     series: int = 0
+    small: bool = False
 
 
 def rows_size(rows: Sequence[Row]) -> tuple[float, float]:
@@ -31,7 +33,7 @@ def rows_size(rows: Sequence[Row]) -> tuple[float, float]:
 
 
 def _lines(row: Row) -> list[str]:
-    return label_lines(row.label, _LABEL)
+    return lines_of(row.label, _LABEL)
 
 
 def _height(row: Row) -> float:
@@ -78,7 +80,7 @@ def draw_rows(
             axes.text(
                 end,
                 top + (len(lines) - 0.15) * _LINE,
-                row.note,
+                printable(row.note),
                 fontsize=_NOTE_SIZE,
                 color=paint.soft,
                 ha="right",
@@ -93,17 +95,20 @@ def _draw_value(axes: Any, paint: Paint, row: Row, y: float, *, bars: bool, orig
     if not bars:
         axes.axhline(y, color=paint.line, linewidth=0.8, zorder=1)
     if bars:
-        axes.barh(y, row.value - origin if row.value is not None else 0, left=origin, height=_BAR, color=colour)
+        length = row.value - origin if row.value is not None else 0
+        face = paint.paper if row.small else colour
+        axes.barh(y, length, left=origin, height=_BAR, color=face, edgecolor=colour, linewidth=0.8 if row.small else 0)
     if row.interval is not None:
         axes.plot(row.interval, [y, y], color=paint.ink if bars else colour, linewidth=1.0 if bars else 2.2)
     if not bars:
-        axes.plot([row.value], [y], color=colour, marker="o", markersize=5, clip_on=False)
+        face = paint.paper if row.small else colour
+        axes.plot([row.value], [y], color=colour, markerfacecolor=face, marker="o", markersize=5, clip_on=False)
 
 
 def numbered(names: Sequence[str], columns: int = 50) -> list[str]:
     """Return the lines of a list of names, numbered from 1."""
     lines = []
     for number, name in enumerate(names, 1):
-        first, *more = label_lines(name, columns)
+        first, *more = lines_of(name, columns)
         lines += [f"{number}  {first}", *(f"     {line}" for line in more)]
     return lines

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from dialog_policy.report.comparison_plots import reach
-from dialog_policy.report.figure import Paint, Plot
-from dialog_policy.report.probability_plots import RELIABILITY_SIZE, draw_reliability
-from dialog_policy.report.rows import Row, draw_rows, rows_size
+from dialog_policy.report.plots.comparison import reach
+from dialog_policy.report.plots.figure import Paint, Plot
+from dialog_policy.report.plots.probabilities import RELIABILITY_SIZE, draw_reliability, widest_gap
+from dialog_policy.report.plots.rows import Row, draw_rows, rows_size
+from dialog_policy.report.value import LOGGING_POLICY
+from dialog_policy.report.words import counted, interval, number, rate
 
 __all__ = ["value_plots"]
 
@@ -24,26 +26,32 @@ def _estimates(result: Mapping[str, Any]) -> Plot:
     logged = result["logged"]
     usable = [row for row in result["estimates"] if row["refused"] is None]
     drawn = [
-        Row("the logging policy", logged["value"], logged["ci95"], _note(logged), 5),
+        Row(LOGGING_POLICY, logged["value"], logged["ci95"], _note(logged), 5),
         *(Row(row["name"], row["value"], row["ci95"], _note(row)) for row in usable),
     ]
     limits = reach([end for row in drawn for end in row.interval or ()])
     refused = len(result["estimates"]) - len(usable)
+    text = f"The vertical line is the value of the logging policy ({number(logged['value'])})."
+    if usable:
+        values = [row["value"] for row in usable]
+        text += f" The estimates range from {number(min(values))} to {number(max(values))}."
+    if refused:
+        text += f" {counted(refused, 'estimate')} {'is' if refused == 1 else 'are'} refused and not drawn."
     return Plot(
         name="estimates",
-        title="Value of a dialogue, with 95 % intervals",
-        text=f"The line: the logging policy.{f' {refused} estimates are refused.' if refused else ''}",
+        title="Value of a dialogue, with 95 % CI",
+        text=text,
         draw=lambda figure, paint: draw_rows(
             figure, paint, drawn, label="value", limits=limits, reference=logged["value"]
         ),
-        header=("estimator", "value", "low", "high"),
+        header=("estimator", "value", "lower", "upper"),
         rows=[(row.label, row.value, *(row.interval or ("", ""))) for row in drawn],
         size=rows_size(drawn),
     )
 
 
 def _note(row: Mapping[str, Any]) -> str:
-    return f"{row['value']:.4g} [{row['ci95'][0]:.4g}, {row['ci95'][1]:.4g}]"
+    return f"{number(row['value'])} {interval(row['ci95'], number)}"
 
 
 def _sample_size(result: Mapping[str, Any]) -> Plot | None:
@@ -62,15 +70,15 @@ def _sample_size(result: Mapping[str, Any]) -> Plot | None:
             marker="o",
             markersize=3.5,
         )
-        axes.set(xlabel="decisions weighed", ylabel="dialogues", ylim=(0, None))
+        axes.set(xlabel="decisions", ylabel="dialogues", ylim=(0, None))
         axes.locator_params(axis="x", integer=True)
 
     last = rows[-1]
     return Plot(
         name="sample_size",
-        title="How many dialogues still count",
-        text=f"Of {rows[0]['dialogues']} dialogues, as good as {last['effective_sample_size']:.1f} are left after "
-        f"{last['decision'] + 1} decisions. Grey: dialogues that last as long.",
+        title="Effective sample size by number of decisions",
+        text=f"Of {counted(rows[0]['dialogues'], 'dialogue')}, the weights after {counted(last['decision'] + 1, 'decision')} "
+        f"leave an effective sample size of {last['effective_sample_size']:.1f}. The grey area counts dialogues that last as long.",
         draw=draw,
         header=("decision", "dialogues", "effective sample size"),
         rows=[(row["decision"] + 1, row["dialogues"], row["effective_sample_size"]) for row in rows],
@@ -92,9 +100,10 @@ def _weights(result: Mapping[str, Any]) -> Plot | None:
     nothing = result["overlap"]["dialogues_without_weight"]
     return Plot(
         name="weights",
-        title="The dialogues' importance weights",
-        text=f"The largest has {100 * result['overlap']['largest_share']:.1f} % of their sum; {nothing} dialogues have weight 0. "
-        "The line: weight 1.",
+        title="Importance weights of the dialogues",
+        text=f"The largest weight is {100 * result['overlap']['largest_share']:.1f} % of their sum; "
+        f"{counted(nothing, 'dialogue')} {'has' if nothing == 1 else 'have'} weight 0 and {'is' if nothing == 1 else 'are'} not "
+        "drawn. The vertical line marks weight 1.",
         draw=draw,
         header=("from 10^", "to 10^", "dialogues"),
         rows=[(low, high, count) for low, high, count in zip(edges, edges[1:], counts, strict=False)],
@@ -107,8 +116,9 @@ def _propensities(result: Mapping[str, Any]) -> Plot | None:
         return None
     return Plot(
         name="propensities",
-        title="Do the estimated propensities fit the log?",
-        text=f"Expected calibration error {result['propensities']['ece']:.3f}; on the dashed line it would be 0.",
+        title="Calibration of the estimated propensities",
+        text=f"The expected calibration error is {rate(result['propensities']['ece'])}. "
+        f"{widest_gap(bins, 'share that was taken', 'decisions')} On the dashed line it would be 0.",
         draw=lambda figure, paint: draw_reliability(
             figure, paint, bins, x="estimated propensity", y="share that was taken", count="decisions"
         ),

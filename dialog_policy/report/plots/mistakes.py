@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dialog_policy.report.figure import Paint, Plot
-from dialog_policy.report.names import action_set
-from dialog_policy.report.rows import Row, draw_rows, numbered, rows_size
+from dialog_policy.report.groups import LEAST_TURNS
+from dialog_policy.report.plots.figure import Paint, Plot
+from dialog_policy.report.plots.rows import Row, draw_rows, numbered, rows_size
+from dialog_policy.report.words import MODES, action_set, counted, rate
 
 __all__ = ["mistake_plots"]
 
@@ -57,16 +58,19 @@ def _confusions(mistakes: Mapping[str, Any]) -> Plot | None:
         axes.set_xlabel("\n".join(legend), loc="left", color=paint.ink, fontsize=8.5)
 
     most = rows[0]
+    others_left_out = mistakes["other_confusions"]
+    rest = f" {counted(others_left_out, 'turn')} of rarer confusions are left out." if others_left_out else ""
     return Plot(
         name="confusions",
-        title=f"The {len(shown)} sets of actions that are mistaken most",
-        text=f"Most often: {action_set(most['predicted'])} instead of {action_set(most['gold'])}, in {most['turns']} of "
-        f"{most['gold_turns']} turns.",
+        title=f"Confusions between the {len(shown)} action sets that are mistaken most",
+        text=f"Most often {action_set(most['predicted'])} is predicted instead of {action_set(most['gold'])}: in "
+        f"{most['turns']:,} of {counted(most['gold_turns'], 'turn')}.{rest.replace('1 turn of rarer confusions are', '1 turn is')}",
         draw=draw,
-        header=("true actions", "predicted instead", "turns", "of the true set's turns"),
+        header=("true actions", "predicted instead", "turns", "share of the true set's turns"),
         rows=[
             (action_set(r["gold"]), action_set(r["predicted"]), r["turns"], r["turns"] / r["gold_turns"]) for r in rows
         ],
+        left=(0, 1),
         size=(4.5, 3.2 + 0.16 * len(legend)),
     )
 
@@ -75,31 +79,34 @@ _WHEN = {"first": "first turn", "after_right": "after a right turn", "after_wron
 
 
 def _after_error(mistakes: Mapping[str, Any]) -> Plot:
-    modes: Mapping[str, Any] = mistakes["after_error"]
     drawn: list[Row] = []
-    for mode, found in modes.items():
-        drawn.append(Row(mode))
-        for when, name in _WHEN.items():
-            if found[when]["turns"]:
-                share = found[when]["turn_accuracy"]
-                drawn.append(Row(name, share, found[when].get("ci95"), f"{share:.3f}, {found[when]['turns']} turns"))
-    found = next(iter(modes.values()))
-    wrong, right = found["after_wrong"], found["after_right"]
-    text = (
-        f"After a wrong turn {wrong['turn_accuracy']:.3f}, after a right one {right['turn_accuracy']:.3f}."
-        if wrong["turns"] and right["turns"]
-        else ""
-    )
+    table: list[tuple[str, str, int, float | None]] = []
+    sentences = []
+    for mode, rows in mistakes["after_error"].items():
+        name = MODES.get(mode, mode)
+        drawn.append(Row(name))
+        for key, when in _WHEN.items():
+            turns, share = rows[key]["turns"], rows[key]["turn_accuracy"]
+            table.append((name, when, turns, share))
+            if turns:
+                small = turns < LEAST_TURNS
+                note = f"{rate(share)}, {counted(turns, 'turn')}{' (small)' if small else ''}"
+                drawn.append(Row(when, share, rows[key].get("ci95"), note, small=small))
+        wrong, right = rows["after_wrong"], rows["after_right"]
+        if wrong["turns"] and right["turns"]:
+            few = [when for key, when in _WHEN.items() if 0 < rows[key]["turns"] < LEAST_TURNS]
+            caution = f" (fewer than {LEAST_TURNS} turns: {', '.join(few)})" if few else ""
+            sentences.append(
+                f"With {name}, turn accuracy is {rate(right['turn_accuracy'])} after a right turn and "
+                f"{rate(wrong['turn_accuracy'])} after a wrong one{caution}."
+            )
     return Plot(
         name="after_error",
         title="Do errors follow errors?",
-        text=text,
+        text=" ".join(sentences) or "There are no turns after a wrong turn to compare.",
         draw=lambda figure, paint: draw_rows(figure, paint, drawn, label="turn accuracy", bars=True),
         header=("mode", "when", "turns", "turn accuracy"),
-        rows=[
-            (mode, name, found[when]["turns"], found[when]["turn_accuracy"])
-            for mode, found in modes.items()
-            for when, name in _WHEN.items()
-        ],
+        rows=table,
+        left=(0, 1),
         size=rows_size(drawn),
     )

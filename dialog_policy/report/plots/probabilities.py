@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dialog_policy.report.figure import Paint, Plot, label_lines
+from dialog_policy.report.groups import LEAST_TURNS
+from dialog_policy.report.plots.figure import Paint, Plot
+from dialog_policy.report.words import counted, lines_of, rate
 
-__all__ = ["RELIABILITY_SIZE", "draw_reliability", "probability_plots"]
+__all__ = ["RELIABILITY_SIZE", "draw_reliability", "probability_plots", "widest_gap"]
 
 RELIABILITY_SIZE = (4.5, 3.4)
 
@@ -37,6 +39,9 @@ def draw_reliability(
     for row in bins:
         if row.get("ci95"):
             upper.plot([row["confidence"]] * 2, row["ci95"], color=paint.series[0], linewidth=1.0)
+        if row["count"] < LEAST_TURNS:
+            style = {"marker": "o", "markersize": 5, "color": paint.series[0], "markerfacecolor": paint.paper}
+            upper.plot([row["confidence"]], [row["accuracy"]], **style)
     upper.set(ylabel=y, ylim=(0, 1.03))
     lower.bar(
         [(row["low"] + row["high"]) / 2 for row in bins],
@@ -52,9 +57,9 @@ def _reliability(result: Mapping[str, Any]) -> Plot | None:
     return _calibrated(
         result.get("calibration"),
         name="reliability",
-        title="Does the policy know how sure it is of a turn?",
-        x="the policy's confidence in the set of actions",
-        y="share of turns right",
+        title="Calibration of the confidence in a turn",
+        x="confidence in the predicted action set",
+        y="turn accuracy",
         count="turns",
     )
 
@@ -63,9 +68,9 @@ def _reliability_of_actions(result: Mapping[str, Any]) -> Plot | None:
     return _calibrated(
         result.get("calibration_bits"),
         name="reliability_of_actions",
-        title="And of a single action?",
-        x="probability of an action",
-        y="share taken",
+        title="Calibration of the probability of an action",
+        x="predicted probability of an action",
+        y="share that is true",
         count="actions",
     )
 
@@ -77,10 +82,10 @@ def _calibrated(found: Mapping[str, Any] | None, *, name: str, title: str, x: st
     return Plot(
         name=name,
         title=title,
-        text=f"Expected calibration error {found['ece']:.3f}. On the dashed line, the policy's figure would be exactly what "
-        f"happens; below it, it is too sure. Grey: {count}.",
+        text=f"The expected calibration error is {rate(found['ece'])}. {widest_gap(bins, y, count)} On the dashed line {y} "
+        f"would equal the {x}; below it the policy is overconfident. The grey bars count {count}.",
         draw=lambda figure, paint: draw_reliability(figure, paint, bins, x=x, y=y, count=count),
-        header=("from", "to", count, "mean", y, "low", "high"),
+        header=("from", "to", count, f"mean {x}", y, "lower", "upper"),
         rows=[
             (r["low"], r["high"], r["count"], r["confidence"], r["accuracy"], *(r.get("ci95") or ("", "")))
             for r in bins
@@ -89,13 +94,28 @@ def _calibrated(found: Mapping[str, Any] | None, *, name: str, title: str, x: st
     )
 
 
+def widest_gap(bins: Sequence[Mapping[str, Any]], y: str, count: str) -> str:
+    """Return a sentence about the bin that is farthest from the diagonal, and how many bins are small."""
+    usual = [row for row in bins if row["count"] >= LEAST_TURNS]
+    small = len(bins) - len(usual)
+    hollow = f"{counted(small, 'bin')} with fewer than {LEAST_TURNS} {count} {'is' if small == 1 else 'are'} hollow."
+    if not usual:
+        return hollow
+    widest = max(usual, key=lambda row: abs(float(row["confidence"]) - float(row["accuracy"])))
+    gap = (
+        f"The widest gap is between {widest['low']:g} and {widest['high']:g}: {rate(widest['confidence'])} predicted, {y} "
+        f"{rate(widest['accuracy'])}."
+    )
+    return f"{gap} {hollow}" if small else gap
+
+
 def _precision_recall(result: Mapping[str, Any]) -> Plot | None:
     rows = [row for row in result["by_action"] if row.get("precision_recall")]
     if not rows:
         return None
     drawn = rows[:_SHOWN_CURVES]
     shares = [row["average_precision"] for row in drawn]
-    names = [label_lines(f"{row['action']} ({row['average_precision']:.2f})", 44) for row in drawn]
+    names = [lines_of(f"{row['action']} ({row['average_precision']:.2f})", 44) for row in drawn]
 
     def draw(figure: Any, paint: Paint) -> None:
         axes = figure.add_subplot()
@@ -107,8 +127,8 @@ def _precision_recall(result: Mapping[str, Any]) -> Plot | None:
 
     return Plot(
         name="precision_recall",
-        title=f"Precision and recall of the {len(drawn)} most frequent actions as the threshold moves",
-        text=f"In brackets: average precision, from {min(shares):.2f} to {max(shares):.2f}.",
+        title=f"Precision and recall of the {counted(len(drawn), 'most frequent action')} over all thresholds",
+        text=f"Average precision, in brackets, ranges from {min(shares):.2f} to {max(shares):.2f}.",
         draw=draw,
         header=("action", "average precision", "recall", "precision"),
         rows=[(r["action"], r["average_precision"], *point) for r in drawn for point in r["precision_recall"]],
