@@ -13,9 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.baselines.baselines import Baselines
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
-from dialog_policy.corpus.training_part import TrainingPart
 from dialog_policy.errors import OptionError, did_you_mean
 from dialog_policy.features.encoder import START, TurnEncoder
 from dialog_policy.prediction import Prediction
@@ -56,6 +54,8 @@ class Policy:
     ----------
     actions
         The actions it can take.
+    run
+        The run's files.
     info
         What the run says of itself: corpus, settings, history of the training.
     id
@@ -63,7 +63,7 @@ class Policy:
     """
 
     def __init__(self, run: RunReader, *, threads: int = 0, fallback_below: float | None = None) -> None:
-        self._run, self._threads = run, threads
+        self.run, self._threads = run, threads
         self.info = {name: value for name, value in run.manifest.items() if name not in ("actions", "files")}
         self.actions = ActionSpace(run.manifest["actions"])
         self._replies = Replies.from_json(run.document("replies.json"))
@@ -97,31 +97,12 @@ class Policy:
 
     @cached_property
     def _graph(self) -> Graph:
-        return Graph(self._run.read("model.onnx"), self._threads)
-
-    @cached_property
-    def baselines(self) -> Baselines | None:
-        """The simple policies fitted on the same training part; None in an exported run."""
-        if not self._run.has("baselines.json"):
-            return None
-        return Baselines.from_parts(
-            self._run.document("baselines.json"), self._run.arrays("baselines.safetensors"), self.actions
-        )
-
-    @property
-    def training_part(self) -> TrainingPart | None:
-        """What is known of the training part; None in an exported run."""
-        return None if self.baselines is None else self.baselines.training
-
-    def baseline_predictions(self, dialogues: Iterable[Dialogue]) -> dict[str, Iterator[Prediction]]:
-        """Return what each baseline would do at every target turn of these dialogues; nothing in an exported run."""
-        baselines, found = self.baselines, list(dialogues)
-        return {} if baselines is None else {name: baselines.predict(name, found) for name in baselines.names}
+        return Graph(self.run.read("model.onnx"), self._threads)
 
     @cached_property
     def fingerprints(self) -> dict[str, frozenset[str]]:
         """Fingerprints of the dialogues it was trained on (``"train"``) and stopped by (``"dev"``)."""
-        return {part: frozenset(found) for part, found in self._run.document("dialogues.json").items()}
+        return {part: frozenset(found) for part, found in self.run.document("dialogues.json").items()}
 
     @property
     def takes_one_action(self) -> bool:
