@@ -1,4 +1,4 @@
-"""With which probability a policy would have done what the log did, and which actions it would take on average."""
+"""The target policy: with which probability it does what the log did, and which actions it takes on average."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.errors import CorpusError
+from dialog_policy.ope.evidence import FloatArray
 from dialog_policy.prediction import Prediction
 
-__all__ = ["Choices", "drawn", "greedy"]
-
-FloatArray = npt.NDArray[np.float64]
+__all__ = ["TARGET_POLICIES", "TargetPolicy", "greedy_policy", "stochastic_policy"]
 
 # Probability of an action that a prediction leaves out, and how close to 0 or 1 a bit may come.
 _LEFT_OUT, _SURE = 1e-4, 1e-6
@@ -24,8 +22,8 @@ _SLACK = 0.05
 _TURNS_AT_ONCE = 4096
 
 
-class Choices(NamedTuple):
-    """What a policy does at each of m decisions of a log.
+class TargetPolicy(NamedTuple):
+    """What the policy that is to be valued does at each of m decisions of a log.
 
     Attributes
     ----------
@@ -42,15 +40,19 @@ class Choices(NamedTuple):
     acts: str
 
 
-def greedy(predictions: Sequence[Prediction], logged: Sequence[frozenset[str]], space: ActionSpace) -> Choices:
-    """Return the choices of a policy that always takes the set it predicts."""
+def greedy_policy(
+    predictions: Sequence[Prediction], logged: Sequence[frozenset[str]], space: ActionSpace
+) -> TargetPolicy:
+    """Return the policy that always takes the set it predicts, as a served one does."""
     same = np.array([p.actions == actions for p, actions in zip(predictions, logged, strict=True)], dtype=np.float64)
     expected = space.transform([p.actions for p in predictions]).astype(np.float64)
-    return Choices(same, expected, "takes its predicted set always")
+    return TargetPolicy(same, expected, "takes its predicted set always")
 
 
-def drawn(predictions: Sequence[Prediction], logged: Sequence[frozenset[str]], space: ActionSpace) -> Choices:
-    """Return the choices that predictions describe.
+def stochastic_policy(
+    predictions: Sequence[Prediction], logged: Sequence[frozenset[str]], space: ActionSpace
+) -> TargetPolicy:
+    """Return the policy that draws from the probabilities of its predictions.
 
     - ``logged`` is the probability of the logged set; ``probabilities`` beside it are those of the single actions, in whatever
       set. Without them the policy says nothing of other sets: ``expected`` is then None.
@@ -58,7 +60,7 @@ def drawn(predictions: Sequence[Prediction], logged: Sequence[frozenset[str]], s
     - Other probabilities without ``logged`` are taken for independent bits, of which the sets of the log and the predicted one
       compete: P(S) ∝ Π_{a ∈ S} p_a Π_{a ∉ S} (1 − p_a). ``confidence``, if there is one, is the probability of the predicted
       set, and the others are scaled to the rest.
-    - With none of these, the policy always takes the predicted set (:func:`greedy`).
+    - With none of these, the policy always takes the predicted set (:func:`greedy_policy`).
 
     Raises
     ------
@@ -69,15 +71,15 @@ def drawn(predictions: Sequence[Prediction], logged: Sequence[frozenset[str]], s
     if _given(predictions, "logged"):
         stated = np.array([p.logged for p in predictions], dtype=np.float64)
         expected = _shares(predictions, space, 0.0) if has_shares else None
-        return Choices(stated, expected, "draws a set from its probabilities")
+        return TargetPolicy(stated, expected, "draws a set from its probabilities")
     if not has_shares:
         _refuse_bare_confidence(predictions)
-        return greedy(predictions, logged, space)
+        return greedy_policy(predictions, logged, space)
     if _exclusive(predictions, logged):
         expected = _shares(predictions, space, 0.0)
         expected /= expected.sum(axis=1, keepdims=True)
         taken = [space.bits(actions)[0] for actions in logged]
-        return Choices(expected[np.arange(len(taken)), taken], expected, "draws an action from its probabilities")
+        return TargetPolicy(expected[np.arange(len(taken)), taken], expected, "draws an action from its probabilities")
     return _of_bits(predictions, logged, space)
 
 
@@ -107,7 +109,7 @@ def _refuse_bare_confidence(predictions: Sequence[Prediction]) -> None:
                 f"a confidence of {p.confidence} and no probabilities: how probable the logged set was cannot be said.",
                 dialogue=p.dialogue,
                 turn=p.turn,
-                remedy="Write 'probabilities', or 'logged' (the logged set's probability), or value the policy with --greedy.",
+                remedy="Write 'probabilities', or 'logged' (the logged set's probability), or value the greedy policy (--target-policy greedy).",
             )
 
 
@@ -117,7 +119,7 @@ def _exclusive(predictions: Sequence[Prediction], logged: Sequence[frozenset[str
     )
 
 
-def _of_bits(predictions: Sequence[Prediction], logged: Sequence[frozenset[str]], space: ActionSpace) -> Choices:
+def _of_bits(predictions: Sequence[Prediction], logged: Sequence[frozenset[str]], space: ActionSpace) -> TargetPolicy:
     sets = list(dict.fromkeys([*logged, *(p.actions for p in predictions)]))
     number = {actions: i for i, actions in enumerate(sets)}
     in_log = np.isin(np.arange(len(sets)), [number[actions] for actions in set(logged)])
@@ -146,4 +148,8 @@ def _of_bits(predictions: Sequence[Prediction], logged: Sequence[frozenset[str]]
         distribution /= distribution.sum(axis=1, keepdims=True)
         taken.append(distribution[rows, gold])
         expected.append(distribution @ bits)
-    return Choices(np.concatenate(taken), np.concatenate(expected), "draws a set from its probabilities")
+    return TargetPolicy(np.concatenate(taken), np.concatenate(expected), "draws a set from its probabilities")
+
+
+# The target policies that predictions describe, by name.
+TARGET_POLICIES = {"stochastic": stochastic_policy, "greedy": greedy_policy}

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.benchmark.contender import THREADS, answer, contender, wait
-from dialog_policy.benchmark.memory import peak_memory_mb
-from dialog_policy.benchmark.workload import STAR_LENGTHS
+from benchmarks.contender import THREADS, answer, contender, wait
+from benchmarks.memory import peak_memory_mb
+from benchmarks.workload import STAR_LENGTHS
 from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.features.matrices import MappedRows, new_file, release
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 from click.testing import CliRunner
 
-from dialog_policy.benchmark.workload import STAR_LENGTHS, conversations
+from benchmarks.workload import STAR_LENGTHS, conversations
 from dialog_policy.cli import main
 from dialog_policy.corpus.write import write_corpus
 

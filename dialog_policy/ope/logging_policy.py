@@ -9,20 +9,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.ope.evidence import FloatArray
 from dialog_policy.ope.folds import FOLDS, fold_of_dialogues
 from dialog_policy.ope.log import Log
 
-__all__ = ["Behaviour", "fit_behaviour", "multinomial_regression"]
-
-FloatArray = npt.NDArray[np.float64]
+__all__ = ["EstimatedPropensities", "estimate_propensities", "multinomial_regression", "softmax"]
 
 # Action sets with a class of their own, the most frequent ones; the others share one.
 _MAX_SETS = 100
 _BINS = 10
 
 
-class Behaviour(NamedTuple):
-    """Estimated propensities.
+class EstimatedPropensities(NamedTuple):
+    """Propensities of the logged action sets, estimated.
 
     Attributes
     ----------
@@ -84,7 +83,7 @@ def softmax(scores: FloatArray) -> FloatArray:
     return shares
 
 
-def fit_behaviour(log: Log, features: FloatArray) -> Behaviour:
+def estimate_propensities(log: Log, states: FloatArray) -> EstimatedPropensities:
     """Estimate the probability of every logged set of actions.
 
     Five folds of dialogues: each fold's propensities come from a regression on the other four, over the 100 most frequent
@@ -94,7 +93,7 @@ def fit_behaviour(log: Log, features: FloatArray) -> Behaviour:
     ----------
     log
         The log.
-    features
+    states
         Shape (n_decisions, n_features): see :func:`~dialog_policy.ope.features.state_features`.
     """
     folds = fold_of_dialogues(log)[log.dialogue]
@@ -107,8 +106,8 @@ def fit_behaviour(log: Log, features: FloatArray) -> Behaviour:
         ranked = sorted(counts, key=lambda actions: (-counts[actions], sorted(actions)))
         number = {actions: i for i, actions in enumerate(ranked[:_MAX_SETS])}
         rest = len(number)
-        weights = multinomial_regression(features[outside], _numbers(log.actions, outside, number), rest + 1)
-        shares = softmax(features[inside] @ weights)
+        weights = multinomial_regression(states[outside], _numbers(log.actions, outside, number), rest + 1)
+        shares = softmax(states[inside] @ weights)
         targets = _numbers(log.actions, inside, number)
         # Counts with half of one more for what was never seen.
         of_rest = sum(counts[actions] for actions in ranked[_MAX_SETS:]) + 0.5
@@ -129,7 +128,7 @@ def fit_behaviour(log: Log, features: FloatArray) -> Behaviour:
         "log_loss_of_shares": float(-np.log(marginal).mean()),
         **_calibration(confidence, right),
     }
-    return Behaviour(propensities, about)
+    return EstimatedPropensities(propensities, about)
 
 
 def _count(counts: Counter[frozenset[str]], actions: frozenset[str]) -> float:

@@ -3,7 +3,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from dialog_policy.benchmark import scaling, training
+from benchmarks import scaling, training
 from dialog_policy.cli import main
 from dialog_policy.corpus import Dialogue, Turn
 from dialog_policy.corpus.write import write_corpus

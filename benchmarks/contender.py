@@ -1,4 +1,4 @@
-"""A contender of a benchmark: a process of its own that does something each time it is asked to."""
+"""A contender of a benchmark: a process of its own that measures one round each time it is asked to."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from dialog_policy.errors import DialogPolicyError
 
-__all__ = ["THREADS", "answer", "contender", "wait"]
+__all__ = ["CHECKOUT", "THREADS", "answer", "contender", "wait"]
 
 THREADS = 2
+# Modules of this folder are found from here.
+CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 @contextlib.contextmanager
@@ -33,6 +36,7 @@ def contender(module: str, arguments: Sequence[str], *, backend: str) -> Iterato
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        cwd=CHECKOUT,
         env={**os.environ, **threads, "OMP_WAIT_POLICY": "PASSIVE", "KERAS_BACKEND": backend},
     )
 
@@ -44,8 +48,8 @@ def contender(module: str, arguments: Sequence[str], *, backend: str) -> Iterato
             process.stdin.flush()
         for line in process.stdout:
             if line.startswith("{"):
-                found: dict[str, Any] = json.loads(line)
-                return found
+                measured: dict[str, Any] = json.loads(line)
+                return measured
         raise DialogPolicyError(
             f"the contender {arguments[0]} ended without an answer. To see why: python -m {module} {' '.join(arguments)}"
         )

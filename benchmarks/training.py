@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.benchmark.contender import THREADS, answer, contender, wait
-from dialog_policy.benchmark.memory import peak_memory_mb
-from dialog_policy.benchmark.scaling import describe_scaling, measure_scaling
-from dialog_policy.benchmark.workload import STAR_LENGTHS
+from benchmarks.contender import THREADS, answer, contender, wait
+from benchmarks.memory import peak_memory_mb
+from benchmarks.scaling import describe_scaling, measure_scaling
+from benchmarks.workload import STAR_LENGTHS
 
 __all__ = ["describe_training", "measure_training"]
 
@@ -58,7 +58,7 @@ def measure_training(lengths: Sequence[int] | None = None, *, rounds: int = _ROU
         ``torch_padded``; ``sgemm``: our GFLOP/s ÷ those of a 1024³ matrix multiplication), ``best``, ``contenders`` (name to
         turns_per_s, low, high, padding, first_epoch_s, first_batch_s, gflop_per_s, rss_mb), ``sgemm_gflop_per_s``,
         ``missing``; all of it at batch 32, the same under ``batch_128``; ``scaling``:
-        :func:`~dialog_policy.benchmark.scaling.measure_scaling`.
+        :func:`~benchmarks.scaling.measure_scaling`.
     """
     given = STAR_LENGTHS if lengths is None else tuple(np.bincount(lengths)[1:].tolist())
     result = _measure(given, 32, rounds)

@@ -2,7 +2,7 @@ import pytest
 
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.errors import CorpusError
-from dialog_policy.ope.choices import drawn, greedy
+from dialog_policy.ope.target_policy import greedy_policy, stochastic_policy
 from dialog_policy.prediction import Prediction
 from dialog_policy.runtime.logged import predict_logged
 
@@ -16,49 +16,49 @@ def prediction(actions, probabilities=None, turn=0, **more):
 
 def test_without_probabilities_a_policy_takes_what_it_predicts():
     predictions = [prediction(A), prediction(AB, turn=1)]
-    for choices in (drawn(predictions, [A, A], SPACE), greedy(predictions, [A, A], SPACE)):
-        assert choices.logged.tolist() == [1, 0]
-        assert choices.expected.tolist() == [[1, 0, 0], [1, 1, 0]]
+    for target in (stochastic_policy(predictions, [A, A], SPACE), greedy_policy(predictions, [A, A], SPACE)):
+        assert target.logged.tolist() == [1, 0]
+        assert target.expected.tolist() == [[1, 0, 0], [1, 1, 0]]
 
 
 def test_probabilities_of_single_actions_are_scaled_to_one():
-    choices = drawn([prediction(A, {"a": 0.72, "b": 0.24})], [B], SPACE)
-    assert choices.logged.tolist() == pytest.approx([0.25])
-    assert choices.expected[0] == pytest.approx([0.75, 0.25, 0])
+    target = stochastic_policy([prediction(A, {"a": 0.72, "b": 0.24})], [B], SPACE)
+    assert target.logged.tolist() == pytest.approx([0.25])
+    assert target.expected[0] == pytest.approx([0.75, 0.25, 0])
 
 
 def test_bits_compete_among_the_sets_of_the_log():
     bits = {"a": 0.8, "b": 0.4, "c": 0.5}
     predictions = [prediction(A, bits), prediction(A, bits, turn=1)]
-    choices = drawn(predictions, [A, AB], SPACE)
+    target = stochastic_policy(predictions, [A, AB], SPACE)
     # Only {a} and {a, b} compete, at odds of 0.6 to 0.4: c and a cancel.
-    assert choices.logged == pytest.approx([0.6, 0.4])
-    assert choices.expected[0] == pytest.approx([1, 0.4, 0])
+    assert target.logged == pytest.approx([0.6, 0.4])
+    assert target.expected[0] == pytest.approx([1, 0.4, 0])
 
 
 def test_confidence_is_the_probability_of_the_predicted_set():
     bits = {"a": 0.8, "b": 0.4}
     logged = [A, AB, B]
-    choices = drawn([prediction(A, bits, turn=i, confidence=0.9) for i in range(3)], logged, SPACE)
-    assert choices.logged[0] == pytest.approx(0.9)
+    target = stochastic_policy([prediction(A, bits, turn=i, confidence=0.9) for i in range(3)], logged, SPACE)
+    assert target.logged[0] == pytest.approx(0.9)
     # {a, b} is as likely as {b} times the odds of a.
-    assert choices.logged[1:].sum() == pytest.approx(0.1)
-    assert choices.logged[1] / choices.logged[2] == pytest.approx(0.8 / 0.2)
-    assert choices.expected[0] == pytest.approx([0.9 + choices.logged[1], 0.1, 0])
-    alone = drawn([prediction(A, {"a": 0.3}, confidence=0.2)], [A], SPACE)
+    assert target.logged[1:].sum() == pytest.approx(0.1)
+    assert target.logged[1] / target.logged[2] == pytest.approx(0.8 / 0.2)
+    assert target.expected[0] == pytest.approx([0.9 + target.logged[1], 0.1, 0])
+    alone = stochastic_policy([prediction(A, {"a": 0.3}, confidence=0.2)], [A], SPACE)
     assert alone.logged.tolist() == [1.0]
 
 
 def test_the_logged_probability_comes_before_what_bits_say():
-    choices = drawn([prediction(A, {"a": 0.8, "b": 0.4}, logged=0.3)], [AB], SPACE)
-    assert choices.logged.tolist() == [0.3]
-    assert choices.expected[0].tolist() == [0.8, 0.4, 0]
+    target = stochastic_policy([prediction(A, {"a": 0.8, "b": 0.4}, logged=0.3)], [AB], SPACE)
+    assert target.logged.tolist() == [0.3]
+    assert target.expected[0].tolist() == [0.8, 0.4, 0]
 
 
 def test_the_logged_probability_alone_is_enough_for_weights():
-    choices = drawn([prediction(A, logged=0.3)], [B], SPACE)
-    assert choices.logged.tolist() == [0.3]
-    assert choices.expected is None
+    target = stochastic_policy([prediction(A, logged=0.3)], [B], SPACE)
+    assert target.logged.tolist() == [0.3]
+    assert target.expected is None
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_logged_probability_alone_is_enough_for_weights():
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_the_place(predictions, message):
     with pytest.raises(CorpusError, match=f"'d', {message}"):
-        drawn(predictions, [B, A], SPACE)
+        stochastic_policy(predictions, [B, A], SPACE)
 
 
 def test_a_run_states_how_probable_the_logged_set_is(trained, small):
@@ -92,6 +92,6 @@ def test_a_run_states_how_probable_the_logged_set_is(trained, small):
         if gold == mine.actions:
             assert mine.logged == pytest.approx(mine.confidence)
     logged = [turn.actions for d in part for turn in d.turns if turn.is_target]
-    choices = drawn(told, logged, policy.actions)
-    assert choices.logged.tolist() == [p.logged for p in told]
-    assert choices.expected.shape == (len(logged), len(policy.actions))
+    target = stochastic_policy(told, logged, policy.actions)
+    assert target.logged.tolist() == [p.logged for p in told]
+    assert target.expected.shape == (len(logged), len(policy.actions))

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dialog_policy.benchmark.memory import peak_memory_mb
-from dialog_policy.benchmark.workload import conversations
+from benchmarks.contender import CHECKOUT
+from benchmarks.memory import peak_memory_mb
+from benchmarks.workload import conversations
 from dialog_policy.corpus import Corpus
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def measure_serving(corpus: Corpus | None = None) -> dict[str, Any]:
     Parameters
     ----------
     corpus
-        Dialogues to train on for a moment and to serve, half each; None: :func:`~dialog_policy.benchmark.workload.conversations`.
+        Dialogues to train on for a moment and to serve, half each; None: :func:`~benchmarks.workload.conversations`.
 
     Returns
     -------
@@ -73,14 +74,14 @@ def _ours(known: list[Any], new: list[Any], encoders: dict[str, Any], run: Path)
     policy = DialogPolicy(epochs=1, **encoders).fit(Corpus(known), dev=None, out=run)
     write_corpus(new, run.parent / "new.jsonl")
     measured = _in_child("ours", str(run), str(run.parent / "new.jsonl"))
-    widths = [policy.runtime_._encoder.dim, *policy.config.layers, len(policy.actions_)]
+    widths = [policy.network_.input_shape[-1], *policy.config.layers, len(policy.actions_)]
     return {"network": widths, **measured}
 
 
 def _in_child(*arguments: str) -> dict[str, Any]:
     """Measure in a process of its own, which has nothing loaded but what it measures."""
-    command = [sys.executable, "-m", "dialog_policy.benchmark.serving", *arguments]
-    done = subprocess.run(command, capture_output=True, check=False)
+    command = [sys.executable, "-m", "benchmarks.serving", *arguments]
+    done = subprocess.run(command, capture_output=True, check=False, cwd=CHECKOUT)
     if done.returncode:
         raise RuntimeError(f"the measuring process failed:\n{done.stderr.decode(errors='replace')}")
     measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
