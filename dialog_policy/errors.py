@@ -14,7 +14,9 @@ from typing import Any
 
 __all__ = [
     "CorpusError",
+    "CorpusWarning",
     "DialogPolicyError",
+    "DivergenceError",
     "MissingExtraError",
     "OptionError",
     "RunError",
@@ -72,12 +74,20 @@ class CorpusError(DialogPolicyError):
         )
 
 
+class CorpusWarning(UserWarning):
+    """A corpus was read, and something in it needs a person's look."""
+
+
 class OptionError(DialogPolicyError):
     """An option, a setting or an argument is unknown or has an impossible value."""
 
 
 class RunError(DialogPolicyError):
     """A run folder is missing, was changed, or belongs to another version."""
+
+
+class DivergenceError(DialogPolicyError):
+    """A training has left what can be computed or learnt: its result would be worth nothing."""
 
 
 class SessionError(DialogPolicyError):

@@ -21,6 +21,7 @@ from dialog_policy.files import (
     recover_folder,
     replace_folder,
 )
+from dialog_policy.files import folder as folder_module
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, pipes and permissions of POSIX")
 
@@ -230,7 +231,7 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_replaced_where_names_cannot_be_exchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(folder_module, "exchange_names", lambda one, other: False)
     test_a_folder_is_replaced_whole_or_not_at_all(tmp_path)
 
 
@@ -239,7 +240,7 @@ def test_a_folder_that_lost_its_name_is_recovered(tmp_path: Path, monkeypatch: p
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "old").touch()
     (tmp_path / "made").mkdir()
-    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(folder_module, "exchange_names", lambda one, other: False)
     renamed = os.rename
 
     def killed(source: Path, target: Path) -> None:

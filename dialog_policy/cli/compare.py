@@ -18,8 +18,6 @@ from dialog_policy.comparison.compare import LEAST_RESAMPLES, RESAMPLES
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import OptionError, counted
 from dialog_policy.evaluation.sums import SCALARS
-from dialog_policy.report.comparison_table import comparison_table
-from dialog_policy.report.text_report import terminal
 
 __all__ = ["compare"]
 
@@ -74,9 +72,9 @@ def compare(
     if len(policies_and_corpus) < 3:
         raise click.UsageError("expected at least two policies and, last, the corpus.")
     *arguments, path = policies_and_corpus
-    shares = [] if curve is None else _shares(curve)
     outputs = Forms(**forms)
-    outputs.check()
+    outputs.check(*policies_and_corpus)
+    shares = [] if curve is None else _shares(curve)
     policies = find_policies(arguments)
     corpus = read_their_corpus(path, policies, format_, reader)
     part = split or ("test" if any(policy.policy for policy in policies) else "all")
@@ -90,8 +88,7 @@ def compare(
     if shares:
         comparison = msgspec.structs.replace(comparison, curve=_curve(policies, corpus, part, shares, seeds))
     result = comparison.to_json()
-    outputs.write(result)
-    click.echo(comparison_table(result, **terminal()))
+    outputs.emit(result)
 
 
 def _curve(

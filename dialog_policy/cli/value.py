@@ -14,8 +14,6 @@ from dialog_policy.evaluation.intervals import RESAMPLES
 from dialog_policy.ope import ESTIMATORS, estimate_value
 from dialog_policy.ope.estimate import LEAST_RESAMPLES
 from dialog_policy.ope.target_policy import TARGET_POLICIES
-from dialog_policy.report.text_report import terminal
-from dialog_policy.report.value_table import value_table
 
 __all__ = ["value"]
 
@@ -81,7 +79,7 @@ def value(
         say("--greedy is deprecated; use --target-policy greedy.")
         target_policy = "greedy"
     outputs = Forms(**forms)
-    outputs.check()
+    outputs.check(policy, corpus)
     named = find_policies([policy])[0]
     result = estimate_value(
         named.predictor,
@@ -95,5 +93,4 @@ def value(
         estimate_propensities=estimate_propensities,
         resamples=resamples,
     ).to_json()
-    outputs.write(result)
-    click.echo(value_table(result, **terminal()))
+    outputs.emit(result)

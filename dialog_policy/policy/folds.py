@@ -50,7 +50,7 @@ def cross_validate(
     for fold in tqdm(range(folds), desc="folds", disable=None):
         held = corpus.with_dialogues(dialogue for dialogue in usable if fold_of[dialogue.id] == fold)
         rest = corpus.with_dialogues(dialogue for dialogue in usable if fold_of[dialogue.id] != fold)
-        policy = DialogPolicy(config).fit(rest)
+        policy = DialogPolicy.from_config(config).fit(rest)
         predictions += policy.predict(held, free_running=free_running)
         for name, baseline in load_baselines(policy.runtime_.run, policy.runtime_.actions).items():
             baselines.setdefault(name, []).extend(baseline.predict(held))
@@ -59,7 +59,7 @@ def cross_validate(
         predictions,
         corpus,
         known_actions=actions,
-        tokenizer=config.tokenizer,
+        tokenizer=config.encoders.tokenizer,
         split=split,
         baselines=baselines,
         resamples=resamples,

@@ -9,8 +9,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from dialog_policy.corpus import Corpus, Dialogue
+from dialog_policy.corpus.lines import native_line
 from dialog_policy.corpus.readers import stream
-from dialog_policy.corpus.write import native_line
 from dialog_policy.files import atomic_write
 from dialog_policy.serving.conversations import Conversations
 from dialog_policy.serving.errors import NotFoundError, UnprocessableError

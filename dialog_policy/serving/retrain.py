@@ -82,7 +82,9 @@ def _train(wanted: _Wanted) -> None:
     from dialog_policy.policy import DialogPolicy
 
     made = run.parent / f"{run.name}.retrained"
-    trained = DialogPolicy(**policy.info["config"]).fit(train, dev, out=made, callbacks=[_progress()])
+    trained = DialogPolicy.from_config(policy.info["config"]).fit(
+        train, dev=dev, out=made, resume=False, callbacks=[_progress()]
+    )
     _take_over(made, run)
     best = max((row["dev_turn_accuracy"] for row in trained.history_ if "dev_turn_accuracy" in row), default=None)
     measured = "" if best is None else f" Turn accuracy on the dev part: {best:.3f}."

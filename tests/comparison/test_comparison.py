@@ -14,7 +14,7 @@ from dialog_policy.evaluation.intervals import dialogue_weights
 from dialog_policy.evaluation.metrics import score_predictions
 from dialog_policy.evaluation.sums import SCALARS
 from dialog_policy.prediction import Prediction
-from dialog_policy.report.comparison_table import comparison_table
+from dialog_policy.report import text_report
 from dialog_policy.runtime import Policy
 
 NAMES = ("ask", "bye", "greet", "offer")
@@ -176,9 +176,9 @@ def test_pairs_say_which_is_better_and_where():
     assert set(success.a_only) == whole["p0"] - whole["p1"]
     assert success.both == len(whole["p0"] & whole["p1"])
     assert success.p == mcnemar_p(len(whole["p0"] - whole["p1"]), len(whole["p1"] - whole["p0"]))
-    shown = comparison_table(result.to_json())
+    shown = text_report(result.to_json())
     assert f"{better.difference:+.3f}" in shown
-    assert f"Turns that p0 gets right and p1 wrong: {len(right['p0'] - right['p1'])}" in shown
+    assert f"p0 is right and p1 wrong in {len(right['p0'] - right['p1'])} turn" in shown
 
 
 def test_a_policy_does_not_differ_from_itself():

@@ -12,8 +12,7 @@ from dialog_policy.evaluation.metrics import score_predictions
 from dialog_policy.evaluation.mistakes import find_mistakes
 from dialog_policy.ope import estimate_value
 from dialog_policy.prediction import Prediction
-from dialog_policy.report.corpus_report import corpus_report
-from dialog_policy.report.html_report import html_report
+from dialog_policy.report import html_report
 from dialog_policy.text.tokens import tokenize
 from tests.report.results import AWKWARD, HISTORY, score_result
 
@@ -89,7 +88,7 @@ def make() -> Made:
         score=score,
         comparison=comparison,
         value=estimate_value(good, found, resamples=100).to_json(),
-        summary=summary | {"corpus": found.name, "format": "native"},
+        summary=summary | {"corpus": found.name, "format": "native", "problems": ["One problem."]},
     )
 
 
@@ -102,5 +101,5 @@ def pages() -> dict[str, str]:
         "many actions": html_report(score_result(251), history=HISTORY),
         "compare": html_report(made.comparison),
         "value": html_report(made.value),
-        "corpus": corpus_report(made.summary, ["One problem."]),
+        "corpus": html_report(made.summary),
     }
