@@ -17,7 +17,7 @@ from dialog_policy.comparison import compare as compare_policies
 from dialog_policy.comparison.compare import LEAST_RESAMPLES, RESAMPLES
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import OptionError, counted
-from dialog_policy.evaluation.sums import SCALARS
+from dialog_policy.evaluation.totals import SCALARS
 
 __all__ = ["compare"]
 

@@ -12,7 +12,7 @@ from dialog_policy.baselines import load_baselines
 from dialog_policy.cli.options import read_corpus
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.errors import OptionError, did_you_mean
-from dialog_policy.evaluation.prediction_files import PredictionFile, read_predictions
+from dialog_policy.evaluation.prediction_files import PredictionFile
 from dialog_policy.prediction import Prediction, Predictor
 from dialog_policy.runtime import Policy
 
@@ -34,7 +34,7 @@ class NamedPolicy:
     """
 
     name: str
-    source: Policy | Predictor | PredictionFile
+    source: Predictor
     policy: Policy | None = None
 
     @property
@@ -43,7 +43,7 @@ class NamedPolicy:
         return None if self.policy is None else self.policy.actions
 
     @property
-    def predictor(self) -> Policy | Predictor | PredictionFile:
+    def predictor(self) -> Predictor:
         """What judges and predicts: the run itself, of which a judge may ask more than of others, or this object."""
         return self if self.is_baseline else self.source
 
@@ -54,7 +54,7 @@ class NamedPolicy:
 
     def predict(self, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
         """Yield a prediction for every target turn of these dialogues; from a file, those that it has."""
-        return iter(self.source) if isinstance(self.source, PredictionFile) else self.source.predict(dialogues)
+        return self.source.predict(dialogues)
 
 
 def find_policies(arguments: Sequence[str]) -> list[NamedPolicy]:
@@ -75,7 +75,7 @@ def _find(argument: str, name: str, runs: dict[str, Policy]) -> NamedPolicy:
     path, baseline = _parts(argument)
     place = Path(path)
     if baseline is None and place.is_file() and place.suffix != ".zip":
-        return NamedPolicy(name, read_predictions(path))
+        return NamedPolicy(name, PredictionFile(path))
     if not place.exists():
         raise OptionError(f"there is no run and no file of predictions {argument!r}.")
     if path not in runs:

@@ -277,7 +277,9 @@ class DialogPolicy(Estimator):
         """Describe the network in plain words: each layer, its shape and its weights."""
         runtime = self._fitted()
         return describe_network(
-            runtime.run.arrays("network.safetensors"), runtime._encoder.layout, one_action=runtime.takes_one_action
+            runtime.run.arrays("network.safetensors"),
+            runtime.engine.encoder.layout,
+            one_action=runtime.takes_one_action,
         )
 
     def _fitted(self) -> Policy:

@@ -11,11 +11,11 @@ from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.evaluation import intervals
 from dialog_policy.evaluation.intervals import dialogue_weights
-from dialog_policy.evaluation.metrics import score_predictions
-from dialog_policy.evaluation.sums import SCALARS
+from dialog_policy.evaluation.totals import SCALARS
 from dialog_policy.prediction import Prediction
 from dialog_policy.report import text_report
 from dialog_policy.runtime import Policy
+from tests.predictors import judged
 
 NAMES = ("ask", "bye", "greet", "offer")
 
@@ -123,7 +123,7 @@ def test_each_policy_has_the_figures_of_score(known):
     corpus, policies = make_case(4)
     result = compare(policies, corpus, known_actions=known, resamples=200)
     for row in result.policies:
-        scored = score_predictions(policies[row.name], corpus, known_actions=NAMES, resamples=200)
+        scored = judged(policies[row.name], corpus, known_actions=NAMES, resamples=200)
         for metric in SCALARS:
             assert getattr(row, metric) == pytest.approx(scored[metric]), metric
         assert row.ci95["turn_accuracy"] == pytest.approx(scored["ci95"]["turn_accuracy"], abs=0.05)
@@ -210,10 +210,10 @@ def test_impossible_options_are_refused():
         compare(policies, corpus, metrics=["turn_acuracy"])
 
 
-@pytest.mark.parametrize("resamples", [0, 99, 1_000_001, 100_000_000_000])
+@pytest.mark.parametrize("resamples", [0, 99, 100_001, 100_000_000_000])
 def test_a_number_of_resamples_without_sense_is_refused(resamples):
     corpus, policies = make_case(9)
-    with pytest.raises(OptionError, match=f"from 100 to 1,000,000 resamples, found {resamples:,}"):
+    with pytest.raises(OptionError, match=f"a number from 100 to 100,000, found {resamples:,}"):
         compare(policies, corpus, resamples=resamples)
 
 
@@ -236,7 +236,7 @@ def test_predictors_are_compared_under_their_own_names():
     assert result.policies[0].turn_accuracy == result.policies[2].turn_accuracy > 0
     assert result.corpus == corpus.name
     # The policies know two actions, and the corpus has four: averages run over gold and these.
-    scored = score_predictions(Parrot("", "ask").predict(corpus), corpus, known_actions=["ask", "bye"], resamples=0)
+    scored = judged(Parrot("", "ask").predict(corpus), corpus, known_actions=["ask", "bye"], resamples=0)
     assert result.policies[0].macro_f1 == pytest.approx(scored["macro_f1"])
     with pytest.raises(OptionError, match="expected predictors with a name, found list"):
         compare([[], []], corpus)
