@@ -1,0 +1,209 @@
+"""What each dialogue adds to the figures: every metric is a function of these sums, so that a bootstrap only has to weigh them.
+
+Averages of F1 follow scikit-learn with ``zero_division=0`` (also the samples average: a turn where both sets are empty counts 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dialog_policy.evaluation.intervals import Floats, bootstrap_intervals
+from dialog_policy.evaluation.scored_turns import Integers, ScoredTurns
+
+__all__ = ["SCALARS", "DialogueTotals", "Loss", "MetricSet", "ratio"]
+
+SCALARS = (
+    "turn_accuracy",
+    "dialogue_accuracy",
+    "micro_f1",
+    "macro_f1",
+    "macro_f1_gold",
+    "weighted_f1",
+    "samples_f1",
+    "precision",
+    "recall",
+    "hamming_loss",
+)
+
+
+def ratio(above: Floats, below: Floats, undefined: float = 0.0) -> Floats:
+    """Divide, where there is something to divide by."""
+    found: Floats = np.divide(above, below, out=np.full(np.shape(above), undefined), where=below > 0)
+    return found
+
+
+class Loss(NamedTuple):
+    """A metric that is a mean over turns.
+
+    Attributes
+    ----------
+    values
+        Shape (n_turns,).
+    is_rate
+        Whether it is between 0 and 1.
+    counted
+        Shape (n_turns,): which turns count. None: all.
+    """
+
+    values: npt.NDArray[Any]
+    is_rate: bool = True
+    counted: npt.NDArray[np.bool_] | None = None
+
+
+class DialogueTotals:
+    """Columns of sums, one row a dialogue, and the ratios of columns that are wanted.
+
+    Parameters
+    ----------
+    turns
+        The scored turns.
+    """
+
+    def __init__(self, turns: ScoredTurns) -> None:
+        self._dialogue, self.n = turns.dialogue, len(turns.dialogues)
+        self._columns: list[npt.NDArray[np.float32]] = []
+        self._width = 0
+        self._above: list[Integers] = []
+        self._below: list[Integers] = []
+
+    def add(self, values: npt.NDArray[Any]) -> Integers:
+        """Add columns of shape (n_dialogues, n); return their numbers."""
+        self._columns.append(values.astype(np.float32))
+        self._width += values.shape[1]
+        return np.arange(self._width - values.shape[1], self._width)
+
+    def of_turns(self, values: npt.NDArray[Any] | None = None) -> Integers:
+        """Add the sum of values of turns, shape (n_turns,); of ones, if there are none given."""
+        return self.add(np.bincount(self._dialogue, values, minlength=self.n)[:, None])
+
+    def of_groups(self, rows: Integers, groups: Integers, n: int, values: npt.NDArray[Any] | None = None) -> Integers:
+        """Add one column for each of `n` groups: the sum of `values`, where turn `rows[i]` gives `values[i]` to its group."""
+        flat = self._dialogue[rows] * np.int64(n) + groups
+        weights = None if values is None else values[rows]
+        return self.add(np.bincount(flat, weights, minlength=self.n * n).reshape(self.n, n))
+
+    def want(self, above: Integers, below: Integers) -> slice:
+        """Ask for the ratios of columns; return where they are among all ratios."""
+        start = sum(map(len, self._above))
+        self._above.append(above)
+        self._below.append(below)
+        return slice(start, start + len(above))
+
+    def matrix(self) -> npt.NDArray[np.float32]:
+        """Return all columns, shape (n_dialogues, n_columns)."""
+        if len(self._columns) > 1:
+            self._columns = [np.concatenate(self._columns, axis=1)]
+        return self._columns[0]
+
+    def last(self, n: int) -> npt.NDArray[np.float32]:
+        """Return the `n` columns that were added last."""
+        found: list[npt.NDArray[np.float32]] = []
+        for block in reversed(self._columns):
+            if sum(part.shape[1] for part in found) >= n:
+                break
+            found.insert(0, block)
+        return np.concatenate(found, axis=1)[:, -n:]
+
+    def totals(self) -> npt.NDArray[np.float64]:
+        """Return the sum of each column, shape (1, n_columns)."""
+        totals: npt.NDArray[np.float64] = self.matrix().sum(axis=0, dtype=np.float64)
+        return totals[None]
+
+    def intervals(
+        self, headline: MetricSet, *, resamples: int, seed: int, dialogues: Integers | None = None
+    ) -> tuple[dict[str, list[float]], list[list[float] | None]]:
+        """Return 95 % intervals of the headline metrics by name, and of the ratios in the order in which they were asked for.
+
+        An interval of which nothing can be said is left out, or None.
+
+        Parameters
+        ----------
+        headline
+            The metrics.
+        resamples, seed
+            Of the bootstrap.
+        dialogues
+            Numbers of the dialogues that the sample has, with repetitions. None: each once.
+        """
+        above = np.concatenate([*self._above, np.zeros(0, dtype=np.int64)]).astype(np.intp)
+        below = np.concatenate([*self._below, np.zeros(0, dtype=np.int64)]).astype(np.intp)
+
+        def statistic(totals: Floats) -> Floats:
+            ratios = ratio(totals[:, above], totals[:, below], np.nan)
+            return np.concatenate([headline(totals), ratios], axis=1)
+
+        matrix = self.matrix() if dialogues is None else self.matrix()[dialogues]
+        bearing = np.count_nonzero(matrix, axis=0)
+        n_headline = len(headline.names)
+        found = bootstrap_intervals(
+            matrix,
+            statistic,
+            np.concatenate([np.full(n_headline, len(matrix)), bearing[below]]),
+            bounded=np.concatenate([headline.bounded, np.ones(len(below), dtype=np.bool_)]),
+            resamples=resamples,
+            seed=seed,
+        )
+        intervals = [None if np.isnan(pair).any() else pair.tolist() for pair in found]
+        named = zip(headline.names, intervals[:n_headline], strict=True)
+        return {name: pair for name, pair in named if pair is not None}, intervals[n_headline:]
+
+
+class MetricSet:
+    """The metrics of a policy as a function of totals.
+
+    Parameters
+    ----------
+    sums
+        Gets the columns.
+    turns
+        The scored turns.
+    losses
+        Further metrics by name.
+    """
+
+    def __init__(self, sums: DialogueTotals, turns: ScoredTurns, losses: Mapping[str, Loss] | None = None) -> None:
+        losses = losses or {}
+        self._n_listed, n_actions = turns.n_listed, len(turns.space)
+        hits, gold, predicted = map(turns.per_turn, (turns.hits, turns.gold, turns.predicted))
+        own_f1 = ratio(2.0 * hits, (gold + predicted).astype(np.float64))
+        self.turns, self.exact, own = sums.of_turns(), sums.of_turns(turns.exact), sums.of_turns(own_f1)
+        wrong = np.bincount(turns.dialogue, ~turns.exact, minlength=sums.n)
+        dialogues, whole = sums.add(np.ones((sums.n, 1))), sums.add((wrong == 0)[:, None])
+        self.hit, self.gold, self.predicted = (
+            sums.of_groups(pairs.rows, pairs.bits, n_actions) for pairs in (turns.hits, turns.gold, turns.predicted)
+        )
+        self._means = {"turn_accuracy": (self.exact, self.turns), "dialogue_accuracy": (whole, dialogues)}
+        self._means["samples_f1"] = (own, self.turns)
+        for name, loss in losses.items():
+            below = self.turns if loss.counted is None else sums.of_turns(loss.counted)
+            self._means[name] = (sums.of_turns(loss.values), below)
+        self.names = (*SCALARS, *losses)
+        self.bounded = np.array([True] * len(SCALARS) + [loss.is_rate for loss in losses.values()])
+
+    def __call__(self, totals: Floats) -> Floats:
+        """Return every metric, shape (m, n_names), for totals of shape (m, n_columns)."""
+        hit, gold, predicted = totals[:, self.hit], totals[:, self.gold], totals[:, self.predicted]
+        f1 = ratio(2 * hit, gold + predicted)
+        in_gold = gold > 0
+        all_hit, all_gold, all_predicted = hit.sum(axis=1), gold.sum(axis=1), predicted.sum(axis=1)
+        bits = totals[:, self.turns[0]] * max(1, hit.shape[1])
+        found = {
+            "micro_f1": ratio(2 * all_hit, all_gold + all_predicted),
+            "macro_f1": f1[:, : self._n_listed].sum(axis=1) / max(1, self._n_listed),
+            "macro_f1_gold": ratio((f1 * in_gold).sum(axis=1), in_gold.sum(axis=1).astype(np.float64)),
+            "weighted_f1": ratio((f1 * gold).sum(axis=1), all_gold),
+            "precision": ratio(all_hit, all_predicted),
+            "recall": ratio(all_hit, all_gold),
+            "hamming_loss": ratio(all_gold + all_predicted - 2 * all_hit, bits),
+        }
+        for name, (above, below) in self._means.items():
+            found[name] = ratio(totals[:, above[0]], totals[:, below[0]])
+        return np.stack([found[name] for name in self.names], axis=1)
+
+    def values(self, totals: Floats) -> dict[str, float]:
+        """Return every metric of one row of totals."""
+        return dict(zip(self.names, self(totals)[0].tolist(), strict=True))
