@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import json
 import os
 import shutil
 import time
@@ -231,6 +232,21 @@ def test_a_training_that_fails_says_why_and_leaves_the_run(run, tmp_path, small)
 
     progress = asyncio.run(train())
     assert (progress.state, "was not trained on other.jsonl" in progress.message) == ("failed", True)
+
+
+def test_a_retraining_with_settings_that_cannot_be_trained_leaves_the_run(growing):
+    client, path, _ = growing
+    before = client.get("/model").json()
+    manifest = json.loads((path / "run.json").read_text())
+    manifest["config"]["learning_rate"] = 1e30
+    (path / "run.json").write_text(json.dumps(manifest))
+    client.post("/train")
+    while (state := client.get("/train").json())["state"] == "running":
+        time.sleep(0.1)
+    assert (state["state"], state["result"], state["policy"]) == ("failed", None, before["policy"])
+    assert "learning_rate" in state["message"]
+    assert Policy.load(path).id == before["policy"]
+    assert not path.with_name("run.before").exists()
 
 
 def test_stopping_the_server_stops_a_training(run, tmp_path, small, monkeypatch):
