@@ -50,14 +50,14 @@ def test_the_corpus_is_there_to_browse(growing, small):
     assert (page["total"], page["offset"]) == (len(small), 3)
     assert [d["id"] for d in page["dialogues"]] == [d.id for d in small][3:10]
     dialogue = next(iter(small))
-    found = client.get(f"/corpus/dialogues/{dialogue.id}").json()
-    assert [t["user"] for t in found["turns"]] == [t.user for t in dialogue.turns]
-    assert [t["actions"] for t in found["turns"]] == [
+    logged = client.get(f"/corpus/dialogues/{dialogue.id}").json()
+    assert [t["user"] for t in logged["turns"]] == [t.user for t in dialogue.turns]
+    assert [t["actions"] for t in logged["turns"]] == [
         None if t.actions is None else sorted(t.actions) for t in dialogue.turns
     ]
-    wanted = client.get("/corpus/dialogues", params={"query": "BOOK_CLINIC"}).json()
+    page = client.get("/corpus/dialogues", params={"query": "BOOK_CLINIC"}).json()
     having = [d.id for d in small if any("book_clinic" in (t.actions or ()) for t in d.turns)]
-    assert 0 < wanted["total"] == len(having) < len(small)
+    assert 0 < page["total"] == len(having) < len(small)
     assert client.get("/corpus/dialogues/none").status_code == 404
 
 
@@ -176,8 +176,8 @@ def test_the_button_trains_in_the_background_and_reloads(growing, small):
     assert (result["validation_dialogues"], result["validation_turns"]) == (24, len(turns))
     assert (result["dialogues"], result["added_dialogues"], result["added_turns"]) == (25, 1, 2)
     assert "25 dialogues, 1 dialogue of them new (2 turns)" in state["message"]
-    told = client.get("/sessions/s").json()
-    assert (told["policy"], len(told["turns"])) == (after["policy"], 2)
+    view = client.get("/sessions/s").json()
+    assert (view["policy"], len(view["turns"])) == (after["policy"], 2)
     assert client.post("/sessions/s/turns", json={"user": "bye"}).json()["turn"] == 2
     # The previous policy comes back, and the retrained one is kept in its place.
     for policy, other in ((before, after), (after, before)):
@@ -204,9 +204,9 @@ def test_the_button_trains_in_the_background_and_reloads(growing, small):
     ],
 )  # fmt: skip
 def test_what_a_retraining_changed_is_said(before, after, words):
-    told = sentence(RetrainingResult(1, 0, 0, 2, 8, before, after))
-    assert told.startswith("Trained on 1 dialogue, 0 dialogues of them new (0 turns).")
-    assert words in told
+    view = sentence(RetrainingResult(1, 0, 0, 2, 8, before, after))
+    assert view.startswith("Trained on 1 dialogue, 0 dialogues of them new (0 turns).")
+    assert words in view
 
 
 def test_what_was_never_retrained_has_nothing_to_restore(growing):

@@ -24,7 +24,7 @@ def app(run, small, tmp_path_factory):
 
 def test_every_request_and_answer_is_described_with_examples(app):
     described = app.openapi()
-    paths = {(method, path) for path, found in described["paths"].items() for method in found}
+    paths = {(method, path) for path, operations in described["paths"].items() for method in operations}
     assert {
         ("post", "/sessions"), ("get", "/sessions/{id}"), ("delete", "/sessions/{id}"), ("post", "/sessions/{id}/turns"),
         ("put", "/sessions/{id}/turns/{turn}/actions"), ("delete", "/sessions/{id}/turns/{turn}"),
@@ -34,8 +34,8 @@ def test_every_request_and_answer_is_described_with_examples(app):
         ("post", "/train/restore"), ("post", "/sessions/{id}/turns/{turn}/reply"),
     } == paths  # fmt: skip
     for method, path in paths:
-        found = described["paths"][path][method]
-        assert found["description"], path
+        operation = described["paths"][path][method]
+        assert operation["description"], path
     turn = described["paths"]["/sessions/{id}/turns"]["post"]
     assert turn["requestBody"]["content"]["application/json"]["examples"]
     assert {p["name"] for p in turn["parameters"]} == {"id", "Idempotency-Key"}
