@@ -58,6 +58,8 @@ def test_nothing_that_is_sent_breaks_it(run, small, tmp_path):
         if case.operation.path.startswith("/sessions/{id}"):
             # A session with turns, so that what is sent gets somewhere.
             case.path_parameters["id"] = "s"
+            if case.path_parameters.get("turn", 0) > 0:
+                case.path_parameters["turn"] = 0
             requests.post(f"{server.url}/sessions", json={"id": "s"}, timeout=300)
             requests.post(f"{server.url}/sessions/s/turns", json={"user": "hello"}, timeout=300)
         answer = case.call(timeout=300)
