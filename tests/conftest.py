@@ -5,9 +5,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from dialog_policy import Corpus, DialogPolicy, load_corpus
 
+pytest_plugins = ["tests.skips"]
+# One profile for all tests. A busy machine is no defect: no example has a deadline, and slow drawing fails no health check.
+# In CI every run draws the same examples.
+settings.register_profile(
+    "tests",
+    deadline=None,
+    print_blob=True,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("tests")
 # No test reads or fills the cache of whoever runs the tests.
 os.environ.setdefault("DIALOG_POLICY_CACHE", "")
 # Nor are their conversations kept or offered.

@@ -11,6 +11,7 @@ import click
 
 from dialog_policy.cli.options import Command, corpus_options, read_corpus
 from dialog_policy.errors import OptionError, require
+from dialog_policy.files import check_output
 
 if TYPE_CHECKING:
     from dialog_policy.corpus import Corpus
@@ -33,8 +34,17 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
     help="Where sessions are kept: an SQLite file, redis://HOST:PORT/DB for several servers together, or memory.  "
     "[default: the file RUN.sessions.sqlite beside the first run]",
 )
-@click.option("--corpus", metavar="CORPUS", help="Let clients browse this corpus, save dialogues and train again.")
-@click.option("--save", metavar="FILE", help="JSON Lines that saved dialogues go to.  [default: RUN.saved.jsonl]")
+@click.option(
+    "--corpus",
+    multiple=True,
+    metavar="CORPUS",
+    help="Let clients browse this corpus, save dialogues and train again. Several: those that the run was trained on.",
+)
+@click.option(
+    "--save",
+    metavar="FILE",
+    help="JSON Lines or a table that saved dialogues are added to.  [default: RUN.saved.jsonl]",
+)
 @click.option(
     "--token-file",
     metavar="FILE",
@@ -45,6 +55,12 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
     multiple=True,
     metavar="NAME",
     help="A further name that the Host header may have. On loopback: localhost and its addresses.",
+)
+@click.option(
+    "--proxy",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Address or network of a proxy before this server: its X-Forwarded-For says who asks. Of others it is ignored.",
 )
 @click.option("--max-sessions", default=100_000, show_default=True, type=click.IntRange(1), help="Sessions at a time.")
 @click.option("--max-turns", default=500, show_default=True, type=click.IntRange(1), help="Turns of a session.")
@@ -67,10 +83,11 @@ def serve(
     host: str,
     port: int,
     store: str | None,
-    corpus: str | None,
+    corpus: tuple[str, ...],
     save: str | None,
     token_file: str | None,
     allow_host: tuple[str, ...],
+    proxy: tuple[str, ...],
     max_sessions: int,
     max_turns: int,
     max_utterance: int,
@@ -83,9 +100,9 @@ def serve(
 ) -> None:
     """Answer conversations over HTTP, with a page to chat on; several runs side by side as RUN or NAME=RUN.
 
-    Needs the extra `serve`. What can be asked: docs/server.md, and /openapi.json of the running server.
+    Needs the extra `serve`. The HTTP API is described in docs/server.md and in /openapi.json of the running server.
     """
-    for module in ("fastapi", "uvicorn", "prometheus_client"):
+    for module in ("fastapi", "uvicorn", "prometheus_client", "pythonjsonlogger"):
         require(module, extra="serve", purpose="the server")
     from dialog_policy.serving.app import create_app
     from dialog_policy.serving.runs import Runs, name_runs
@@ -99,10 +116,13 @@ def serve(
         raise OptionError(
             f"{host} can be reached by others: give a token that clients must show, by --token-file FILE or ${_TOKEN}."
         )
-    if corpus is None and save is not None:
+    if not corpus and save is not None:
         raise OptionError("--save needs --corpus: without it nothing is saved.")
     paths = name_runs(run)
-    beside = next(iter(paths.values())).resolve()
+    first = next(iter(paths.values())).resolve()
+    saved = Path(save) if save else first.with_name(f"{first.name}.saved.jsonl")
+    if corpus:
+        check_output(saved)
     runs = Runs(paths)
     settings = Settings(
         token=token,
@@ -115,20 +135,22 @@ def serve(
         expire_s=expire * 3600,
         log_text=log_text,
     )
-    saved = Path(save) if save else beside.with_name(f"{beside.name}.saved.jsonl")
-    found, retraining = _corpus(corpus, format_, reader, saved, runs) if corpus else (None, None)
-    opened = open_store(store or str(beside.with_name(f"{beside.name}.sessions.sqlite")))
-    app = create_app(runs, opened, settings, corpus=found, retraining=retraining)
-    run_server(app, host, port)
+    dialogues, retraining = _corpus(corpus, format_, reader, saved, runs) if corpus else (None, None)
+    session_store = open_store(store or str(first.with_name(f"{first.name}.sessions.sqlite")))
+    app = create_app(runs, session_store, settings, corpus=dialogues, retraining=retraining)
+    run_server(app, host, port, proxy)
 
 
 def _corpus(
-    path: str, format_: str | None, reader: tuple[str, ...], saved: Path, runs: Runs
+    paths: tuple[str, ...], format_: str | None, reader: tuple[str, ...], saved: Path, runs: Runs
 ) -> tuple[Corpus, Retraining]:
+    from dialog_policy.corpus.readers import readers
     from dialog_policy.serving.training import CorpusSource, Retraining
 
-    corpus = read_corpus(path, format_, reader, runs.default.policy.info["corpus"])
-    return corpus, Retraining(CorpusSource(path, corpus.format, corpus.reader_options), saved)
+    corpus = read_corpus(paths, format_, reader, runs.default.policy.info["corpus"])
+    # Several corpora of different formats are recognised again, one by one.
+    format_ = corpus.format if corpus.format in readers() else None
+    return corpus, Retraining(CorpusSource(list(paths), format_, dict(corpus.reader_options)), saved)
 
 
 def _read_token(path: str | None) -> str | None:

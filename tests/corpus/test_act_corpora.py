@@ -1,7 +1,5 @@
 """DSTC2, M2M and Schema-Guided Dialogue: counts in the public files, and small samples of our own."""
 
-import time
-
 import pytest
 
 from dialog_policy.corpus.readers import load_corpus
@@ -20,9 +18,7 @@ COUNTS = {
 
 @pytest.mark.parametrize(("file", "labels"), COUNTS)
 def test_the_published_counts_are_found(public_corpora, file, labels):
-    path, start = public_corpora(file), time.process_time()
-    corpus = load_corpus(path, reader={"labels": labels})
-    assert time.process_time() - start < 10
+    corpus = load_corpus(public_corpora(file), reader={"labels": labels})
     assert corpus.splits == ("train", "dev")
     found = []
     for part in map(corpus.split, corpus.splits):

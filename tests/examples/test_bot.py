@@ -49,7 +49,7 @@ def run(tmp_path_factory):
 
 def talk(run, *lines):
     command = [sys.executable, str(REPOSITORY / "scripts" / "bot"), str(run)]
-    done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=True, timeout=600)
     return [line.removeprefix("bot: ") for line in done.stdout.splitlines()]
 
 

@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
-from dialog_policy.benchmark.load import ServerProcess
+from benchmarks.load import ServerProcess
 from dialog_policy.runtime import Policy
 from tests.conftest import REPOSITORY
 from tests.examples.test_bot import run  # noqa: F401 - a fixture
@@ -39,14 +39,14 @@ def webhook(run, tmp_path):  # noqa: F811
 def send(url, secret="shared", **told):
     body = json.dumps(told).encode()
     headers = {"X-Signature": hmac.new(secret.encode(), body, "sha256").hexdigest()}
-    with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=20) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=300) as answer:
         return json.load(answer)["replies"]
 
 
 def turns(server, sender):
     name = f"messenger:{hashlib.sha256(sender.encode()).hexdigest()[:32]}"
     request = urllib.request.Request(f"{server.url}/sessions/{name}", headers={"Authorization": "Bearer secret"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=300) as answer:
         return [turn["user"] for turn in json.load(answer)["turns"]]
 
 

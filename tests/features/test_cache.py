@@ -153,7 +153,7 @@ def test_two_processes_at_once_leave_one_whole_entry(folder, small):
     for process in running:
         process.stdin.write("\n")
         process.stdin.flush()
-    digests = {process.communicate(timeout=120)[0] for process in running}
+    digests = {process.communicate(timeout=600)[0] for process in running}
     assert len(digests) == 1
     assert digests != {""}
     (entry,) = list(folder.iterdir())

@@ -5,7 +5,7 @@ import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
-from dialog_policy.benchmark.load import ServerProcess
+from benchmarks.load import ServerProcess
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.runtime.export import export_run
 from dialog_policy.serving.app import create_app
@@ -18,23 +18,24 @@ from dialog_policy.serving.training import CorpusSource, Retraining
 @pytest.fixture(scope="module")
 def app(run, small, tmp_path_factory):
     saved = tmp_path_factory.mktemp("openapi") / "saved.jsonl"
-    retraining = Retraining(CorpusSource("none"), saved)
+    retraining = Retraining(CorpusSource(["none"]), saved)
     return create_app(Runs({"quick": run}), MemoryStore(), Settings(), corpus=small, retraining=retraining)
 
 
 def test_every_request_and_answer_is_described_with_examples(app):
     described = app.openapi()
-    paths = {(method, path) for path, found in described["paths"].items() for method in found}
+    paths = {(method, path) for path, operations in described["paths"].items() for method in operations}
     assert {
         ("post", "/sessions"), ("get", "/sessions/{id}"), ("delete", "/sessions/{id}"), ("post", "/sessions/{id}/turns"),
         ("put", "/sessions/{id}/turns/{turn}/actions"), ("delete", "/sessions/{id}/turns/{turn}"),
         ("get", "/sessions/{id}/dialogue"), ("get", "/model"), ("get", "/models"), ("post", "/reload"), ("get", "/health"),
         ("get", "/ready"), ("get", "/metrics"), ("get", "/corpus/dialogues"), ("get", "/corpus/dialogues/{id}"),
         ("post", "/corpus/saved"), ("post", "/train"), ("get", "/train"),
+        ("post", "/train/restore"), ("post", "/sessions/{id}/turns/{turn}/reply"),
     } == paths  # fmt: skip
     for method, path in paths:
-        found = described["paths"][path][method]
-        assert found["description"], path
+        operation = described["paths"][path][method]
+        assert operation["description"], path
     turn = described["paths"]["/sessions/{id}/turns"]["post"]
     assert turn["requestBody"]["content"]["application/json"]["examples"]
     assert {p["name"] for p in turn["parameters"]} == {"id", "Idempotency-Key"}
@@ -57,9 +58,11 @@ def test_nothing_that_is_sent_breaks_it(run, small, tmp_path):
         if case.operation.path.startswith("/sessions/{id}"):
             # A session with turns, so that what is sent gets somewhere.
             case.path_parameters["id"] = "s"
-            requests.post(f"{server.url}/sessions", json={"id": "s"}, timeout=10)
-            requests.post(f"{server.url}/sessions/s/turns", json={"user": "hello"}, timeout=10)
-        answer = case.call(timeout=10)
+            if case.path_parameters.get("turn", 0) > 0:
+                case.path_parameters["turn"] = 0
+            requests.post(f"{server.url}/sessions", json={"id": "s"}, timeout=300)
+            requests.post(f"{server.url}/sessions/s/turns", json={"user": "hello"}, timeout=300)
+        answer = case.call(timeout=300)
         statuses.add(answer.status_code)
         assert answer.status_code < 500, f"{case.as_curl_command()}: {answer.text}"
 
@@ -74,5 +77,5 @@ def test_nothing_that_is_sent_breaks_it(run, small, tmp_path):
     ) as server:
         for operation in schemathesis.openapi.from_url(f"{server.url}/openapi.json").get_all_operations():
             bounded(given(case=operation.ok().as_strategy())(send))()
-        assert requests.get(f"{server.url}/ready", timeout=10).status_code == 200
+        assert requests.get(f"{server.url}/ready", timeout=300).status_code == 200
     assert {200, 201, 204, 404, 409, 422} <= statuses

@@ -21,9 +21,9 @@ export class Conversation {
 
   /** Find a conversation again by its id. */
   static async find(id, gold = null) {
-    const found = new Conversation(null, gold);
-    found.take(await call("GET", address("sessions", id)));
-    return found;
+    const conversation = new Conversation(null, gold);
+    conversation.take(await call("GET", address("sessions", id)));
+    return conversation;
   }
 
   take(session) {
@@ -54,12 +54,12 @@ export class Conversation {
 
   /** Go on by a turn. The same turn asked again has the same key, so that the server counts it once. */
   async respond(user, context) {
-    const asked = { user, context };
-    const key = this.pending && same({ user: this.pending.user, context: this.pending.context }, asked) ? this.pending.key : newKey();
-    this.pending = { ...asked, key, failed: null };
+    const side = { user, context };
+    const key = this.pending && same({ user: this.pending.user, context: this.pending.context }, side) ? this.pending.key : newKey();
+    this.pending = { ...side, key, failed: null };
     try {
       if (this.id === null) this.take(await call("POST", "sessions", this.run ? { run: this.run } : {}));
-      const turn = await this.ask("POST", ["turns"], asked, { "Idempotency-Key": key });
+      const turn = await this.ask("POST", ["turns"], side, { "Idempotency-Key": key });
       // Another tab may have gone on with this conversation.
       if (turn.turn > this.turns.length) await this.lookAgain();
       else this.turns[turn.turn] = turn;
@@ -74,6 +74,11 @@ export class Conversation {
 
   async correct(turn, correction) {
     this.take(await this.ask("PUT", ["turns", turn, "actions"], correction));
+  }
+
+  /** The reply that a correction would give; null where training showed none. */
+  async preview(turn, actions) {
+    return (await this.ask("POST", ["turns", turn, "reply"], { actions })).reply;
   }
 
   async undo(turn) {

@@ -9,9 +9,13 @@ const corpusDialogue = (id) => call("GET", address("corpus", "dialogues", id));
 
 /** Ask which policies are served, and show what this server offers. */
 export async function listModels() {
-  const [found, health] = await Promise.all([call("GET", "models"), call("GET", "health")]);
-  for (const id of ["replay-open", "save", "retrain"]) $(id).hidden = !health.corpus;
-  state.models = new Map(found.map((model) => [model.name, model]));
+  const [models, health] = await Promise.all([call("GET", "models"), call("GET", "health")]);
+  for (const id of ["replay-open", "save", "retrain", "try-with-corpus"]) $(id).hidden = !health.corpus;
+  $("try-without-corpus").hidden = health.corpus;
+  state.models = new Map(models.map((model) => [model.name, model]));
+  const first = health.corpus ? (await call("GET", "corpus/dialogues?limit=1")).dialogues[0]?.first : "";
+  $("try-say").value = first || "hello";
+  $("try-say").textContent = `Say “${$("try-say").value}”`;
 }
 
 /** Bring the address up to date with the conversation. */
@@ -21,10 +25,10 @@ export function remember({ isNew = false } = {}) {
   if (chat.id !== null) parts.set("session", chat.id);
   else if (chat.run) parts.set("run", chat.run);
   if (chat.gold) parts.set("dialogue", chat.gold.id);
-  const wanted = `#${parts}`;
-  if (location.hash === wanted) return;
-  if (isNew) history.pushState(null, "", wanted);
-  else history.replaceState(null, "", wanted);
+  const hash = `#${parts}`;
+  if (location.hash === hash) return;
+  if (isNew) history.pushState(null, "", hash);
+  else history.replaceState(null, "", hash);
 }
 
 /** Begin a conversation; the server hears of it with the first turn. `gold`: the corpus' dialogue to replay. */
