@@ -29,6 +29,7 @@ _OWN = (
     "frames",
     "kvret",
     "rasa",
+    "rasa_markdown",
     "unified",
     "transcript",
     "jsonl",

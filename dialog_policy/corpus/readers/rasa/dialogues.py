@@ -36,7 +36,7 @@ class Builder:
             for key, value in sections(source, member):
                 if key == "nlu" and value is not None:
                     self._examples.add(value, source.place(member))
-                elif key == "responses" and isinstance(value, Entry):
+                elif key in ("responses", "templates") and isinstance(value, Entry):
                     for action, variants in value.items():
                         self._responses.setdefault(action, _first_text(variants))
 
