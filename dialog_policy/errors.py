@@ -14,11 +14,13 @@ from typing import Any
 
 __all__ = [
     "CorpusError",
+    "CorpusWarning",
     "DialogPolicyError",
     "MissingExtraError",
     "OptionError",
     "RunError",
     "SessionError",
+    "counted",
     "did_you_mean",
     "require",
 ]
@@ -71,6 +73,10 @@ class CorpusError(DialogPolicyError):
         )
 
 
+class CorpusWarning(UserWarning):
+    """A corpus was read, and something in it needs a person's look."""
+
+
 class OptionError(DialogPolicyError):
     """An option, a setting or an argument is unknown or has an impossible value."""
 
@@ -85,6 +91,11 @@ class SessionError(DialogPolicyError):
 
 class MissingExtraError(DialogPolicyError):
     """A library is needed that the core install does not bring."""
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return ``"1 dialogue"`` or ``"1,234 dialogues"``; `plural` where it is not the noun with an s."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -9,8 +9,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from dialog_policy.corpus import Corpus, Dialogue
+from dialog_policy.corpus.lines import native_line
 from dialog_policy.corpus.readers import stream
-from dialog_policy.corpus.write import native_line
 from dialog_policy.files import atomic_write
 from dialog_policy.serving.conversations import Conversations
 from dialog_policy.serving.errors import NotFoundError, UnprocessableError
@@ -43,9 +43,9 @@ def corpus_routes(conversations: Conversations, corpus: Corpus, retraining: Retr
     @routes.get("/corpus/dialogues/{id:path}", response_model=CorpusDialogue, responses=errors(404))
     async def dialogue(id: str) -> Response:
         """Return a dialogue of the corpus with its gold actions."""
-        if id not in corpus:
+        if id not in corpus.ids:
             raise NotFoundError(f"the corpus has no dialogue {id!r}.")
-        found = corpus[id]
+        found = corpus.dialogue(id)
         turns = [
             {"user": t.user, "context": t.context, "actions": _sorted(t.actions), "system": t.system}
             for t in found.turns

@@ -11,7 +11,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
-from dialog_policy.corpus.write import native_line
+from dialog_policy.corpus.lines import native_line
 from dialog_policy.serving.conversations import Conversations
 from dialog_policy.serving.errors import UnprocessableError
 from dialog_policy.serving.records import TurnRequest

@@ -172,7 +172,7 @@ def test_babi_entities_that_training_never_showed_give_the_same_templates(tmp_pa
     (tmp_path / "dialog-babi-kb-all.txt").write_text(KB)
     corpus = load_corpus(tmp_path)
     assert corpus.splits == ("train", "dev", "test-oov")
-    seen, unseen = corpus["train-0"], corpus["test-oov-0"]
+    seen, unseen = corpus.dialogue("train-0"), corpus.dialogue("test-oov-0")
     assert [t.actions for t in seen.turns] == [t.actions for t in unseen.turns]
     assert unseen.turns[2].actions == {"api_call <cuisine> <location> <number> <price>"}
     assert [record["name"] for record in unseen.turns[3].context["results"]] == ["resto_seoul_2", "resto_seoul_1"]

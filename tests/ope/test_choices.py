@@ -79,7 +79,7 @@ def test_a_run_states_how_probable_the_logged_set_is(trained, small):
     told, plain = list(predict_logged(policy, part)), list(policy.predict(part))
     assert [(p.dialogue, p.turn, p.actions) for p in told] == [(p.dialogue, p.turn, p.actions) for p in plain]
     for mine, usual in zip(told, plain, strict=True):
-        gold = part[mine.dialogue].turns[mine.turn].actions
+        gold = part.dialogue(mine.dialogue).turns[mine.turn].actions
         assert mine.confidence == pytest.approx(usual.confidence)
         assert mine.probabilities == pytest.approx(
             {**dict.fromkeys(mine.probabilities, 0.0), **usual.probabilities}, abs=1e-3

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dialog_policy.corpus.dialogue import Dialogue
+from dialog_policy.corpus.problems import Problem
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import OptionError, did_you_mean
 
@@ -41,12 +42,20 @@ class Opened(NamedTuple):
     dialogues
         Yields them one by one; can be called again.
     gazetteer, replies_are_templates
-        As in :class:`~dialog_policy.corpus.dialogue.Corpus`.
+        As in :class:`~dialog_policy.corpus.corpus.Corpus`.
+    unannotated
+        As `dialogues`, of a source that need not say what the system did: where it says so nowhere, all turns have the
+        actions None. None: the format always does, or `dialogues` reads that, too.
+    problems
+        What is wrong with the source beyond its single dialogues, such as names that it declares nowhere, or what it has that
+        is not read. Reading goes on in spite of them.
     """
 
     dialogues: Callable[[], Iterator[Dialogue]]
     gazetteer: Mapping[str, tuple[str, ...]] = {}
     replies_are_templates: bool = False
+    unannotated: Callable[[], Iterator[Dialogue]] | None = None
+    problems: Callable[[], Iterable[Problem]] = tuple
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,9 @@ class Reader:
         Opens a source with all options filled in.
     options
         Name to :class:`Option`.
+    members
+        The files of a source that this reader reads, where each is a corpus by itself; None: files of the format belong
+        together.
     """
 
     name: str
@@ -72,6 +84,7 @@ class Reader:
     recognises: Callable[[Source], bool]
     open: Callable[[Source, Options], Opened]
     options: Mapping[str, Option] = field(default_factory=dict)
+    members: Callable[[Source], list[str]] | None = None
 
     def fill(self, given: Options) -> dict[str, str]:
         """Return the value of every option.
