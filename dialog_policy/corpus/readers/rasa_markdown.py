@@ -188,8 +188,7 @@ def _done(text: str, at: _Line) -> list[list[Step]]:
     if text == "action_listen":  # waiting for the user is no action of ours
         return []
     if text in at.domain.acts:
-        first, *others = at.domain.acts[text] or (text,)
-        return [[Did(first, text)], *([Did(act, "")] for act in others)]
+        return [[Did(text, text, at.domain.acts[text])]]
     return [[Did(text, None)]]
 
 
@@ -207,13 +206,12 @@ def _open(source: Source, options: Options) -> Opened:
 
 
 READER = Reader(
-    "rasa-markdown",
+    "rasa_markdown",
     "Rasa 1.x: Markdown stories, end-to-end ones with texts too",
     _recognises,
     _open,
     {
         "folder": Option("", "the folder to read, where there are several projects"),
-        # One turn of the user, one set of actions: what an end-to-end text stands for.
-        "labels": labels_option("set", ("set", "action")),
+        "labels": labels_option("action", ("action", "set")),
     },
 )

@@ -64,7 +64,7 @@ class Builder:
                     context = {**context, "entities": {**context.get("entities", {}), **step.entities}}
             elif not isinstance(step, Known):
                 text = self._responses.get(step.action, "") if step.text is None else step.text
-                yield Utterance(False, text, frozenset({step.action}), context)
+                yield Utterance(False, text, frozenset(step.acts or (step.action,)), context)
                 context = {name: value for name, value in context.items() if name != "entities"}
             elif step.slots is None:
                 context = {**context, "active_loop": step.active_loop}
