@@ -108,7 +108,7 @@ def test_faults_are_named_with_their_line(tmp_path, line, message):
 
 def test_a_step_before_the_first_story_is_refused(tmp_path):
     project(tmp_path, "* bye\n## s\n* greet\n - utter_bye\n")
-    with pytest.raises(CorpusError, match="line 1.*before its first step"):
+    with pytest.raises(CorpusError, match=r"line 1.*before its first step"):
         load_corpus(tmp_path)
 
 
