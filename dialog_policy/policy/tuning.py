@@ -54,7 +54,7 @@ def tune(
     corpus
         The training part.
     dev
-        What settings are judged by, and training stops by. None: an inner tenth of `corpus`.
+        What settings are compared on, and what training is validated on. None: an inner tenth of `corpus`.
     base
         Settings to begin with; what is not searched stays.
     out
