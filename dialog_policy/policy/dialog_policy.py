@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -104,6 +104,12 @@ class DialogPolicy(Estimator):
     >>> policy.score(corpus.split("test"))  # doctest: +SKIP
     """
 
+    runtime_: Policy
+    actions_: ActionSpace
+    history_: list[dict[str, float]]
+    validation_: str
+    network_: keras.Model
+
     @classmethod
     def load(cls, run: str | os.PathLike[str]) -> DialogPolicy:
         """Load what :meth:`save` wrote, or any other run.
@@ -115,7 +121,7 @@ class DialogPolicy(Estimator):
         """
         runtime = Policy.load(run)
         policy = cls.from_config(runtime.info["config"])
-        policy._take(runtime)
+        vars(policy).update(_learnt(runtime))
         return policy
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -200,15 +206,9 @@ class DialogPolicy(Estimator):
             if folder is not None:
                 write_run(folder, fitted.files, kept=[CHECKPOINT])
         # Loaded from what is saved: what is measured here is what a loaded run does.
-        self._take(Policy(RunReader(fitted.files.get, "the trained policy")))
+        vars(self).update(_learnt(Policy(RunReader(fitted.files.get, "the trained policy"))))
         self.network_ = fitted.network
         return self
-
-    def _take(self, runtime: Policy) -> None:
-        self.runtime_ = runtime
-        self.actions_ = runtime.actions
-        self.history_: list[dict[str, float]] = runtime.info["history"]
-        self.validation_: str = runtime.info["corpus"].get("validation", "")
 
     @property
     def name(self) -> str:
@@ -293,3 +293,13 @@ class DialogPolicy(Estimator):
 def _dialogues(data: Data) -> Iterable[Dialogue]:
     """Return dialogues, without a copy of them where they come one by one."""
     return data if isinstance(data, Iterator) else as_corpus(data)
+
+
+def _learnt(runtime: Policy) -> dict[str, Any]:
+    """Return what a trained policy has besides its settings."""
+    return {
+        "runtime_": runtime,
+        "actions_": runtime.actions,
+        "history_": runtime.info["history"],
+        "validation_": runtime.info["corpus"].get("validation", ""),
+    }
