@@ -5,11 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from dialog_policy import Corpus, DialogPolicy, load_corpus
 
+pytest_plugins = ["tests.skips"]
+# One profile for all tests: no example has a deadline, since a busy machine is no defect. In CI every run draws the same examples.
+settings.register_profile("tests", deadline=None, print_blob=True, derandomize="CI" in os.environ)
+settings.load_profile("tests")
 # No test reads or fills the cache of whoever runs the tests.
 os.environ.setdefault("DIALOG_POLICY_CACHE", "")
+# Nor are their conversations kept or offered.
+os.environ.setdefault("DIALOG_POLICY_STATE", "")
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Settings of a training that takes seconds.
 QUICK = {

@@ -2,43 +2,61 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
 import click
 
+import dialog_policy
 from dialog_policy.cli.options import Command, corpus_options, read_corpus, write_json
+from dialog_policy.errors import OptionError
 
 __all__ = ["benchmark"]
 
 
 @click.command(cls=Command)
 @click.argument("corpus", required=False)
-@click.option("--serving", is_flag=True, help="Not training, but how long a decision takes in a conversation.")
+@click.option("--serving", is_flag=True, help="Measure how long a decision takes in a conversation, not training.")
 @click.option("--json", "json_", metavar="FILE", help="Write the figures as JSON, too.")
 @corpus_options
 def benchmark(
     corpus: str | None, serving: bool, json_: str | None, format_: str | None, reader: tuple[str, ...]
 ) -> None:
-    """See how fast it is on this machine, next to others that do the same.
+    """Measure the speed of training or serving on this machine.
 
-    Training: on two threads, by turns with Keras as people write it, with PyTorch and with the machine's matrix
-    multiplication, what is installed of them; on dialogues as long as STAR's, or as those of CORPUS; and how time and
-    memory grow from 1,000 to 100,000 dialogues. Takes some minutes.
+    Training runs on two threads, next to Keras as people write it, to PyTorch and to the machine's matrix multiplication,
+    as far as they are installed. The dialogues are as long as STAR's or as those of CORPUS. Time and memory are also
+    measured as the corpus grows from 1,000 to 100,000 dialogues. This takes some minutes.
 
-    --serving: on one core, next to the same network asked through Keras; on made-up dialogues and 300 features, or on CORPUS
-    with the default settings. Takes a minute.
+    --serving runs on one core, next to the same network called through Keras. It uses made-up dialogues and 300 features,
+    or CORPUS with the default settings. This takes a minute.
 
-    Needs the extra `train`. Figures mean little where other programs run.
+    The command needs the extra `train` and a source checkout, whose folder benchmarks/ holds the harnesses. Figures mean
+    little where other programs run.
     """
-    given = None if corpus is None else read_corpus(corpus, format_, reader)
+    harness = _harness("serving" if serving else "training")
+    dialogues = None if corpus is None else read_corpus(corpus, format_, reader)
     if serving:
-        from dialog_policy.benchmark.serving import describe_serving, measure_serving
-
-        result = measure_serving(given)
-        words = describe_serving(result)
+        result = harness.measure_serving(dialogues)
+        text = harness.describe_serving(result)
     else:
-        from dialog_policy.benchmark.training import describe_training, measure_training
-
-        result = measure_training(None if given is None else [len(dialogue) for dialogue in given])
-        words = describe_training(result)
+        result = harness.measure_training(None if dialogues is None else [len(dialogue) for dialogue in dialogues])
+        text = harness.describe_training(result)
     if json_:
         write_json(json_, result)
-    click.echo(words)
+    click.echo(text)
+
+
+def _harness(name: str) -> ModuleType:
+    """Import a module of the folder ``benchmarks`` that a source checkout has beside the package."""
+    checkout = Path(dialog_policy.__file__).resolve().parent.parent
+    if not (checkout / "benchmarks" / f"{name}.py").is_file():
+        raise OptionError(
+            "benchmark: the harnesses are not part of the installed package; clone the source repository and run "
+            "./scripts/benchmark there"
+        )
+    if str(checkout) not in sys.path:
+        sys.path.append(str(checkout))
+    return importlib.import_module(f"benchmarks.{name}")

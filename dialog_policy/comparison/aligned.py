@@ -33,19 +33,19 @@ def align_policies(
         If predictions do not fit the corpus, or one policy has predictions for a dialogue and another none: with the place.
     """
     known = None if known_actions is None else sorted(known_actions)
-    found = {
+    scored = {
         name: collect_turns(predictions, corpus, known_actions=known, by=name) for name, predictions in policies.items()
     }
-    first = next(iter(found))
-    for name, turns in found.items():
-        _same_dialogues(first, found[first], name, turns)
+    first = next(iter(scored))
+    for name, turns in scored.items():
+        _same_dialogues(first, scored[first], name, turns)
     if known is None:
-        listed: set[str] = {action for turns in found.values() for action in turns.space.classes_}
+        listed: set[str] = {action for turns in scored.values() for action in turns.space.classes_}
     else:
-        listed = set(found[first].space.classes_[: found[first].n_listed])
-    others = {action for turns in found.values() for action in turns.space.classes_} - listed
+        listed = set(scored[first].space.classes_[: scored[first].n_listed])
+    others = {action for turns in scored.values() for action in turns.space.classes_} - listed
     space = ActionSpace([*sorted(listed), *sorted(others)])
-    return {name: _over(turns, space, len(listed)) for name, turns in found.items()}
+    return {name: _over(turns, space, len(listed)) for name, turns in scored.items()}
 
 
 def _same_dialogues(a: str, of_a: ScoredTurns, b: str, of_b: ScoredTurns) -> None:

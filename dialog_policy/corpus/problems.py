@@ -6,7 +6,9 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["LEVELS", "SHOWN_PLACES", "Level", "Place", "Problem"]
+from dialog_policy.errors import CorpusError
+
+__all__ = ["LEVELS", "SHOWN_PLACES", "Level", "Place", "Problem", "of_reading"]
 
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
@@ -55,3 +57,10 @@ class Problem(msgspec.Struct):
         shown = [str(place) for place in self.places[:3]]
         where = f" ({'; '.join(shown)}{'; …' if len(shown) == 3 < self.count else ''})" if shown else ""
         return f"{self.message}{where}. {self.remedy}"
+
+
+def of_reading(error: CorpusError) -> Problem:
+    """Return the problem that something cannot be read."""
+    place = Place(error.dialogue, error.turn, None if error.path is None else str(error.path), error.line)
+    message = f"Reading broke off: {error.problem.rstrip('.')}"
+    return Problem("error", "unreadable", message, error.remedy or "Repair it and look again.", 1, [place])

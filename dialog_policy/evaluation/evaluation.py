@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dialog_policy.errors import MissingExtraError, require
+from dialog_policy.evaluation.json_object import json_object
 from dialog_policy.evaluation.mistakes import Mistakes
 from dialog_policy.evaluation.provenance import RunDescription
 
@@ -233,7 +234,7 @@ class Evaluation(Metrics, kw_only=True, omit_defaults=True):
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of ``evaluate`` and ``score``: docs/evaluation.md describes every key."""
-        fields: dict[str, Any] = msgspec.to_builtins(self)
+        fields = json_object(self)
         return {key: fields.pop(key) for key in _FIRST if key in fields} | fields
 
     def to_frame(self) -> pandas.DataFrame:

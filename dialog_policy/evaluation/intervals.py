@@ -15,7 +15,16 @@ import numpy.typing as npt
 
 from dialog_policy.errors import OptionError
 
-__all__ = ["LEVEL", "RESAMPLES", "Floats", "bootstrap_intervals", "check_resamples", "dialogue_weights", "t_quantile"]
+__all__ = [
+    "LEVEL",
+    "MOST_RESAMPLES",
+    "RESAMPLES",
+    "Floats",
+    "bootstrap_intervals",
+    "check_resamples",
+    "dialogue_weights",
+    "t_quantile",
+]
 
 Floats = npt.NDArray[np.floating]
 Statistic = Callable[[Floats], Floats]
@@ -23,7 +32,7 @@ Statistic = Callable[[Floats], Floats]
 LEVEL = 0.95
 RESAMPLES = 2_000
 # More resamples change no digit that is shown, and cost time and memory.
-_MOST_RESAMPLES = 100_000
+MOST_RESAMPLES = 100_000
 
 # Weights that are held in memory at once.
 _WEIGHTS_AT_ONCE = 1 << 23
@@ -36,25 +45,28 @@ _FEW = 10
 _NORMAL = NormalDist()
 
 
-def check_resamples(resamples: int) -> None:
+def check_resamples(resamples: int, least: int = 0) -> None:
     """Refuse a number of resamples that would not fit into memory.
 
     Raises
     ------
     OptionError
-        If it is not from 0 to 100,000.
+        If it is not from `least` to 100,000.
     """
-    if not 0 <= resamples <= _MOST_RESAMPLES:
+    if not least <= resamples <= MOST_RESAMPLES:
         raise OptionError(
-            f"resamples: expected a number from 0 to {_MOST_RESAMPLES:,}, found {resamples:,}. With more than that no digit "
+            f"resamples: expected a number from {least:,} to {MOST_RESAMPLES:,}, found {resamples:,}. With more than that no digit "
             f"of an interval changes, and memory runs out; {RESAMPLES:,} are usual."
         )
 
 
-def dialogue_weights(n: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """Yield, in blocks of rows, how often each of `n` dialogues is in each resample: float32, shape (block, n)."""
+def dialogue_weights(n: int, resamples: int, seed: int, columns: int = 1) -> Iterator[Floats]:
+    """Yield, in blocks of rows, how often each of `n` dialogues is in each resample: float32, shape (block, n).
+
+    Blocks are so small that their products with `columns` columns fit into memory, too.
+    """
     random = np.random.default_rng(seed)
-    at_once = max(1, min(resamples, _WEIGHTS_AT_ONCE // n))
+    at_once = max(1, min(resamples, _WEIGHTS_AT_ONCE // max(n, columns)))
     for start in range(0, resamples, at_once):
         weights = np.empty((min(at_once, resamples - start), n), dtype=np.float32)
         for row in weights:
@@ -109,7 +121,7 @@ def bootstrap_intervals(
     bounded = np.broadcast_to(np.asarray(bounded, dtype=np.bool_), point.shape)
     drawn = np.empty((len(point), resamples))
     done = 0
-    for weights in dialogue_weights(len(totals), resamples, seed):
+    for weights in dialogue_weights(len(totals), resamples, seed, totals.shape[1]):
         drawn[:, done : done + len(weights)] = statistic((weights @ totals).astype(np.float64)).T
         done += len(weights)
     left_out = _jackknife(totals, statistic)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
-from dialog_policy.benchmark.load import Conversation, begin, converse, lost_turns
+from benchmarks.load import Conversation, begin, converse, lost_turns
 from tests.conftest import REPOSITORY
 from tests.serving.conftest import run  # noqa: F401 - a fixture
 

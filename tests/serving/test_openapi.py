@@ -5,7 +5,7 @@ import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
-from dialog_policy.benchmark.load import ServerProcess
+from benchmarks.load import ServerProcess
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.runtime.export import export_run
 from dialog_policy.serving.app import create_app

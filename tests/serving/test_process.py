@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 
-from dialog_policy.benchmark.load import Conversation, ServerProcess, begin, converse, lost_turns
+from benchmarks.load import Conversation, ServerProcess, begin, converse, lost_turns
 from tests.cli.commands import run as command
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dialog_policy.corpus.corpus import Corpus
 from dialog_policy.corpus.dialogue import Dialogue
-from dialog_policy.corpus.problems import Problem
+from dialog_policy.corpus.problems import LEVELS, Problem
 from dialog_policy.corpus.readers.joined import Part, joined
 from dialog_policy.corpus.readers.reader import Opened, Option, Reader
 from dialog_policy.corpus.readers.recognition import choose, unread
@@ -38,6 +38,8 @@ __all__ = [
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 # The format of a corpus whose files are in several formats.
 MIXED = "mixed"
+# Problems of which reading warns one by one.
+_SHOWN_PROBLEMS = 3
 
 # Asked in this order whether they recognise a source: the narrow ones first.
 _OWN = (
@@ -219,14 +221,22 @@ def load_corpus(
         gazetteer=opened.gazetteer,
         replies_are_templates=opened.replies_are_templates,
     )
-    for problem in opened.problems():
-        if problem.level != "note":
-            warnings.warn(str(problem), CorpusWarning, stacklevel=2)
+    _warn(opened.problems())
     if not len(corpus):
         raise CorpusError(f"expected dialogues in the format {opened.format!r}, found none.", path=_shown(path))
     if annotated:
         _check_annotated(corpus, _shown(path))
     return corpus
+
+
+def _warn(problems: Iterable[Problem]) -> None:
+    """Warn of problems, the gravest first; of many of them `validate` tells."""
+    grave = sorted((p for p in problems if p.level != "note"), key=lambda problem: LEVELS.index(problem.level))
+    for problem in grave[:_SHOWN_PROBLEMS]:
+        warnings.warn(str(problem), CorpusWarning, stacklevel=3)
+    if len(grave) > _SHOWN_PROBLEMS:
+        more = counted(len(grave) - _SHOWN_PROBLEMS, "more problem")
+        warnings.warn(f"Besides: {more}; `dialog-policy validate` lists all.", CorpusWarning, stacklevel=3)
 
 
 def _shown(path: Paths) -> str:

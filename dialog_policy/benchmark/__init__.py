@@ -1,1 +1,0 @@
-"""How fast it is: fixed workloads, rivals in the same run, ratios."""
