@@ -55,8 +55,8 @@ def check_resamples(resamples: int, least: int = 0) -> None:
     """
     if not least <= resamples <= MOST_RESAMPLES:
         raise OptionError(
-            f"resamples: expected a number from {least:,} to {MOST_RESAMPLES:,}, found {resamples:,}. With more than that no digit "
-            f"of an interval changes, and memory runs out; {RESAMPLES:,} are usual."
+            f"resamples: expected a number from {least:,} to {MOST_RESAMPLES:,}, found {resamples:,}. More change no digit of an "
+            f"interval and do not fit into memory, fewer say nothing; {RESAMPLES:,} are usual."
         )
 
 
