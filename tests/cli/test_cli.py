@@ -81,7 +81,7 @@ def test_evaluate_says_first_which_dialogues_trained_the_run(split, said, run_fo
     result = json.loads(outputs["json"].read_text())
     assert next(iter(result)) == "warnings"
     for page in (shown, outputs["html"].read_text(), outputs["markdown"].read_text()):
-        words = " ".join(page.split())
+        words = " ".join(page.split("<body", 1)[-1].split())
         first = words.find("their results are no test")
         assert (first >= 0) == (said is not None)
         assert first < words.lower().find("turn accuracy")
