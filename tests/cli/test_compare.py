@@ -19,7 +19,7 @@ def places(small, trained, tmp_path_factory):
     write_corpus(small, folder / "small.jsonl")
     trained.save(folder / "run")
     part = small.split("test")
-    mine = trained.predict(part)
+    mine = list(trained.predict(part))
     write_predictions(folder / "mine.jsonl", mine)
     (folder / "other").mkdir()
     lines = [json.dumps({"dialogue": p.dialogue, "turn": p.turn, "actions": ["nothing known"]}) for p in mine]
