@@ -6,23 +6,59 @@
 >>> policy.save("runs/mine")  # doctest: +SKIP
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
-from dialog_policy.corpus.readers import load_corpus
 from dialog_policy.errors import DialogPolicyError
 
 if TYPE_CHECKING:
+    from dialog_policy.comparison import compare
+    from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
+    from dialog_policy.corpus.readers import load_corpus
+    from dialog_policy.evaluation import evaluate
+    from dialog_policy.network.batches import DialogueBatches
     from dialog_policy.policy import DialogPolicy
+    from dialog_policy.runtime import Policy, Session
 
 __version__ = "0.1.0"
-__all__ = ["ActionSpace", "Corpus", "DialogPolicy", "DialogPolicyError", "Dialogue", "Turn", "load_corpus"]
+__all__ = [
+    "ActionSpace",
+    "Corpus",
+    "DialogPolicy",
+    "DialogPolicyError",
+    "Dialogue",
+    "DialogueBatches",
+    "Policy",
+    "Session",
+    "Turn",
+    "compare",
+    "evaluate",
+    "load_corpus",
+]
+
+# Each is imported when it is first used: reading a corpus needs neither onnxruntime nor Keras.
+_ROOMS = {
+    "ActionSpace": "corpus",
+    "Corpus": "corpus",
+    "DialogPolicy": "policy",
+    "Dialogue": "corpus",
+    "DialogueBatches": "network.batches",
+    "Policy": "runtime",
+    "Session": "runtime",
+    "Turn": "corpus",
+    "compare": "comparison",
+    "evaluate": "evaluation",
+    "load_corpus": "corpus.readers",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # The policy to train is loaded when it is asked for: reading a corpus needs neither onnxruntime nor Keras.
-    if name == "DialogPolicy":
-        from dialog_policy.policy import DialogPolicy
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
 
-        return DialogPolicy
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -22,8 +22,8 @@ from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.corpus.training_part import TrainingPart
 from dialog_policy.errors import require
 from dialog_policy.text.counts import fit_tfidf, tfidf_matrix
-from dialog_policy.text.table import Analyzer, FloatArray, TermTable
-from dialog_policy.text.tokens import Tokenizer, get_tokenizer
+from dialog_policy.text.table import FloatArray, TermTable
+from dialog_policy.text.tokens import Analyzer, Tokenizer, get_tokenizer
 
 __all__ = ["fit_baselines"]
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from dialog_policy.cli.options import assignments, keep_inputs, say, write_json
+from dialog_policy.cli.resampling import resamples_option
 from dialog_policy.errors import OptionError, did_you_mean, require
 from dialog_policy.evaluation.intervals import RESAMPLES
 from dialog_policy.files import atomic_write, check_output
@@ -51,13 +52,7 @@ _OPTIONS = (
         metavar="METRIC=VALUE",
         help="Exit with 1 if a metric is above this, such as log_loss=1.5. May be given several times.",
     ),
-    click.option(
-        "--resamples",
-        type=click.IntRange(min=0),
-        default=RESAMPLES,
-        show_default=True,
-        help="Bootstrap resamples for the 95 % intervals; 0: no intervals.",
-    ),
+    resamples_option(RESAMPLES, 0, "Bootstrap resamples for the 95 % intervals; 0: no intervals."),
 )
 
 

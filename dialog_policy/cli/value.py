@@ -22,7 +22,9 @@ __all__ = ["value"]
 @click.argument("policy")
 @click.argument("corpus")
 @click.option(
-    "--split", default=None, help="Part of the corpus; `all` for the whole.  [default: test, for predictions all]"
+    "--split",
+    default=None,
+    help="Part of the corpus; `all` for the whole.  [default: test; all, where the policy is a file of predictions]",
 )
 @click.option(
     "--estimator",
@@ -76,8 +78,8 @@ def value(
             raise click.UsageError("--greedy contradicts --target-policy stochastic; give one of them.")
         say("--greedy is deprecated; use --target-policy greedy.")
         target_policy = "greedy"
-    wanted = Forms(**forms)
-    wanted.check(policy, corpus)
+    outputs = Forms(**forms)
+    outputs.check(policy, corpus)
     named = find_policies([policy])[0]
     result = estimate_value(
         named.predictor,
@@ -91,4 +93,4 @@ def value(
         estimate_propensities=estimate_propensities,
         resamples=resamples,
     ).to_json()
-    wanted.emit(result)
+    outputs.emit(result)

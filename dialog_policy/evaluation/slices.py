@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dialog_policy.corpus import Dialogue
-from dialog_policy.evaluation.turns import Integers, Turns
+from dialog_policy.evaluation.scored_turns import Integers, ScoredTurns
 from dialog_policy.text.tokens import Tokenizer
 
-__all__ = ["LENGTH_BINS", "Slicing", "slicings"]
+__all__ = ["LENGTH_BINS", "SMALL", "Slicing", "slicings"]
 
+# Groups of fewer turns say little: they are marked as small.
+SMALL = 30
 # Upper ends of bins.
 LENGTH_BINS = (2, 4, 6, 8, 12, 16, 24, 32, 48)
 _TURN_BINS = (0, 1, 2, 3, 5, 8, 12, 20)
@@ -38,7 +40,7 @@ class Slicing(NamedTuple):
 
 
 def slicings(
-    turns: Turns,
+    turns: ScoredTurns,
     *,
     tokenize: Tokenizer,
     known_words: Collection[str] | None,
@@ -79,7 +81,7 @@ def _binned(field: str, numbers: Integers, ends: Sequence[int], *, least: int = 
     return Slicing(field, names, np.arange(len(numbers)), np.searchsorted(ends, numbers, side="left"))
 
 
-def _words(turns: Turns, tokenize: Tokenizer, known: Collection[str]) -> tuple[Integers, Integers]:
+def _words(turns: ScoredTurns, tokenize: Tokenizer, known: Collection[str]) -> tuple[Integers, Integers]:
     """Count the words of each turn's user, and those of them that are not known."""
     count, unknown = np.zeros(len(turns), dtype=np.int32), np.zeros(len(turns), dtype=np.int32)
     is_known = known.__contains__
@@ -95,7 +97,7 @@ def _words(turns: Turns, tokenize: Tokenizer, known: Collection[str]) -> tuple[I
     return count, unknown
 
 
-def _by_support(turns: Turns, support: Mapping[str, int] | None) -> Slicing:
+def _by_support(turns: ScoredTurns, support: Mapping[str, int] | None) -> Slicing:
     """By the rarest gold action of the turn."""
     if support is None:
         counts = np.bincount(turns.gold.bits, minlength=len(turns.space))
@@ -107,23 +109,23 @@ def _by_support(turns: Turns, support: Mapping[str, int] | None) -> Slicing:
     return _binned("action_support", rarest[rows], _SUPPORT_BINS)._replace(rows=rows)
 
 
-def _by_field(turns: Turns, field: str) -> Iterator[Slicing]:
+def _by_field(turns: ScoredTurns, field: str) -> Iterator[Slicing]:
     """By what the corpus says about the dialogue; of a list, each item counts."""
     values = [_values(dialogue, field) for dialogue in turns.dialogues]
-    numbers = [v for found in values for v in found if isinstance(v, int | float) and not isinstance(v, bool)]
+    numbers = [v for own in values for v in own if isinstance(v, int | float) and not isinstance(v, bool)]
     if len(set(numbers)) > _VALUES:
         names, chosen = _quarters(values, np.array(numbers, dtype=np.float64))
     else:
-        counts = Counter(name for found in values for name in set(map(_name, found)))
+        counts = Counter(name for own in values for name in set(map(_name, own)))
         frequent = [name for name, n in counts.most_common(_VALUES) if n > 1 or len(counts) <= _VALUES]
         # A name or a number of its own for every dialogue is no slice; nor is a value that all of them have.
         if not frequent or (len(counts) == 1 and all(values)):
             return
         names = sorted(frequent) + ([_OTHER] if len(counts) > len(frequent) else [])
         number = {name: i for i, name in enumerate(names)}
-        chosen = [sorted({number.get(_name(value), len(frequent)) for value in found}) for found in values]
-    of_dialogue = np.repeat(np.arange(len(chosen)), [len(found) for found in chosen])
-    slices = np.array([i for found in chosen for i in found], dtype=np.int64)
+        chosen = [sorted({number.get(_name(value), len(frequent)) for value in own}) for own in values]
+    of_dialogue = np.repeat(np.arange(len(chosen)), [len(own) for own in chosen])
+    slices = np.array([i for own in chosen for i in own], dtype=np.int64)
     starts = np.searchsorted(turns.dialogue, of_dialogue, side="left")
     sizes = np.searchsorted(turns.dialogue, of_dialogue, side="right") - starts
     ends = np.cumsum(sizes)
@@ -134,8 +136,8 @@ def _by_field(turns: Turns, field: str) -> Iterator[Slicing]:
 def _values(dialogue: Dialogue, field: str) -> list[Any]:
     """Return the field's values that can name a slice: of a list its items, of an object its keys."""
     value = dialogue.fields.get(field)
-    found = list(value) if isinstance(value, list | tuple | Mapping) else [value]
-    return [item for item in found if isinstance(item, str | int | float | bool)]
+    items = list(value) if isinstance(value, list | tuple | Mapping) else [value]
+    return [item for item in items if isinstance(item, str | int | float | bool)]
 
 
 def _name(value: Any) -> str:
@@ -150,7 +152,7 @@ def _quarters(values: Sequence[Sequence[Any]], numbers: npt.NDArray[np.float64])
         for i, (low, high) in enumerate(zip(lows, ends, strict=True))
     ]
     chosen = [
-        sorted({int(np.searchsorted(ends, value, side="left")) for value in found if isinstance(value, int | float)})
-        for found in values
+        sorted({int(np.searchsorted(ends, value, side="left")) for value in own if isinstance(value, int | float)})
+        for own in values
     ]
     return names, chosen

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
 from dialog_policy.baselines.fit import fit_baselines
 from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.errors import CorpusError
-from dialog_policy.features import cache
-from dialog_policy.features.cache import encode_parts
+from dialog_policy.features.encode import encode_parts
 from dialog_policy.network.checkpoint import read_checkpoint
 from dialog_policy.policy.config import Config, current_names
 from dialog_policy.policy.parts import Parts
@@ -95,8 +93,9 @@ def fit_policy(
         train,
         dev,
         actions,
-        cache.EncoderSettings(**msgspec.structs.asdict(config.encoders), seed=config.seed),
-        fingerprints,
+        config.encoders,
+        seed=config.seed,
+        fingerprints=fingerprints,
     )
     decoder = Decoder.fit(actions, gold, single_action=single, whole_sets=config.decoding == "joint")
     validation = None
@@ -178,7 +177,7 @@ def _described(parts: Parts) -> dict[str, Any]:
         return {"dialogues": len(part), "turns": part.n_targets}
 
     return {
-        "name": train.name,
+        "name": os.fsencode(train.name).decode(errors="replace"),
         "format": train.format,
         "reader": train.reader_options,
         "replies_are_templates": train.replies_are_templates,

@@ -14,13 +14,20 @@ import numpy as np
 from dialog_policy.errors import OptionError
 from dialog_policy.text.counts import TokenLists, fit_bits, fit_lsa
 from dialog_policy.text.embedding import TrainableTable, fit_embedding
-from dialog_policy.text.table import Analyzer, TermTable
+from dialog_policy.text.table import TermTable
+from dialog_policy.text.tokens import Analyzer
 from dialog_policy.text.vectors import common_component, load_vectors, train_vectors
 
 __all__ = ["Bits", "Embedding", "Encoder", "FastText", "Lsa", "Pretrained", "Word2Vec", "fit_encoder"]
 
-_Positive = Annotated[int, msgspec.Meta(ge=1)]
-_Ngrams = tuple[_Positive, _Positive]
+# Why a number may not be larger, as messages say it.
+_Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000, description="more has never been of use")]
+_Terms = Annotated[
+    int, msgspec.Meta(ge=1, le=1_000_000, description="every term is a column of features or a row of a table")
+]
+_Dim = Annotated[int, msgspec.Meta(ge=1, le=10_000, description="every turn has so many features")]
+_Length = Annotated[int, msgspec.Meta(ge=1, le=16, description="longer n-grams hardly ever occur twice")]
+_Ngrams = tuple[_Length, _Length]
 _WordPools = Annotated[tuple[Literal["mean", "sif", "max"], ...], msgspec.Meta(min_length=1)]
 
 
@@ -29,7 +36,7 @@ class Bits(msgspec.Struct, frozen=True, tag="bits", tag_field="kind", forbid_unk
 
     unit: Literal["word", "character"] = "word"
     ngrams: _Ngrams = (1, 1)
-    max_terms: _Positive = 1_000
+    max_terms: _Terms = 1_000
 
 
 class Lsa(msgspec.Struct, frozen=True, tag="lsa", tag_field="kind", forbid_unknown_fields=True):
@@ -37,14 +44,14 @@ class Lsa(msgspec.Struct, frozen=True, tag="lsa", tag_field="kind", forbid_unkno
 
     unit: Literal["word", "character"] = "word"
     ngrams: _Ngrams = (1, 2)
-    dim: _Positive = 200
-    max_terms: _Positive = 50_000
+    dim: _Dim = 200
+    max_terms: _Terms = 50_000
 
 
 class Word2Vec(msgspec.Struct, frozen=True, tag="word2vec", tag_field="kind", forbid_unknown_fields=True):
     """Skip-gram vectors trained on the training part; an unknown word has the mean vector of the rarest words."""
 
-    dim: _Positive = 100
+    dim: _Dim = 100
     window: _Positive = 5
     epochs: _Positive = 10
     pools: _WordPools = ("mean", "max")
@@ -53,7 +60,7 @@ class Word2Vec(msgspec.Struct, frozen=True, tag="word2vec", tag_field="kind", fo
 class FastText(msgspec.Struct, frozen=True, tag="fasttext", tag_field="kind", forbid_unknown_fields=True):
     """Skip-gram vectors with subwords: an unknown word is composed of its character n-grams."""
 
-    dim: _Positive = 100
+    dim: _Dim = 100
     window: _Positive = 5
     epochs: _Positive = 10
     ngrams: _Ngrams = (3, 5)
@@ -65,7 +72,7 @@ class Pretrained(msgspec.Struct, frozen=True, tag="pretrained", tag_field="kind"
 
     path: str
     format: Literal["word2vec", "glove", "fasttext"] = "word2vec"
-    max_terms: _Positive = 100_000
+    max_terms: _Terms = 100_000
     pools: _WordPools = ("sif", "max")
 
 
@@ -77,9 +84,9 @@ class Embedding(msgspec.Struct, frozen=True, tag="embedding", tag_field="kind", 
     """
 
     ngrams: _Ngrams = (1, 1)
-    dim: _Positive = 100
-    max_terms: _Positive = 20_000
-    min_count: _Positive = 2
+    dim: _Dim = 100
+    max_terms: _Terms = 20_000
+    min_count: _Terms = 2
     pools: Annotated[tuple[Literal["mean", "sum"], ...], msgspec.Meta(min_length=1)] = ("mean",)
     init: Literal["word2vec", "random"] = "word2vec"
     word_dropout: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.05
@@ -109,7 +116,13 @@ def fit_encoder(
     Returns
     -------
     TermTable
-        Scaled so that a text has a squared length of about its number of features, on average.
+        Scaled so that a text has a squared length of about its number of features, on average. One that is to be trained on
+        words, where there are none, has no terms and no features.
+
+    Raises
+    ------
+    OptionError
+        If a context is to be encoded by word vectors, or a file of vectors cannot be read.
     """
     if isinstance(encoder, Bits | Lsa):
         analyzer = Analyzer("term") if are_terms else Analyzer(encoder.unit, *encoder.ngrams)
@@ -122,12 +135,16 @@ def fit_encoder(
                 f"a context is not a sentence: expected init = 'random' for its embedding, found {encoder.init!r}."
             )
         analyzer = Analyzer("term") if are_terms else Analyzer("word", *encoder.ngrams)
+        if encoder.init == "word2vec" and not any(sentences):
+            return TermTable(analyzer, [])
         return _embedding(encoder, analyzer, texts, sentences, seed)
     if are_terms:
         kind = msgspec.to_builtins(encoder)["kind"]
         raise OptionError(
             f"a context is not a sentence: expected encoders of kind 'lsa' or 'bits' for it, found {kind!r}."
         )
+    if not isinstance(encoder, Pretrained) and not any(sentences):
+        return TermTable(Analyzer("word"), [])
     if isinstance(encoder, Pretrained):
         table = load_vectors(encoder.path, encoder.format, sentences, encoder.max_terms, encoder.pools)
     else:

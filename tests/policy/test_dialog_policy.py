@@ -58,7 +58,7 @@ def test_free_running_follows_the_policys_own_past(trained, small):
         one, two = ([p for p in found if p.dialogue == dialogue.id] for found in (forced, free))
         for p, q in zip(one, two, strict=True):
             assert p.actions == q.actions
-            replied = trained.runtime_._replies
+            replied = trained.runtime_.engine.replies
             gold = dialogue.turns[p.turn]
             if p.actions != gold.actions or replied.templates.get(gold.actions, ("",))[0] != gold.system:
                 break
@@ -151,10 +151,10 @@ def test_single_action_corpora_get_softmax_and_head_overrides():
         )
         for i in range(8)
     )
-    assert DialogPolicy(**QUICK).fit(corpus).runtime_._decoder.single_action
-    assert not DialogPolicy(**QUICK, head="sigmoid").fit(corpus).runtime_._decoder.single_action
+    assert DialogPolicy(**QUICK).fit(corpus).runtime_.engine.decoder.single_action
+    assert not DialogPolicy(**QUICK, head="sigmoid").fit(corpus).runtime_.engine.decoder.single_action
     several = corpus.with_dialogues([*corpus, Dialogue(id="s", turns=(Turn(user="", actions=frozenset("xy")),))])
-    assert not DialogPolicy(**QUICK).fit(several).runtime_._decoder.single_action
+    assert not DialogPolicy(**QUICK).fit(several).runtime_.engine.decoder.single_action
     with pytest.raises(CorpusError, match="softmax"):
         DialogPolicy(**QUICK, head="softmax").fit(several)
 
@@ -246,12 +246,18 @@ def test_a_run_takes_the_place_of_a_run_and_of_nothing_else(trained, tmp_path):
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
 
 
-def test_cross_validation_tests_every_dialogue_once(small):
+def test_cross_validation_tests_every_dialogue_once(small, trained):
     part = small.split("train")
-    result = cross_validate(make_config({**QUICK, "epochs": 1}), part, 3)
-    assert result["dialogues"] == sum(d.n_targets > 0 for d in part)
-    assert result["turns"] == part.n_targets
-    assert "majority" in result["baselines"]
+    result = cross_validate(make_config({**QUICK, "epochs": 1}), part, 3, mistakes=True, resamples=50)
+    assert result.dialogues == sum(d.n_targets > 0 for d in part)
+    assert result.turns == part.n_targets
+    assert result.folds == 3
+    assert result.mode == "teacher-forced"
+    assert list(result.baselines) == list(load_baselines(trained.runtime_.run, trained.actions_))
+    assert result.baselines["majority"].ci95
+    assert result.mistakes.worst_dialogues[0].turns[0].probabilities
+    assert sum(row.turns for row in result.mistakes.action_sets) == part.n_targets
+    assert result.warnings == []
     with pytest.raises(CorpusError, match="fold"):
         cross_validate(make_config(QUICK), part, 999)
 
@@ -261,9 +267,8 @@ def test_the_summary_shows_what_is_computed(trained, small, tmp_path):
     for policy in (trained, stacked):
         text = policy.summary()
         weights = [int(number.replace(",", "")) for number in re.findall(r"= ([\d,]+) weights", text)]
-        for line in re.findall(r"weights$|: (\(.+) = [\d,]+ weights", text, re.M):
-            product = eval(line.replace("×", "*").replace(",", ""))  # "(399 + 12 + 1) × 4 × 12"
-            assert product in weights
+        products = re.findall(r": (\(.+\).*) = [\d,]+ weights", text)  # "(399 + 12 + 1) × 4 × 12"
+        assert [eval(product.replace("×", "*").replace(",", "")) for product in products] == weights
         assert sum(weights) == policy.network_.count_params()
         assert f"{policy.network_.count_params():,} weights in all" in text
         units = policy.config.layers[-1]

@@ -5,7 +5,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from dialog_policy.errors import OptionError
 from dialog_policy.text.embedding import PADDING_ID
 from dialog_policy.text.encoders import Bits, Embedding, FastText, Lsa, Pretrained, Word2Vec, fit_encoder
-from dialog_policy.text.table import Analyzer, TermTable
+from dialog_policy.text.table import TermTable
+from dialog_policy.text.tokens import Analyzer
 
 TEXTS = [
     t.split()
@@ -103,6 +104,23 @@ def test_pretrained_errors(tmp_path):
     (tmp_path / "bad.txt").write_text("this is\nno vector file\n")
     with pytest.raises(OptionError, match="word2vec format"):
         fit(Pretrained(path=str(tmp_path / "bad.txt")))
+    (tmp_path / "nan.txt").write_text("2 2\ncheap 1 2\nfood nan 4\n")
+    with pytest.raises(OptionError, match="vector of 'food'"):
+        fit(Pretrained(path=str(tmp_path / "nan.txt")))
+
+
+@pytest.mark.parametrize(
+    "encoder", [e for e in ENCODERS if not isinstance(e, Pretrained)], ids=lambda e: type(e).__name__
+)
+@pytest.mark.parametrize("texts", [[], [[], []]], ids=["no texts", "empty texts"])
+def test_without_any_words_there_are_no_features_of_words(encoder, texts):
+    table = fit_encoder(encoder, texts, sentences=texts, seed=0)
+    again = TermTable.from_parts(*table.to_parts())
+    for each in (table, again):
+        encoded = each.encode([[], ["hello"]])
+        assert encoded.shape == (2, each.dim)
+        assert np.isfinite(encoded).all()
+        assert not encoded[0].any()
 
 
 @pytest.mark.parametrize("encoder", [e for e in ENCODERS if isinstance(e, Embedding)], ids=["mean", "sum, mean"])
@@ -110,8 +128,8 @@ def test_an_embedding_packs_texts_without_padding(encoder):
     table = fit(encoder)
     texts = [["cheap", "food", "unheard"], [], ["unheard"], ["cheap", "cheap", "food"]]
     packed = table.pack(texts)
-    assert packed.ids.min() > PADDING_ID
-    assert packed.ids.max() == len(table.vectors) == len(table.terms) + 1, "what is unknown is the last"
+    assert packed.values.min() > PADDING_ID
+    assert packed.values.max() == len(table.vectors) == len(table.terms) + 1, "what is unknown is the last"
     np.testing.assert_allclose(table.encode_packed(packed), table.encode(texts), atol=1e-5)
     chosen = np.array([3, 1, 3, 0])
     np.testing.assert_allclose(table.encode_packed(packed.take(chosen)), table.encode(texts)[chosen], atol=1e-5)

@@ -12,9 +12,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.entity_tracker import EntityTracker
 from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.source import Source
-from dialog_policy.corpus.templates import DialogueMemory
 from dialog_policy.errors import CorpusError
 
 __all__ = ["READER"]
@@ -32,22 +32,22 @@ _Gazetteer = dict[str, tuple[str, ...]]
 
 def _parts(source: Source, task: str) -> list[tuple[str, str]]:
     """Members of the task with their split, train first; a single file of another name has none."""
-    found = []
+    files = []
     for member in source.members:
         match = _FILE.search(PurePosixPath(member).name)
         if match and (match.group(1) == task or source.is_single_file):
-            found.append((member, _SPLITS[match.group(2)]))
+            files.append((member, _SPLITS[match.group(2)]))
         elif source.is_single_file:
-            found.append((member, ""))
+            files.append((member, ""))
     order = [*_SPLITS.values(), ""]
-    found.sort(key=lambda part: order.index(part[1]))
-    if not found:
+    files.sort(key=lambda part: order.index(part[1]))
+    if not files:
         raise CorpusError(
             f"expected files of dialog bAbI task {task} (…task{task}-…-trn.txt, -dev.txt), found none.",
             path=source.path,
             remedy="Choose another task with --reader task=N.",
         )
-    return found
+    return files
 
 
 def _record_line(words: list[str]) -> tuple[str, str, str] | None:
@@ -91,7 +91,7 @@ def _gazetteer(source: Source, task: str, parts: list[tuple[str, str]]) -> _Gaze
         names[name.replace("_", " ")] = None
         if name in ordinary:
             del names[name]
-    return {kind: tuple(sorted(found)) for kind, found in sorted(values.items())}
+    return {kind: tuple(sorted(texts)) for kind, texts in sorted(values.items())}
 
 
 def _results(records: Mapping[str, dict[str, str]]) -> list[dict[str, str]]:
@@ -108,7 +108,7 @@ class _Builder:
     """One dialogue, line by line."""
 
     def __init__(self, gazetteer: _Gazetteer) -> None:
-        self.memory = DialogueMemory(gazetteer)
+        self.tracker = EntityTracker(gazetteer)
         self.turns: list[Turn] = []
         self.records: dict[str, dict[str, str]] = {}
         self.no_result = False
@@ -118,10 +118,10 @@ class _Builder:
         context: dict[str, Any] = {}
         if self.records or self.no_result:
             context["results"] = _results(self.records)
-        self.memory.hear(user, context)
-        template = self.memory.delexicalise(response, refillable=False)
+        self.tracker.observe_user(user, context)
+        template = self.tracker.delexicalise(response, refillable=False)
         self.turns.append(Turn(user=user, context=context, actions=frozenset([template]), system=response))
-        self.memory.say(response)
+        self.tracker.observe_system(response)
         self.records, self.no_result = {}, False
 
 
