@@ -56,7 +56,7 @@ def evaluate(
     from dialog_policy.runtime import Policy
 
     wanted = Outputs(**outputs)
-    wanted.check()
+    wanted.check(*run_and_corpora)
     options: dict[str, Any] = {
         "free_running": free_running,
         "mistakes": wanted.shows_mistakes,
@@ -162,7 +162,7 @@ def score(
 ) -> None:
     """Score the predictions of any policy: JSON Lines with dialogue, turn (from 0), actions."""
     wanted = Outputs(**outputs)
-    wanted.check()
+    wanted.check(predictions, corpus)
     if not Path(predictions).is_file():
         raise OptionError(f"there is no file of predictions {predictions!r}.")
     with uncollected():

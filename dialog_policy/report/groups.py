@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dialog_policy.errors import counted
+from dialog_policy.evaluation.slices import SMALL
 from dialog_policy.report.words import rate
 
 __all__ = ["LEAST_TURNS", "extremes", "is_small", "listed"]
 
 # A group of fewer turns is small: its accuracy is an extreme by chance.
-LEAST_TURNS = 30
+LEAST_TURNS = SMALL
 _LISTED = 3
 
 _Row = Mapping[str, Any]
