@@ -74,7 +74,7 @@ def _ours(known: list[Any], new: list[Any], encoders: dict[str, Any], run: Path)
     policy = DialogPolicy(epochs=1, **encoders).fit(Corpus(known), dev=None, out=run)
     write_corpus(new, run.parent / "new.jsonl")
     measured = _in_child("ours", str(run), str(run.parent / "new.jsonl"))
-    widths = [policy.network_.input_shape[-1], *policy.config.layers, len(policy.actions_)]
+    widths = [policy.runtime_.engine.encoder.dim, *policy.config.layers, len(policy.actions_)]
     return {"network": widths, **measured}
 
 

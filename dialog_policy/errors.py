@@ -15,10 +15,12 @@ from typing import Any
 __all__ = [
     "CorpusError",
     "DialogPolicyError",
+    "DivergenceError",
     "MissingExtraError",
     "OptionError",
     "RunError",
     "SessionError",
+    "counted",
     "did_you_mean",
     "require",
 ]
@@ -79,12 +81,21 @@ class RunError(DialogPolicyError):
     """A run folder is missing, was changed, or belongs to another version."""
 
 
+class DivergenceError(DialogPolicyError):
+    """A training has left what can be computed or learnt: its result would be worth nothing."""
+
+
 class SessionError(DialogPolicyError):
     """Saved bytes are no session, are damaged, or come from another version."""
 
 
 class MissingExtraError(DialogPolicyError):
     """A library is needed that the core install does not bring."""
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return ``"1 dialogue"`` or ``"1,234 dialogues"``; `plural` where it is not the noun with an s."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from dialog_policy.baselines import load_baselines, load_training_part
 from dialog_policy.cli.options import Command, corpus_options, read_corpus, say
 from dialog_policy.cli.outputs import Outputs, output_options
 from dialog_policy.corpus import Corpus
@@ -67,7 +68,7 @@ def evaluate(
     part = corpus.split(split or "test")
     _warn_of_known(policy, part)
     predictions = list(policy.predict(part, free_running=free_running))
-    training, tokenizer = policy.training_part, policy.info["config"]["tokenizer"]
+    training, tokenizer = load_training_part(policy.run), policy.info["config"]["tokenizer"]
     result = score_predictions(
         predictions,
         part,
@@ -76,7 +77,7 @@ def evaluate(
         support=training and training.support,
         tokenizer=tokenizer,
         split=split or "test",
-        baselines=policy.baseline_predictions(part),
+        baselines={n: b.predict(part) for n, b in load_baselines(policy.run, policy.actions).items()},
         replies=policy.replies(part, predictions) if part.replies_are_templates else None,
         resamples=resamples,
     )

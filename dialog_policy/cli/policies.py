@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dialog_policy.baselines import load_baselines
 from dialog_policy.cli.options import read_corpus
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import CorpusError, OptionError, did_you_mean
@@ -43,7 +44,7 @@ class Contender(NamedTuple):
             return read_predictions(self.path)
         if self.baseline is None:
             return self.run.predict(corpus, probabilities=False)
-        return self.run.baseline_predictions(corpus)[self.baseline]
+        return load_baselines(self.run.run, self.run.actions)[self.baseline].predict(corpus)
 
 
 def find_contenders(arguments: Sequence[str]) -> list[Contender]:
@@ -72,7 +73,7 @@ def _find(argument: str, name: str, runs: dict[str, Policy]) -> Contender:
         runs[path] = Policy.load(path)
     run = runs[path]
     if baseline is not None:
-        known = run.baselines.names if run.baselines is not None else ()
+        known = tuple(load_baselines(run.run, run.actions))
         if baseline not in known:
             listed = ", ".join(known) if known else "none, as it was exported"
             raise OptionError(f"{path} has no baseline {baseline!r}; it has: {listed}.{did_you_mean(baseline, known)}")

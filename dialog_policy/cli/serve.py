@@ -46,6 +46,12 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
     metavar="NAME",
     help="A further name that the Host header may have. On loopback: localhost and its addresses.",
 )
+@click.option(
+    "--proxy",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Address or network of a proxy before this server: its X-Forwarded-For says who asks. Of others it is ignored.",
+)
 @click.option("--max-sessions", default=100_000, show_default=True, type=click.IntRange(1), help="Sessions at a time.")
 @click.option("--max-turns", default=500, show_default=True, type=click.IntRange(1), help="Turns of a session.")
 @click.option("--max-utterance", default=2_000, show_default=True, type=click.IntRange(1), help="Characters of a turn.")
@@ -71,6 +77,7 @@ def serve(
     save: str | None,
     token_file: str | None,
     allow_host: tuple[str, ...],
+    proxy: tuple[str, ...],
     max_sessions: int,
     max_turns: int,
     max_utterance: int,
@@ -83,9 +90,9 @@ def serve(
 ) -> None:
     """Answer conversations over HTTP, with a page to chat on; several runs side by side as RUN or NAME=RUN.
 
-    Needs the extra `serve`. What can be asked: docs/server.md, and /openapi.json of the running server.
+    Needs the extra `serve`. The HTTP API is described in docs/server.md and in /openapi.json of the running server.
     """
-    for module in ("fastapi", "uvicorn", "prometheus_client"):
+    for module in ("fastapi", "uvicorn", "prometheus_client", "pythonjsonlogger"):
         require(module, extra="serve", purpose="the server")
     from dialog_policy.serving.app import create_app
     from dialog_policy.serving.runs import Runs, name_runs
@@ -102,7 +109,7 @@ def serve(
     if corpus is None and save is not None:
         raise OptionError("--save needs --corpus: without it nothing is saved.")
     paths = name_runs(run)
-    beside = next(iter(paths.values())).resolve()
+    first = next(iter(paths.values())).resolve()
     runs = Runs(paths)
     settings = Settings(
         token=token,
@@ -115,11 +122,11 @@ def serve(
         expire_s=expire * 3600,
         log_text=log_text,
     )
-    saved = Path(save) if save else beside.with_name(f"{beside.name}.saved.jsonl")
-    found, retraining = _corpus(corpus, format_, reader, saved, runs) if corpus else (None, None)
-    opened = open_store(store or str(beside.with_name(f"{beside.name}.sessions.sqlite")))
-    app = create_app(runs, opened, settings, corpus=found, retraining=retraining)
-    run_server(app, host, port)
+    saved = Path(save) if save else first.with_name(f"{first.name}.saved.jsonl")
+    dialogues, retraining = _corpus(corpus, format_, reader, saved, runs) if corpus else (None, None)
+    session_store = open_store(store or str(first.with_name(f"{first.name}.sessions.sqlite")))
+    app = create_app(runs, session_store, settings, corpus=dialogues, retraining=retraining)
+    run_server(app, host, port, proxy)
 
 
 def _corpus(

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dialog_policy.cli.options import Command, corpus_options, read_corpus, say
 from dialog_policy.corpus import Corpus
-from dialog_policy.errors import CorpusError, RunError
-from dialog_policy.runtime.folder import aside, check_target
+from dialog_policy.errors import CorpusError, RunError, counted
+from dialog_policy.runtime.folder import LOGS, MANIFEST, RunReader, check_target, partial_folder
+
+if TYPE_CHECKING:
+    from dialog_policy.policy import DialogPolicy
 
 __all__ = ["choose_dev", "train"]
 
 
 def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str, ...]) -> Corpus | str | None:
-    """Return the dev part that ``--dev`` names: a split of the corpus, ``inner``, ``none``, or another corpus."""
-    if dev == "none":
-        return None
-    if dev == "inner":
-        return dev
+    """Return the validation part that ``--dev`` names: a part of the corpus, ``inner``, ``none``, or another corpus.
+
+    ``auto`` is the corpus' part `dev`, and ``inner`` where it has none.
+    """
+    if dev in ("none", "inner"):
+        return None if dev == "none" else dev
+    if dev == "auto":
+        dev = "dev" if "dev" in corpus.splits else "inner"
     if dev in corpus.splits:
         try:
             return corpus.split(dev)
         except CorpusError:  # the hash may leave a small corpus' dev part empty
-            return None
-    return read_corpus(dev, format_, reader)
+            return corpus[:0]
+    return dev if dev == "inner" else read_corpus(dev, format_, reader)
 
 
 @click.command(cls=Command)
@@ -36,25 +44,26 @@ def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str,
 )
 @click.option(
     "--dev",
-    default="dev",
+    default="auto",
     show_default=True,
-    metavar="SPLIT|CORPUS|inner|none",
-    help="What to stop by: a part of the corpus, another corpus, an inner tenth of the training part, or nothing. "
-    "A part with fewer than 20 dialogues is not used: training then runs for a fixed number of epochs.",
+    metavar="SPLIT|CORPUS|inner|none|auto",
+    help="What training is validated on, for early stopping and calibration: a part of the corpus, another corpus, `inner` (a "
+    "tenth of the training part) or `none`. `auto` is the corpus' part dev, or `inner` where it has none. With fewer than 20 "
+    "dialogues there is no early stopping: training then runs for a fixed number of epochs.",
 )
 @click.option(
     "--backend",
     type=click.Choice(["tensorflow", "jax"]),
     default=None,
-    help="What Keras computes with (extra `jax`).  [default: $KERAS_BACKEND or tensorflow]",
+    help="Library that Keras computes with; jax needs the extra `jax`.  [default: $KERAS_BACKEND or tensorflow]",
 )
 @click.option(
     "--recipe",
     metavar="NAME",
-    help="Settings and reader options that did best on a known corpus: babi5, babi6, dstc2, sgd, sim-m, star. "
-    "--config, --set and --reader change them.",
+    help="Settings and reader options that were best on a known corpus: babi5, babi6, dstc2, sgd, sim-m, star. "
+    "--config, --set and --reader override them.",
 )
-@click.option("--config", metavar="FILE.toml", help="Settings, one KEY = VALUE a line.")
+@click.option("--config", metavar="FILE.toml", help="File with settings, one KEY = VALUE a line.")
 @click.option(
     "--set",
     "set_",
@@ -62,7 +71,12 @@ def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str,
     metavar="KEY=VALUE",
     help="Single settings, such as hidden=256 epochs=30. Takes several.",
 )
-@click.option("--resume", is_flag=True, help="Go on with a training that was interrupted, as if it had not been.")
+@click.option(
+    "--resume/--restart",
+    default=None,
+    help="What to do where an interrupted training has left a checkpoint: go on from it, with the same result as without the "
+    "interruption, or discard it and begin anew. Without either the checkpoint is kept, and nothing is trained.",
+)
 @corpus_options
 def train(
     corpus: str,
@@ -73,7 +87,7 @@ def train(
     recipe: str | None,
     config: str | None,
     set_: tuple[str, ...],
-    resume: bool,
+    resume: bool | None,
     format_: str | None,
     reader: tuple[str, ...],
 ) -> None:
@@ -81,8 +95,6 @@ def train(
 
     The settings and what they mean: docs/training.md.
     """
-    from pathlib import Path
-
     from dialog_policy.network.backend import choose_backend
     from dialog_policy.policy import DialogPolicy, make_config
     from dialog_policy.policy.config import parse_settings, read_settings
@@ -96,31 +108,56 @@ def train(
         reader = (*(f"{name}={value}" for name, value in options.items()), *reader)
     if config is not None:
         settings.update(read_settings(config))
-    policy = DialogPolicy(make_config({**settings, **parse_settings(set_)}))
-    check_target(Path(out))
-    found = read_corpus(corpus, format_, reader)
-    part = found.split(split)
+    policy = DialogPolicy.from_config(make_config({**settings, **parse_settings(set_)}))
+    target = Path(out)
+    check_target(target)
+    before = _described(target)
+    whole = read_corpus(corpus, format_, reader)
+    part = whole.split(split)
     try:
-        policy.fit(part, choose_dev(dev, found, format_, reader), out=out, resume=resume)
+        policy.fit(part, dev=choose_dev(dev, whole, format_, reader), out=target, resume=resume)
     except KeyboardInterrupt:
-        if aside(Path(out)).exists():
+        folder = partial_folder(target)
+        if folder.exists():
             raise RunError(
-                f"stopped. The last finished epoch is kept in {aside(Path(out))}; go on with the same command and --resume."
+                f"stopped. The last finished epoch is kept in {folder}; go on with the same command and --resume."
             ) from None
         raise
+    for line in _report(policy, out, before):
+        say(line)
+
+
+def _described(run: Path) -> str:
+    """Say which run gives way, if there is one: its date and what else is in its folder."""
+    try:
+        manifest = RunReader.open(run).manifest
+    except RunError:
+        return ""
+    others = {path.name for path in run.iterdir() if not path.name.startswith(".")} - {
+        *manifest["files"],
+        MANIFEST,
+        LOGS,
+    }
+    rest = f" and what else was in its folder: {', '.join(sorted(others))}" if others else ""
+    return f"It replaces the run of {manifest.get('created', 'an unknown date')[:10]}{rest}."
+
+
+def _report(policy: DialogPolicy, out: str, before: str) -> Iterator[str]:
+    """Say what was trained on what, and how good it is."""
     info = policy.runtime_.info
-    used = info["corpus"]["dev"]
-    best = max((row["dev_turn_accuracy"] for row in policy.history_ if "dev_turn_accuracy" in row), default=None)
-    say(
-        f"Trained on {info['corpus']['train']['dialogues']} dialogues ({info['corpus']['train']['turns']} turns, "
-        f"{len(policy.actions_)} actions) for {len(policy.history_)} epochs"
-        + (f"; best turn accuracy on {used['dialogues']} dev dialogues {best:.3f}" if used and best is not None else "")
-        + f". The run is in {out}."
+    train = info["corpus"]["train"]
+    yield (
+        f"Trained on {counted(train['dialogues'], 'dialogue')} ({counted(train['turns'], 'turn')}, "
+        f"{counted(len(policy.actions_), 'action')}) for {counted(len(policy.history_), 'epoch')}."
     )
+    best = max((row["dev_turn_accuracy"] for row in policy.history_ if "dev_turn_accuracy" in row), default=None)
+    yield f"Validation: {policy.validation_}" + ("." if best is None else f"; the best turn accuracy was {best:.3f}.")
     if info["fallback"] is not None:
         below, coverage, precision = (info["fallback"][name] for name in ("below", "coverage", "precision"))
-        say(
-            f"Acting from a confidence of {below:.2f}, it is right in {precision:.1%} of the {coverage:.1%} it decides."
+        yield (
+            f"From a confidence of {below:.2f} the policy acts: in {coverage:.1%} of the validation turns, of which "
+            f"{precision:.1%} are right."
         )
-    elif policy.config.fallback_precision is not None:
-        say("Warning: without a dev part no confidence was chosen for the precision asked for.")
+    elif policy.fallback_precision is not None:
+        yield "Warning: without a validation part no confidence could be chosen for the setting fallback_precision."
+    yield f"The run is in {out}. {before}".rstrip()

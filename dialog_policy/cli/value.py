@@ -12,7 +12,6 @@ from dialog_policy.cli.policies import find_contenders, read_their_corpus
 from dialog_policy.ope import ESTIMATORS, estimate_value
 from dialog_policy.report.text_report import terminal
 from dialog_policy.report.value_table import value_table
-from dialog_policy.runtime.logged import predict_logged
 
 __all__ = ["value"]
 
@@ -70,7 +69,7 @@ def value(
     part = found.split(name)
     run = contender.run if contender.baseline is None else None
     result = estimate_value(
-        contender.predictions(part) if run is None else predict_logged(run, part),
+        contender.predictions(part) if run is None else run.logged_probabilities(part),
         part,
         name=contender.name,
         split=name,

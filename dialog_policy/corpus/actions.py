@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,10 @@ class ActionSpace:
 
     def __len__(self) -> int:
         return len(self.classes_)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the action names in the order of their bits."""
+        return iter(self.classes_)
 
     def __contains__(self, name: object) -> bool:
         return name in self._bit

@@ -6,21 +6,21 @@ import contextlib
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 
-from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.dialogue import Dialogue
+from dialog_policy.corpus.lines import native_line, table_rows
 from dialog_policy.corpus.readers.table import COLUMNS
 from dialog_policy.errors import CorpusError, OptionError, did_you_mean, require
 from dialog_policy.files import atomic_write
 
-__all__ = ["native_line", "write_corpus", "write_parts"]
+__all__ = ["write_corpus", "write_parts"]
 
 _SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")
-_encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def write_corpus(dialogues: Iterable[Dialogue], path: str | os.PathLike[str]) -> None:
@@ -76,83 +76,12 @@ def write_parts(dialogues: Iterable[Dialogue], parts: Sequence[str], folder: str
     return list(paths.values())
 
 
-def native_line(dialogue: Dialogue) -> bytes:
-    """Return a dialogue as a line of JSON Lines, with its line end.
-
-    Raises
-    ------
-    CorpusError
-        If a field of it has a name that JSON Lines need themselves.
-    """
-    return _encode(_described(dialogue)) + b"\n"
-
-
-def _described(dialogue: Dialogue) -> dict[str, Any]:
-    taken = sorted({"id", "turns", "split"} & set(dialogue.fields))
-    if taken:
-        raise CorpusError(f"its field {taken[0]!r} cannot be written: the name is taken.", dialogue=dialogue.id)
-    described: dict[str, Any] = {"id": dialogue.id, **dialogue.fields}
-    if dialogue.split is not None:
-        described["split"] = dialogue.split
-    described["turns"] = [_described_turn(turn) for turn in dialogue.turns]
-    return described
-
-
-def _described_turn(turn: Turn) -> dict[str, Any]:
-    described: dict[str, Any] = {"user": turn.user}
-    if turn.context:
-        described["context"] = turn.context
-    described["actions"] = None if turn.actions is None else sorted(turn.actions)
-    described["system"] = turn.system
-    for name in ("reward", "propensity"):
-        if getattr(turn, name) is not None:
-            described[name] = getattr(turn, name)
-    return described
-
-
-def _actions_cell(actions: frozenset[str] | None) -> str:
-    if actions is None:
-        return "null"
-    names = sorted(actions)
-    # A name that the separated form could not give back goes into a JSON list.
-    plain = all(name == name.strip() and name and "|" not in name for name in names)
-    joined = "|".join(names)
-    if plain and joined != "null" and not joined.startswith("["):
-        return joined
-    return _encode(names).decode()
-
-
-def _rows(dialogues: Iterable[Dialogue]) -> Iterator[tuple[Any, ...]]:
-    for dialogue in dialogues:
-        if not dialogue.turns:
-            raise CorpusError(
-                "it has no turns, and a table has a row for each turn.",
-                dialogue=dialogue.id,
-                remedy="Write JSON Lines, or leave it out.",
-            )
-        fields = _encode(dialogue.fields).decode() if dialogue.fields else ""
-        for number, turn in enumerate(dialogue.turns):
-            context = _encode(turn.context).decode() if turn.context else ""
-            yield (
-                dialogue.id,
-                number,
-                turn.user,
-                _actions_cell(turn.actions),
-                turn.system,
-                context,
-                dialogue.split or "",
-                turn.reward,
-                turn.propensity,
-                fields if number == 0 else "",
-            )
-
-
 def _write_csv(dialogues: Iterable[Dialogue], file: BinaryIO, delimiter: str) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     # With another line end Python up to 3.12 leaves a text with a carriage return unquoted, and its row falls apart.
     writer = csv.writer(text, delimiter=delimiter, lineterminator="\r\n")
     writer.writerow(COLUMNS)
-    writer.writerows(_rows(dialogues))
+    writer.writerows(table_rows(dialogues))
     text.detach()
 
 
@@ -163,7 +92,7 @@ def _write_parquet(dialogues: Iterable[Dialogue], file: BinaryIO) -> None:
     schema = arrow.schema([(name, kinds.get(name, arrow.string())) for name in COLUMNS])
     with parquet.ParquetWriter(file, schema) as writer:
         for dialogue in dialogues:
-            columns = list(zip(*_rows([dialogue]), strict=True))
+            columns = list(zip(*table_rows([dialogue]), strict=True))
             if columns:
                 writer.write_batch(
                     arrow.record_batch([arrow.array(c, t.type) for c, t in zip(columns, schema, strict=True)], schema)

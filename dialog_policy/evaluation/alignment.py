@@ -58,7 +58,12 @@ class Expected:
             start = first.get(prediction.dialogue, -1)
             turn = prediction.turn
             row = start + turn
-            if start < 0 or turn < 0 or turn >= len(corpus[prediction.dialogue].turns) or states[row] != awaited:
+            if (
+                start < 0
+                or turn < 0
+                or turn >= len(corpus.dialogue(prediction.dialogue).turns)
+                or states[row] != awaited
+            ):
                 raise self._misfit(prediction, self.place(predictions))
             if not is_checked and (problem := prediction.out_of_bounds()):
                 raise CorpusError(problem, dialogue=prediction.dialogue, turn=turn)
@@ -83,7 +88,7 @@ class Expected:
                 remedy="Predictions and corpus must belong together.",
                 **place,
             )
-        dialogue = self._corpus[name]
+        dialogue = self._corpus.dialogue(name)
         if not 0 <= number < len(dialogue):
             hint = " Turns are counted from 0." if number == len(dialogue) else ""
             problem = (

@@ -96,7 +96,7 @@ def score_predictions(
     result["baselines"] = {}
     scored = corpus.with_dialogues(turns.dialogues) if baselines else corpus
     for name, theirs in (baselines or {}).items():
-        mine = (p for p in theirs if p.dialogue in scored or p.dialogue not in corpus)
+        mine = (p for p in theirs if p.dialogue in scored.ids or p.dialogue not in corpus.ids)
         others = collect_turns(mine, scored, known_actions=known, everything=True, by=f"the baseline {name!r}")
         result["baselines"][name] = _of_baseline(others, resamples, seed)
     parts = Breakdown(turns, sums, headline)

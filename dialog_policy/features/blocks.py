@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from dialog_policy.features.encoder import TurnEncoder
-from dialog_policy.features.matrices import MappedRows, Matrix, SparseRows, release
-from dialog_policy.text.bags import Ragged
-from dialog_policy.text.embedding import PackedTerms, TrainableTable
+from dialog_policy.features.matrices import MappedRows, Matrix, NewMatrix, SparseRows, release
+from dialog_policy.text.embedding import TrainableTable
+from dialog_policy.text.ragged import Ragged
 from dialog_policy.text.table import FloatArray, TermTable
 
-__all__ = ["Block", "NewMatrix", "encode_part", "in_memory"]
+__all__ = ["Block", "encode_part", "in_memory"]
 
-# From a name and a shape to an array of zeros, in memory or a mapped file.
-NewMatrix = Callable[[str, tuple[int, int]], FloatArray]
 # Values that are encoded together.
 _TOGETHER = 8_192
 
@@ -30,7 +28,7 @@ class Block(NamedTuple):
 
     matrix: Matrix
     table: TrainableTable | None = None
-    packed: PackedTerms | None = None
+    packed: Ragged | None = None
 
 
 def in_memory(name: str, shape: tuple[int, int]) -> FloatArray:
@@ -103,25 +101,20 @@ class _Sparse:
         self.values.append(values)
 
     def done(self) -> Block:
-        none = np.zeros(0, dtype=np.int32)
-        counts = np.concatenate([none, *(np.diff(columns.ends) for columns in self.columns), [0]])
-        columns = np.concatenate([none, *(columns.values for columns in self.columns)])
-        ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        values = np.concatenate([none.astype(np.float32), *self.values])
-        return Block(SparseRows(Ragged(columns, ends), values, self.table.dim))
+        padding = Ragged.of_counts(np.zeros(0, dtype=np.int32), [0])
+        values = np.concatenate([np.zeros(0, dtype=np.float32), *self.values])
+        return Block(SparseRows(Ragged.concatenate([*self.columns, padding]), values, self.table.dim))
 
 
 class _Packed:
     def __init__(self, table: TrainableTable) -> None:
         self.table = table
-        self.packed: list[PackedTerms] = []
+        self.packed: list[Ragged] = []
 
     def add_texts(self, start: int, terms: Sequence[Sequence[str]]) -> None:
         self.packed.append(self.table.pack(terms))
 
     def done(self) -> Block:
-        counts = np.concatenate([[0], *(np.diff(packed.ends) for packed in self.packed)])
-        ids = np.concatenate([np.zeros(0, dtype=np.int32), *(packed.ids for packed in self.packed)])
-        packed = PackedTerms(ids, np.cumsum(counts, dtype=np.int64))
-        empty = np.broadcast_to(np.float32(0), (len(counts), self.table.dim))
+        packed = Ragged.concatenate(self.packed)
+        empty = np.broadcast_to(np.float32(0), (len(packed) + 1, self.table.dim))
         return Block(empty, self.table, packed)

@@ -1,4 +1,4 @@
-"""Encoded corpora on disk, found again by their content: a second training on the same dialogues starts at once.
+"""Storage of encoded corpora, found again by their content: a second training on the same dialogues starts at once.
 
 An entry is a folder named by the SHA-256 of all that its content depends on. It is written aside and renamed when it is whole,
 every file is checked against its hash before it is used, and whatever cannot be used is ignored and made anew.
@@ -7,7 +7,6 @@ every file is checked against its hash before it is used, and whatever cannot be
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import shutil
 import sys
@@ -26,42 +25,26 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from dialog_policy.corpus import ActionSpace, Corpus
-from dialog_policy.features.blocks import NewMatrix, in_memory
-from dialog_policy.features.columns import read_columns
-from dialog_policy.features.encoded import EmbeddedTexts, EncodedDialogues, encode_dialogues
+from dialog_policy.features.encoded import EmbeddedTexts, EncodedDialogues
 from dialog_policy.features.encoder import TurnEncoder
-from dialog_policy.features.fit import fit_turn_encoder
-from dialog_policy.features.matrices import MappedRows, Matrix, SparseRows, new_file
+from dialog_policy.features.matrices import MappedRows, Matrix, NewMatrix, SparseRows, new_file
+from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.files import sha256_of
-from dialog_policy.text.bags import Ragged
-from dialog_policy.text.embedding import PackedTerms, TrainableTable
-from dialog_policy.text.encoders import Encoder, Pretrained
-from dialog_policy.threads import one_thread
+from dialog_policy.text.embedding import TrainableTable
+from dialog_policy.text.encoders import Pretrained
+from dialog_policy.text.ragged import Ragged
 
-__all__ = ["CACHE", "EncodedParts", "EncoderSettings", "cache_folder", "encode_parts"]
+__all__ = ["CACHE", "EncodedParts", "NewEntry", "cache_folder", "entry_name", "new_entry", "read_entry"]
 
 # Environment variable that names the folder; empty: nothing is kept.
 CACHE = "DIALOG_POLICY_CACHE"
 _MANIFEST = "entry.json"
 _ENCODER, _ENCODER_ARRAYS = "encoder.json", "encoder.safetensors"
-# Fewer turns are encoded about as fast as they are found.
-_FEWEST_TURNS = 5_000
 # Bytes of all entries together; those not used for longest go first.
 _LIMIT = 4 << 30
 # What a process that was killed left behind is removed after a day.
 _ABANDONED_S = 86_400
 _UNUSABLE = (OSError, ValueError, KeyError, TypeError, IndexError, msgspec.MsgspecError, SafetensorError)
-
-
-class EncoderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings that :func:`~dialog_policy.features.fit.fit_turn_encoder` fits an encoder by."""
-
-    user: Sequence[Encoder]
-    system: Sequence[Encoder]
-    context: Sequence[Encoder]
-    tokenizer: str = "default"
-    entities: bool = True
-    seed: int = 0
 
 
 class EncodedParts(NamedTuple):
@@ -86,83 +69,20 @@ def cache_folder() -> Path | None:
     return Path(base).expanduser() / "dialog-policy" / "encoded"
 
 
-def encode_parts(
-    train: Corpus,
-    dev: Corpus | None,
-    actions: ActionSpace,
+def entry_name(
     settings: EncoderSettings,
-    fingerprints: Mapping[str, Sequence[str]] | None = None,
-) -> EncodedParts:
-    """Fit an encoder on the training part and encode both parts, or take both from the cache: the same bytes.
-
-    Parameters
-    ----------
-    train, dev
-        The parts.
-    actions
-        The actions of the training part.
-    settings
-        Of the encoder.
-    fingerprints
-        Of the dialogues in order, under ``"train"`` and ``"dev"``, where they are known.
-    """
-    root = cache_folder()
-    # What another package's tokenizer does may change without a version.
-    if root is None or settings.tokenizer != "default" or train.n_turns < _FEWEST_TURNS:
-        return _encode(train, dev, actions, settings, lambda part: in_memory)
-    known = fingerprints or {"train": [d.fingerprint() for d in train], "dev": [d.fingerprint() for d in dev or ()]}
-    entry = root / _key(train, actions, settings, known)
-    found = _open(entry, train, dev, actions)
-    if found is not None:
-        return found
-    with contextlib.suppress(OSError), _aside(root, entry.name) as folder:
-        made = _encode(train, dev, actions, settings, lambda part: _new_files(folder, part))
-        _write(folder, made)
-        if _put_in_place(folder, entry):
-            _trim(root, entry)
-        return made
-    return _encode(train, dev, actions, settings, lambda part: in_memory)
-
-
-def _encode(
-    train: Corpus, dev: Corpus | None, actions: ActionSpace, settings: EncoderSettings, store: Any
-) -> EncodedParts:
-    with _uncollected(), one_thread():
-        columns = read_columns(train, train.gazetteer, entities=settings.entities)
-        encoder = fit_turn_encoder(train, actions, **msgspec.structs.asdict(settings), columns=columns)
-        encoded = encode_dialogues(train, encoder, columns, new_matrix=store("train"))
-        del columns
-        return EncodedParts(
-            encoder, encoded, None if dev is None else encode_dialogues(dev, encoder, new_matrix=store("dev"))
-        )
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Spare Python's collector of cycles to go through millions of tokens again and again, none of them in a cycle."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
-
-
-def _new_files(folder: Path, part: str) -> NewMatrix:
-    return lambda name, shape: new_file(folder / f"{part}.{name}.npy", shape)
-
-
-def _key(
-    train: Corpus, actions: ActionSpace, settings: EncoderSettings, fingerprints: Mapping[str, Sequence[str]]
+    seed: int,
+    gazetteer: Mapping[str, Sequence[str]],
+    actions: ActionSpace,
+    fingerprints: Mapping[str, Sequence[str]],
 ) -> str:
-    """SHA-256 of all that encoded parts depend on."""
+    """Return the name of an entry: SHA-256 (hexadecimal) of all that encoded parts depend on, those of `fingerprints`."""
     vectors = [
         (encoder.path, status.st_size, status.st_mtime_ns)
         for encoder in (*settings.user, *settings.system)
         if isinstance(encoder, Pretrained) and (status := _status(encoder.path)) is not None
     ]
-    depends = [_code(), settings, vectors, train.gazetteer, list(actions.classes_), dict(fingerprints)]
+    depends = [_code(), settings, seed, vectors, gazetteer, list(actions.classes_), dict(fingerprints)]
     return sha256(msgspec.json.encode(depends, order="deterministic")).hexdigest()
 
 
@@ -187,12 +107,42 @@ def _code() -> list[Any]:
     return [versions, digest.hexdigest()]
 
 
+class NewEntry:
+    """An entry while it is made, in a folder of its own."""
+
+    def __init__(self, folder: Path, entry: Path) -> None:
+        self._folder, self._entry = folder, entry
+
+    def matrices(self, part: str) -> NewMatrix:
+        """Return what makes the dense matrices of a part, as files of the entry."""
+        return lambda name, shape: new_file(self._folder / f"{part}.{name}.npy", shape)
+
+    def keep(self, parts: EncodedParts) -> None:
+        """Write the rest and give the entry its name.
+
+        Raises
+        ------
+        OSError
+            If the disk has no room for it.
+        """
+        _write(self._folder, parts)
+        if _put_in_place(self._folder, self._entry):
+            _trim(self._entry.parent, self._entry)
+
+
 @contextlib.contextmanager
-def _aside(root: Path, name: str) -> Iterator[Path]:
-    folder = root / f".{name}.{uuid.uuid4().hex}"
+def new_entry(entry: Path) -> Iterator[NewEntry]:
+    """Begin an entry beside its place; what is not kept is removed.
+
+    Raises
+    ------
+    OSError
+        If there cannot be such a folder.
+    """
+    folder = entry.parent / f".{entry.name}.{uuid.uuid4().hex}"
     folder.mkdir(parents=True)
     try:
-        yield folder
+        yield NewEntry(folder, entry)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -231,12 +181,13 @@ def _packed(encoded: EncodedDialogues) -> tuple[list[Any], dict[str, Any]]:
             packed = encoded.embedded[number].packed
             kind["trainable"] = True
             # Without the empty text that was added for padding.
-            arrays[f"{number}.ids"], arrays[f"{number}.ends"] = packed.ids, packed.ends[:-1]
+            arrays[f"{number}.ids"], arrays[f"{number}.offsets"] = packed.values, packed.offsets[:-1]
         elif isinstance(matrix, MappedRows):
             kind["file"] = matrix.path.name
         elif isinstance(matrix, SparseRows):
             kind["width"] = matrix.width
-            arrays[f"{number}.columns"], arrays[f"{number}.ends"] = matrix.columns
+            arrays[f"{number}.columns"] = matrix.columns.values
+            arrays[f"{number}.offsets"] = matrix.columns.offsets
             arrays[f"{number}.values"] = matrix.values
         else:
             arrays[f"{number}.matrix"] = matrix
@@ -255,13 +206,13 @@ def _unpacked(
         matrix: Matrix
         if kind.get("trainable"):
             table = next(remaining)
-            packed = PackedTerms(arrays[f"{number}.ids"], arrays[f"{number}.ends"])
+            packed = Ragged(arrays[f"{number}.ids"], arrays[f"{number}.offsets"])
             embedded[number] = EmbeddedTexts(table, packed)
-            matrix = np.broadcast_to(np.float32(0), (len(packed.ends), table.dim))
+            matrix = np.broadcast_to(np.float32(0), (len(packed) + 1, table.dim))
         elif "file" in kind:
             matrix = MappedRows(folder / Path(kind["file"]).name)
         elif "width" in kind:
-            columns = Ragged(arrays[f"{number}.columns"], arrays[f"{number}.ends"])
+            columns = Ragged(arrays[f"{number}.columns"], arrays[f"{number}.offsets"])
             matrix = SparseRows(columns, arrays[f"{number}.values"], kind["width"])
         else:
             matrix = arrays[f"{number}.matrix"]
@@ -270,8 +221,8 @@ def _unpacked(
     return EncodedDialogues(ids, arrays["offsets"], parts, targets, arrays["is_target"], embedded)
 
 
-def _open(entry: Path, train: Corpus, dev: Corpus | None, actions: ActionSpace) -> EncodedParts | None:
-    """Return the content of an entry; None if there is none, or it is damaged."""
+def read_entry(entry: Path, train: Corpus, dev: Corpus | None, actions: ActionSpace) -> EncodedParts | None:
+    """Return an entry, made of these parts; None if there is none, or it is damaged."""
     try:
         hashes = msgspec.json.decode((entry / _MANIFEST).read_bytes())["files"]
         if any(sha256_of(entry / Path(name).name) != digest for name, digest in hashes.items()):

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dialog_policy.corpus import Dialogue
-from dialog_policy.corpus.templates import DialogueMemory
+from dialog_policy.corpus.entity_tracker import EntityTracker, MarkedTurn
+from dialog_policy.corpus.gazetteer import static_gazetteer
 from dialog_policy.features.encoder import START, TurnValues, turn_values
 
 __all__ = ["Column", "Columns", "read_columns"]
@@ -69,12 +70,17 @@ def read_columns(dialogues: Iterable[Dialogue], gazetteer: Mapping[str, tuple[st
     goals, ids, ends, said_rows = _Growing(), [], array("q", [0]), array("i")
     in_order = list(parts.values())
     said_position = parts["system"].position
+    static = static_gazetteer(gazetteer)
     for dialogue in dialogues:
         before: frozenset[str] | str | None = START
         said = ""
-        memory = DialogueMemory(gazetteer)
+        tracker = EntityTracker(static) if entities else None
         for number, turn in enumerate(dialogue.turns):
-            values = turn_values(memory, turn.user, turn.context, said, before, entities=entities)
+            if tracker is None:
+                marked = MarkedTurn(turn.user, said, frozenset())
+            else:
+                marked = tracker.observe_turn(said, turn.user, turn.context)
+            values = turn_values(marked, turn.context, before)
             for column, value in zip(in_order, values, strict=True):
                 column.add(value)
             if number:
@@ -82,8 +88,8 @@ def read_columns(dialogues: Iterable[Dialogue], gazetteer: Mapping[str, tuple[st
             goals.add(turn.actions)
             before, said = turn.actions, turn.system
         if dialogue.turns:
-            marked = memory.say(said) if entities else said
-            said_rows.append(said_position.setdefault(marked, len(said_position)))
+            last = said if tracker is None else tracker.observe_system(said)
+            said_rows.append(said_position.setdefault(last, len(said_position)))
         ids.append(dialogue.id)
         ends.append(len(goals.rows))
     return Columns(

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.corpus import Dialogue
 from dialog_policy.errors import OptionError
-from dialog_policy.features.blocks import NewMatrix, encode_part, in_memory
-from dialog_policy.features.columns import Columns, read_columns
-from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.matrices import Matrix
-from dialog_policy.text.embedding import PackedTerms, TrainableTable
+from dialog_policy.text.embedding import TrainableTable
+from dialog_policy.text.ragged import Ragged
 from dialog_policy.text.table import FloatArray
 
-__all__ = ["EmbeddedTexts", "EncodedDialogues", "PackedTurns", "encode_dialogues"]
+__all__ = ["PADDING", "EmbeddedTexts", "EncodedDialogues", "PackedTurns"]
 
 IntArray = npt.NDArray[np.int32]
 
@@ -28,8 +25,8 @@ PADDING = -1
 class EmbeddedTexts:
     """The distinct texts of a part under a table that training changes, and after them an empty one, for padding."""
 
-    def __init__(self, table: TrainableTable, texts: PackedTerms) -> None:
-        self.table, self.packed = table, PackedTerms(texts.ids, np.append(texts.ends, texts.ends[-1]))
+    def __init__(self, table: TrainableTable, texts: Ragged) -> None:
+        self.table, self.packed = table, Ragged(texts.values, np.append(texts.offsets, texts.offsets[-1]))
         self._embedded: tuple[FloatArray, FloatArray] | None = None
 
     @property
@@ -41,9 +38,9 @@ class EmbeddedTexts:
 
 
 class PackedTurns(NamedTuple):
-    """Distinct texts of some turns as packed terms, and for each turn, shape of the turns, which of the texts it has."""
+    """Distinct texts of some turns as ids of terms, and for each turn, shape of the turns, which of the texts it has."""
 
-    texts: PackedTerms
+    texts: Ragged
     rows: npt.NDArray[np.int64]
 
 
@@ -124,17 +121,13 @@ class EncodedDialogues:
         Raises
         ------
         OptionError
-            If numbers of dialogues, turns or columns differ.
+            If numbers of dialogues, turns or columns differ, or a number is NaN or infinite, in float32 too.
         """
-        xs, ys = ([np.asarray(array, dtype=np.float32) for array in arrays] for arrays in (features, targets))
+        xs, ys = _float_arrays("features", features), _float_arrays("targets", targets)
         goals = [np.ones(len(x), dtype=np.bool_) for x in xs] if is_target is None else list(map(np.asarray, is_target))
         sizes = [[len(array) for array in arrays] for arrays in (xs, ys, goals)]
         if not xs or not sizes[0] == sizes[1] == sizes[2]:
             raise OptionError("expected features and targets for the same dialogues, and one row of each a turn.")
-        if any(array.ndim != 2 or array.shape[1] != arrays[0].shape[1] for arrays in (xs, ys) for array in arrays):
-            raise OptionError(
-                "expected arrays of shape (turns, n_features) and (turns, n_actions), n the same throughout."
-            )
         rows = np.arange(sum(sizes[0]), dtype=np.int32)
         padded = [
             np.concatenate([*arrays, np.zeros_like(arrays[0][:1], shape=(1, arrays[0].shape[1]))])
@@ -214,14 +207,14 @@ class EncodedDialogues:
     def packed(self, part: int, turns: npt.NDArray[np.int64]) -> PackedTurns:
         """Texts of turns given by number in one of the :attr:`embedded` parts; that of PADDING is empty."""
         texts = self.embedded[part].packed
-        padding = len(texts.ends) - 2
+        padding = len(texts) - 1
         rows = np.where(turns == PADDING, padding, self._parts[part][1][turns])
         distinct, places = np.unique(rows, return_inverse=True)
         return PackedTurns(texts.take(distinct), places.reshape(turns.shape))
 
     def mean_terms(self, part: int) -> float:
         """Terms that a turn's text has on average in one of the :attr:`embedded` parts."""
-        counts = np.diff(self.embedded[part].packed.ends)
+        counts = self.embedded[part].packed.counts
         return float(counts[self._parts[part][1]].mean())
 
     def targets(self, turns: npt.NDArray[np.int64]) -> FloatArray:
@@ -235,47 +228,24 @@ class EncodedDialogues:
         return np.where(turns == PADDING, False, self.is_target[turns]).astype(np.float32)
 
 
+def _float_arrays(name: str, arrays: Sequence[npt.ArrayLike]) -> list[FloatArray]:
+    """Return arrays of shape (turns, n), float32, n the same throughout; refuse what a network cannot learn from."""
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
+        converted = [np.asarray(array, dtype=np.float32) for array in arrays]
+    for number, array in enumerate(converted):
+        if array.ndim != 2 or array.shape[1] != converted[0].shape[-1]:
+            raise OptionError(
+                f"expected {name} of shape (turns, n), n the same in all dialogues; found {array.shape} in dialogue {number}, "
+                f"{converted[0].shape} in dialogue 0."
+            )
+        if not np.isfinite(array).all():
+            turn, column = np.argwhere(~np.isfinite(array))[0].tolist()
+            raise OptionError(
+                f"expected finite numbers as {name}, found {array[turn, column]} in dialogue {number}, turn {turn}, column "
+                f"{column}. A network that sees one such number learns nothing."
+            )
+    return converted
+
+
 def _pick(rows: IntArray, turns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.where(turns == PADDING, PADDING, rows[turns])
-
-
-def encode_dialogues(
-    dialogues: Iterable[Dialogue],
-    encoder: TurnEncoder,
-    columns: Columns | None = None,
-    *,
-    new_matrix: NewMatrix = in_memory,
-) -> EncodedDialogues:
-    """Encode dialogues with the true system side of earlier turns as history (teacher forcing).
-
-    Parameters
-    ----------
-    dialogues
-        Any dialogues.
-    encoder
-        Encodes their turns.
-    columns
-        The dialogues as :func:`~dialog_policy.features.columns.read_columns` has read them, if it has.
-    new_matrix
-        Makes the dense matrices.
-    """
-    if columns is None:
-        columns = read_columns(dialogues, encoder.gazetteer, entities=encoder.facts is not None)
-    parts: list[tuple[Matrix, IntArray]] = []
-    embedded: dict[int, EmbeddedTexts] = {}
-    for name, (values, rows) in columns.parts.items():
-        if name not in encoder.tables:
-            parts.append((_with_padding(encoder.encode(name, values)), rows))
-            continue
-        for matrix, table, packed in encode_part(encoder, name, values, new_matrix, columns.terms.get(name)):
-            if table is not None and packed is not None:
-                embedded[len(parts)] = EmbeddedTexts(table, packed)
-            parts.append((matrix, rows))
-    sets, rows = columns.actions
-    targets = _with_padding(encoder.actions.transform(sets)), rows
-    is_target = np.array([actions is not None for actions in sets], dtype=np.bool_)[rows]
-    return EncodedDialogues(columns.ids, columns.offsets, parts, targets, is_target, embedded)
-
-
-def _with_padding(matrix: FloatArray) -> FloatArray:
-    return np.concatenate([matrix, np.zeros((1, matrix.shape[1]), dtype=np.float32)])

@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 
 from dialog_policy.corpus import ActionSpace
-from dialog_policy.corpus.templates import DialogueMemory
+from dialog_policy.corpus.entity_tracker import EntityTracker, MarkedTurn
 from dialog_policy.text.counts import BIT
-from dialog_policy.text.embedding import PackedTerms, TrainableTable
+from dialog_policy.text.embedding import TrainableTable
 from dialog_policy.text.table import FloatArray, TermTable
-from dialog_policy.text.tokens import context_terms, get_tokenizer
+from dialog_policy.text.tokens import context_terms, finite, get_tokenizer
 
 __all__ = ["START", "TurnEncoder", "TurnValues", "context_key", "turn_values"]
 
@@ -39,24 +39,24 @@ class TurnValues(NamedTuple):
 
 def context_key(context: Mapping[str, Any]) -> str:
     """Canonical JSON of a context: equal contexts have equal keys."""
-    return msgspec.json.encode(context, order="deterministic").decode()
+    try:
+        return msgspec.json.encode(context, order="deterministic").decode()
+    except ValueError:  # Python spells no integer of more than 4,300 digits
+        return msgspec.json.encode(_bounded(context), order="deterministic").decode()
 
 
-def turn_values(
-    memory: DialogueMemory,
-    user: str,
-    context: Mapping[str, Any],
-    system: str,
-    before: frozenset[str] | str | None,
-    *,
-    entities: bool,
-) -> TurnValues:
-    """Do what :meth:`TurnEncoder.values` does, by an encoder that looks for entities or does not."""
-    if not entities:
-        return TurnValues(user, system, context_key(context), _NOTHING, before)
-    said = memory.say(system)
-    heard = memory.hear(user, context)
-    return TurnValues(heard, said, context_key(context), memory.known(), before)
+def _bounded(value: Any) -> Any:
+    """Put the largest number that there is in the place of integers beyond it."""
+    if isinstance(value, Mapping):
+        return {key: _bounded(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_bounded(inner) for inner in value]
+    return finite(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def turn_values(marked: MarkedTurn, context: Mapping[str, Any], before: frozenset[str] | str | None) -> TurnValues:
+    """Return what is encoded of a turn; `marked` has its texts, with their values in place where entities are left alone."""
+    return TurnValues(marked.user, marked.system, context_key(context), marked.facts, before)
 
 
 class TurnEncoder:
@@ -65,7 +65,7 @@ class TurnEncoder:
     The features are, in this order: the user's utterance, the system's previous utterance, the context, what is known of
     entities, the system's previous actions. An utterance has two features of its own (it is empty; share of its words that the training part does
     not have at least twice) before those of its tables; a context has one (it is empty). What is known of entities are bits
-    (:meth:`~dialog_policy.corpus.templates.DialogueMemory.known`): then utterances are encoded with each value replaced by its
+    (:meth:`~dialog_policy.corpus.entity_tracker.EntityTracker.facts`): then utterances are encoded with each value replaced by its
     type, so that a value never seen before is no obstacle. The previous actions are bits, after one bit for
     "this is the first turn" and one for "the turn before has no annotated actions".
 
@@ -126,13 +126,9 @@ class TurnEncoder:
         """Number of features of a turn."""
         return sum(self.layout.values())
 
-    def memory(self) -> DialogueMemory:
-        """Return the memory of a new dialogue, for :meth:`values`."""
-        return DialogueMemory(self.gazetteer)
-
     def values(
         self,
-        memory: DialogueMemory,
+        tracker: EntityTracker,
         user: str,
         context: Mapping[str, Any],
         system: str,
@@ -142,15 +138,17 @@ class TurnEncoder:
 
         Parameters
         ----------
-        memory
-            What the dialogue has said of entities. It is told what the system said in the turn before, then this turn.
+        tracker
+            What the dialogue has said of entities. It observes what the system said in the turn before, then this turn, whether
+            the features show entities or not: replies are worded by it.
         user, context
             The turn's.
         system, before
             What the system said and did in the turn before: nothing and :data:`START` at the start; None if its actions are
-            not annotated.
+            not known.
         """
-        return turn_values(memory, user, context, system, before, entities=self.facts is not None)
+        marked = tracker.observe_turn(system, user, context)
+        return turn_values(marked if self.facts is not None else MarkedTurn(user, system, _NOTHING), context, before)
 
     def encode_values(self, part: str, values: Sequence[str]) -> FloatArray:
         """Encode utterances (part ``"user"`` or ``"system"``) or the keys of contexts: shape (n_values, layout[part])."""
@@ -164,9 +162,9 @@ class TurnEncoder:
 
         `terms` spares finding them, where they are known.
         """
-        found = terms or [self._terms(part, value) for value in values]
+        own_terms = terms or [self._terms(part, value) for value in values]
         own = self.layout[part] - sum(table.dim for table in self.tables[part])
-        return found, np.array([self._flags(part, item) for item in found], dtype=np.float32).reshape(-1, own)
+        return own_terms, np.array([self._flags(part, item) for item in own_terms], dtype=np.float32).reshape(-1, own)
 
     def encode_actions(self, before: Sequence[frozenset[str] | str | None]) -> FloatArray:
         """Encode the actions of the turn before: shape (n, layout["actions"]).
@@ -182,8 +180,8 @@ class TurnEncoder:
         """Encode what is known of entities: shape (n, layout["known"])."""
         facts = self.facts or {}
         bits = np.zeros((len(known), len(facts)), dtype=np.float32)
-        for row, found in enumerate(known):
-            bits[row, [facts[fact] for fact in found if fact in facts]] = BIT
+        for row, own in enumerate(known):
+            bits[row, [facts[fact] for fact in own if fact in facts]] = BIT
         return bits
 
     def projector(self, part: str, matrix: FloatArray) -> Callable[[Any], FloatArray]:
@@ -205,9 +203,9 @@ class TurnEncoder:
         places = [slice(start, end) for start, end in itertools.pairwise(np.cumsum([own, *(t.dim for t in dense)]))]
 
         def project(value: str) -> FloatArray:
-            terms, flags = self._terms_and_flags(part, value)
+            terms = self._terms(part, value)
             features = np.zeros(len(weights), dtype=np.float32)
-            features[:own] = flags
+            features[:own] = self._flags(part, terms)
             for table, place in zip(dense, places, strict=True):
                 table.encode_into(features[place], terms)
             projected: FloatArray = features.dot(weights)
@@ -218,11 +216,6 @@ class TurnEncoder:
             return projected
 
         return project
-
-    def _terms_and_flags(self, part: str, value: str) -> tuple[list[str], tuple[float, ...]]:
-        """Return terms of an utterance or of a context's key for the tables, and the features beside the tables."""
-        terms = self._terms(part, value)
-        return terms, self._flags(part, terms)
 
     def _terms(self, part: str, value: str) -> list[str]:
         return context_terms(msgspec.json.decode(value)) if part == "context" else self._tokenize(value)
@@ -236,12 +229,8 @@ class TurnEncoder:
         """Return the tables of a part that the network's training changes, each with its first column in the part."""
         tables = self.tables.get(part, ())
         starts = np.cumsum([self.layout[part] - sum(table.dim for table in tables), *(table.dim for table in tables)])
-        found = zip(starts.tolist(), tables, strict=False)
-        return [(start, table) for start, table in found if isinstance(table, TrainableTable)]
-
-    def pack(self, part: str, table: TrainableTable, values: Sequence[str]) -> PackedTerms:
-        """Look the terms of many values of a part up in one of its trainable tables."""
-        return table.pack(self.terms_and_flags(part, values)[0])
+        placed = zip(starts.tolist(), tables, strict=False)
+        return [(start, table) for start, table in placed if isinstance(table, TrainableTable)]
 
     def encode(self, part: str, values: Sequence[Any]) -> FloatArray:
         """Encode many values of one part of :attr:`layout`: shape (n_values, layout[part])."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -13,7 +12,8 @@ import numpy.typing as npt
 from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.features.columns import Columns, read_columns
 from dialog_policy.features.encoder import TurnEncoder
-from dialog_policy.text.encoders import Encoder, fit_encoder
+from dialog_policy.features.settings import EncoderSettings
+from dialog_policy.text.encoders import fit_encoder
 from dialog_policy.text.tokens import context_terms, get_tokenizer
 
 __all__ = ["fit_turn_encoder"]
@@ -22,12 +22,8 @@ __all__ = ["fit_turn_encoder"]
 def fit_turn_encoder(
     corpus: Corpus,
     actions: ActionSpace,
+    settings: EncoderSettings | None = None,
     *,
-    user: Sequence[Encoder],
-    system: Sequence[Encoder],
-    context: Sequence[Encoder],
-    tokenizer: str = "default",
-    entities: bool = True,
     seed: int = 0,
     columns: Columns | None = None,
 ) -> TurnEncoder:
@@ -39,19 +35,16 @@ def fit_turn_encoder(
         The training part, and nothing else.
     actions
         The actions of the training part.
-    user, system, context
-        The encoders of each part; what they yield is concatenated.
-    tokenizer
-        Name of the tokeniser.
-    entities
-        Whether values that the corpus' gazetteer or a dialogue's records list are looked for in what is said.
+    settings
+        Which encoders, and how; None: the defaults.
     seed
         Makes the result reproducible.
     columns
         The corpus as :func:`~dialog_policy.features.columns.read_columns` has read it, if it has.
     """
-    columns = read_columns(corpus, corpus.gazetteer, entities=entities) if columns is None else columns
-    tokenize = get_tokenizer(tokenizer)
+    settings = settings or EncoderSettings()
+    columns = read_columns(corpus, corpus.gazetteer, entities=settings.entities) if columns is None else columns
+    tokenize = get_tokenizer(settings.tokenizer)
     parts = columns.parts
     # Equal tokens are one object, too: a large corpus' tokens would not fit into memory else.
     one = _One()
@@ -66,12 +59,14 @@ def fit_turn_encoder(
     counts = Counter(itertools.chain.from_iterable(sentences))
     return TurnEncoder(
         actions,
-        user=[fit_encoder(encoder, user_texts, sentences=sentences, seed=seed) for encoder in user],
-        system=[fit_encoder(encoder, system_texts, sentences=sentences, seed=seed) for encoder in system],
-        context=[fit_encoder(encoder, contexts, sentences=[], seed=seed, are_terms=True) for encoder in context],
+        user=[fit_encoder(encoder, user_texts, sentences=sentences, seed=seed) for encoder in settings.user],
+        system=[fit_encoder(encoder, system_texts, sentences=sentences, seed=seed) for encoder in settings.system],
+        context=[
+            fit_encoder(encoder, contexts, sentences=[], seed=seed, are_terms=True) for encoder in settings.context
+        ],
         words=(word for word, count in counts.items() if count > 1),
-        tokenizer=tokenizer,
-        facts=frozenset().union(*parts["known"].values) if entities else None,
+        tokenizer=settings.tokenizer,
+        facts=frozenset().union(*parts["known"].values) if settings.entities else None,
         gazetteer=corpus.gazetteer,
     )
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.text.bags import Ragged
+from dialog_policy.text.ragged import Ragged
 from dialog_policy.text.table import FloatArray
 
-__all__ = ["MappedRows", "Matrix", "SparseRows", "new_file", "release"]
+__all__ = ["MappedRows", "Matrix", "NewMatrix", "SparseRows", "new_file", "release"]
+
+# From a name and a shape to an array of zeros, in memory or a mapped file.
+NewMatrix = Callable[[str, tuple[int, int]], FloatArray]
 
 # A file's pages are given back when about so many bytes may have become resident. Around each row that is read the system maps
 # more: 64 KiB on average were measured (Linux 6.18).
@@ -53,7 +57,7 @@ class SparseRows:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
-        return len(self.columns.ends) - 1, self.width
+        return len(self.columns), self.width
 
     def __getitem__(self, rows: npt.NDArray[np.int64]) -> FloatArray:
         """Rows by number, shape (*rows.shape, width), dense."""

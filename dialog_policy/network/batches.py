@@ -239,8 +239,8 @@ class DialogueBatches(keras.utils.PyDataset):
     def _packed_terms(self, turns: _IntArray) -> dict[str, npt.NDArray[Any]]:
         found: dict[str, npt.NDArray[Any]] = {}
         for number, part in enumerate(self.encoded.embedded):
-            (ids, ends), rows = self.encoded.packed(part, turns)
-            counts = np.diff(ends)
+            packed, rows = self.encoded.packed(part, turns)
+            ids, counts = packed.values, packed.counts
             # Sizes depend on the batch's shape, so that a compiled network sees few: as many texts as turns, and one more, to
             # which what fills the terms up belongs; as many terms as so many turns have on average, or more by a power of two.
             size = 1 << max(len(ids) - 1, int(turns.size * self._mean_terms[number])).bit_length()

@@ -11,10 +11,14 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from dialog_policy.errors import DivergenceError
 from dialog_policy.network.batches import DialogueBatches
 from dialog_policy.network.checkpoint import write_checkpoint
 
-__all__ = ["Checkpoint", "EarlyStopping", "Progress", "loggers"]
+__all__ = ["ADVICE", "Checkpoint", "EarlyStopping", "LossWatch", "Progress", "loggers"]
+
+# What helps against a training that diverges.
+ADVICE = "A smaller learning_rate (the default is 0.003) or weight_decay helps."
 
 
 @contextmanager
@@ -75,6 +79,49 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Leave the weights as they are: the state to resume from is taken from them first."""
+
+
+class LossWatch(keras.callbacks.Callback):
+    """Ends a training whose loss is no number any more, before anything is kept of it.
+
+    Losses are looked at once an epoch: to look at each at once would make a GPU wait for every batch.
+
+    Attributes
+    ----------
+    first
+        The loss of the first batch, before any step; None before it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: float | None = None
+        self._means: list[Any] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Begin a new list."""
+        self._means = []
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Keep the mean loss of the batches of this epoch so far: it stays no number once it is none."""
+        self._means.append((logs or {})["loss"])
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Look at the losses.
+
+        Raises
+        ------
+        DivergenceError
+            If one is not finite.
+        """
+        means = np.array([float(mean) for mean in self._means])
+        if self.first is None:
+            self.first = float(means[0])
+        wrong = np.flatnonzero(~np.isfinite(means))
+        if len(wrong):
+            raise DivergenceError(
+                f"the loss is {means[wrong[0]]} in epoch {epoch + 1}, batch {wrong[0] + 1} of {len(means)}: the training has "
+                f"diverged and was stopped; nothing of it is kept. {ADVICE}"
+            )
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -12,7 +12,7 @@ from safetensors.numpy import save
 from dialog_policy.errors import RunError
 from dialog_policy.files import atomic_write
 
-__all__ = ["CHECKPOINT", "read_checkpoint", "write_checkpoint"]
+__all__ = ["CHECKPOINT", "epochs_done", "read_checkpoint", "write_checkpoint"]
 
 CHECKPOINT = "training.safetensors"
 
@@ -22,6 +22,15 @@ def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     described = msgspec.json.encode({name: value for name, value in state.items() if name != "arrays"})
     with atomic_write(folder / CHECKPOINT) as file:
         file.write(save(state["arrays"], {"state": described.decode()}))
+
+
+def epochs_done(path: Path) -> int | None:
+    """Return after how many epochs a checkpoint was written; None if it cannot be read."""
+    try:
+        with safe_open(path, "numpy") as file:
+            return len(msgspec.json.decode(file.metadata()["state"])["history"])
+    except (OSError, SafetensorError, KeyError, TypeError, msgspec.DecodeError):
+        return None
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any]:
@@ -42,5 +51,7 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
             f"{folder} has no {CHECKPOINT}: there is no training to resume. Train without --resume."
         ) from None
     except (SafetensorError, KeyError, TypeError, msgspec.DecodeError) as error:
-        raise RunError(f"{path} is not a training's checkpoint ({error}). Train without --resume.") from None
+        raise RunError(
+            f"{path} is not a training's checkpoint ({error}). Begin anew with --restart (in Python: resume=False)."
+        ) from None
     return state

@@ -6,16 +6,41 @@ from typing import Annotated, Literal
 
 import msgspec
 
-__all__ = ["ClassWeight", "NetworkConfig", "Precision", "Strategy", "Weighting"]
+__all__ = ["ClassWeight", "Decoding", "Head", "NetworkConfig", "Precision", "Strategy", "Weighting"]
 
+Decoding = Literal["joint", "independent"]
+Head = Literal["auto", "softmax", "sigmoid"]
 Strategy = Literal["bucket", "exact", "pad", "single", "window"]
 Weighting = Literal["turn", "dialogue"]
 Precision = Literal["float32", "mixed"]
 ClassWeight = Literal["none", "balanced"]
 
-_Count = Annotated[int, msgspec.Meta(ge=1)]
+# Why a number may not be larger, as messages say it.
+_Units = Annotated[
+    int,
+    msgspec.Meta(
+        ge=1,
+        le=8_192,
+        description="a layer of n units has 4·n² recurrent weights, and training keeps four copies of them",
+    ),
+]
+_Epochs = Annotated[
+    int, msgspec.Meta(ge=1, le=100_000, description="each epoch is a pass over the whole training part")
+]
+_Dialogues = Annotated[
+    int, msgspec.Meta(ge=1, le=65_536, description="the features of all dialogues of a batch are in memory at once")
+]
+_Turns = Annotated[
+    int, msgspec.Meta(ge=1, le=65_536, description="the states of all these turns are in memory at once")
+]
 _Share = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
-_Rate = Annotated[float, msgspec.Meta(gt=0.0)]
+_Rate = Annotated[
+    float, msgspec.Meta(gt=0.0, le=1.0, description="a step of AdamW moves every weight by about the learning rate")
+]
+_Decay = Annotated[
+    float, msgspec.Meta(ge=0.0, le=10.0, description="each step shrinks every weight by learning_rate × weight_decay")
+]
+_Seed = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1, description="NumPy's and scikit-learn's seeds have 32 bits")]
 
 # Defaults that depend on the amount of data: small corpora need small batches and many epochs to be seen often enough.
 _BATCH_SIZE, _SMALLEST_BATCH, _STEPS_AN_EPOCH = 32, 4, 60
@@ -31,8 +56,9 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Units of the LSTM, or of each of several stacked LSTMs.
     head
         ``"softmax"`` for exactly one action a turn, ``"sigmoid"`` for any number; ``"auto"`` looks at the training part.
-    decisions
-        Where a turn may have several actions: ``"sets"`` learns and decides the whole set at once; ``"bits"`` each action by itself.
+    decoding
+        Where a turn may have several actions: ``"joint"`` learns and decides the whole set at once; ``"independent"`` each action
+        by itself.
     dropout
         Share of features and of LSTM outputs dropped in training.
     epochs
@@ -53,7 +79,7 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Of AdamW; the rate falls to zero along a cosine.
     averaging
         Over which share of all steps weights are averaged, with exponentially less of older ones (Polyak & Juditsky 1992): the
-        averages are what the dev part judges and what is kept. 0: each epoch's last weights.
+        averages are what is validated and what is kept. 0: each epoch's last weights.
     label_smoothing
         Share of a target's probability that is spread evenly, over the actions or the action sets of training.
     class_weight
@@ -62,33 +88,34 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         ``"mixed"`` trains with products in bfloat16, for a GPU that multiplies these quicker; weights, and whatever is predicted
         afterwards, have float32 as with ``"float32"``. On a CPU it is slower.
     patience
-        Epochs without a better dev turn accuracy after which training stops; the best weights are kept, of equally good ones the
-        last.
+        Early stopping: epochs without a better turn accuracy on the validation part after which training stops. The best weights
+        are kept, of equally good ones the last.
     smallest_dev
-        With fewer dialogues than this, a dev part says too little to stop by: training runs for its fixed number of epochs.
+        Fewer validation dialogues than this say too little for early stopping: training then uses the whole training part for its
+        fixed number of epochs.
     seed
         Two trainings with the same seed on the same machine give the same bytes.
     """
 
-    hidden: _Count | Annotated[tuple[_Count, ...], msgspec.Meta(min_length=1)] = 128
-    head: Literal["auto", "softmax", "sigmoid"] = "auto"
-    decisions: Literal["sets", "bits"] = "sets"
+    hidden: _Units | Annotated[tuple[_Units, ...], msgspec.Meta(min_length=1, max_length=16)] = 128
+    head: Head = "auto"
+    decoding: Decoding = "joint"
     dropout: _Share = 0.25
-    epochs: _Count | None = None
-    batch_size: _Count | None = None
+    epochs: _Epochs | None = None
+    batch_size: _Dialogues | None = None
     batches: Strategy = "bucket"
-    max_lengths: _Count | None = None
-    window: _Count = 64
+    max_lengths: _Turns | None = None
+    window: _Turns = 64
     weighting: Weighting = "turn"
     learning_rate: _Rate = 0.003
-    weight_decay: Annotated[float, msgspec.Meta(ge=0.0)] = 0.01
+    weight_decay: _Decay = 0.01
     averaging: _Share = 0.0
     label_smoothing: _Share = 0.02
     class_weight: ClassWeight = "none"
     precision: Precision = "float32"
-    patience: _Count = 6
-    smallest_dev: _Count = 20
-    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+    patience: _Epochs = 6
+    smallest_dev: _Dialogues = 20
+    seed: _Seed = 0
 
     @property
     def layers(self) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from dialog_policy.runtime.decoder import SetPrior
+from dialog_policy.runtime.set_prior import SetPrior
 
 __all__ = ["ActionLoss"]
 

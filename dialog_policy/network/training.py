@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from dialog_policy.errors import RunError
+from dialog_policy.errors import DivergenceError, RunError
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
 from dialog_policy.network.backend import compiles, feed, keep_memory, make_deterministic, use_cores
 from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches, evaluation_batches
-from dialog_policy.network.callbacks import Checkpoint, EarlyStopping, Progress, loggers
+from dialog_policy.network.callbacks import ADVICE, Checkpoint, EarlyStopping, LossWatch, Progress, loggers
 from dialog_policy.network.config import NetworkConfig
 from dialog_policy.network.embedding import freeze, with_embeddings
 from dialog_policy.network.layers import build_network, windowed
@@ -25,6 +25,8 @@ from dialog_policy.text.table import FloatArray
 __all__ = ["DEV_ACCURACY", "Trained", "predict_logits", "train_network"]
 
 DEV_ACCURACY = "dev_turn_accuracy"
+# A loss that has grown this many times (and beyond what chance does to a small one) has not learnt anything.
+_WORSE = 3.0
 
 Actions = Sequence[frozenset[str] | None]
 
@@ -72,8 +74,8 @@ def train_network(
         The encoded training part. Tables of its encoder that can be trained are, and have the trained vectors afterwards: the
         network is then one of features by these.
     dev
-        The encoded dev part and the gold actions of each of its turns: training stops by its turn accuracy. None: it runs
-        for the fixed number of epochs.
+        The encoded validation part and the gold actions of each of its turns: early stopping follows its turn accuracy. None:
+        training runs for the fixed number of epochs.
     decoder
         Decides the actions of dev turns.
     config
@@ -91,6 +93,8 @@ def train_network(
     ------
     RunError
         If `state` comes from a training of other data or with other settings.
+    DivergenceError
+        If the loss is no number any more, or much worse in the end than before training.
     """
     epochs, batch_size = config.epochs_for(len(train)), config.batch_size_for(len(train))
     use_cores(train.n_features * 4 * config.layers[0], batch_size)
@@ -139,7 +143,8 @@ def train_network(
         label_smoothing=config.label_smoothing,
     )
     model.compile(optimizer, loss, jit_compile=compiles())
-    watchers: list[keras.callbacks.Callback] = []
+    loss_watch = LossWatch()
+    watchers: list[keras.callbacks.Callback] = [loss_watch]
     stopping = None
     if dev is not None:
         dev_encoded, gold = dev
@@ -161,21 +166,38 @@ def train_network(
     if stopping is not None and stopping.best_weights is not None:
         model.set_weights(stopping.best_weights)
     freeze(model, train)
+    _check_learnt(network, checkpoint.history, loss_watch.first)
     if config.precision == "mixed":
         trained, network = network, build()
         network.set_weights(trained.get_weights())
     return Trained(network, checkpoint.history)
 
 
+def _check_learnt(network: keras.Model, history: list[dict[str, float]], first: float | None) -> None:
+    """Refuse what has diverged without a loss that says so: before training, the network knows how often each action occurs."""
+    if not all(np.isfinite(weight).all() for weight in network.get_weights()):
+        raise DivergenceError(
+            f"after the last epoch weights are no numbers: the training has diverged; nothing of it is kept. {ADVICE}"
+        )
+    last = history[-1]["loss"]
+    if first is not None and last > _WORSE * max(first, 1.0):
+        raise DivergenceError(
+            f"the loss was {first:.3g} before the first step and {last:.3g} in the last epoch: the training has diverged; nothing "
+            f"of it is kept. {ADVICE}"
+        )
+
+
 def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
     """Refuse to go on with other dialogues or settings; only the number of epochs may differ."""
     if before.get("train") != now.get("train"):
         raise RunError(
-            "the interrupted training saw other dialogues: expected the same corpus and split. Drop --resume."
+            "the interrupted training saw other dialogues: expected the same corpus and split. Begin anew with --restart "
+            "(in Python: resume=False)."
         )
     old, new = before.get("config", {}), now.get("config", {})
     changed = sorted(name for name in {*old, *new} - {"epochs"} if old.get(name) != new.get(name))
     if changed:
         raise RunError(
-            f"the interrupted training had other settings ({', '.join(changed)}). Give the same ones, or drop --resume."
+            f"the interrupted training had other settings ({', '.join(changed)}). Give the same ones, or begin anew with "
+            "--restart (in Python: resume=False)."
         )

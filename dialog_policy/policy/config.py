@@ -1,8 +1,9 @@
-"""All settings of a policy in one flat object, from Python, a TOML file or ``KEY=VALUE`` on the command line."""
+"""All settings of a policy, from Python, a TOML file or ``KEY=VALUE`` on the command line."""
 
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,46 +11,74 @@ from typing import Annotated, Any
 import msgspec
 
 from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.network.config import NetworkConfig
 from dialog_policy.policy.explain import explain
-from dialog_policy.text.encoders import Bits, Encoder, Lsa
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-__all__ = ["Config", "make_config", "parse_settings", "read_settings", "tomllib"]
+__all__ = ["Config", "current_names", "make_config", "parse_settings", "read_settings", "setting_names", "tomllib"]
+
+# Settings that had another name up to version 0.1: the name of today, and the values of today.
+_RENAMED: dict[str, tuple[str, dict[str, str]]] = {
+    "decisions": ("decoding", {"sets": "joint", "bits": "independent"}),
+}
 
 
 class Config(NetworkConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of a policy: those of :class:`~dialog_policy.network.config.NetworkConfig`, and how text becomes vectors.
 
+    Users, files and runs name all settings side by side, those of the encoders too: :func:`make_config` and :meth:`flat`.
+
     Attributes
     ----------
-    user, system, context
-        Encoders of the user's utterance, of the system's previous utterance and of the context; what several encoders
-        yield is concatenated.
-    tokenizer
-        ``"default"``, or the name of an installed entry point in the group ``dialog_policy.tokenizers``.
-    entities
-        Whether values that the corpus' gazetteer or the dialogue's records list are looked for: the user's utterance is
-        encoded with their types in their place, and what the dialogue has said of them so far is known to the network.
+    encoders
+        How a turn becomes a vector.
     fallback_precision
         How often the policy is to be right when it acts: the confidence below which a step is a fallback is chosen for it on
-        the dev part. None: 0.3.
+        the validation part. None: the confidence 0.3.
     """
 
-    user: tuple[Encoder, ...] = (
-        Bits(),
-        Lsa(unit="word", ngrams=(1, 2), dim=200),
-        Lsa(unit="character", ngrams=(3, 5), dim=100),
-    )
-    system: tuple[Encoder, ...] = (Lsa(unit="word", ngrams=(1, 2), dim=100),)
-    context: tuple[Encoder, ...] = (Bits(), Lsa(dim=100))
-    tokenizer: str = "default"
-    entities: bool = True
+    encoders: EncoderSettings = EncoderSettings()
     fallback_precision: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] | None = None
+
+    def flat(self) -> dict[str, Any]:
+        """Return all settings by name, as JSON and TOML have them."""
+        settings: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        encoders: dict[str, Any] = settings.pop("encoders")
+        return {**settings, **encoders}
+
+
+def setting_names() -> list[str]:
+    """Names of all settings."""
+    return [*(name for name in Config.__struct_fields__ if name != "encoders"), *EncoderSettings.__struct_fields__]
+
+
+def current_names(settings: Mapping[str, Any], *, warn: bool = True) -> dict[str, Any]:
+    """Return settings by the names and with the values that they have today.
+
+    Parameters
+    ----------
+    settings
+        By their names of today or of an earlier version, such as a run's.
+    warn
+        Whether to warn (DeprecationWarning) of old names.
+    """
+    renamed = {}
+    for name, value in settings.items():
+        new, values = _RENAMED.get(name, (name, {}))
+        renamed[new] = values.get(value, value) if values and isinstance(value, str) else value
+        if new != name and warn:
+            warnings.warn(
+                f"the setting {name}={value!r} is now called {new}={renamed[new]!r}; the next version does not know the old "
+                "name.",
+                DeprecationWarning,
+                stacklevel=3,
+            )
+    return renamed
 
 
 def make_config(settings: Mapping[str, Any], base: Config | None = None) -> Config:
@@ -60,15 +89,17 @@ def make_config(settings: Mapping[str, Any], base: Config | None = None) -> Conf
     OptionError
         If a setting is unknown or its value impossible.
     """
-    known = Config.__struct_fields__
+    settings, known = current_names(settings), setting_names()
     for name in settings:
         if name == "bidirectional":
-            raise OptionError(
-                "there are no bidirectional networks here: a policy acts before it knows what comes next."
-            )
+            raise OptionError("there is no bidirectional network: a policy acts before it knows what comes next.")
         if name not in known:
             raise OptionError(f"there is no setting {name!r}; known: {', '.join(known)}.{did_you_mean(name, known)}")
-    merged = {**msgspec.to_builtins(base or Config()), **msgspec.to_builtins(dict(settings))}
+    try:
+        merged = (base or Config()).flat() | msgspec.to_builtins(settings)
+    except TypeError as error:
+        raise OptionError(f"a setting has a value of an impossible type: {error}.") from None
+    merged["encoders"] = {name: merged.pop(name) for name in EncoderSettings.__struct_fields__}
     try:
         return msgspec.convert(merged, Config)
     except msgspec.ValidationError as error:
@@ -101,7 +132,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     OptionError
-        If the file is missing or no TOML.
+        If the file cannot be read or is not TOML.
     """
     try:
         with open(path, "rb") as file:
@@ -109,5 +140,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
             return settings
     except FileNotFoundError:
         raise OptionError(f"there is no configuration file {path}.") from None
+    except OSError as error:
+        raise OptionError(f"the configuration file {path} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OptionError(f"{path}: expected TOML; {error}.") from None

@@ -10,8 +10,9 @@ from tqdm import tqdm
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.splits import hash_fraction
 from dialog_policy.errors import CorpusError, OptionError
-from dialog_policy.policy.config import Config, make_config
+from dialog_policy.policy.config import Config
 from dialog_policy.policy.dialog_policy import DialogPolicy
+from dialog_policy.policy.parts import Data
 
 __all__ = ["learning_curve", "share_of"]
 
@@ -34,7 +35,7 @@ def learning_curve(
     shares: Sequence[float],
     *,
     seeds: int = 3,
-    dev: Corpus | str | None = "inner",
+    dev: Data | None = "auto",
 ) -> list[dict[str, Any]]:
     """Train each configuration on shares of the training part, and score it.
 
@@ -50,7 +51,7 @@ def learning_curve(
     seeds
         Trainings for each share.
     dev
-        As for :meth:`~dialog_policy.policy.DialogPolicy.fit`: dialogues that every training stops by.
+        As for :meth:`~dialog_policy.policy.DialogPolicy.fit`: what every training is validated on.
 
     Returns
     -------
@@ -80,7 +81,7 @@ def learning_curve(
     rows = []
     for name, share, seed in tqdm(jobs, desc="trainings", disable=None):
         part = share_of(train, share, seed)
-        policy = DialogPolicy(make_config({"seed": configs[name].seed + seed}, configs[name])).fit(part, dev)
+        policy = DialogPolicy.from_config(configs[name]).set_params(seed=configs[name].seed + seed).fit(part, dev=dev)
         rows.append(
             {
                 "policy": name,

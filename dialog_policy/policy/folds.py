@@ -6,6 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from dialog_policy.baselines import load_baselines
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.splits import hash_fraction
 from dialog_policy.errors import CorpusError
@@ -49,16 +50,16 @@ def cross_validate(
     for fold in tqdm(range(folds), desc="folds", disable=None):
         held = corpus.with_dialogues(dialogue for dialogue in usable if fold_of[dialogue.id] == fold)
         rest = corpus.with_dialogues(dialogue for dialogue in usable if fold_of[dialogue.id] != fold)
-        policy = DialogPolicy(config).fit(rest)
+        policy = DialogPolicy.from_config(config).fit(rest)
         predictions += policy.predict(held, free_running=free_running)
-        for name, predicted in policy.runtime_.baseline_predictions(held).items():
-            baselines.setdefault(name, []).extend(predicted)
+        for name, baseline in load_baselines(policy.runtime_.run, policy.runtime_.actions).items():
+            baselines.setdefault(name, []).extend(baseline.predict(held))
     actions = sorted({action for d in usable for turn in d.turns for action in turn.actions or ()})
     result = score_predictions(
         predictions,
         corpus,
         known_actions=actions,
-        tokenizer=config.tokenizer,
+        tokenizer=config.encoders.tokenizer,
         split=split,
         baselines=baselines,
         resamples=resamples,

@@ -11,9 +11,11 @@ from tqdm import tqdm
 
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import CorpusError, OptionError, RunError, require
+from dialog_policy.files import output_folder
 from dialog_policy.network.backend import load_keras
 from dialog_policy.policy.config import Config, make_config
-from dialog_policy.policy.dialog_policy import DialogPolicy, hold_out
+from dialog_policy.policy.dialog_policy import DialogPolicy
+from dialog_policy.policy.parts import hold_out
 from dialog_policy.text.encoders import Bits
 
 if TYPE_CHECKING:
@@ -84,7 +86,7 @@ def tune(
             remedy="Give a larger corpus, or a dev part of its own.",
         )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    out.mkdir(parents=True, exist_ok=True)
+    output_folder(out)
     study = optuna.create_study(
         storage=f"sqlite:///{out / STUDY}",
         study_name=_NAME,
@@ -99,8 +101,8 @@ def tune(
         study.enqueue_trial(_as_proposed(base), skip_if_exists=True)
 
     def objective(trial: optuna.Trial) -> float:
-        policy = DialogPolicy(make_config(_propose(trial), base))
-        policy.fit(rest, held, callbacks=[_pruning(trial)])
+        policy = DialogPolicy.from_config(make_config(_propose(trial), base))
+        policy.fit(rest, dev=held, callbacks=[_pruning(trial)])
         trial.set_user_attr("epochs", len(policy.history_))
         return max(row["dev_turn_accuracy"] for row in policy.history_)
 
@@ -177,7 +179,7 @@ def _check_same(study: optuna.Study, train: Corpus, dev: Corpus, base: Config) -
     about = {
         "train": _fingerprint(train),
         "dev": _fingerprint(dev),
-        "base": msgspec.json.encode(base).decode(),
+        "base": msgspec.json.encode(base.flat()).decode(),
     }
     for name, value in about.items():
         known = study.user_attrs.get(name)

@@ -9,18 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace
+from dialog_policy.runtime.set_prior import MOST_SETS, SetPrior
 
-__all__ = ["Decided", "Decoder", "SetPrior"]
+__all__ = ["Decided", "Decoder"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 BoolArray = npt.NDArray[np.bool_]
 
-# How often what was never seen counts as seen (Krichevsky & Trofimov 1981).
-_UNSEEN_COUNT = 0.5
-# At most so many sets compete by name, the most frequent; the others count as new.
-_MOST_SETS = 5_000
 # Where no precision was asked for.
 _FALLBACK_BELOW = 0.3
+# Logarithms of sums that differ from 0 by less say nothing more exact.
+_TINY = 1e-8
 # Where the temperature is looked for: 1 first, so that it wins among equals.
 _TEMPERATURES = (1.0, *np.geomspace(0.25, 4.0, 65))
 
@@ -43,66 +42,12 @@ class Decided(NamedTuple):
     confidence: FloatArray
 
 
-class SetPrior(NamedTuple):
-    """What whole action sets weigh beside their actions' logits: the probability of a set s is proportional to exp(Σ s_k z_k + w_s).
-
-    Where every logit is the log-odds of its action in the training part, this is a mixture: with the probability u a set is a new
-    one, its actions drawn each by its own frequency; else it is one of those that training showed, as often as there. u is the
-    share of turns whose set occurs once (Good 1953).
-
-    Attributes
-    ----------
-    bits
-        Shape (n_sets, n_actions): the sets that training showed.
-    log_weights
-        Shape (n_sets,): w of each of them.
-    log_new
-        w of any other set.
-    """
-
-    bits: npt.NDArray[np.float64]
-    log_weights: npt.NDArray[np.float64]
-    log_new: float
-
-    @classmethod
-    def fit(cls, space: ActionSpace, sets: Sequence[frozenset[str]], counts: Sequence[int]) -> SetPrior:
-        """Weigh sets by how many training turns have each; the most frequent sets come first."""
-        bits = space.transform(sets[:_MOST_SETS]).astype(np.float64)
-        if not sets:
-            return cls(bits, np.zeros(0), 0.0)
-        of_sets = np.array(counts, dtype=np.float64)
-        total = of_sets.sum() + 2 * _UNSEEN_COUNT
-        once = of_sets[of_sets == 1].sum() + of_sets[_MOST_SETS:][of_sets[_MOST_SETS:] > 1].sum()
-        new = (once + _UNSEEN_COUNT) / total
-        of_actions = np.zeros(len(space))
-        for start in range(0, len(sets), _MOST_SETS):
-            some = slice(start, start + _MOST_SETS)
-            of_actions += of_sets[some] @ space.transform(sets[some])
-        rates = (of_actions + _UNSEEN_COUNT) / total
-        log_new = float(np.log(new) + np.log1p(-rates).sum())
-        log_seen = np.log1p(-new) + np.log(of_sets[:_MOST_SETS] / of_sets.sum())
-        # The logits of these actions bring their log-odds with them.
-        log_seen -= bits @ (np.log(rates) - np.log1p(-rates))
-        return cls(bits, np.logaddexp(log_seen, log_new), log_new)
-
-    @property
-    def log_excess(self) -> npt.NDArray[np.float64]:
-        """Shape (n_sets,): log of what each set weighs beyond what it would as a new one."""
-        # e^a - e^b as e^(a + log(1 - e^(b - a))).
-        excess: npt.NDArray[np.float64] = self.log_weights + np.log(-np.expm1(self.log_new - self.log_weights))
-        return excess
-
-    def tempered(self, temperature: float) -> SetPrior:
-        """Return all logs divided by a temperature."""
-        return SetPrior(self.bits, self.log_weights / temperature, self.log_new / temperature)
-
-
 class Decoder:
     """Chooses an action set for each turn.
 
     Where actions exclude each other, the most probable one. Else the whole set is decided at once, among all 2^K sets of K
     actions: the probability of a set s with bits s_k is proportional to exp(Σ s_k z_k + w_s), with the logits z and the weights
-    w of :class:`SetPrior`. The network is trained by the likelihood of this same distribution
+    w of :class:`~dialog_policy.runtime.set_prior.SetPrior`. The network is trained by the likelihood of this same distribution
     (:class:`~dialog_policy.network.loss.ActionLoss`). The sums over all sets are exact, since Σ_s exp(Σ s_k z_k) = Π (1 + exp z_k).
 
     Parameters
@@ -170,7 +115,9 @@ class Decoder:
         order = sorted(counts, key=lambda actions: (-counts[actions], sorted(actions)))
         return cls(space, order, [counts[s] for s in order], single_action=single_action)
 
-    def decide(self, logits: FloatArray, allowed: BoolArray | None = None) -> Decided:
+    def decide(
+        self, logits: FloatArray, allowed: BoolArray | None = None, allow_none: BoolArray | None = None
+    ) -> Decided:
         """Decide from logits of shape (n, n_actions).
 
         Parameters
@@ -180,6 +127,9 @@ class Decoder:
         allowed
             Shape (n, n_actions): actions that may be taken. Others have probability 0, and no set with one of them
             competes. None: all may.
+        allow_none
+            Shape (n,): whether the empty set competes where only some actions may be taken; None: nowhere. Where all may, it
+            competes as in the training part; where none may, it is all that is left.
         """
         z = logits.astype(np.float64)
         z /= self._temperature
@@ -189,22 +139,28 @@ class Decoder:
             probabilities = np.exp(z - z.max(axis=1, keepdims=True))
             probabilities /= probabilities.sum(axis=1, keepdims=True)
             best = probabilities.argmax(axis=1)
-            confidence = probabilities[np.arange(len(best)), best]
+            confidence = probabilities[np.arange(len(best)), best]  # a share of a sum of shares: 1 at the most
             return Decided([self._singles[i] for i in best.tolist()], probabilities, confidence)
         scores = z.dot(self._bits_by_action)
         scores += self._log_weights
         positive = z > 0
+        log_any, marginals = self._base(z, allowed)
         if allowed is not None:
             scores[(~allowed).astype(np.float64) @ self._bits_by_action > 0] = -np.inf
             positive &= allowed
-        log_any, marginals = self._base(z, allowed)
-        chosen = [frozenset[str]()] * len(z)
-        score, top = np.full(len(z), -np.inf), log_any
+            must_act: BoolArray = np.logical_and(~allowed.all(axis=1), allowed.any(axis=1))
+            if allow_none is not None:
+                must_act &= ~allow_none
+            if must_act.any():
+                self._forbid_nothing(z, allowed, must_act, scores, positive, log_any, marginals)
         if self.sets:
             best = scores.argmax(axis=1)
             chosen = [self.sets[i] for i in best.tolist()]
-            score = scores[np.arange(len(best)), best]
+            score = scores.max(axis=1)
             top = np.maximum(score, log_any)
+        else:
+            chosen = [frozenset[str]()] * len(z)
+            score, top = np.full(len(z), -np.inf), log_any
         scores -= top[:, None]
         seen = np.exp(scores, out=scores).dot(self._excess)
         anything = np.exp(log_any - top)
@@ -220,7 +176,37 @@ class Decoder:
                 if rival > score[row]:
                     score[row] = rival
                     chosen[row] = frozenset(self.space.classes_[bit] for bit in np.flatnonzero(bits))
-        return Decided(chosen, marginals, np.exp(score - top) / total)
+        # Sums of rounded terms may exceed 1 by a rounding error.
+        confidence = np.minimum(np.exp(score - top) / total, 1.0)
+        return Decided(chosen, np.minimum(marginals, 1.0, out=marginals), confidence)
+
+    def _forbid_nothing(
+        self,
+        z: FloatArray,
+        allowed: BoolArray,
+        must_act: BoolArray,
+        scores: FloatArray,
+        positive: BoolArray,
+        log_any: FloatArray,
+        shares: FloatArray,
+    ) -> None:
+        """Take the empty set out of what competes in the rows `must_act`: changes the arrays from `scores` on."""
+        n_actions = self.prior.bits.sum(axis=1)
+        scores[np.ix_(must_act, n_actions == 0)] = -np.inf
+        logits = np.where(allowed, z, -np.inf)[must_act]
+        log_all = log_any[must_act] - self._log_new  # log Π (1 + e^z)
+        # log(Π (1 + e^z) - 1); where the product is all but 1, the sum of all e^z is as good.
+        with np.errstate(divide="ignore"):
+            log_some = np.where(
+                log_all > _TINY, log_all + np.log(-np.expm1(-log_all)), np.logaddexp.reduce(logits, axis=1)
+            )
+        log_any[must_act] = log_some + self._log_new
+        # What is in a set is in one that is not empty, so its weight stays, while all together weigh less.
+        log_off = np.logaddexp(0.0, logits)
+        shares[must_act] = np.exp(np.minimum(logits - log_off + (log_all - log_some)[:, None], 0.0))
+        # The best new set of actions without a positive logit has the one that is the least improbable.
+        none = must_act & ~positive.any(axis=1)
+        positive[none, np.where(allowed, z, -np.inf)[none].argmax(axis=1)] = True
 
     def _base(self, z: FloatArray, allowed: BoolArray | None) -> tuple[FloatArray, FloatArray]:
         """Every set as if new: log of the total weight, shape (n,), and the share of it of each action, shape of z."""
@@ -245,11 +231,11 @@ class Decoder:
         if self.single_action:
             log_shares = z - np.logaddexp.reduce(z, axis=1, keepdims=True)
             columns = [self.space.bits(s)[0] if len(s) == 1 and s <= self._names else -1 for s in actions]
-            found: FloatArray = np.where(np.array(columns) < 0, -np.inf, log_shares[np.arange(len(columns)), columns])
-            return found
+            chosen: FloatArray = np.where(np.array(columns) < 0, -np.inf, log_shares[np.arange(len(columns)), columns])
+            return chosen
         seen = np.logaddexp.reduce(z.dot(self._bits_by_action) + self._log_excess, axis=1, initial=-np.inf)
         log_total = np.logaddexp(seen, self._base(z, None)[0])
-        row_of = {s: row for row, s in enumerate(self.sets[:_MOST_SETS])}
+        row_of = {s: row for row, s in enumerate(self.sets[:MOST_SETS])}
         rows = np.array([row_of.get(s, -1) for s in actions], dtype=np.intp)
         prior = np.append(self._log_weights, self._log_new)[rows]
         possible = [s <= self._names for s in actions]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -17,18 +16,19 @@ import msgspec
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from dialog_policy.errors import RunError
-from dialog_policy.files import atomic_write, sha256_of
+from dialog_policy.errors import DialogPolicyError, OptionError, RunError
+from dialog_policy.files import atomic_folder, atomic_write, check_output, locked, recover_folder, sha256_of
 
 __all__ = [
     "FORMAT_VERSION",
     "LOGS",
     "MANIFEST",
     "RunReader",
-    "aside",
     "check_target",
     "pack",
-    "put_in_place",
+    "partial_folder",
+    "repack",
+    "save_run",
     "write_archive",
     "write_run",
 ]
@@ -37,23 +37,41 @@ FORMAT_VERSION = 4
 MANIFEST = "run.json"
 # Logs carry wall times, so they differ between equal trainings; they are no part of the model and have no hash.
 LOGS = "logs"
+# What a policy and its baselines are made of: checked when a run is opened. Other files of a run, such as the checkpoint from
+# which training goes on, are checked when they are read.
+_CHECKED = frozenset(
+    f"{part}.{kind}"
+    for part, kinds in {
+        "baselines": ("json", "safetensors"), "decoder": ("json",), "dialogues": ("json",),
+        "encoder": ("json", "safetensors"), "model": ("onnx",), "network": ("safetensors",), "replies": ("json",),
+    }.items()
+    for kind in kinds
+)  # fmt: skip
 
 
-def aside(run: Path) -> Path:
-    """Return the folder in which a run is made before it takes its place."""
-    return run.parent / f"{run.name}.partial"
-
-
-def check_target(run: Path) -> None:
-    """Refuse a target that exists and is not a run (or empty).
+def check_target(run: str | os.PathLike[str]) -> None:
+    """Refuse a place where a run cannot be written, or where something else than a run would give way to it.
 
     Raises
     ------
     RunError
-        If writing the run would replace something else.
+        If there is a folder that is neither a run nor empty.
+    OptionError
+        If it is a file, its place is missing or read-only.
     """
-    if run.exists() and not (run.is_dir() and ((run / MANIFEST).exists() or not any(run.iterdir()))):
-        raise RunError(f"{run} exists and is not a run. Name another folder, or remove it first.")
+    target = check_output(run, folder=True)
+    try:
+        os.fspath(run).encode()
+    except UnicodeEncodeError:
+        raise OptionError(f"expected a run's name in UTF-8, found {os.fspath(run)!a}. Choose another name.") from None
+    if target.exists() and not (target / MANIFEST).exists() and any(target.iterdir()):
+        raise RunError(f"{run} exists and is not a run folder. Name another folder, or remove it first.")
+
+
+def partial_folder(run: Path) -> Path:
+    """Return the folder in which a run is made before it takes its place."""
+    target = run.resolve() if run.is_symlink() else run
+    return target.with_name(f"{target.name}.partial")
 
 
 def pack(
@@ -77,18 +95,60 @@ def pack(
     return files
 
 
-def write_run(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files of a run into `folder`, the manifest last; files there already (a checkpoint) become part of it."""
+def repack(run: RunReader, names: Iterable[str] | None = None, **changed: Any) -> dict[str, bytes]:
+    """Return files of a run, and a manifest of these.
+
+    Parameters
+    ----------
+    run
+        The run.
+    names
+        Of the files. None: all that policy and baselines are made of.
+    **changed
+        What the manifest says otherwise.
+    """
+    about = {name: value for name, value in run.manifest.items() if name not in ("files", "format_version")}
+    chosen = sorted(_CHECKED & set(run.manifest["files"])) if names is None else names
+    return pack({}, {}, {name: run.read(name) for name in chosen}, {**about, **changed})
+
+
+def write_run(folder: Path, files: Mapping[str, bytes], kept: Iterable[str] = ()) -> None:
+    """Write the files of a run into a folder, the manifest last.
+
+    Parameters
+    ----------
+    folder
+        Where the run is made.
+    files
+        As :func:`pack` returns them.
+    kept
+        Names of files that are there already and become part of the run, such as a checkpoint.
+    """
     for name, content in files.items():
         if name != MANIFEST:
             with atomic_write(folder / name) as file:
                 file.write(content)
     manifest = msgspec.json.decode(files[MANIFEST])
-    others = (p for p in folder.iterdir() if p.is_file() and p.name not in files)
-    manifest["files"].update({path.name: sha256_of(path) for path in others})
+    manifest["files"].update({name: sha256_of(folder / name) for name in kept})
     manifest["files"] = dict(sorted(manifest["files"].items()))
     with atomic_write(folder / MANIFEST) as file:
         file.write(_json(manifest))
+
+
+def save_run(run: str | os.PathLike[str], files: Mapping[str, bytes]) -> None:
+    """Write a run's folder: aside, then in place of the run that is there, if there is one.
+
+    Raises
+    ------
+    RunError
+        If there is a folder that is no run, or another process is writing the run.
+    OptionError
+        If the place cannot be written.
+    """
+    check_target(run)
+    with locked(run, "saving"), atomic_folder(run) as folder:
+        check_target(run)
+        write_run(folder, files)
 
 
 def write_archive(path: Path, files: Mapping[str, bytes]) -> None:
@@ -96,18 +156,6 @@ def write_archive(path: Path, files: Mapping[str, bytes]) -> None:
     with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
             archive.writestr(zipfile.ZipInfo(name), files[name], zipfile.ZIP_DEFLATED)
-
-
-def put_in_place(made: Path, run: Path) -> None:
-    """Give a finished run its name; a run that has the name gives way only now."""
-    check_target(run)
-    old = run.parent / f"{run.name}.old"
-    shutil.rmtree(old, ignore_errors=True)
-    if run.exists():
-        os.replace(run, old)
-    os.replace(made, run)
-    with contextlib.suppress(OSError):
-        shutil.rmtree(old)
 
 
 def _json(document: Any) -> bytes:
@@ -154,17 +202,30 @@ class RunReader:
                 f"{FORMAT_VERSION}. Train it again, or install the version that made it "
                 f"({about.get('package_version', 'unknown')})."
             )
+        if not isinstance(about.get("files"), dict):
+            raise RunError(
+                f"the {MANIFEST} of {place} lists no files: the run is damaged; copy it again or train it again."
+            )
         self.manifest: dict[str, Any] = about
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunReader:
-        """Open a run's folder, or the archive that ``dialog-policy export`` wrote."""
+        """Open a run's folder, or the archive that ``dialog-policy export`` wrote, and check all that it is made of."""
         place = Path(path)
+        if not place.exists():
+            # A process was killed while it replaced the run; one that does so right now holds the lock.
+            with contextlib.suppress(DialogPolicyError), locked(place, "recovering"):
+                recover_folder(place)
+        name = os.fsencode(place).decode(errors="replace")
         if place.is_dir():
-            return cls(lambda name: (place / name).read_bytes() if (place / name).is_file() else None, str(place))
-        if not place.is_file():
-            raise RunError(f"there is no run at {place}. `dialog-policy train CORPUS --out {place}` makes one.")
-        return cls(partial(_archived, place), str(place))
+            reader = cls(lambda name: (place / name).read_bytes() if (place / name).is_file() else None, name)
+        elif place.is_file():
+            reader = cls(partial(_archived, place, name), name)
+        else:
+            raise RunError(f"there is no run at {name}. `dialog-policy train CORPUS --out {name}` makes one.")
+        for file in sorted(_CHECKED & set(reader.manifest["files"])):
+            reader.read(file)
+        return reader
 
     def has(self, name: str) -> bool:
         """Whether the run has this file."""
@@ -172,16 +233,16 @@ class RunReader:
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes."""
-        expected = self.manifest.get("files", {}).get(name)
+        expected = self.manifest["files"].get(name)
         content = None if expected is None else self._read(name)
         if content is None:
             raise RunError(
                 f"the run {self.place} has no file {name}: it is incomplete; copy it again or train it again."
             )
-        found = sha256(content).hexdigest()
-        if found != expected:
+        digest = sha256(content).hexdigest()
+        if digest != expected:
             raise RunError(
-                f"{self.place}/{name} was changed after training: expected SHA-256 {expected[:16]}…, found {found[:16]}…. "
+                f"{self.place}/{name} was changed after training: expected SHA-256 {expected[:16]}…, found {digest[:16]}…. "
                 "Copy the run again or train it again."
             )
         return content
@@ -198,14 +259,23 @@ class RunReader:
             raise RunError(f"{self.place}/{name} is not a safetensors file ({error}).") from None
 
 
-def _archived(path: Path, name: str) -> bytes | None:
+def _archived(path: Path, place: str, name: str) -> bytes | None:
+    """Return a file of an archive; None if there is no such file."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.read(name)
-    except KeyError:
-        return None
+            members = archive.namelist()
+            return _member(archive, place, name) if name in members else None
+    except (zipfile.BadZipFile, OSError) as error:
+        raise RunError(
+            f"{place} is neither a run's folder nor an archive made by `dialog-policy export` ({error})."
+        ) from None
+
+
+def _member(archive: zipfile.ZipFile, place: str, name: str) -> bytes:
+    try:
+        return archive.read(name)
     # RuntimeError: an encrypted file; NotImplementedError, a kind of it: a compression that zipfile does not know.
     except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, EOFError) as error:
         raise RunError(
-            f"{path} is neither a run's folder nor an archive made by `dialog-policy export` ({error})."
+            f"the file {name} in the archive {place} is damaged ({error}). Copy the archive again or export it again."
         ) from None

@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
-from hashlib import sha256
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-import msgspec
-import numpy as np
-import numpy.typing as npt
-
-from dialog_policy.baselines.baselines import Baselines
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
-from dialog_policy.corpus.training_part import TrainingPart
-from dialog_policy.errors import OptionError, did_you_mean
-from dialog_policy.features.encoder import START, TurnEncoder
 from dialog_policy.prediction import Prediction
-from dialog_policy.runtime.decoder import Decoder
+from dialog_policy.runtime import predicting
+from dialog_policy.runtime.engine import Engine
 from dialog_policy.runtime.folder import RunReader
-from dialog_policy.runtime.graph import Graph
-from dialog_policy.runtime.predicting import run_free, teacher_force
-from dialog_policy.runtime.replies import Replies
-from dialog_policy.runtime.session import Request, Session, SessionTurn, Step
-from dialog_policy.runtime.stepper import Stepper
-from dialog_policy.text.table import FloatArray
+from dialog_policy.runtime.session import Request, Session, respond_together
+from dialog_policy.runtime.turns import Step
 
 __all__ = ["Policy"]
-
-# Dialogues that are encoded and run together: bounds memory, changes no result.
-_CHUNK = 512
-# Probabilities below this are left out of predictions.
-_NEGLIGIBLE = 1e-3
-# What decides how a policy behaves: two runs with the same of these are the same policy.
-_BEHAVIOUR = ("decoder.json", "encoder.json", "encoder.safetensors", "network.safetensors", "replies.json")
 
 
 class Policy:
     """A trained policy.
 
-    Use :meth:`load`. Needs the core install only. Any number of threads may share one policy.
+    Use :meth:`load`. Needs the core install only. Any number of threads may share one policy. It is a
+    :class:`~dialog_policy.prediction.Predictor`.
 
     Parameters
     ----------
@@ -54,28 +36,18 @@ class Policy:
 
     Attributes
     ----------
-    actions
-        The actions it can take.
+    run
+        The run's files, for whoever needs more of them than the policy does: the baselines that are kept beside it.
+    engine
+        The run's parts, which compute its decisions.
     info
         What the run says of itself: corpus, settings, history of the training.
-    id
-        SHA-256 over everything that decides how it behaves (hexadecimal).
     """
 
     def __init__(self, run: RunReader, *, threads: int = 0, fallback_below: float | None = None) -> None:
-        self._run, self._threads = run, threads
+        self.run = run
+        self.engine = Engine(run, threads=threads, fallback_below=fallback_below)
         self.info = {name: value for name, value in run.manifest.items() if name not in ("actions", "files")}
-        self.actions = ActionSpace(run.manifest["actions"])
-        self._replies = Replies.from_json(run.document("replies.json"))
-        self._encoder = TurnEncoder.from_parts(
-            run.document("encoder.json"), run.arrays("encoder.safetensors"), self.actions, self._replies.gazetteer
-        )
-        self._decoder = Decoder.from_json(run.document("decoder.json"), self.actions)
-        self.fallback_below = self._decoder.fallback_below if fallback_below is None else fallback_below
-        self._stepper = Stepper(run.arrays("network.safetensors"), self._encoder)
-        hashes = [[name, run.manifest["files"][name]] for name in _BEHAVIOUR]
-        self.id = sha256(msgspec.json.encode([hashes, self.actions.classes_])).hexdigest()
-        self._mask = lru_cache(1024)(self._make_mask)
 
     @classmethod
     def load(cls, run: str | os.PathLike[str], *, threads: int = 0, fallback_below: float | None = None) -> Policy:
@@ -91,46 +63,44 @@ class Policy:
         Raises
         ------
         RunError
-            If it is no run, of another format version, incomplete, or a file was changed.
+            If it is not a run, of another format version, incomplete, or a file was changed.
         """
         return cls(RunReader.open(run), threads=threads, fallback_below=fallback_below)
 
-    @cached_property
-    def _graph(self) -> Graph:
-        return Graph(self._run.read("model.onnx"), self._threads)
-
-    @cached_property
-    def baselines(self) -> Baselines | None:
-        """The simple policies fitted on the same training part; None in an exported run."""
-        if not self._run.has("baselines.json"):
-            return None
-        return Baselines.from_parts(
-            self._run.document("baselines.json"), self._run.arrays("baselines.safetensors"), self.actions
-        )
+    @property
+    def name(self) -> str:
+        """The name of the run's folder or archive; of a policy that is not saved yet, the one that training gave it."""
+        place = Path(self.run.place)
+        return place.resolve().name if place.exists() else str(self.info.get("name") or "policy")
 
     @property
-    def training_part(self) -> TrainingPart | None:
-        """What is known of the training part; None in an exported run."""
-        return None if self.baselines is None else self.baselines.training
+    def id(self) -> str:
+        """SHA-256 over everything that decides how it behaves (hexadecimal)."""
+        return self.engine.id
 
-    def baseline_predictions(self, dialogues: Iterable[Dialogue]) -> dict[str, Iterator[Prediction]]:
-        """Return what each baseline would do at every target turn of these dialogues; nothing in an exported run."""
-        baselines, found = self.baselines, list(dialogues)
-        return {} if baselines is None else {name: baselines.predict(name, found) for name in baselines.names}
+    @property
+    def actions(self) -> ActionSpace:
+        """The actions it can take."""
+        return self.engine.actions
 
-    @cached_property
-    def fingerprints(self) -> dict[str, frozenset[str]]:
-        """Fingerprints of the dialogues it was trained on (``"train"``) and stopped by (``"dev"``)."""
-        return {part: frozenset(found) for part, found in self._run.document("dialogues.json").items()}
+    @property
+    def fallback_below(self) -> float:
+        """A step with less confidence is marked as a fallback."""
+        return self.engine.fallback_below
 
     @property
     def takes_one_action(self) -> bool:
         """Whether it always takes exactly one action, as in its training part."""
-        return self._decoder.single_action
+        return self.engine.decoder.single_action
+
+    @cached_property
+    def fingerprints(self) -> dict[str, frozenset[str]]:
+        """Fingerprints of the dialogues it was trained on (``"train"``), and of its validation part (``"dev"``)."""
+        return {part: frozenset(digests) for part, digests in self.run.document("dialogues.json").items()}
 
     def start(self) -> Session:
         """Begin a conversation."""
-        return Session(self)
+        return Session(self.engine)
 
     def resume(self, saved: bytes) -> Session:
         """Go on with a conversation that :meth:`Session.to_bytes` saved, here or elsewhere.
@@ -142,7 +112,7 @@ class Policy:
         SessionError
             If these are no such bytes.
         """
-        return Session._from_bytes(self, saved)
+        return Session.from_bytes(self.engine, saved)
 
     def respond_many(
         self, requests: Iterable[Request | tuple[Session, str | None] | tuple[Session, str | None, Mapping[str, Any]]]
@@ -164,76 +134,7 @@ class Policy:
         OptionError
             As :meth:`Session.respond`; if a session occurs twice or belongs to another policy. Then no session has changed.
         """
-        asked = [Request(*request) for request in requests]
-        if not asked:
-            return []
-        sessions = [request.session for request in asked]
-        if len(set(map(id, sessions))) != len(sessions):
-            raise OptionError("a session occurs twice among these requests: its turns must follow each other.")
-        said = []
-        masks: npt.NDArray[np.bool_] | None = None
-        for session, user, context, allowed in asked:
-            if session.policy is not self:
-                raise OptionError(
-                    "a session belongs to another policy; resume() takes its to_bytes() over to this one."
-                )
-            if not (user is None or isinstance(user, str)):
-                raise OptionError(f"expected what the user said as a string, or None without a user; found {user!r}.")
-            said.append((user, _normal(context) if context else {}))
-            if allowed is not None and masks is None:
-                masks = np.stack([self._mask(None if r.allowed is None else frozenset(r.allowed)) for r in asked])
-        decided = self._decoder.decide(self._advance(sessions, said), masks)
-        names = self.actions.classes_
-        steps = []
-        for session, (user, context), actions, shares, confidence in zip(
-            sessions, said, decided.actions, decided.probabilities.tolist(), decided.confidence.tolist(), strict=True
-        ):
-            text = self._replies.text(actions, session._memory)
-            session._turns.append(SessionTurn(user, context, actions, actions, text))
-            fallback = confidence < self.fallback_below
-            steps.append(Step(actions, dict(zip(names, shares, strict=True)), confidence, fallback, text))
-        return steps
-
-    def _advance(self, sessions: Sequence[Session], said: Sequence[tuple[str | None, Mapping[str, Any]]]) -> FloatArray:
-        """Take in the user side of a turn of each session: logits of shape (n_sessions, n_actions)."""
-        turns = []
-        for session, (user, context) in zip(sessions, said, strict=True):
-            before: frozenset[str] | str | None = START
-            system = ""
-            if session._turns:
-                last = session._turns[-1]
-                before, system = last.actions, last.system
-            turns.append(self._encoder.values(session._memory, user or "", context, system, before))
-        logits, after = self._stepper.step(
-            turns, np.concatenate([session._state for session in sessions]).reshape(len(sessions), -1)
-        )
-        for session, state in zip(sessions, after, strict=True):
-            session._state = state.copy()  # a view would keep the states of all of them alive
-        return logits
-
-    def _make_mask(self, allowed: frozenset[str] | None) -> npt.NDArray[np.bool_]:
-        if allowed is None:
-            return np.ones(len(self.actions), dtype=np.bool_)
-        known = self._known_actions(allowed) or frozenset()
-        if self.takes_one_action and not known:
-            raise OptionError("allowed: expected at least one action, since this policy always takes one; found none.")
-        mask: npt.NDArray[np.bool_] = self.actions.transform([known])[0] > 0
-        return mask
-
-    def _known_actions(self, actions: Iterable[str] | None) -> frozenset[str] | None:
-        """Check names of actions."""
-        if actions is None:
-            return None
-        if isinstance(actions, str):
-            raise OptionError(f"expected a set of actions, found the string {actions!r}; write {{{actions!r}}}.")
-        named = frozenset(actions)
-        for name in sorted(named, key=str):
-            if name not in self.actions:
-                raise OptionError(
-                    f"the policy has no action {name!r}; it has {len(self.actions)}, {self.actions.classes_[0]!r} among "
-                    f"them.{did_you_mean(str(name), self.actions.classes_)}"
-                )
-        return named
+        return respond_together(self.engine, [Request(*request) for request in requests])
 
     def predict(
         self, dialogues: Iterable[Dialogue], *, free_running: bool = False, probabilities: bool = True
@@ -251,47 +152,32 @@ class Policy:
         probabilities
             Whether to say the probability of each action that has at least 0.001.
         """
-        stream = iter(dialogues)
-        names = self.actions.classes_
-        while chunk := list(itertools.islice(stream, _CHUNK)):
-            if free_running:
-                found = run_free(chunk, self)
-            else:
-                found = teacher_force(chunk, self._encoder, self._graph, self._decoder)
-            for seen in found:
-                shares = None
-                if probabilities:
-                    likely = np.flatnonzero(seen.probabilities >= _NEGLIGIBLE)
-                    shares = {names[bit]: float(seen.probabilities[bit]) for bit in likely}
-                yield Prediction(
-                    dialogue=chunk[seen.dialogue].id,
-                    turn=seen.turn,
-                    actions=seen.actions,
-                    probabilities=shares,
-                    confidence=seen.confidence,
-                )
+        predict = predicting.free_running if free_running else predicting.teacher_forced
+        return predict(self.engine, dialogues, probabilities=probabilities)
+
+    def logged_probabilities(self, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
+        """Predict every target turn as :meth:`predict` does, with the probability of the logged actions.
+
+        Each prediction has the probability of every action and, as ``logged``, that of the set of actions which the dialogue
+        has: what off-policy evaluation needs.
+        """
+        return predicting.logged_probabilities(self.engine, dialogues)
 
     def replies(self, corpus: Corpus, predictions: Iterable[Prediction]) -> dict[tuple[str, int], str]:
-        """Return what the policy would have said at each predicted turn, the dialogue so far being the gold one."""
-        predicted = {(p.dialogue, p.turn): p.actions for p in predictions}
-        texts: dict[tuple[str, int], str] = {}
-        for dialogue in corpus:
-            memory = self._replies.memory()
-            for number, turn in enumerate(dialogue.turns):
-                memory.hear(turn.user, turn.context)
-                actions = predicted.get((dialogue.id, number))
-                if actions is not None:
-                    texts[dialogue.id, number] = self._replies.text(actions, memory)
-                memory.say(turn.system)
-        return texts
+        """Return what the policy would have said at each predicted turn, the dialogue so far being the gold one.
 
-
-def _normal(context: object) -> dict[str, Any]:
-    """Return a context as it is after a journey through JSON, so that a session saved and resumed has the same one."""
-    try:
-        normal = msgspec.json.decode(msgspec.json.encode(context))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise OptionError(f"a context must be a JSON object: {error}.") from None
-    if not isinstance(normal, dict):
-        raise OptionError(f"expected a context as a JSON object, found {context!r}.")
-    return normal
+        Returns
+        -------
+        dict
+            (dialogue id, number of the turn from 0) to the reply that a session gives there.
+        """
+        predicted: dict[str, dict[int, frozenset[str]]] = {}
+        for prediction in predictions:
+            predicted.setdefault(prediction.dialogue, {})[prediction.turn] = prediction.actions
+        return {
+            (dialogue.id, number): text
+            for dialogue in corpus
+            for number, text in predicting.teacher_forced_replies(
+                self.engine, dialogue, predicted.get(dialogue.id, {})
+            ).items()
+        }

@@ -1,81 +1,149 @@
-"""Whole dialogues: what a policy would do at each turn, the past being the logged one or its own."""
+"""Whole dialogues: what a policy would do and say at each turn, the past being the logged one or its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from dialog_policy.corpus import Dialogue
-from dialog_policy.features.encoded import PADDING, encode_dialogues
-from dialog_policy.runtime.decoder import Decoder
-from dialog_policy.runtime.graph import Graph
+from dialog_policy.features.encode import encode_dialogues
+from dialog_policy.features.encoded import PADDING
+from dialog_policy.prediction import Prediction
+from dialog_policy.runtime.engine import Engine
+from dialog_policy.runtime.session import Request, Session, respond_together
 
-if TYPE_CHECKING:
-    from dialog_policy.features.encoder import TurnEncoder
-    from dialog_policy.runtime.policy import Policy
+__all__ = ["free_running", "logged_probabilities", "teacher_forced", "teacher_forced_replies"]
 
-__all__ = ["Foreseen", "run_free", "teacher_force", "teacher_forced_logits"]
-
-# Dialogues in one call of the graph; they are sorted by length, so little of it is padding.
+# Dialogues that are encoded together: bounds memory, changes no result.
+_CHUNK = 512
+# Dialogues in one call of the network; they are sorted by length, so little of it is padding.
 _BATCH = 64
+# Probabilities below this are left out of predictions.
+_NEGLIGIBLE = 1e-3
 
 
-class Foreseen(NamedTuple):
-    """What a policy would do in turn `turn` of the dialogue with number `dialogue`; probabilities of shape (n_actions,)."""
-
-    dialogue: int
-    turn: int
-    actions: frozenset[str]
-    probabilities: npt.NDArray[np.float64]
-    confidence: float
+def _chunks(dialogues: Iterable[Dialogue]) -> Iterator[list[Dialogue]]:
+    stream = iter(dialogues)
+    while chunk := list(itertools.islice(stream, _CHUNK)):
+        yield chunk
 
 
-def teacher_forced_logits(dialogues: Sequence[Dialogue], encoder: TurnEncoder, graph: Graph) -> npt.NDArray[np.float32]:
-    """Logits of every turn in order, shape (n_turns, n_actions); the system side of earlier turns is the gold one."""
-    encoded = encode_dialogues(dialogues, encoder)
-    logits = np.empty((int(encoded.offsets[-1]), encoded.n_actions), dtype=np.float32)
+def teacher_forced(
+    engine: Engine, dialogues: Iterable[Dialogue], *, probabilities: bool = True
+) -> Iterator[Prediction]:
+    """Predict every target turn in order; the system side of earlier turns is the gold one.
+
+    Parameters
+    ----------
+    engine, dialogues
+        Which policy, which dialogues.
+    probabilities
+        Whether to say the probability of each action that has at least 0.001.
+    """
+    for chunk in _chunks(dialogues):
+        decided = engine.decoder.decide(_logits(engine, chunk))
+        rows = zip(decided.actions, decided.probabilities, decided.confidence.tolist(), strict=True)
+        for dialogue in chunk:
+            for number, turn in enumerate(dialogue.turns):
+                actions, shares, confidence = next(rows)
+                if turn.is_target:
+                    yield Prediction(
+                        dialogue=dialogue.id,
+                        turn=number,
+                        actions=actions,
+                        probabilities=_likely(engine, shares) if probabilities else None,
+                        confidence=confidence,
+                    )
+
+
+def logged_probabilities(engine: Engine, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
+    """Predict every target turn in order, the past being the logged one, for off-policy evaluation.
+
+    Each prediction has the probability of every action, of the chosen set, and, as ``logged``, of the set that the dialogue has:
+    exactly as the policy's decoder has them.
+    """
+    names = engine.actions.classes_
+    for chunk in _chunks(dialogues):
+        places = [(dialogue.id, number) for dialogue in chunk for number in range(len(dialogue))]
+        gold = [turn.actions for dialogue in chunk for turn in dialogue.turns]
+        targets = [row for row, actions in enumerate(gold) if actions is not None]
+        if not targets:
+            continue
+        logits = _logits(engine, chunk)[targets]
+        decided = engine.decoder.decide(logits)
+        logged = np.exp(engine.decoder.log_probabilities(logits, [gold[row] or frozenset() for row in targets]))
+        for i, row in enumerate(targets):
+            dialogue_id, number = places[row]
+            yield Prediction(
+                dialogue=dialogue_id,
+                turn=number,
+                actions=decided.actions[i],
+                probabilities=dict(zip(names, decided.probabilities[i].tolist(), strict=True)),
+                confidence=float(decided.confidence[i]),
+                logged=min(1.0, float(logged[i])),
+            )
+
+
+def _logits(engine: Engine, dialogues: Sequence[Dialogue]) -> npt.NDArray[np.float32]:
+    """Logits of every turn, history included, shape (n_turns, n_actions)."""
+    encoded = encode_dialogues(dialogues, engine.encoder)
+    network = engine.onnx_network
+    logits = np.zeros((int(encoded.offsets[-1]), encoded.n_actions), dtype=np.float32)
     order = np.argsort(encoded.lengths, kind="stable")
     for start in range(0, len(order), _BATCH):
         turns = encoded.padded_turns(order[start : start + _BATCH])
         real = turns != PADDING
         if real.any():
-            found = graph.run(encoded.features(turns), graph.start(len(turns)))
-            logits[turns[real]] = found.logits[real]
+            stepped = network.run(encoded.features(turns), network.start(len(turns)))
+            logits[turns[real]] = stepped.logits[real]
     return logits
 
 
-def teacher_force(
-    dialogues: Sequence[Dialogue], encoder: TurnEncoder, graph: Graph, decoder: Decoder
-) -> Iterator[Foreseen]:
-    """Yield every target turn in order; the system side of earlier turns is the gold one."""
-    decided = decoder.decide(teacher_forced_logits(dialogues, encoder, graph))
-    rows = zip(decided.actions, decided.probabilities, decided.confidence.tolist(), strict=True)
-    for number, dialogue in enumerate(dialogues):
-        for position, turn in enumerate(dialogue.turns):
-            actions, probabilities, confidence = next(rows)
-            if turn.is_target:
-                yield Foreseen(number, position, actions, probabilities, confidence)
+def _likely(engine: Engine, shares: npt.NDArray[np.floating]) -> dict[str, float]:
+    names = engine.actions.classes_
+    return {names[bit]: float(shares[bit]) for bit in np.flatnonzero(shares >= _NEGLIGIBLE)}
 
 
-def run_free(dialogues: Sequence[Dialogue], policy: Policy) -> Iterator[Foreseen]:
-    """Yield every target turn in order; every dialogue is a session that is told the user side only.
+def free_running(engine: Engine, dialogues: Iterable[Dialogue], *, probabilities: bool = True) -> Iterator[Prediction]:
+    """Predict every target turn in order; every dialogue is a session that is told the user side only.
 
-    What is history only was not the policy's to decide: there the session observes what was logged.
+    What is history only was not the policy's to decide: there the session observes what was logged. Parameters as those of
+    :func:`teacher_forced`.
     """
-    sessions = [policy.start() for _ in dialogues]
-    found: list[list[Foreseen]] = [[] for _ in dialogues]
-    for position in range(max(map(len, dialogues), default=0)):
-        active = [number for number, dialogue in enumerate(dialogues) if len(dialogue) > position]
-        turns = [dialogues[number].turns[position] for number in active]
-        requests = [(sessions[n], turn.user, turn.context) for n, turn in zip(active, turns, strict=True)]
-        for number, turn, step in zip(active, turns, policy.respond_many(requests), strict=True):
-            if turn.is_target:
+    for chunk in _chunks(dialogues):
+        sessions = [Session(engine) for _ in chunk]
+        predictions: list[list[Prediction]] = [[] for _ in chunk]
+        for position in range(max(map(len, chunk), default=0)):
+            active = [number for number, dialogue in enumerate(chunk) if len(dialogue) > position]
+            turns = [chunk[number].turns[position] for number in active]
+            requests = [Request(sessions[n], turn.user, turn.context) for n, turn in zip(active, turns, strict=True)]
+            for number, turn, step in zip(active, turns, respond_together(engine, requests), strict=True):
+                if not turn.is_target:
+                    sessions[number].observe(actions=None, system=turn.system)
+                    continue
                 shares = np.fromiter(step.probabilities.values(), dtype=np.float64)
-                found[number].append(Foreseen(number, position, step.actions, shares, step.confidence))
-            else:
-                sessions[number].observe(actions=None, system=turn.system)
-    for foreseen in found:
-        yield from foreseen
+                predictions[number].append(
+                    Prediction(
+                        dialogue=chunk[number].id,
+                        turn=position,
+                        actions=step.actions,
+                        probabilities=_likely(engine, shares) if probabilities else None,
+                        confidence=step.confidence,
+                    )
+                )
+        yield from itertools.chain.from_iterable(predictions)
+
+
+def teacher_forced_replies(engine: Engine, dialogue: Dialogue, actions: Mapping[int, frozenset[str]]) -> dict[int, str]:
+    """Return the reply at some turns of a dialogue, by number, had the policy taken these actions and the past been the gold one."""
+    texts: dict[int, str] = {}
+    tracker, system = engine.new_tracker(), ""
+    for number, turn in enumerate(dialogue.turns):
+        tracker.observe_turn(system, turn.user, turn.context)
+        system = turn.system
+        if number in actions:
+            texts[number] = engine.reply(actions[number], tracker)
+    return texts

@@ -2,80 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Mapping
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from dialog_policy.corpus import Dialogue, Turn
-from dialog_policy.corpus.templates import DialogueMemory
 from dialog_policy.errors import OptionError, SessionError
-from dialog_policy.text.table import FloatArray
+from dialog_policy.runtime.engine import Engine
+from dialog_policy.runtime.turns import PREDICTED, Predicted, SessionTurn, Step
 
-if TYPE_CHECKING:
-    from dialog_policy.runtime.policy import Policy
-
-__all__ = ["PREDICTED", "Request", "Session", "SessionTurn", "Step"]
+__all__ = ["Request", "Session", "respond_together"]
 
 _VERSION = 2
-
-
-class _Predicted(Enum):
-    PREDICTED = "predicted"
-
-
-PREDICTED: Final = _Predicted.PREDICTED
-"""In :meth:`Session.observe`: the bot did what the policy said."""
-
-
-class Step(msgspec.Struct, frozen=True):
-    """What the policy would do in a turn.
-
-    Attributes
-    ----------
-    actions
-        The decided set of actions.
-    probabilities
-        Of each action, whatever the set.
-    confidence
-        Probability of the decided set among the sets that competed.
-    fallback
-        Whether the confidence is below the policy's ``fallback_below``: better ask the user to say it otherwise, or hand over.
-    text
-        The template reply of these actions, refilled from the dialogue; empty where training showed none.
-    """
-
-    actions: frozenset[str]
-    probabilities: dict[str, float]
-    confidence: float
-    fallback: bool
-    text: str
-
-
-class SessionTurn(msgspec.Struct, frozen=True):
-    """A turn of a session.
-
-    Attributes
-    ----------
-    user
-        What the user said; None in a turn without a user.
-    context
-        What the system learnt before it acted.
-    predicted
-        What the policy decided.
-    actions, system
-        What the bot did and said; as long as nothing else was observed, what the policy decided and its reply. Actions None:
-        nobody knows what it did.
-    """
-
-    user: str | None
-    context: dict[str, Any]
-    predicted: frozenset[str]
-    actions: frozenset[str] | None
-    system: str
 
 
 class Request(NamedTuple):
@@ -85,6 +25,7 @@ class Request(NamedTuple):
     user: str | None
     context: Mapping[str, Any] | None = None
     allowed: Iterable[str] | None = None
+    allow_none: bool = False
 
 
 class _Saved(msgspec.Struct, forbid_unknown_fields=True):
@@ -100,17 +41,23 @@ class Session:
 
     One thread at a time may use a session; any number of sessions share a policy.
 
+    Parameters
+    ----------
+    engine
+        The policy's.
+
     Attributes
     ----------
-    policy
-        The policy.
+    engine
+        The policy's.
+    state
+        What the next turn depends on.
     """
 
-    def __init__(self, policy: Policy) -> None:
-        self.policy = policy
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.state = engine.start()
         self._turns: list[SessionTurn] = []
-        self._state: FloatArray = policy._stepper.start()
-        self._memory: DialogueMemory = policy._replies.memory()
 
     def __len__(self) -> int:
         return len(self._turns)
@@ -124,7 +71,12 @@ class Session:
         return tuple(self._turns)
 
     def respond(
-        self, user: str | None, context: Mapping[str, Any] | None = None, *, allowed: Iterable[str] | None = None
+        self,
+        user: str | None,
+        context: Mapping[str, Any] | None = None,
+        *,
+        allowed: Iterable[str] | None = None,
+        allow_none: bool = False,
     ) -> Step:
         """Go on by one turn.
 
@@ -136,6 +88,9 @@ class Session:
             What the system learnt before it acts: database results, slots. Any JSON object.
         allowed
             The actions that may be taken now; None: all.
+        allow_none
+            Whether doing nothing competes although only some actions are allowed. Where all are, it competes as it did in
+            training; where none is, it is all that is left.
 
         Raises
         ------
@@ -143,12 +98,12 @@ class Session:
             If the context is no JSON object, an allowed action is unknown, or nothing is allowed although the policy always
             takes one action.
         """
-        return self.policy.respond_many([Request(self, user, context, allowed)])[0]
+        return respond_together(self.engine, [Request(self, user, context, allowed, allow_none)])[0]
 
     def observe(
         self,
-        actions: Iterable[str] | _Predicted | None = PREDICTED,
-        system: str | _Predicted = PREDICTED,
+        actions: Iterable[str] | Predicted | None = PREDICTED,
+        system: str | Predicted = PREDICTED,
         *,
         turn: int | None = None,
     ) -> None:
@@ -170,14 +125,17 @@ class Session:
         """
         number = self._number(turn)
         old = self._turns[number]
-        done = old.actions if isinstance(actions, _Predicted) else self.policy._known_actions(actions)
-        said = old.system if isinstance(system, _Predicted) else system
+        done = old.actions
+        if not isinstance(actions, Predicted):
+            done = None if actions is None else self.engine.check_actions(actions)
+        said = old.system if isinstance(system, Predicted) else system
         is_last = number == len(self._turns) - 1
-        if isinstance(system, _Predicted) and done != old.actions:
+        if isinstance(system, Predicted) and done != old.actions:
             said = self._reply_at(number, done)
         changed = msgspec.structs.replace(old, actions=done, system=said)
         if is_last:
             self._turns[-1] = changed
+            self.state.actions, self.state.system = changed.actions, changed.system
         else:
             self._replay([*self._turns[:number], changed, *self._turns[number + 1 :]])
 
@@ -189,8 +147,10 @@ class Session:
         OptionError
             If there are not so many.
         """
+        if not self._turns:
+            raise OptionError("there is no turn to undo yet.")
         if not 0 < turns <= len(self._turns):
-            raise OptionError(f"expected 1 to {len(self._turns)} turns to undo, found {turns}.")
+            raise OptionError(f"expected a number of turns to undo from 1 to {len(self._turns)}, found {turns}.")
         self._replay(self._turns[:-turns])
 
     def to_dialogue(self, id: str) -> Dialogue:
@@ -207,38 +167,42 @@ class Session:
         It holds the turns, so that it can go on under another run, and the state, so that under the same run nothing is
         computed again.
         """
-        state = base64.b64encode(self._state.astype("<f4").tobytes()).decode()
+        tracker, recurrent = self.state.to_parts()
         return msgspec.json.encode(
-            _Saved(_VERSION, self.policy.id, self._turns, self._memory.state(), state), order="deterministic"
+            _Saved(_VERSION, self.engine.id, self._turns, tracker, recurrent), order="deterministic"
         )
 
     @classmethod
-    def _from_bytes(cls, policy: Policy, saved: bytes) -> Session:
+    def from_bytes(cls, engine: Engine, saved: bytes) -> Session:
+        """Undo :meth:`to_bytes`: see :meth:`dialog_policy.runtime.Policy.resume`."""
         try:
-            found = msgspec.json.decode(saved, type=_Saved)
+            content = msgspec.json.decode(saved, type=_Saved)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SessionError(f"this is not a saved session ({error}).") from None
-        if found.version != _VERSION:
-            raise SessionError(f"expected a session saved in version {_VERSION}, found version {found.version}.")
-        session = cls(policy)
-        if found.run != policy.id:
-            session._replay(found.turns)
+        if content.version != _VERSION:
+            raise SessionError(f"expected a session saved in version {_VERSION}, found version {content.version}.")
+        session = cls(engine)
+        if content.run != engine.id:
+            session._replay(content.turns)
             return session
         try:
-            state = np.frombuffer(base64.b64decode(found.state, validate=True), dtype="<f4").astype(np.float32)
-            if state.shape != session._state.shape:
-                raise ValueError(f"a state of {len(state)} numbers instead of {len(session._state)}")
-            session._memory.restore(found.memory)
+            session.state.restore(content.memory, content.state)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise SessionError(f"this saved session is damaged ({error}).") from None
-        session._turns, session._state = found.turns, state
+        for turn in content.turns:
+            session.accept(turn)
         return session
+
+    def accept(self, turn: SessionTurn) -> None:
+        """Add a turn whose user's side the state has taken in already."""
+        self._turns.append(turn)
+        self.state.actions, self.state.system = turn.actions, turn.system
 
     def _number(self, turn: int | None) -> int:
         number = len(self._turns) - 1 if turn is None else turn
         if not 0 <= number < len(self._turns):
-            there_is = f"turns 0 to {len(self._turns) - 1}" if self._turns else "no turn yet: call respond() first"
-            raise OptionError(f"there is no turn {number}; the session has {there_is}.")
+            has = f"turns 0 to {len(self._turns) - 1}" if self._turns else "no turn yet: call respond() first"
+            raise OptionError(f"there is no turn {number}; the session has {has}.")
         return number
 
     def _reply_at(self, number: int, actions: frozenset[str] | None) -> str:
@@ -246,19 +210,60 @@ class Session:
         if actions is None:
             return ""
         if number == len(self._turns) - 1:
-            return self.policy._replies.text(actions, self._memory)
-        memory = self.policy._replies.memory()
-        for past in self._turns[:number]:
-            memory.hear(past.user or "", past.context)
-            memory.say(past.system)
-        here = self._turns[number]
-        memory.hear(here.user or "", here.context)
-        return self.policy._replies.text(actions, memory)
+            return self.engine.reply(actions, self.state.tracker)
+        tracker, system = self.engine.new_tracker(), ""
+        for turn in self._turns[: number + 1]:
+            tracker.observe_turn(system, turn.user or "", turn.context)
+            system = turn.system
+        return self.engine.reply(actions, tracker)
 
-    def _replay(self, turns: list[SessionTurn]) -> None:
+    def _replay(self, turns: Sequence[SessionTurn]) -> None:
         """Begin again and go through these turns: what was said and done is kept, nothing is decided."""
-        fresh = Session(self.policy)
+        state = self.engine.start()
         for turn in turns:
-            self.policy._advance([fresh], [(turn.user, turn.context)])
-            fresh._turns.append(turn)
-        self._turns, self._state, self._memory = fresh._turns, fresh._state, fresh._memory
+            self.engine.advance([state], [(turn.user, turn.context)])
+            state.actions, state.system = turn.actions, turn.system
+        self._turns, self.state = list(turns), state
+
+
+def respond_together(engine: Engine, requests: Sequence[Request]) -> list[Step]:
+    """Go on with many sessions of one policy by one turn each: see :meth:`dialog_policy.runtime.Policy.respond_many`."""
+    if not requests:
+        return []
+    sessions = [request.session for request in requests]
+    if len(set(map(id, sessions))) != len(sessions):
+        raise OptionError("a session occurs twice among these requests: its turns must follow each other.")
+    user_sides = []
+    masks = allow_none = None
+    for session, user, context, allowed, _ in requests:
+        if session.engine is not engine:
+            raise OptionError("a session belongs to another policy; resume() takes its to_bytes() over to this one.")
+        if not (user is None or isinstance(user, str)):
+            raise OptionError(f"expected what the user said as a string, or None without a user; found {user!r}.")
+        user_sides.append((user, _normal(context) if context else {}))
+        if allowed is not None and masks is None:
+            masks = np.stack([engine.mask(request.allowed) for request in requests])
+            allow_none = np.array([request.allow_none for request in requests], dtype=np.bool_)
+    logits = engine.advance([session.state for session in sessions], user_sides)
+    decided = engine.decoder.decide(logits, masks, allow_none)
+    names = engine.actions.classes_
+    steps = []
+    for session, (user, context), actions, shares, confidence in zip(
+        sessions, user_sides, decided.actions, decided.probabilities.tolist(), decided.confidence.tolist(), strict=True
+    ):
+        text = engine.reply(actions, session.state.tracker)
+        session.accept(SessionTurn(user, context, actions, actions, text))
+        fallback = confidence < engine.fallback_below
+        steps.append(Step(actions, dict(zip(names, shares, strict=True)), confidence, fallback, text))
+    return steps
+
+
+def _normal(context: object) -> dict[str, Any]:
+    """Return a context as it is after a journey through JSON, so that a session saved and resumed has the same one."""
+    try:
+        normal = msgspec.json.decode(msgspec.json.encode(context))
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise OptionError(f"a context must be a JSON object: {error}.") from None
+    if not isinstance(normal, dict):
+        raise OptionError(f"expected a context as a JSON object, found {context!r}.")
+    return normal

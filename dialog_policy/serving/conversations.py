@@ -1,23 +1,22 @@
-"""Sessions and what can be done with them, one thing at a time for each."""
+"""Conversations and what can be done with them, one change at a time for each."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from dialog_policy.corpus import Dialogue
 from dialog_policy.errors import DialogPolicyError
 from dialog_policy.runtime import PREDICTED
-from dialog_policy.serving.errors import ConflictError, NotFoundError, TooManyError
+from dialog_policy.serving.errors import ConflictError, TooManyError
 from dialog_policy.serving.metrics import Metrics
-from dialog_policy.serving.records import Record, TurnRequest
 from dialog_policy.serving.runs import Runs
+from dialog_policy.serving.schemas import SessionView, TurnRequest
+from dialog_policy.serving.sessions import OpenSession, SessionRecord, SessionStore, busy
 from dialog_policy.serving.settings import Settings
-from dialog_policy.serving.shelf import BUSY, Opened, Shelf
 from dialog_policy.serving.stores import Store, Write
-from dialog_policy.serving.turns import Asked, Turned, TurnQueue
+from dialog_policy.serving.turns import PendingTurn, TurnQueue, TurnResult
 
 __all__ = ["Conversations"]
 
@@ -41,10 +40,10 @@ class Conversations:
 
     def __init__(self, runs: Runs, store: Store, settings: Settings, metrics: Metrics) -> None:
         self.runs, self.store, self.settings, self.metrics = runs, store, settings, metrics
-        self._shelf = Shelf(store, runs, settings.expire_s)
-        self._turns = TurnQueue(self._shelf, settings.max_turns, metrics)
-        # Sessions that something is being done with, and the turn if it is one.
-        self._busy: dict[str, Asked | None] = {}
+        self._sessions = SessionStore(store, runs, settings.expire_s)
+        self._turns = TurnQueue(self._sessions, settings.max_turns, metrics)
+        # Sessions that a request is changing, with the turn if it is one.
+        self._busy: dict[str, PendingTurn | None] = {}
 
     async def __aenter__(self) -> Conversations:
         await self._turns.__aenter__()
@@ -57,7 +56,7 @@ class Conversations:
         await self._turns.__aexit__()
         await self.store.close()
 
-    async def create(self, id: str, run: str | None) -> dict[str, Any]:
+    async def create(self, id: str, run: str | None) -> SessionView:
         """Begin a session.
 
         Raises
@@ -69,7 +68,7 @@ class Conversations:
         TooManyError
             If there are too many sessions.
         """
-        chosen = self.runs.named(run)
+        served = self.runs.named(run)
         if await self.store.count() >= self.settings.max_sessions:
             await self.store.expire()
             if await self.store.count() >= self.settings.max_sessions:
@@ -77,31 +76,30 @@ class Conversations:
                     f"there are {self.settings.max_sessions} sessions (--max-sessions). Delete some, or wait until some expire.",
                     retry_after_s=60,
                 )
-        policy = chosen.policy
+        policy = served.policy
         session = policy.start()
-        record = Record.new(chosen.name, session)
+        record = SessionRecord.new(served.name, session)
         with self._alone(id):
-            if not await self._shelf.save(id, 0, record):
+            if not await self._sessions.save(id, 0, record):
                 raise ConflictError(f"there is a session {id!r} already.")
-        return record.describe(id, policy, session)
+        return OpenSession(id, 0, record, served, policy, session).view()
 
-    async def read(self, id: str) -> dict[str, Any]:
-        """Return a session as clients see it; :class:`NotFoundError` if there is none."""
-        found = await self._shelf.open(id)
-        return found.record.describe(id, found.policy, found.session)
+    async def read(self, id: str) -> SessionView:
+        """Return a session; :class:`NotFoundError` if there is none."""
+        return (await self._sessions.open(id)).view()
 
     async def dialogue(self, id: str) -> Dialogue:
         """Return a session as a dialogue of a corpus; :class:`NotFoundError` if there is none."""
-        return (await self._shelf.open(id)).session.to_dialogue(id)
+        return (await self._sessions.open(id)).session.to_dialogue(id)
 
     async def delete(self, id: str) -> None:
         """Remove a session; :class:`NotFoundError` if there is none."""
         with self._alone(id):
-            stored = await self._shelf.load(id)
+            stored = await self._sessions.load(id)
             if not (await self.store.save([Write(id, stored.version, 0, None, 0.0)]))[0]:
-                raise ConflictError(BUSY, headers={"Retry-After": "1"})
+                raise busy()
 
-    async def respond(self, id: str, request: TurnRequest, key: str | None) -> Turned:
+    async def respond(self, id: str, request: TurnRequest, key: str | None) -> TurnResult:
         """Go on by a turn.
 
         Raises
@@ -109,7 +107,7 @@ class Conversations:
         NotFoundError
             If there is no such session.
         ConflictError
-            If something else is being done with it, or the turn that had this key was taken back.
+            If another request is changing it, or the turn that had this key was taken back.
         UnprocessableError
             If the key came with another request, or the session has too many turns.
         OverloadedError
@@ -120,68 +118,69 @@ class Conversations:
         digest = request.digest()
         current = self._busy.get(id)
         if current is not None and key is not None and (current.key, current.digest) == (key, digest):
-            return (await asyncio.shield(current.answer))._replace(repeated=True)
-        asked = Asked(id, request, key, digest, asyncio.get_running_loop().create_future())
-        with self._alone(id, asked):
-            return await self._turns.put(asked)
+            return (await asyncio.shield(current.result))._replace(repeated=True)
+        pending = PendingTurn(id, request, key, digest, asyncio.get_running_loop().create_future())
+        with self._alone(id, pending):
+            return await self._turns.put(pending)
 
-    async def correct(self, id: str, turn: int, actions: Iterable[str] | None, system: str | None) -> dict[str, Any]:
+    async def correct(self, id: str, turn: int, actions: Iterable[str] | None, system: str | None) -> SessionView:
         """Say what the bot really did in a turn; what follows an earlier turn is computed again, its own turns stand.
 
         Raises
         ------
         NotFoundError, ConflictError
-            If there is no such session or turn, or something else is being done with it.
+            If there is no such session or turn, or another request is changing it.
         OptionError
             If an action is unknown.
         """
         with self._alone(id):
-            found = await self._shelf.open(id)
-            _check_turn(found, turn)
-            said = PREDICTED if system is None else system
-            # In a thread: with many turns to go through again this takes a while.
-            await asyncio.to_thread(found.session.observe, actions, said, turn=turn)
-            found.record.answers[turn].corrected = True
-            told = await self._keep(id, found)
-        self.metrics.corrections.labels(found.run.name).inc()
-        return told
+            opened = await self._corrected(id, turn, actions, system)
+            opened.record.answers[turn].corrected = True
+            view = await self._keep(opened)
+        self.metrics.corrections.labels(opened.run.name).inc()
+        return view
 
-    async def undo(self, id: str, turn: int) -> dict[str, Any]:
+    async def preview(self, id: str, turn: int, actions: Iterable[str] | None) -> str | None:
+        """Return the reply that a correction of a turn would give, and change nothing; errors as for :meth:`correct`."""
+        return (await self._corrected(id, turn, actions, None)).session.turns[turn].system or None
+
+    async def undo(self, id: str, turn: int) -> SessionView:
         """Take back a turn and all later ones; errors as for :meth:`correct`."""
         with self._alone(id):
-            found = await self._shelf.open(id)
-            _check_turn(found, turn)
-            await asyncio.to_thread(found.session.undo, len(found.session) - turn)
-            found.record.cut(turn)
-            return await self._keep(id, found)
+            opened = await self._sessions.open(id)
+            opened.check_turn(turn)
+            await asyncio.to_thread(opened.session.undo, len(opened.session) - turn)
+            opened.record.cut(turn)
+            return await self._keep(opened)
+
+    async def _corrected(self, id: str, turn: int, actions: Iterable[str] | None, system: str | None) -> OpenSession:
+        opened = await self._sessions.open(id)
+        opened.check_turn(turn)
+        text = PREDICTED if system is None else system
+        # In a thread: with many turns to replay this takes a while.
+        await asyncio.to_thread(opened.session.observe, actions, text, turn=turn)
+        return opened
 
     @contextlib.contextmanager
-    def _alone(self, id: str, asked: Asked | None = None) -> Iterator[None]:
-        """Refuse whatever else is wanted of this session meanwhile; other servers are kept out by the store's versions."""
+    def _alone(self, id: str, pending: PendingTurn | None = None) -> Iterator[None]:
+        """Refuse other changes of this session meanwhile; other servers are kept out by the store's versions."""
         if id in self._busy:
-            raise ConflictError(BUSY, headers={"Retry-After": "1"})
-        self._busy[id] = asked
+            raise busy()
+        self._busy[id] = pending
         try:
             yield
         finally:
             del self._busy[id]
 
-    async def _keep(self, id: str, found: Opened) -> dict[str, Any]:
-        found.record.session = found.session.to_bytes()
-        if not await self._shelf.save(id, found.version, found.record):
-            raise ConflictError(BUSY, headers={"Retry-After": "1"})
-        return found.record.describe(id, found.policy, found.session)
+    async def _keep(self, opened: OpenSession) -> SessionView:
+        opened.record.session = opened.session.to_bytes()
+        if not await self._sessions.save(opened.id, opened.version, opened.record):
+            raise busy()
+        return opened.view()
 
     async def _sweep_for_ever(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
-            # A store that cannot be reached is told to those who ask for sessions; the next sweep may find it again.
+            # A store that cannot be reached is told to those who ask for sessions; the next sweep may reach it again.
             with contextlib.suppress(DialogPolicyError):
                 await self.store.expire()
-
-
-def _check_turn(found: Opened, turn: int) -> None:
-    count = len(found.session)
-    if not 0 <= turn < count:
-        has = f"turns 0 to {count - 1}" if count else "no turn yet"
-        raise NotFoundError(f"there is no turn {turn}; the session has {has}.")

@@ -3,83 +3,121 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from dialog_policy.corpus import Corpus, Dialogue
+from dialog_policy.corpus.append import append_dialogues
 from dialog_policy.corpus.readers import stream
-from dialog_policy.corpus.write import native_line
-from dialog_policy.files import atomic_write
+from dialog_policy.errors import did_you_mean
+from dialog_policy.files import check_output
 from dialog_policy.serving.conversations import Conversations
-from dialog_policy.serving.errors import NotFoundError, UnprocessableError
-from dialog_policy.serving.schemas import CorpusDialogue, CorpusPage, RunName, Saved, SessionName, Training
-from dialog_policy.serving.session_routes import errors, json
+from dialog_policy.serving.errors import ConflictError, NotFoundError, UnprocessableError
+from dialog_policy.serving.routing import body, described, errors, json, read
+from dialog_policy.serving.schemas import (
+    CorpusDialogue,
+    CorpusEntry,
+    CorpusPage,
+    CorpusTurn,
+    RunName,
+    Saved,
+    SessionName,
+    Training,
+)
 from dialog_policy.serving.training import Retraining
 
 __all__ = ["corpus_routes"]
 
 
-def corpus_routes(conversations: Conversations, corpus: Corpus, retraining: Retraining) -> APIRouter:
-    """Return the routes."""
-    routes = APIRouter(tags=["corpus"], responses=errors(401, 413, 422, 429, 503))
-    texts = {dialogue.id: _searchable(dialogue) for dialogue in corpus}
+def corpus_routes(conversations: Conversations, corpus: Corpus | None, retraining: Retraining | None) -> APIRouter:
+    """Return the routes; without a corpus each of them answers that the server was started without one."""
+    routes = APIRouter(tags=["corpus"], responses=errors(401, 409, 413, 422, 429, 503))
+    texts = {dialogue.id: _searchable(dialogue) for dialogue in corpus or ()}
     saving = asyncio.Lock()
 
-    @routes.get("/corpus/dialogues", response_model=CorpusPage)
+    def served_corpus() -> Corpus:
+        if corpus is None:
+            raise _no_corpus()
+        return corpus
+
+    def trainer() -> Retraining:
+        if retraining is None:
+            raise _no_corpus()
+        return retraining
+
+    @routes.get("/corpus/dialogues", responses={200: described(CorpusPage)})
     async def dialogues(
         query: str = "", offset: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=200)] = 50
     ) -> Response:
         """List dialogues of the corpus whose id, utterances or actions contain a text."""
         wanted = query.casefold()
-        found = [dialogue for dialogue in corpus if wanted in texts[dialogue.id]]
-        listed = [
-            {"id": d.id, "split": d.split, "turns": len(d), "first": next((t.user for t in d.turns if t.user), "")}
-            for d in found[offset : offset + limit]
+        matches = [dialogue for dialogue in served_corpus() if wanted in texts[dialogue.id]]
+        entries = [
+            CorpusEntry(d.id, d.split, len(d), next((t.user for t in d.turns if t.user), ""))
+            for d in matches[offset : offset + limit]
         ]
-        return json({"total": len(found), "offset": offset, "dialogues": listed})
+        return json(CorpusPage(len(matches), offset, entries))
 
-    @routes.get("/corpus/dialogues/{id:path}", response_model=CorpusDialogue, responses=errors(404))
+    @routes.get("/corpus/dialogues/{id:path}", responses={200: described(CorpusDialogue), **errors(404)})
     async def dialogue(id: str) -> Response:
         """Return a dialogue of the corpus with its gold actions."""
-        if id not in corpus:
-            raise NotFoundError(f"the corpus has no dialogue {id!r}.")
-        found = corpus[id]
+        if id not in served_corpus().ids:
+            raise NotFoundError(f"the corpus has no dialogue {id!r}.{did_you_mean(id, texts)}")
+        logged = served_corpus().dialogue(id)
         turns = [
-            {"user": t.user, "context": t.context, "actions": _sorted(t.actions), "system": t.system}
-            for t in found.turns
+            CorpusTurn(t.user, dict(t.context), None if t.actions is None else sorted(t.actions), t.system)
+            for t in logged.turns
         ]
-        return json({"id": found.id, "split": found.split, "turns": turns})
+        return json(CorpusDialogue(logged.id, logged.split, turns))
 
     @routes.post(
-        "/corpus/saved", status_code=201, response_model=Saved,
-        responses={200: {"model": Saved, "description": "It was saved before"}, **errors(404, 409)},
+        "/corpus/saved", status_code=201, openapi_extra=body(SessionName),
+        responses={201: described(Saved), 200: described(Saved, "It was saved before."), **errors(404)},
     )  # fmt: skip
-    async def save(wanted: SessionName) -> Response:
+    async def save(request: Request) -> Response:
         """Add a conversation, as it was corrected, to the dialogues that the next training has besides the corpus."""
-        found = await conversations.dialogue(wanted.session)
-        if not found.turns:
+        file = trainer().saved
+        conversation = await conversations.dialogue((await read(request, SessionName)).session)
+        if not conversation.turns:
             raise UnprocessableError("the session has no turns yet.")
         async with saving:
-            return await asyncio.to_thread(_save, found, retraining.saved)
+            saved, is_new = await asyncio.to_thread(_save, conversation, file)
+        return json(saved, 201 if is_new else 200)
 
-    @routes.post("/train", status_code=202, response_model=Training, responses=errors(404, 409))
-    async def train(wanted: RunName | None = None) -> Response:
+    @routes.post(
+        "/train", status_code=202, openapi_extra=body(RunName, is_required=False),
+        responses={202: described(Training), **errors(404)},
+    )  # fmt: skip
+    async def train(request: Request) -> Response:
         """Train a run again on the corpus and the saved dialogues, in the background; then it is loaded anew."""
-        run = conversations.runs.named(wanted.run if wanted else None)
-        return json(retraining.start(run), 202)
+        start = trainer().start
+        return json(start(conversations.runs.named((await read(request, RunName, is_required=False)).run)), 202)
 
-    @routes.get("/train", response_model=Training)
+    @routes.get("/train", responses={200: described(Training)})
     async def progress() -> Response:
-        """Say how far the training is."""
-        return json(retraining.state)
+        """Return the progress of the training, and its result once it is done."""
+        return json(trainer().progress)
+
+    @routes.post(
+        "/train/restore", openapi_extra=body(RunName, is_required=False),
+        responses={200: described(Training), **errors(404)},
+    )  # fmt: skip
+    async def restore(request: Request) -> Response:
+        """Take back the last training: the previous policy is served again, and the retrained one is kept beside it."""
+        go_back = trainer().restore
+        return json(await go_back(conversations.runs.named((await read(request, RunName, is_required=False)).run)))
 
     return routes
 
 
-def _sorted(actions: frozenset[str] | None) -> list[str] | None:
-    return None if actions is None else sorted(actions)
+def _no_corpus() -> ConflictError:
+    return ConflictError(
+        "this server was started without a corpus, so it has none to browse, to save to or to train on. "
+        "Start it with: dialog-policy serve RUN --corpus CORPUS."
+    )
 
 
 def _searchable(dialogue: Dialogue) -> str:
@@ -89,14 +127,24 @@ def _searchable(dialogue: Dialogue) -> str:
     return "\n".join(words).casefold()
 
 
-def _save(dialogue: Dialogue, path: Path) -> Response:
+def _save(dialogue: Dialogue, path: Path) -> tuple[Saved, bool]:
+    """Add a dialogue to a file, unless it is there; return whether it was added."""
     name = f"chat-{dialogue.fingerprint()[:12]}"
-    there = [other.id for other in stream(path, format="jsonl")] if path.exists() else []
-    saved = {"id": name, "file": str(path), "dialogues": len(there) + (name not in there)}
-    if name in there:
-        return json(saved, 200)
-    before = path.read_bytes() if path.exists() else b""
-    line = native_line(Dialogue(id=name, turns=dialogue.turns))
-    with atomic_write(path) as file:
-        file.write(before + (b"\n" if before and not before.endswith(b"\n") else b"") + line)
-    return json(saved, 201)
+    is_new_file = _make_private(check_output(path))
+    try:
+        added = append_dialogues(path, [Dialogue(id=name, turns=dialogue.turns)])
+    except BaseException:
+        if is_new_file:
+            path.unlink()
+        raise
+    return Saved(name, str(path), sum(1 for _ in stream(path))), bool(added)
+
+
+def _make_private(path: Path) -> bool:
+    """Make an empty file that its owner only may read, since it will hold what users said; return False if there is one."""
+    path.parent.mkdir(exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return False
+    return True

@@ -1,13 +1,14 @@
-"""The process that trains a run again: ``python -m dialog_policy.serving.retrain``; reads what to do from stdin, as JSON.
+"""The process that trains a run again: ``python -m dialog_policy.serving.retrain``; reads its order from stdin, as JSON.
 
-Writes its progress as a JSON object a line. Trains with the run's own settings, on the dialogues that the run was trained on
-and the saved ones, and stops by the same dev part: what the run has never seen, its test part, stays unseen.
+Writes its progress as a JSON object a line. It trains with the run's own settings, on the dialogues that the run was trained on
+and the saved ones, with the same validation part for early stopping: the test part, which the run has never seen, stays unseen.
+Both policies are measured on the validation part.
 """
 
 from __future__ import annotations
 
+import math
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,21 +17,24 @@ import msgspec
 
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.readers import load_corpus
-from dialog_policy.errors import CorpusError, DialogPolicyError
+from dialog_policy.errors import CorpusError, DialogPolicyError, RunError, counted
+from dialog_policy.files import locked
 from dialog_policy.runtime import Policy
+from dialog_policy.serving.previous import take_over
+from dialog_policy.serving.schemas import RetrainingResult
 from dialog_policy.serving.training import CorpusSource
 
-__all__ = ["main", "parts"]
+__all__ = ["main", "parts", "sentence"]
 
 
-class _Wanted(msgspec.Struct):
+class _Order(msgspec.Struct):
     run: str
     corpus: CorpusSource
     saved: str
 
 
 def parts(policy: Policy, corpus: Corpus, saved: Corpus | None) -> tuple[Corpus, Corpus | None]:
-    """Return the training part, the saved dialogues in it, and the dev part that the run was stopped by (if it was).
+    """Return the training part, the saved dialogues in it, and the validation part of the run's training (if it had one).
 
     Raises
     ------
@@ -46,72 +50,113 @@ def parts(policy: Policy, corpus: Corpus, saved: Corpus | None) -> tuple[Corpus,
             f"the run was not trained on {corpus.name}: none of its dialogues is in there.",
             remedy="Start the server with the corpus that it was trained on.",
         )
-    there = {dialogue.fingerprint() for dialogue in (*train, *dev)}
+    used = {dialogue.fingerprint() for dialogue in (*train, *dev)}
     names = {dialogue.id for dialogue in corpus}
     for dialogue in saved or ():
-        if dialogue.fingerprint() not in there:
+        if dialogue.fingerprint() not in used:
             name = dialogue.id if dialogue.id not in names else f"saved-{dialogue.id}"
             train.append(msgspec.structs.replace(dialogue, id=name, split="train"))
     return corpus.with_dialogues(train), corpus.with_dialogues(dev) if dev else None
 
 
+def sentence(result: RetrainingResult) -> str:
+    """Say what a retraining changed: better or worse, on what, by how much."""
+    added = counted(result.added_dialogues, "dialogue")
+    learnt = f"Trained on {counted(result.dialogues, 'dialogue')}, {added} of them new ({counted(result.added_turns, 'turn')})."
+    before, after = result.turn_accuracy_before, result.turn_accuracy_after
+    if before is None or after is None:
+        return (
+            f"{learnt} Whether the policy is better was not measured, since the run has no validation part: "
+            "evaluate it on dialogues that it was not trained on."
+        )
+    turns = result.validation_turns
+    difference = round((after - before) * turns)
+    verdict = "as good as before" if not difference else "better" if difference > 0 else "worse"
+    detail = f", {counted(abs(difference), 'turn')} {'more' if difference > 0 else 'fewer'}" if difference else ""
+    return (
+        f"{learnt} The policy is {verdict}: on the validation part ({counted(result.validation_dialogues, 'dialogue')}, "
+        f"{counted(turns, 'turn')}) its turn accuracy is {after:.1%}, before it was {before:.1%}{detail}."
+    )
+
+
 def main() -> int:
     """Train; return the exit code: 2 if the user can do something about it."""
-    wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=_Wanted)
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=_Order)
     if hasattr(os, "nice"):
         os.nice(10)  # whoever is being answered meanwhile goes first
     try:
-        _train(wanted)
+        # One at a time, also of several servers.
+        with locked(order.run, "retraining"):
+            _train(order)
     except DialogPolicyError as error:
-        _tell(message=str(error))
+        _report(message=str(error))
         return 2
     return 0
 
 
-def _train(wanted: _Wanted) -> None:
-    run = Path(wanted.run)
+def _train(order: _Order) -> None:
+    run = Path(order.run)
     policy = Policy.load(run)
-    source = wanted.corpus
+    source = order.corpus
     corpus = load_corpus(source.path, format=source.format, reader=source.reader)
-    saved = load_corpus(wanted.saved, format="jsonl") if Path(wanted.saved).exists() else None
+    saved = load_corpus(order.saved) if Path(order.saved).exists() else None
     train, dev = parts(policy, corpus, saved)
-    added = 0 if saved is None else len(saved)
-    _tell(
-        message=f"Training on {len(train)} dialogues, {added} saved ones among them.", dialogues=len(train), saved=added
-    )
+    known = policy.fingerprints["train"]
+    added = [dialogue for dialogue in train if dialogue.fingerprint() not in known]
+    _report(message=f"Training on {counted(len(train), 'dialogue')}, {counted(len(added), 'dialogue')} of them new.")
     from dialog_policy.policy import DialogPolicy
 
-    made = run.parent / f"{run.name}.retrained"
-    trained = DialogPolicy(**policy.info["config"]).fit(train, dev, out=made, callbacks=[_progress()])
-    _take_over(made, run)
-    best = max((row["dev_turn_accuracy"] for row in trained.history_ if "dev_turn_accuracy" in row), default=None)
-    measured = "" if best is None else f" Turn accuracy on the dev part: {best:.3f}."
-    _tell(message=f"Trained on {len(train)} dialogues, {added} saved ones among them.{measured}")
+    made = run.with_name(f"{run.name}.retrained")
+    DialogPolicy.from_config(policy.info["config"]).fit(train, dev=dev, out=made, resume=False, callbacks=[_progress()])
+    retrained = Policy.load(made)
+    after, turns = _turn_accuracy(retrained, dev or train)
+    result = RetrainingResult(
+        dialogues=len(train),
+        added_dialogues=len(added),
+        added_turns=sum(len(dialogue) for dialogue in added),
+        validation_dialogues=0 if dev is None else len(dev),
+        validation_turns=0 if dev is None else turns,
+        turn_accuracy_before=None if dev is None else _turn_accuracy(policy, dev)[0],
+        turn_accuracy_after=None if dev is None else after,
+    )
+    take_over(made, run)
+    _report(message=sentence(result), result=result)
 
 
-def _take_over(made: Path, run: Path) -> None:
-    """Give the new run its name; the one before it is kept beside it."""
-    before = run.parent / f"{run.name}.before"
-    shutil.rmtree(before, ignore_errors=True)
-    os.replace(run, before)
-    os.replace(made, run)
+def _turn_accuracy(policy: Policy, corpus: Corpus) -> tuple[float, int]:
+    """Return the share of turns whose set of actions is predicted exactly, and how many turns there are.
+
+    Raises
+    ------
+    RunError
+        If a prediction is not a number.
+    """
+    gold = {(d.id, n): turn.actions for d in corpus for n, turn in enumerate(d.turns) if turn.actions is not None}
+    correct = 0
+    for prediction in policy.predict(corpus, probabilities=False):
+        if prediction.confidence is None or not math.isfinite(prediction.confidence):
+            raise RunError(
+                "the retrained policy predicts values that are not numbers: its training diverged. The policy before is kept."
+            )
+        correct += prediction.actions == gold[prediction.dialogue, prediction.turn]
+    return correct / max(len(gold), 1), len(gold)
 
 
 def _progress() -> Any:
-    """Return a Keras callback that tells every epoch."""
+    """Return a Keras callback that reports every epoch."""
     from dialog_policy.network.backend import load_keras
 
-    def tell(epoch: int, logs: dict[str, float] | None) -> None:
+    def report(epoch: int, logs: dict[str, float] | None) -> None:
         epochs = progress.params["epochs"]
-        figures = {name: float(value) for name, value in (logs or {}).items()}
-        _tell(epoch=epoch + 1, epochs=epochs, share=(epoch + 1) / epochs, **figures)
+        figures = {name: float(value) for name, value in (logs or {}).items() if math.isfinite(value)}
+        _report(epoch=epoch + 1, epochs=epochs, share=(epoch + 1) / epochs, metrics=figures)
 
-    progress = load_keras().callbacks.LambdaCallback(on_epoch_end=tell)
+    progress = load_keras().callbacks.LambdaCallback(on_epoch_end=report)
     return progress
 
 
-def _tell(**what: Any) -> None:
-    print(msgspec.json.encode(what).decode(), flush=True)
+def _report(**changes: Any) -> None:
+    print(msgspec.json.encode(changes).decode(), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,280 @@
-"""What requests and answers look like, for the OpenAPI and for checking requests."""
+"""What requests and responses look like: routes decode into these structs, encode them, and the OpenAPI document shows them."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import msgspec
+from msgspec import Meta, Raw, Struct
 
 __all__ = [
+    "EXAMPLES",
+    "MODELS",
     "CorpusDialogue",
+    "CorpusEntry",
     "CorpusPage",
+    "CorpusTurn",
     "Correction",
     "Error",
     "Health",
     "Model",
     "NewSession",
+    "ReplyPreview",
+    "RetrainingResult",
     "RunName",
     "Saved",
     "SessionName",
     "SessionView",
     "Status",
     "Training",
+    "TurnRequest",
     "TurnView",
 ]
 
-_EXAMPLE_TURN: dict[str, Any] = {
+_ID = r"[A-Za-z0-9_+][A-Za-z0-9._~:@+-]{0,127}"
+_PROBABILITIES: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "number"}}
+
+
+class Error(Struct, omit_defaults=True):
+    """What went wrong, as a sentence; `detail` where there is more to say."""
+
+    error: str
+    detail: Any = None
+
+
+# ---------------------------------------------------------------- sessions
+
+
+class NewSession(Struct, forbid_unknown_fields=True):
+    """A session to begin."""
+
+    run: Annotated[str | None, Meta(description="The name of the run; left out: the first that is served.")] = None
+    id: Annotated[
+        str | None,
+        Meta(
+            description="Your own name for it, such as the chat's number in your messenger; left out: the server makes one.",
+            extra_json_schema={"pattern": f"^{_ID}$"},
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.id is not None and not re.fullmatch(_ID, self.id):
+            raise ValueError(
+                "expected an id of at most 128 letters, digits and . _ ~ : @ + -, which begins with a letter, a digit, _ or +; "
+                f"found {self.id[:200]!r}"
+            )
+
+
+class TurnRequest(Struct, forbid_unknown_fields=True):
+    """The user's side of a turn."""
+
+    user: Annotated[
+        str | None, Meta(description="What the user said; null: nobody spoke, as after a database answered.")
+    ] = None
+    context: Annotated[dict[str, Any], Meta(description="What the system learnt before it acts.")] = {}
+    allowed: Annotated[list[str] | None, Meta(description="The actions that may be taken; null: all.")] = None
+    allow_none: Annotated[
+        bool, Meta(description="Whether doing nothing competes although only some actions are allowed.")
+    ] = False
+
+    def digest(self) -> bytes:
+        """Return 16 bytes that tell this request from others that come with the same idempotency key."""
+        # The same as in versions without `allow_none`: their sessions go on.
+        content = _DigestedTurn(self.user, self.context, self.allowed)
+        suffix = b" or none" if self.allow_none else b""
+        return hashlib.sha256(msgspec.json.encode(content, order="deterministic") + suffix).digest()[:16]
+
+
+class _DigestedTurn(Struct):
+    user: str | None
+    context: dict[str, Any]
+    allowed: list[str] | None
+
+
+class TurnView(Struct):
+    """A turn."""
+
+    turn: Annotated[int, Meta(description="Counted from 0.")]
+    user: Annotated[str | None, Meta(description="What the user said; null: nobody spoke.")]
+    context: Annotated[dict[str, Any], Meta(description="What the system had learnt before it acted.")]
+    actions: Annotated[
+        list[str] | None,
+        Meta(description="What the bot does or, once corrected, did; null: none of the policy's actions."),
+    ]
+    predicted: Annotated[list[str], Meta(description="What the policy decided, whatever was corrected.")]
+    confidence: Annotated[float, Meta(description="Probability of the decided set of actions.")]
+    fallback: Annotated[bool, Meta(description="Whether the confidence is too low: better ask again or hand over.")]
+    # Stored as it is sent: most are never read again.
+    probabilities: Annotated[
+        Raw,
+        Meta(
+            description="Of each action that has at least 0.001, the greatest first.", extra_json_schema=_PROBABILITIES
+        ),
+    ]
+    reply: Annotated[
+        str | None,
+        Meta(
+            description="The template reply, filled from the dialogue; null: training showed no reply to these actions."
+        ),
+    ]
+    corrected: bool
+
+
+class SessionView(Struct):
+    """A session."""
+
+    id: str
+    run: str
+    policy: Annotated[str, Meta(description="Id of the policy that goes on with it.")]
+    turns: list[TurnView]
+
+
+class Correction(Struct, forbid_unknown_fields=True):
+    """What the bot really did."""
+
+    actions: Annotated[
+        list[str] | None,
+        Meta(description="The actions it took; [] is none at all, null none that the policy knows."),
+    ]
+    system: Annotated[str | None, Meta(description="What it said; left out: the template reply of these actions.")] = (
+        None
+    )
+
+
+class ReplyPreview(Struct):
+    """The reply that a correction would give."""
+
+    reply: Annotated[str | None, Meta(description="null: training showed no reply to these actions.")]
+
+
+# ---------------------------------------------------------------- runs and the server
+
+
+class Model(Struct):
+    """A served run."""
+
+    name: str
+    policy: str
+    created: Annotated[str, Meta(description="When it was trained.")]
+    package_version: Annotated[str, Meta(description="Version of dialog-policy that trained it.")]
+    actions: list[str]
+    takes_one_action: bool
+    fallback_below: float
+    hidden: list[int]
+    epochs: int
+    corpus: dict[str, Any]
+    metrics: Annotated[
+        dict[str, Any],
+        Meta(description="Best turn accuracy on the validation part; what `evaluate --json` left in the run's folder."),
+    ]
+
+
+class RunName(Struct, forbid_unknown_fields=True):
+    """The name of a run; left out: the first that is served."""
+
+    run: str | None = None
+
+
+class Status(Struct):
+    """Whether the server can answer."""
+
+    status: str
+
+
+class Health(Struct):
+    """That the server is alive, and what it offers."""
+
+    status: str
+    corpus: Annotated[bool, Meta(description="Whether there is a corpus to browse, to save to and to train on.")]
+
+
+# ---------------------------------------------------------------- the corpus and retraining
+
+
+class CorpusEntry(Struct):
+    """A dialogue in a list."""
+
+    id: str
+    split: str | None
+    turns: int
+    first: Annotated[str, Meta(description="The first thing that the user says.")]
+
+
+class CorpusPage(Struct):
+    """Some dialogues of the corpus."""
+
+    total: Annotated[int, Meta(description="How many dialogues match the query.")]
+    offset: int
+    dialogues: list[CorpusEntry]
+
+
+class CorpusTurn(Struct):
+    """A logged turn with its gold actions."""
+
+    user: str
+    context: dict[str, Any]
+    actions: list[str] | None
+    system: str
+
+
+class CorpusDialogue(Struct):
+    """A logged dialogue."""
+
+    id: str
+    split: str | None
+    turns: list[CorpusTurn]
+
+
+class SessionName(Struct, forbid_unknown_fields=True):
+    """The id of a session."""
+
+    session: str
+
+
+class Saved(Struct):
+    """A dialogue that is training data now."""
+
+    id: Annotated[str, Meta(description="The dialogue's id, made from its content.")]
+    file: str
+    dialogues: Annotated[int, Meta(description="How many dialogues the file has.")]
+
+
+class RetrainingResult(Struct):
+    """What a retraining changed, both policies measured on the same turns."""
+
+    dialogues: Annotated[int, Meta(description="Dialogues that the new policy was trained on.")]
+    added_dialogues: Annotated[int, Meta(description="Those of them that the previous policy was not trained on.")]
+    added_turns: int
+    validation_dialogues: Annotated[int, Meta(description="0: the run has no validation part, nothing was measured.")]
+    validation_turns: int
+    turn_accuracy_before: float | None
+    turn_accuracy_after: float | None
+
+
+class Training(Struct):
+    """The progress of a training."""
+
+    state: Literal["idle", "running", "done", "failed"]
+    message: str
+    share: Annotated[float, Meta(description="Share of the epochs done, 0 to 1; it may stop early.")] = 0.0
+    run: str | None = None
+    epoch: int | None = None
+    epochs: int | None = None
+    metrics: Annotated[dict[str, float], Meta(description="Figures of the last epoch.")] = {}
+    result: Annotated[RetrainingResult | None, Meta(description="Once it is done.")] = None
+    policy: Annotated[str | None, Meta(description="Id of the policy that is served since it ended.")] = None
+    started: Annotated[float | None, Meta(description="Unix time.")] = None
+    finished: Annotated[float | None, Meta(description="Unix time.")] = None
+
+
+MODELS: tuple[type[Struct], ...] = (
+    Error, NewSession, TurnRequest, TurnView, SessionView, Correction, ReplyPreview, Model, RunName, Status, Health,
+    CorpusPage, CorpusDialogue, SessionName, Saved, Training,
+)  # fmt: skip
+
+_TURN: dict[str, Any] = {
     "turn": 0,
     "user": "a table for two in the north, please",
     "context": {},
@@ -35,178 +286,10 @@ _EXAMPLE_TURN: dict[str, Any] = {
     "reply": "One moment, I look for restaurants.",
     "corrected": False,
 }
-
-
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Error(BaseModel):
-    """What went wrong, for people; `detail` where there is more to say."""
-
-    error: str
-    detail: Any = None
-
-
-class NewSession(_Request):
-    """A session to begin."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{}, {"run": "demo", "id": "chat-4711"}]})
-
-    run: str | None = Field(None, description="Which run; left out: the first that is served.")
-    id: str | None = Field(
-        None,
-        pattern=r"^[A-Za-z0-9_+][A-Za-z0-9._~:@+-]{0,127}$",
-        description="Your own name for it, such as the chat's number in your messenger; left out: one is made.",
-    )
-
-
-class TurnView(BaseModel):
-    """A turn."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_TURN]})
-
-    turn: int = Field(description="Counted from 0.")
-    user: str | None = Field(description="What the user said; null: nobody spoke.")
-    context: dict[str, Any] = Field(description="What the system had learnt before it acted.")
-    actions: list[str] | None = Field(
-        description="What the bot does or, once corrected, did; null: none of the policy's actions."
-    )
-    predicted: list[str] = Field(description="What the policy decided, whatever was corrected.")
-    confidence: float = Field(description="Probability of the decided set of actions.")
-    fallback: bool = Field(description="Too little confidence: better ask again or hand over.")
-    probabilities: dict[str, float] = Field(description="Of each action that has at least 0.001, the greatest first.")
-    reply: str | None = Field(
-        description="The template reply, filled from the dialogue; null: nothing to say is known."
-    )
-    corrected: bool
-
-
-class SessionView(BaseModel):
-    """A session."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"id": "chat-4711", "run": "demo", "policy": "5f1d…", "turns": [_EXAMPLE_TURN]}]
-        }
-    )
-
-    id: str
-    run: str
-    policy: str = Field(description="Id of the policy that goes on with it.")
-    turns: list[TurnView]
-
-
-class Correction(_Request):
-    """What the bot really did."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"actions": ["offer"], "system": "How about The Oak?"}]}
-    )
-
-    actions: list[str] | None = Field(
-        description="The actions it took; [] is none at all, null none that the policy knows."
-    )
-    system: str | None = Field(None, description="What it said; left out: the template reply of these actions.")
-
-
-class Model(BaseModel):
-    """A served run."""
-
-    name: str
-    policy: str
-    created: str
-    package_version: str
-    actions: list[str]
-    takes_one_action: bool
-    fallback_below: float
-    hidden: list[int]
-    epochs: int
-    corpus: dict[str, Any]
-    metrics: dict[str, Any] = Field(
-        description="Best turn accuracy on the dev part; what `evaluate --json` left in the run's folder."
-    )
-
-
-class RunName(_Request):
-    """Which run; left out: the first that is served."""
-
-    run: str | None = None
-
-
-class Status(BaseModel):
-    """Whether the server can answer."""
-
-    status: str
-
-
-class Health(Status):
-    """That the server is alive, and what it offers."""
-
-    corpus: bool = Field(description="Whether there is a corpus to browse, to save to and to train on.")
-
-
-class CorpusEntry(BaseModel):
-    """A dialogue in a list."""
-
-    id: str
-    split: str | None
-    turns: int
-    first: str = Field(description="The first thing that the user says.")
-
-
-class CorpusPage(BaseModel):
-    """Some dialogues of the corpus."""
-
-    total: int = Field(description="How many dialogues there are to this query.")
-    offset: int
-    dialogues: list[CorpusEntry]
-
-
-class CorpusTurn(BaseModel):
-    """A logged turn with its gold actions."""
-
-    user: str
-    context: dict[str, Any]
-    actions: list[str] | None
-    system: str
-
-
-class CorpusDialogue(BaseModel):
-    """A logged dialogue."""
-
-    id: str
-    split: str | None
-    turns: list[CorpusTurn]
-
-
-class SessionName(_Request):
-    """A session."""
-
-    session: str
-
-
-class Saved(BaseModel):
-    """A dialogue that is training data now."""
-
-    id: Annotated[str, Field(description="The dialogue's, made from its content.")]
-    file: str
-    dialogues: int = Field(description="How many the file has.")
-
-
-class Training(BaseModel):
-    """How far a training is."""
-
-    model_config = ConfigDict(
-        extra="allow",
-        json_schema_extra={
-            "examples": [{"state": "running", "run": "demo", "epoch": 7, "epochs": 20, "share": 0.35, "message": ""}]
-        },
-    )
-
-    state: Literal["idle", "running", "done", "failed"]
-    share: float = Field(description="Share of the epochs done, 0 to 1; it may stop early.")
-    message: str
-    run: str | None = None
-    epoch: int | None = None
-    epochs: int | None = None
+EXAMPLES: dict[str, list[Any]] = {
+    "NewSession": [{}, {"run": "demo", "id": "chat-4711"}],
+    "TurnView": [_TURN],
+    "SessionView": [{"id": "chat-4711", "run": "demo", "policy": "5f1d…", "turns": [_TURN]}],
+    "Correction": [{"actions": ["offer"], "system": "How about The Oak?"}],
+    "Training": [{"state": "running", "message": "", "share": 0.35, "run": "demo", "epoch": 7, "epochs": 20}],
+}

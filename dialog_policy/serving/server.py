@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
@@ -30,7 +31,7 @@ class _Server(uvicorn.Server):
             log("started", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
 
-def serve(app: Any, host: str, port: int) -> None:
+def serve(app: Any, host: str, port: int, proxies: Sequence[str] = ()) -> None:
     """Serve until SIGTERM or SIGINT, then finish what was begun.
 
     Parameters
@@ -39,6 +40,8 @@ def serve(app: Any, host: str, port: int) -> None:
         The application.
     host, port
         Where to listen; port 0: any that is free, the log says which.
+    proxies
+        Addresses or networks of proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed.
 
     Raises
     ------
@@ -62,6 +65,8 @@ def serve(app: Any, host: str, port: int) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_PATIENCE_S,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
     )
     server = _Server(config)
     # The thread that waits for the disk gets Python's lock back within a millisecond, not five.

@@ -13,13 +13,15 @@ from typing import Any
 import msgspec
 
 from dialog_policy.errors import DialogPolicyError
-from dialog_policy.serving.errors import ConflictError
+from dialog_policy.serving.errors import ConflictError, NotFoundError
 from dialog_policy.serving.logs import log
+from dialog_policy.serving.previous import previous_of, restore_previous
 from dialog_policy.serving.runs import Run
+from dialog_policy.serving.schemas import Training
 
 __all__ = ["CorpusSource", "Retraining"]
 
-# What the training process said last, kept for the message about a failure.
+# Lines that the training process wrote last, kept for the message about a failure.
 _TAIL = 20
 _PATIENCE_S = 10.0
 
@@ -47,33 +49,58 @@ class Retraining:
         self.corpus, self.saved = corpus, saved
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
-        self._state: dict[str, Any] = {"state": "idle", "share": 0.0, "message": "No training since the start."}
+        self._progress = Training("idle", "No run has been trained since the server started.")
 
     @property
-    def state(self) -> dict[str, Any]:
-        """How far it is: ``state`` (idle, running, done, failed), ``epoch``, ``epochs``, ``share`` (0 to 1), ``message``."""
-        return dict(self._state)
+    def progress(self) -> Training:
+        """The progress of the training that goes on, or the result of the last one."""
+        return self._progress
 
-    def start(self, run: Run) -> dict[str, Any]:
+    @property
+    def _is_running(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    def start(self, run: Run) -> Training:
         """Begin; the run is loaded anew when it is done.
 
         Raises
         ------
         ConflictError
-            If one is going on, or the run is an archive.
+            If a training is going on, or the run is an archive.
         """
-        if self._task is not None and not self._task.done():
+        self._check(run)
+        self._progress = Training("running", "Reading the corpus.", run=run.name, epoch=0, started=time.time())
+        self._task = asyncio.create_task(self._train(run))
+        return self._progress
+
+    async def restore(self, run: Run) -> Training:
+        """Serve the policy before the last training again; the retrained one is kept in its place.
+
+        Raises
+        ------
+        ConflictError
+            If a training is going on, or the run is an archive.
+        NotFoundError
+            If the run was never retrained.
+        """
+        self._check(run)
+        if not previous_of(run.path).is_dir():
+            raise NotFoundError(f"the run {run.name!r} has no previous policy: it was not retrained here.")
+        await asyncio.to_thread(restore_previous, run.path)
+        await run.reload()
+        self._progress = Training(
+            "idle", "The previous policy is served again.", run=run.name, policy=run.policy.id, finished=time.time()
+        )
+        log("previous policy restored", run=run.name, policy=run.policy.id)
+        return self._progress
+
+    def _check(self, run: Run) -> None:
+        if self._is_running:
             raise ConflictError("a training is going on; wait until it is done.")
         if not run.path.is_dir():
             raise ConflictError(
                 f"the run {run.name!r} is an archive, which cannot be trained again: serve a run's folder."
             )
-        self._state = {
-            "state": "running", "run": run.name, "epoch": 0, "epochs": None, "share": 0.0, "started": time.time(),
-            "message": "Reading the corpus.",
-        }  # fmt: skip
-        self._task = asyncio.create_task(self._train(run))
-        return self.state
 
     async def stop(self) -> None:
         """End a training that is going on."""
@@ -95,21 +122,22 @@ class Retraining:
                 await run.reload()
         except DialogPolicyError as error:
             problem = str(error)
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             log("training failed", run=run.name, failed=True)
             problem = f"{type(error).__name__}: {error}"
-        finished = {"finished": time.time(), "policy": run.policy.id}
         if problem is None:
-            self._state.update(finished, state="done", share=1.0)
+            self._update(state="done", share=1.0)
         else:
-            self._state.update(finished, state="failed", message=problem)
-        log("training ended", run=run.name, state=self._state["state"], message=self._state["message"])
+            self._update(state="failed", message=problem)
+        self._update(finished=time.time(), policy=run.policy.id)
+        log("training ended", run=run.name, state=self._progress.state, outcome=self._progress.message)
+
+    def _update(self, **changes: Any) -> None:
+        self._progress = msgspec.convert(msgspec.structs.asdict(self._progress) | changes, Training)
 
     async def _run_process(self, run: Run) -> str | None:
         """Train; return what went wrong."""
-        wanted = {"run": str(run.path), "corpus": self.corpus, "saved": str(self.saved)}
+        order = {"run": str(run.path), "corpus": self.corpus, "saved": str(self.saved)}
         self._process = process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "dialog_policy.serving.retrain",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
@@ -117,18 +145,16 @@ class Retraining:
         )  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(msgspec.json.encode(wanted))
+        process.stdin.write(msgspec.json.encode(order))
         process.stdin.close()
-        said: list[str] = []
+        lines: list[str] = []
         async for line in process.stdout:
             try:
-                self._state.update(msgspec.json.decode(line, type=dict[str, Any]))
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                said = [*said, line.decode(errors="replace").rstrip()][-_TAIL:]
+                self._update(**msgspec.json.decode(line, type=dict[str, Any]))
+            except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+                lines = [*lines, line.decode(errors="replace").rstrip()][-_TAIL:]
         code = await process.wait()
         if code == 0:
             return None
         # Code 2: the message says what the user can do.
-        return (
-            str(self._state["message"]) if code == 2 else f"the training process ended with {code}: " + "\n".join(said)
-        )
+        return self._progress.message if code == 2 else f"the training process ended with {code}: " + "\n".join(lines)

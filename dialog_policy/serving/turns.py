@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-from dialog_policy.errors import DialogPolicyError
 from dialog_policy.runtime import Request, Step
-from dialog_policy.serving.errors import ConflictError, OverloadedError, UnprocessableError
+from dialog_policy.serving.errors import OverloadedError, UnprocessableError
 from dialog_policy.serving.metrics import Metrics
-from dialog_policy.serving.records import TurnRequest, describe_turn
-from dialog_policy.serving.shelf import BUSY, Opened, Shelf
+from dialog_policy.serving.schemas import TurnRequest, TurnView
+from dialog_policy.serving.sessions import OpenSession, SessionStore, busy
 from dialog_policy.serving.stores import Stored
 
-__all__ = ["Asked", "TurnQueue", "Turned"]
+__all__ = ["PendingTurn", "TurnQueue", "TurnResult"]
 
 # Turns computed in one go: more would keep the others waiting and gain little.
 _TOGETHER = 32
@@ -23,21 +22,40 @@ _TOGETHER = 32
 _LONGEST = 2_000
 
 
-class Turned(NamedTuple):
+class TurnResult(NamedTuple):
     """An answered turn; `repeated`: an earlier request with the same key had made it."""
 
-    turn: Mapping[str, Any]
+    turn: TurnView
     repeated: bool
 
 
-class Asked(NamedTuple):
-    """A turn that waits for its answer."""
+class PendingTurn(NamedTuple):
+    """A turn that waits for its result."""
 
     id: str
     request: TurnRequest
     key: str | None
     digest: bytes
-    answer: asyncio.Future[Turned]
+    result: asyncio.Future[TurnResult]
+
+    def succeed(self, opened: OpenSession, number: int, *, repeated: bool) -> None:
+        """Answer with a turn of the session."""
+        # Nobody waits any more if the server is being stopped.
+        if not self.result.done():
+            self.result.set_result(TurnResult(opened.turn_view(number), repeated))
+
+    def fail(self, error: BaseException) -> None:
+        """Answer with an error."""
+        if not self.result.done():
+            self.result.set_exception(error)
+
+    @contextlib.contextmanager
+    def failing_alone(self) -> Iterator[None]:
+        """Give any error in the block to this turn, not to those beside it."""
+        try:
+            yield
+        except Exception as error:
+            self.fail(error)
 
 
 class TurnQueue:
@@ -45,7 +63,7 @@ class TurnQueue:
 
     Parameters
     ----------
-    shelf
+    sessions
         The sessions.
     max_turns
         Turns of a session.
@@ -53,9 +71,9 @@ class TurnQueue:
         Counts turns.
     """
 
-    def __init__(self, shelf: Shelf, max_turns: int, metrics: Metrics) -> None:
-        self.shelf, self.max_turns, self.metrics = shelf, max_turns, metrics
-        self._waiting: list[Asked] = []
+    def __init__(self, sessions: SessionStore, max_turns: int, metrics: Metrics) -> None:
+        self.sessions, self.max_turns, self.metrics = sessions, max_turns, metrics
+        self._waiting: list[PendingTurn] = []
         self._has_some = asyncio.Event()
         self._commits: set[asyncio.Task[None]] = set()
 
@@ -66,10 +84,10 @@ class TurnQueue:
     async def __aexit__(self, *_: object) -> None:
         self._loop.cancel()
         await asyncio.gather(self._loop, *self._commits, return_exceptions=True)
-        for asked in self._waiting:
-            asked.answer.cancel()
+        for pending in self._waiting:
+            pending.result.cancel()
 
-    async def put(self, asked: Asked) -> Turned:
+    async def put(self, pending: PendingTurn) -> TurnResult:
         """Answer a turn; no other turn of the same session may be waiting.
 
         Raises
@@ -79,9 +97,9 @@ class TurnQueue:
         """
         if len(self._waiting) >= _LONGEST:
             raise OverloadedError("too many turns are waiting; try again in a moment.", headers={"Retry-After": "1"})
-        self._waiting.append(asked)
+        self._waiting.append(pending)
         self._has_some.set()
-        return await asked.answer
+        return await pending.result
 
     async def _work(self) -> None:
         while True:
@@ -90,113 +108,90 @@ class TurnQueue:
             if not self._waiting:
                 self._has_some.clear()
             try:
-                stored = await self.shelf.store.load([asked.id for asked in batch])
-                opened = self._compute(batch, stored)
+                stored = await self.sessions.store.load([pending.id for pending in batch])
+                computed = self._compute(batch, stored)
             except Exception as error:
-                _fail(batch, error)
+                for pending in batch:
+                    pending.fail(error)
                 continue
             # While these are being written, the next ones are computed: all are of different sessions.
-            task = asyncio.create_task(self._commit(opened))
+            task = asyncio.create_task(self._commit(computed))
             self._commits.add(task)
             task.add_done_callback(self._commits.discard)
 
-    def _compute(self, batch: list[Asked], stored: list[Stored | None]) -> list[tuple[Asked, Opened]]:
-        """Answer what needs no computing, compute the rest: what is to be committed now."""
-        by_policy: dict[int, list[tuple[Asked, Opened]]] = {}
-        for asked, there in zip(batch, stored, strict=True):
-            with _failing(asked):
-                found = self._take_up(asked, there)
-                if found is not None:
-                    by_policy.setdefault(id(found.policy), []).append((asked, found))
-        done = []
+    def _compute(self, batch: list[PendingTurn], stored: list[Stored | None]) -> list[tuple[PendingTurn, OpenSession]]:
+        """Answer what needs no computing and compute the rest; return what is to be committed now."""
+        by_policy: dict[int, list[tuple[PendingTurn, OpenSession]]] = {}
+        for pending, bytes_ in zip(batch, stored, strict=True):
+            with pending.failing_alone():
+                opened = self.sessions.resume(pending.id, bytes_)
+                number = opened.record.answered(pending.key, pending.digest)
+                if number is not None:
+                    pending.succeed(opened, number, repeated=True)
+                    continue
+                if len(opened.session) >= self.max_turns:
+                    raise UnprocessableError(
+                        f"the session has {len(opened.session)} turns (--max-turns): begin another one."
+                    )
+                by_policy.setdefault(id(opened.policy), []).append((pending, opened))
+        computed = []
         for pairs in by_policy.values():
-            for asked, found, step in _steps(pairs):
-                self._count(found.run.name, step)
-                found.record.add(step, asked.key, asked.digest)
-                found.record.session = found.session.to_bytes()
-                done.append((asked, found))
-        self.metrics.together.observe(len(done))
-        return done
-
-    def _take_up(self, asked: Asked, stored: Stored | None) -> Opened | None:
-        """Open a session for a turn; None if the request has been answered before."""
-        found = self.shelf.resume(self.shelf.there(asked.id, stored))
-        number = found.record.answered(asked.key, asked.digest)
-        if number is not None:
-            _answer(asked, _turned(found, number, repeated=True))
-            return None
-        if len(found.session) >= self.max_turns:
-            raise UnprocessableError(f"the session has {len(found.session)} turns (--max-turns): begin another one.")
-        return found
+            for pending, opened, step in _steps(pairs):
+                with pending.failing_alone():
+                    opened.record.add(step, pending.key, pending.digest)
+                    opened.record.session = opened.session.to_bytes()
+                    self._count(opened.run.name, step)
+                    computed.append((pending, opened))
+        self.metrics.together.observe(len(computed))
+        return computed
 
     def _count(self, run: str, step: Step) -> None:
         self.metrics.turns.labels(run).inc()
         if step.fallback:
             self.metrics.fallbacks.labels(run).inc()
 
-    async def _commit(self, opened: list[tuple[Asked, Opened]]) -> None:
+    async def _commit(self, computed: list[tuple[PendingTurn, OpenSession]]) -> None:
         """Save the sessions, then answer: nobody is told of a turn that could still be lost."""
         try:
-            writes = [self.shelf.write(asked.id, found.version, found.record) for asked, found in opened]
-            made = await self.shelf.store.save(writes)
+            writes = [self.sessions.write(pending.id, opened.version, opened.record) for pending, opened in computed]
+            made = await self.sessions.store.save(writes)
         except Exception as error:
-            _fail([asked for asked, _ in opened], error)
+            for pending, _ in computed:
+                pending.fail(error)
             return
-        for (asked, found), is_made in zip(opened, made, strict=True):
-            if is_made:
-                _answer(asked, _turned(found, len(found.record.answers) - 1, repeated=False))
-            else:
-                await self._lost(asked)
+        for (pending, opened), is_made in zip(computed, made, strict=True):
+            with pending.failing_alone():
+                if is_made:
+                    pending.succeed(opened, len(opened.record.answers) - 1, repeated=False)
+                else:
+                    await self._repeat(pending)
 
-    async def _lost(self, asked: Asked) -> None:
-        """Another server was quicker: with the same request, perhaps, which then is answered."""
-        try:
-            found = await self.shelf.open(asked.id)
-            number = found.record.answered(asked.key, asked.digest)
-            if number is None:
-                raise ConflictError(BUSY, headers={"Retry-After": "1"})
-            _answer(asked, _turned(found, number, repeated=True))
-        except Exception as error:
-            _fail([asked], error)
+    async def _repeat(self, pending: PendingTurn) -> None:
+        """Answer a turn after another server was quicker: with the same request, perhaps, which then is answered."""
+        opened = await self.sessions.open(pending.id)
+        number = opened.record.answered(pending.key, pending.digest)
+        if number is None:
+            raise busy()
+        pending.succeed(opened, number, repeated=True)
 
 
-def _steps(pairs: list[tuple[Asked, Opened]]) -> Iterator[tuple[Asked, Opened, Step]]:
-    """Compute a turn of each session of one policy; a request that is wrong fails alone."""
-    requests = [Request(f.session, a.request.user, a.request.context, a.request.allowed) for a, f in pairs]
+def _steps(pairs: list[tuple[PendingTurn, OpenSession]]) -> Iterable[tuple[PendingTurn, OpenSession, Step]]:
+    """Compute a turn of each session of one policy; a request that is wrong, in whatever way, fails alone."""
+    requests = [
+        Request(opened.session, turn.user, turn.context, turn.allowed, turn.allow_none)
+        for (_, turn, *_), opened in pairs
+    ]
     respond_many = pairs[0][1].policy.respond_many
     try:
         steps = respond_many(requests)
-    except DialogPolicyError as error:
-        if len(pairs) == 1:
-            _fail([pairs[0][0]], error)
-            return
-        for pair in pairs:
-            yield from _steps([pair])
-        return
-    for (asked, found), step in zip(pairs, steps, strict=True):
-        yield asked, found, step
-
-
-def _turned(found: Opened, number: int, *, repeated: bool) -> Turned:
-    return Turned(describe_turn(number, found.session.turns[number], found.record.answers[number]), repeated)
-
-
-def _answer(asked: Asked, turned: Turned) -> None:
-    # Nobody waits any more if the server is being stopped.
-    if not asked.answer.done():
-        asked.answer.set_result(turned)
-
-
-def _fail(batch: Iterable[Asked], error: BaseException) -> None:
-    for asked in batch:
-        if not asked.answer.done():
-            asked.answer.set_exception(error)
-
-
-@contextlib.contextmanager
-def _failing(asked: Asked) -> Iterator[None]:
-    """Tell an error to this request, not to those beside it."""
-    try:
-        yield
     except Exception as error:
-        _fail([asked], error)
+        if len(pairs) == 1:
+            pairs[0][0].fail(error)
+            return
+        for pending, opened in pairs:
+            # From what is stored: the attempt may have changed the session.
+            again = opened._replace(session=opened.policy.resume(opened.record.session))
+            yield from _steps([(pending, again)])
+        return
+    for (pending, opened), step in zip(pairs, steps, strict=True):
+        yield pending, opened, step

@@ -10,7 +10,9 @@ import numpy as np
 
 from dialog_policy.errors import require
 from dialog_policy.text.bags import Bags, character_bags, distinct_in_each, make_bags, ngram_bags
-from dialog_policy.text.table import Analyzer, TermTable
+from dialog_policy.text.ragged import Ragged
+from dialog_policy.text.table import TermTable
+from dialog_policy.text.tokens import Analyzer
 
 __all__ = ["BIT", "TokenLists", "fit_bits", "fit_lsa", "fit_tfidf", "frequent_terms", "tfidf_matrix"]
 
@@ -43,11 +45,13 @@ def frequent_terms(analyzer: Analyzer, texts: TokenLists, least: int, max_terms:
     elif analyzer.unit == "word":
         bags = ngram_bags(bags, analyzer.shortest, analyzer.longest)
     counts, spell = np.zeros(0, dtype=np.int64), bags.spell
-    for which, part in bags.parts(_TOGETHER):
+    for which, part in bags.chunks(_TOGETHER):
         terms = cut(part)
-        found, _ = distinct_in_each(terms)
-        weights = np.repeat(multiplicity[which], np.diff(found.ends))
-        counts = np.bincount(found.values, weights, terms.n_terms).astype(np.int64) + (counts if len(counts) else 0)
+        distinct_terms, _ = distinct_in_each(terms)
+        weights = np.repeat(multiplicity[which], distinct_terms.counts)
+        counts = np.bincount(distinct_terms.values, weights, terms.n_terms).astype(np.int64) + (
+            counts if len(counts) else 0
+        )
         spell = terms.spell
     if len(counts) > max_terms:  # what cannot be among the first need not be spelt
         least = max(least, int(np.partition(counts, -max_terms)[-max_terms]))
@@ -77,10 +81,9 @@ def tfidf_matrix(table: TermTable, texts: TokenLists) -> Any:
     """TF-IDF of n texts as a SciPy sparse matrix of shape (n, n_terms), float32."""
     sparse = require("scipy.sparse", extra="train", purpose="fitting TF-IDF")
     parts = [table.weighted_rows_of_many(texts[i : i + _TOGETHER]) for i in range(0, len(texts), _TOGETHER)]
-    ends = np.cumsum(np.concatenate([[0], *(np.diff(found.ends) for found, _ in parts)]))
-    rows = np.concatenate([np.zeros(0, dtype=np.int32), *(found.values for found, _ in parts)])
+    rows = Ragged.concatenate([rows for rows, _ in parts])
     weights = np.concatenate([np.zeros(0, dtype=np.float32), *(weights for _, weights in parts)])
-    return sparse.csr_matrix((weights, rows, ends), shape=(len(texts), len(table.terms)))
+    return sparse.csr_matrix((weights, rows.values, rows.offsets), shape=(len(texts), len(table.terms)))
 
 
 def fit_lsa(analyzer: Analyzer, texts: TokenLists, max_terms: int, dim: int, seed: int) -> TermTable:

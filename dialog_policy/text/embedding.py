@@ -6,34 +6,21 @@ After training it is a table like any other: what a run stores of it, and what s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from dialog_policy.errors import require
 from dialog_policy.text.counts import TokenLists, frequent_terms
-from dialog_policy.text.table import Analyzer, FloatArray, TermTable
+from dialog_policy.text.ragged import Ragged
+from dialog_policy.text.table import FloatArray, TermTable
+from dialog_policy.text.tokens import Analyzer
 from dialog_policy.text.vectors import train_vectors
 
-__all__ = ["PADDING_ID", "PackedTerms", "TrainableTable", "fit_embedding"]
+__all__ = ["PADDING_ID", "TrainableTable", "fit_embedding"]
 
 # Id of no term: it fills packed ids up to a size. Term t of the table has the id t + 1, every unknown term the one after.
 PADDING_ID = 0
-
-
-class PackedTerms(NamedTuple):
-    """Texts as term ids, one text after the other and nothing between: text n has ``ids[ends[n]:ends[n + 1]]``."""
-
-    ids: npt.NDArray[np.int32]
-    ends: npt.NDArray[np.int64]
-
-    def take(self, texts: npt.NDArray[np.int64]) -> PackedTerms:
-        """Return these texts, in this order."""
-        starts = self.ends[texts]
-        ends = np.concatenate([[0], np.cumsum(self.ends[texts + 1] - starts)]).astype(np.int64)
-        places = np.repeat(starts - ends[:-1], np.diff(ends)) + np.arange(ends[-1])
-        return PackedTerms(self.ids[places], ends)
 
 
 class TrainableTable(TermTable):
@@ -63,22 +50,19 @@ class TrainableTable(TermTable):
         super().__init__(analyzer, terms, vectors, pools=pools)
         self.word_dropout = word_dropout
 
-    def pack(self, token_lists: TokenLists) -> PackedTerms:
-        """Look the terms of texts up."""
+    def pack(self, token_lists: TokenLists) -> Ragged:
+        """Look the terms of texts up: their ids, one row a text."""
         rows = [self.rows(tokens) for tokens in token_lists]
         ids = np.concatenate([np.zeros(0, dtype=np.intp), *rows]) + 1
-        return PackedTerms(ids.astype(np.int32), np.cumsum([0, *map(len, rows)], dtype=np.int64))
+        return Ragged.of_counts(ids.astype(np.int32), list(map(len, rows)))
 
-    def encode_packed(self, packed: PackedTerms) -> FloatArray:
+    def encode_packed(self, texts: Ragged) -> FloatArray:
         """Do what :meth:`encode` does, for all texts at once: shape (n_texts, dim)."""
         sparse = require("scipy.sparse", extra="train", purpose="training an embedding")
-        counts = np.diff(packed.ends)
-        ones = np.ones(len(packed.ids), dtype=np.float32)
-        sums: FloatArray = (
-            sparse.csr_matrix((ones, packed.ids - 1, packed.ends), shape=(len(counts), len(self.vectors)))
-            @ self.vectors
-        )
-        lengths = np.maximum(counts, 1)[:, None].astype(np.float32)
+        ones = np.ones(len(texts.values), dtype=np.float32)
+        shape = len(texts), len(self.vectors)
+        sums: FloatArray = sparse.csr_matrix((ones, texts.values - 1, texts.offsets), shape=shape) @ self.vectors
+        lengths = np.maximum(texts.counts, 1)[:, None].astype(np.float32)
         return np.concatenate([sums / lengths if pool == "mean" else sums for pool in self.pools], axis=1)
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from dialog_policy.errors import OptionError
 from dialog_policy.text.counts import TokenLists, fit_bits, fit_lsa
 from dialog_policy.text.embedding import TrainableTable, fit_embedding
-from dialog_policy.text.table import Analyzer, TermTable
+from dialog_policy.text.table import TermTable
+from dialog_policy.text.tokens import Analyzer
 from dialog_policy.text.vectors import common_component, load_vectors, train_vectors
 
 __all__ = ["Bits", "Embedding", "Encoder", "FastText", "Lsa", "Pretrained", "Word2Vec", "fit_encoder"]

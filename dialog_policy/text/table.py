@@ -17,10 +17,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.text.bags import Bags, Ragged, distinct_in_each, expand, make_bags, ngram_bags
-from dialog_policy.text.tokens import character_ngrams, word_ngrams
+from dialog_policy.text.bags import Bags, distinct_in_each, expand, make_bags, ngram_bags
+from dialog_policy.text.ragged import Ragged
+from dialog_policy.text.tokens import Analyzer, character_ngrams
 
-__all__ = ["GRAM", "Analyzer", "FloatArray", "Pool", "TermTable"]
+__all__ = ["GRAM", "FloatArray", "Pool", "TermTable"]
 
 FloatArray = npt.NDArray[np.float32]
 Pool = Literal["sum", "mean", "sif", "max"]
@@ -33,32 +34,6 @@ _CACHED_TOKENS = 100_000
 _TOGETHER = 8_192
 _NO_ROWS = np.zeros(0, dtype=np.intp)
 _NO_WEIGHTS = np.zeros(0, dtype=np.float32)
-
-
-class Analyzer(msgspec.Struct, frozen=True):
-    """How tokens become the terms of a table.
-
-    Attributes
-    ----------
-    unit
-        ``"word"``: n-grams of words. ``"character"``: n-grams of the characters of each word. ``"subword"``: each word, or,
-        if the table does not have it, the mean of the character n-grams of it that the table has. ``"term"``: the tokens
-        are terms already.
-    shortest, longest
-        Lengths of the n-grams.
-    """
-
-    unit: Literal["word", "character", "subword", "term"] = "word"
-    shortest: int = 1
-    longest: int = 1
-
-    def terms(self, tokens: Sequence[str]) -> Sequence[str]:
-        """Return the terms of a text, repeated as often as they occur."""
-        if self.unit == "word":
-            return word_ngrams(tokens, self.shortest, self.longest)
-        if self.unit == "character":
-            return [gram for token in tokens for gram in character_ngrams(token, self.shortest, self.longest)]
-        return tokens
 
 
 class TermTable:
@@ -143,14 +118,14 @@ class TermTable:
                 self.encode_into(encoded[row], tokens)
             return encoded
         for start in range(0, len(token_lists), _TOGETHER):
-            (rows, ends), weights = self.weighted_rows_of_many(token_lists[start : start + _TOGETHER])
+            rows, weights = self.weighted_rows_of_many(token_lists[start : start + _TOGETHER])
             out = encoded[start : start + _TOGETHER]
             if self.vectors is None:
-                out[np.repeat(np.arange(len(out)), np.diff(ends)), rows] = weights
+                out[rows.row_of_each(), rows.values] = weights
                 continue
-            for text, (begin, end) in enumerate(itertools.pairwise(ends.tolist())):
+            for text, (begin, end) in enumerate(itertools.pairwise(rows.offsets.tolist())):
                 if begin < end:
-                    weights[begin:end].dot(self.vectors.take(rows[begin:end], axis=0), out=out[text])
+                    weights[begin:end].dot(self.vectors.take(rows.values[begin:end], axis=0), out=out[text])
         return encoded
 
     def encode_into(self, out: FloatArray, tokens: Sequence[str]) -> bool:
@@ -273,34 +248,33 @@ class TermTable:
     def weighted_rows_of_many(self, token_lists: Sequence[Sequence[str]]) -> tuple[Ragged, FloatArray]:
         """Return what :meth:`weighted_rows` returns for each of many texts: the same bits, many times as fast."""
         bags = self._row_bags(make_bags(token_lists))
-        found, counts = distinct_in_each(bags)
-        weights = self._weight.take(found.values)
+        rows, counts = distinct_in_each(bags)
+        weights = self._weight.take(rows.values)
         if self.frequency != "binary":
             tf = counts.astype(np.float32)
             weights *= tf if self.frequency == "count" else 1 + np.log(tf)
         if not self.unit_length:
             weights *= self.scale
-            return found, weights
-        for begin, end in itertools.pairwise(found.ends.tolist()):
+            return rows, weights
+        for begin, end in itertools.pairwise(rows.offsets.tolist()):
             own = weights[begin:end]
             if begin < end:
                 own *= self.scale / math.sqrt(own.dot(own))
-        return found, weights
+        return rows, weights
 
     def _row_bags(self, bags: Bags) -> Bags:
         """From tokens to rows; terms without a row are dropped."""
         if self.analyzer.unit == "character":
             rows = [self._rows_of_token(token) for token in bags.spell(np.arange(bags.n_terms))]
-            ends = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-            of_token = Ragged(np.concatenate([_NO_ROWS, *rows]).astype(np.int32), ends)
+            of_token = Ragged.of_counts(np.concatenate([_NO_ROWS, *rows]).astype(np.int32), list(map(len, rows)))
         else:
             if self.analyzer.unit == "word":
                 bags = ngram_bags(bags, self.analyzer.shortest, self.analyzer.longest)
             missing = -1 if self._unknown is None else self._unknown
             terms = bags.spell(np.arange(bags.n_terms))
-            found = np.fromiter((self._row.get(term, missing) for term in terms), dtype=np.int32, count=len(terms))
-            known = found >= 0
-            of_token = Ragged(found[known], np.concatenate([[0], np.cumsum(known)]))
+            row_of_term = np.fromiter((self._row.get(term, missing) for term in terms), np.int32, count=len(terms))
+            known = row_of_term >= 0
+            of_token = Ragged.of_counts(row_of_term[known], known)
         return expand(bags, of_token, len(self._weight), lambda numbers: [self.terms[i] for i in numbers.tolist()])
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:

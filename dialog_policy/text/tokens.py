@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import regex
 
 from dialog_policy.errors import OptionError, did_you_mean
 
-__all__ = ["Tokenizer", "character_ngrams", "context_terms", "get_tokenizer", "tokenize", "word_ngrams"]
+__all__ = [
+    "Analyzer",
+    "Tokenizer",
+    "character_ngrams",
+    "context_terms",
+    "finite",
+    "get_tokenizer",
+    "tokenize",
+    "word_ngrams",
+]
 
 Tokenizer = Callable[[str], list[str]]
 
@@ -87,6 +98,32 @@ def character_ngrams(token: str, shortest: int, longest: int) -> list[str]:
     return [marked[i : i + n] for n in range(shortest, longest + 1) for i in range(len(marked) - n + 1)]
 
 
+class Analyzer(msgspec.Struct, frozen=True):
+    """How tokens become the terms of a table.
+
+    Attributes
+    ----------
+    unit
+        ``"word"``: n-grams of words. ``"character"``: n-grams of the characters of each word. ``"subword"``: each word, or,
+        if the table does not have it, the mean of the character n-grams of it that the table has. ``"term"``: the tokens
+        are terms already.
+    shortest, longest
+        Lengths of the n-grams.
+    """
+
+    unit: Literal["word", "character", "subword", "term"] = "word"
+    shortest: int = 1
+    longest: int = 1
+
+    def terms(self, tokens: Sequence[str]) -> Sequence[str]:
+        """Return the terms of a text, repeated as often as they occur."""
+        if self.unit == "word":
+            return word_ngrams(tokens, self.shortest, self.longest)
+        if self.unit == "character":
+            return [gram for token in tokens for gram in character_ngrams(token, self.shortest, self.longest)]
+        return tokens
+
+
 def context_terms(context: Mapping[str, Any]) -> list[str]:
     """Return terms that describe a context: which keys it has, their values, how many items a list has.
 
@@ -118,7 +155,8 @@ def _add_terms(terms: list[str], path: str, value: Any, depth: int) -> None:
     elif isinstance(value, bool) or value is None:
         terms.append(f"{path}={'null' if value is None else str(value).lower()}")
     elif isinstance(value, int | float):
-        terms += (f"{path}={value:g}", f"{path}~{_magnitude(value)}")
+        number = finite(value)
+        terms += (f"{path}={number:g}", f"{path}~{_magnitude(number)}")
     else:
         terms += _text_terms(path, str(value))
 
@@ -128,6 +166,15 @@ def _text_terms(path: str, value: str) -> tuple[str, ...]:
     """Terms of a text below a path; a database says the same again and again."""
     text = value.strip().casefold()
     return (f"{path}={text}", *(f"{path}:{token}" for token in tokenize(text)))
+
+
+def finite(value: float) -> float:
+    """Return a number; in the place of an integer that no float can hold (from about 309 digits on), the largest that one can."""
+    try:
+        float(value)
+    except OverflowError:
+        return sys.float_info.max if value > 0 else -sys.float_info.max
+    return value
 
 
 def _magnitude(value: float) -> str:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from dialog_policy.errors import OptionError, require
 from dialog_policy.text.counts import TokenLists
-from dialog_policy.text.table import GRAM, Analyzer, FloatArray, Pool, TermTable
-from dialog_policy.text.tokens import character_ngrams
+from dialog_policy.text.table import GRAM, FloatArray, Pool, TermTable
+from dialog_policy.text.tokens import Analyzer, character_ngrams
 
 __all__ = ["common_component", "load_vectors", "train_vectors"]
 

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from dialog_policy.baselines import neighbours
-from dialog_policy.baselines.baselines import Baselines, fit_baselines
+from dialog_policy.baselines.fit import fit_baselines
+from dialog_policy.baselines.storage import FittedBaselines
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
+from dialog_policy.prediction import Predictor
 
 
 def dialogue(name, *turns):
@@ -27,7 +29,7 @@ def fitted():
 
 
 def nearest(baselines, *dialogues):
-    return ["".join(sorted(p.actions)) for p in baselines.predict("nearest_neighbour", dialogues)]
+    return ["".join(sorted(p.actions)) for p in baselines.predictors()["nearest_neighbour"].predict(dialogues)]
 
 
 def test_the_nearest_neighbour_is_what_was_done_in_the_same_place(fitted):
@@ -46,10 +48,11 @@ def test_the_nearest_neighbour_weighs_words_system_and_actions(fitted):
 
 def test_baselines_survive_a_run_folder(fitted):
     described, arrays = fitted.to_parts()
-    again = Baselines.from_parts(described, arrays, SPACE)
-    assert again.names == fitted.names
-    for name in fitted.names:
-        assert list(again.predict(name, CORPUS)) == list(fitted.predict(name, CORPUS))
+    again = FittedBaselines.from_parts(described, arrays, SPACE)
+    assert list(again.predictors()) == list(fitted.predictors())
+    for before, after in zip(fitted.predictors().values(), again.predictors().values(), strict=True):
+        assert isinstance(after, Predictor)
+        assert list(after.predict(CORPUS)) == list(before.predict(CORPUS))
     assert again.training == fitted.training
     assert again.training.support == {"a": 1, "b": 1, "g": 4, "o": 1, "t": 3}
     assert {"hello", "taxi"} <= again.training.words

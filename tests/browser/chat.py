@@ -14,6 +14,7 @@ pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 expect = playwright.expect
 expect.set_options(timeout=20_000)  # test machines may be busy
 HELLO = "hello, a table for two"
+TOOLS = ("New conversation", "Replay a dialogue", "Download", "Save as training data", "Retrain", "Delete")
 RESULT = {"results": [{"name": "The Oak", "price": "30 euros"}]}
 
 
@@ -57,7 +58,11 @@ class Chat:
         return self.idle(before + 1)
 
     def press(self, name):
-        self.page.get_by_role("button", name=name, exact=True).click()
+        """Press a button; on a narrow page those of the conversation are in the menu."""
+        menu = self.page.locator("#menu")
+        if menu.is_visible() and name in TOOLS and menu.get_attribute("aria-expanded") == "false":
+            menu.click()
+        self.page.get_by_role("button", name=name, exact=True).first.click()
         return self
 
     def give_context(self, text):
@@ -82,5 +87,6 @@ class Chat:
 def marked(turn):
     """The actions that a turn's table marks as the policy's."""
     rows = turn.locator("tbody tr")
-    found = [rows.nth(n) for n in range(rows.count())]
-    return sorted(row.locator("th").inner_text() for row in found if "yes" in row.locator(".mark").first.inner_text())
+    return sorted(
+        row.locator("th").inner_text() for row in rows.all() if "yes" in row.locator(".mark").first.inner_text()
+    )

@@ -67,10 +67,25 @@ def test_retraining_shows_its_progress_and_the_conversation_goes_on(chat, site):
     expect(chat.page.get_by_role("progressbar")).to_be_visible()
     chat.page.reload()  # whoever comes meanwhile sees it, too
     expect(chat.page.get_by_role("progressbar", name=re.compile("^Training"))).to_be_visible()
-    expect(chat.page.locator("#notices")).to_contain_text("has learnt again", timeout=300_000)
+    notices = chat.page.locator("#retrained")
+    expect(notices).to_contain_text("The policy was retrained.", timeout=300_000)
+    expect(notices).to_contain_text(re.compile(r"Trained on \d+ dialogues, \d+ dialogues? of them new \(\d+ turns?\)"))
+    expect(notices).to_contain_text(
+        re.compile(r"The policy is (better|worse|as good as before): on the validation part")
+    )
     expect(chat.page.get_by_role("progressbar")).to_be_hidden()
     chat.idle(1).say("hello")
-    assert chat.session()["policy"] != before
+    retrained = chat.session()["policy"]
+    assert retrained != before
+    chat.press("Use the previous policy")
+    expect(notices).to_contain_text("The previous policy is served again.")
+    chat.idle(2).say("hello")
+    assert chat.session()["policy"] == before
+    chat.press("Use the other policy")
+    expect(notices).to_contain_text("served again.")
+    chat.idle(3)
+    chat.say("hello")
+    assert chat.session()["policy"] == retrained
 
 
 def test_without_a_corpus_nothing_is_offered_that_needs_one(visit, bare):

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.browser.chat import HELLO, RESULT, Chat, expect, marked
+from tests.browser.chat import HELLO, RESULT, TOOLS, Chat, expect, marked
 
 
 def test_a_turn_shows_actions_probabilities_and_reply(chat):
@@ -123,6 +123,161 @@ def test_correct_to_no_action_and_a_text_of_ones_own(chat):
     expect(page.get_by_role("button", name="Correct turn 1")).to_be_focused()
 
 
+def test_the_reply_of_a_correction_is_shown_before_it_is_sent(chat):
+    page = chat.page
+    chat.say(HELLO)
+    before = chat.session()
+    chat.press("Correct turn 1")
+    form = page.get_by_role("form")
+    preview = form.get_by_role("status").last
+    expect(preview).to_have_text(before["turns"][0]["reply"] or re.compile("."))
+    form.get_by_label("Search the actions").fill("bye")
+    form.get_by_role("checkbox", name=re.compile("^bye")).check()
+    session = f"{chat.address}sessions/{before['id']}"
+    chosen = {"actions": [*before["turns"][0]["actions"], "bye"]}
+    reply = page.request.post(f"{session}/turns/0/reply", data=chosen).json()["reply"]
+    expect(preview).to_have_text(reply or re.compile("^No text"))
+    assert chat.session() == before
+    for box in form.get_by_role("checkbox", checked=True).all():
+        box.uncheck()
+    form.get_by_label("Search the actions").fill("")
+    for box in form.get_by_role("checkbox", checked=True).all():
+        box.uncheck()
+    expect(preview).to_have_text("The bot says nothing.")
+    form.get_by_label("Search the actions").fill("bye")
+    form.get_by_role("checkbox", name=re.compile("^bye")).check()
+    expect(preview).not_to_have_text("The bot says nothing.")
+    shown = preview.inner_text()
+    chat.press("Save the correction").idle(1)
+    assert chat.session()["turns"][0]["reply"] == shown
+    expect(page.locator(".turn .bot")).to_contain_text(shown)
+
+
+def test_after_a_reload_and_back_the_newest_turn_is_in_sight(chat):
+    page = chat.page
+    for number in range(8):
+        chat.say(f"hello {number}")
+    page.reload()
+    chat.idle(8)
+    newest = page.locator(".turn").last
+    expect(newest).to_be_in_viewport(ratio=1)
+    expect(page.locator(".turn").first).not_to_be_in_viewport()
+    # Not behind what sticks to the bottom edge.
+    assert newest.bounding_box()["y"] + newest.bounding_box()["height"] <= page.locator("#below").bounding_box()["y"]
+    chat.press("New conversation").idle(0)
+    page.go_back()
+    chat.idle(8)
+    expect(newest).to_be_in_viewport(ratio=1)
+
+
+def test_the_empty_page_teaches_three_things(chat, site):
+    page = chat.page
+    expect(page.locator("#empty li:visible")).to_have_count(3)
+    first = next(iter(site.corpus)).turns[0].user
+    chat.press(f"Say “{first}”").idle(1)
+    assert chat.session()["turns"][0]["user"] == first
+    expect(page.locator("#empty")).to_be_hidden()
+    chat.press("New conversation").idle(0)
+    page.locator("#try-replay").click()
+    expect(page.get_by_role("dialog", name="Replay a dialogue")).to_be_visible()
+
+
+def test_what_is_predicted_is_not_marked_as_correct(chat, site):
+    chat.say(HELLO)
+    turn = chat.page.locator(".turn")
+    assert "✓" not in turn.inner_text()
+    expect(turn.get_by_role("columnheader", name="Predicted")).to_be_visible()
+    assert marked(turn)
+
+
+def test_the_run_its_date_and_version_are_shown(chat):
+    model = chat.page.request.get(f"{chat.address}model").json()
+    expect(chat.page.locator("#run-facts")).to_contain_text(f"dialog-policy {model['package_version']}")
+    expect(chat.page.locator("#run-facts")).to_contain_text(model["created"][:4])
+    chat.page.get_by_text("About this policy").click()
+    expect(chat.page.locator("#facts")).to_contain_text(model["name"])
+
+
+def test_buttons_that_are_disabled_say_why(visit, site):
+    page = visit(site.address).page
+    chat = Chat(page, site.address)
+    page.locator("#download").click(force=True)
+    expect(page.locator("#notices")).to_contain_text("Say something first.")
+    page.locator("#send").click()
+    expect(page.locator("#notices")).to_contain_text("Write what the user says")
+    hint = page.locator("#message-hint")
+    expect(hint).to_contain_text("Enter sends")
+    page.route("**/sessions/*/turns", lambda route: route.fulfill(status=422, json={"error": "no."}))
+    page.locator("#message").fill("x")
+    page.keyboard.press("Enter")
+    expect(hint).to_contain_text("The turn above got no answer.")
+    expect(page.locator("#send")).to_have_attribute("aria-disabled", "true")
+    expect(page.locator("#send")).to_have_attribute("aria-describedby", "message-hint")
+    page.locator("#message").fill("y")
+    page.keyboard.press("Enter")
+    expect(page.locator("#notices")).to_contain_text("The turn above got no answer.")
+    expect(page.locator("#message")).to_have_value("y")
+    page.unroute_all()
+    chat.press("Change it").idle(0).say("x")
+    expect(hint).to_contain_text("Enter sends")
+
+
+def test_on_a_phone_the_buttons_are_a_menu(visit, site):
+    seen = visit(site.address, width=390, height=844)
+    page, chat = seen.page, Chat(seen.page, site.address)
+    tools, menu = page.get_by_role("toolbar"), page.get_by_role("button", name="Menu")
+    expect(tools).to_be_hidden()
+    for leave in (lambda: page.keyboard.press("Escape"), lambda: page.locator("h1").click()):
+        menu.click()
+        expect(menu).to_have_attribute("aria-expanded", "true")
+        assert tools.get_by_role("button").all_inner_texts() == list(TOOLS)
+        leave()
+        expect(tools).to_be_hidden()
+    for number in range(4):
+        chat.say(f"hello {number}")
+    # At hand wherever one is in the conversation; it closes when something was chosen.
+    expect(menu).to_be_in_viewport()
+    chat.press("New conversation").idle(0)
+    expect(tools).to_be_hidden()
+    assert seen.errors == []
+
+
+def test_names_break_at_underscores_and_wide_tables_scroll(visit, site):
+    page = visit(site.address, width=390, height=844).page
+    chat = Chat(page, site.address)
+    chat.replay(next(iter(site.corpus)).id)
+    chat.press("Next turn").idle(1)
+    chat.press("Correct turn 1")
+    page.get_by_role("form").get_by_label("Search the actions").fill("bye")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Control+Enter")
+    scroll = page.locator(".scroll").first
+    expect(page.get_by_role("columnheader", name="Corpus")).to_be_attached()
+    expect(page.get_by_role("columnheader", name="Corrected")).to_be_attached()
+    assert scroll.evaluate("e => e.scrollWidth > e.clientWidth")
+    assert "linear-gradient" in scroll.evaluate("e => getComputedStyle(e).backgroundImage")
+    expect(scroll).to_have_attribute("tabindex", "0")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    # A long name is broken where its words end, nowhere else.
+    lines = page.locator("tbody th bdi").first.evaluate(
+        """name => {
+          name.replaceChildren(...['request_', 'restaurant_', 'opening_', 'hours'].flatMap((part) => [part, document.createElement('wbr')]));
+          const range = document.createRange(), lines = new Map();
+          for (const node of name.childNodes) {
+            if (node.nodeType !== 3) continue;
+            for (let n = 0; n < node.length; n++) {
+              range.setStart(node, n); range.setEnd(node, n + 1);
+              const top = range.getBoundingClientRect().top;
+              lines.set(top, (lines.get(top) ?? '') + node.data[n]);
+            }
+          }
+          return [...lines.values()];
+        }"""
+    )
+    assert len(lines) > 1
+    assert all(line.endswith(("_", "hours")) for line in lines), lines
+
+
 def test_undo_gives_the_turn_back_to_say_it_otherwise(chat):
     chat.say(HELLO)
     chat.give_context(json.dumps(RESULT))
@@ -212,6 +367,9 @@ def test_the_page_is_accessible_in_every_state(visit, site, view):
     chat.press("Correct turn 1")
     check("correcting")
     page.keyboard.press("Escape")
+    if page.locator("#menu").is_visible():
+        page.locator("#menu").click()
+        check("the menu")
     chat.press("Replay a dialogue")
     expect(page.locator(".pick").first).to_be_visible()
     check("choosing a dialogue")

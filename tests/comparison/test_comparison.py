@@ -109,7 +109,7 @@ def test_averages_run_over_the_same_actions_for_all_policies():
     policies["p0"][0] = Prediction(dialogue=first.dialogue, turn=first.turn, actions=frozenset(["zzz"]))
     result = compare_policies(policies, corpus, metrics=["macro_f1"], resamples=100)
     space = ActionSpace([*NAMES, "zzz"])
-    gold = space.transform([corpus[p.dialogue].turns[p.turn].actions for p in policies["p0"]])
+    gold = space.transform([corpus.dialogue(p.dialogue).turns[p.turn].actions for p in policies["p0"]])
     for row, predictions in zip(result["policies"], policies.values(), strict=True):
         mine = space.transform([p.actions for p in predictions])
         assert row["macro_f1"] == pytest.approx(theirs.f1_score(gold, mine, average="macro", zero_division=0))

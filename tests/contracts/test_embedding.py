@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 from keras import ops
 
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
-from dialog_policy.features.encoded import encode_dialogues
+from dialog_policy.features.encode import encode_dialogues
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.fit import fit_turn_encoder
+from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.network.batches import DialogueBatches
 from dialog_policy.network.embedding import PooledEmbedding, freeze, with_embeddings
 from dialog_policy.network.export import export_onnx
 from dialog_policy.network.layers import build_network, weights_of, windowed
-from dialog_policy.runtime.graph import Graph
+from dialog_policy.runtime.onnx_network import OnnxNetwork
 from dialog_policy.text.embedding import PADDING_ID
 from dialog_policy.text.encoders import Bits, Embedding
 from tests.strategies import ACTIONS, corpora
@@ -45,9 +46,11 @@ def encoder():
     return fit_turn_encoder(
         TRAIN,
         ActionSpace(ACTIONS),
-        user=[Bits(max_terms=4), Embedding(dim=3), Bits(max_terms=2)],
-        system=[both],
-        context=[Embedding(dim=2, init="random"), Bits(max_terms=3)],
+        EncoderSettings(
+            user=(Bits(max_terms=4), Embedding(dim=3), Bits(max_terms=2)),
+            system=(both,),
+            context=(Embedding(dim=2, init="random"), Bits(max_terms=3)),
+        ),
     )
 
 
@@ -66,7 +69,7 @@ class Case:
                 layer.vectors.assign(random.normal(size=layer.vectors.shape))
         freeze(self.model, some)
         self.served = TurnEncoder.from_parts(*encoder.to_parts(), encoder.actions)
-        self.graph = Graph(export_onnx(weights_of(self.network)))
+        self.graph = OnnxNetwork(export_onnx(weights_of(self.network)))
 
 
 @pytest.fixture(params=["bucket", "window"])

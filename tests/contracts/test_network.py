@@ -22,7 +22,7 @@ from dialog_policy.network.loss import ActionLoss
 from dialog_policy.network.lstm import HoistedLSTM
 from dialog_policy.network.training import predict_logits, train_network
 from dialog_policy.runtime.decoder import Decoder
-from dialog_policy.runtime.graph import Graph
+from dialog_policy.runtime.onnx_network import OnnxNetwork
 from tests.reference import prior_by_hand
 
 F, K = 6, 4
@@ -124,7 +124,7 @@ def test_the_graph_is_the_network_at_once_and_turn_by_turn(network, lengths, see
     turns = encoded.padded_turns(range(len(lengths)))
     x = encoded.features(turns)
     expected = network.predict_on_batch(x)
-    graph = Graph(export_onnx(weights_of(network)))
+    graph = OnnxNetwork(export_onnx(weights_of(network)))
     np.testing.assert_allclose(graph.run(x, graph.start(len(x))).logits, expected, atol=1e-5)
     state = graph.start(len(x))
     for step in range(x.shape[1]):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dialog_policy import DialogPolicy, load_corpus
-from dialog_policy.features.encoded import PADDING, encode_dialogues
+from dialog_policy.features.encode import encode_dialogues
+from dialog_policy.features.encoded import PADDING
 from dialog_policy.network.batches import evaluation_batches
 from tests.conftest import QUICK
 
@@ -24,20 +25,22 @@ class Case:
         self.corpus = corpus
         trained = DialogPolicy(**QUICK | settings).fit(corpus.with_dialogues(list(corpus.split("train"))[:80]))
         self.policy = policy = trained.runtime_
-        self.encoded = encoded = encode_dialogues(corpus, policy._encoder)
+        self.encoded = encoded = encode_dialogues(corpus, policy.engine.encoder)
         shape = int(encoded.offsets[-1]), encoded.n_actions
         network = keras.Model(trained.network_.inputs, trained.network_.get_layer("logits").output)
         keras_logits, self.graph, self.stepped = (np.empty(shape, dtype=np.float32) for _ in range(3))
         for turns in evaluation_batches(encoded):
             real, x = turns != PADDING, encoded.features(turns)
             keras_logits[turns[real]] = network.predict_on_batch(x)[real]
-            self.graph[turns[real]] = policy._graph.run(x, policy._graph.start(len(x))).logits[real]
-            state = policy._graph.start(len(x))
+            self.graph[turns[real]] = policy.engine.onnx_network.run(
+                x, policy.engine.onnx_network.start(len(x))
+            ).logits[real]
+            state = policy.engine.onnx_network.start(len(x))
             for step in range(x.shape[1]):
                 here = real[:, step]
-                logits, state = policy._graph.run(x[:, step : step + 1], state)
+                logits, state = policy.engine.onnx_network.run(x[:, step : step + 1], state)
                 self.stepped[turns[here, step]] = logits[here, 0]
-        self.network = policy._decoder.decide(keras_logits).probabilities
+        self.network = policy.engine.decoder.decide(keras_logits).probabilities
 
     def truth(self, turn):
         """What a session is to observe: the logged system side; an action that the policy does not know has no bit."""
@@ -47,7 +50,7 @@ class Case:
     def compare(self, number, actions, probabilities):
         """Compare decisions and probabilities of all turns of dialogue `number` with the graph's."""
         rows = slice(self.encoded.offsets[number], self.encoded.offsets[number + 1])
-        decided = self.policy._decoder.decide(self.graph[rows])
+        decided = self.policy.engine.decoder.decide(self.graph[rows])
         assert list(actions) == decided.actions
         np.testing.assert_allclose(np.array([list(p.values()) for p in probabilities]), self.network[rows], atol=1e-5)
 
@@ -61,7 +64,7 @@ def case(request, public_corpora):
 
 
 def test_the_graph_is_the_network_at_once_and_turn_by_turn(case):
-    decide = case.policy._decoder.decide
+    decide = case.policy.engine.decoder.decide
     np.testing.assert_allclose(decide(case.graph).probabilities, case.network, atol=1e-5)
     np.testing.assert_allclose(decide(case.stepped).probabilities, case.network, atol=1e-5)
     assert decide(case.graph).actions == decide(case.stepped).actions

@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import subprocess
+import sys
 import time
 
 import pytest
@@ -139,14 +141,13 @@ def test_redis_that_is_gone_is_said():
         run(lambda: RedisStore("redis://127.0.0.1:1/0"), lambda store: store.count())
 
 
-@pytest.mark.parametrize(("copied_after", "begins_anew"), [(300, True), (10**9, False)])
-def test_the_write_ahead_log_begins_anew_while_sessions_go_on(tmp_path, monkeypatch, copied_after, begins_anew):
-    monkeypatch.setattr("dialog_policy.serving.stores.sqlite._COPIED_AFTER", copied_after)
+@pytest.mark.parametrize(("copy_after", "begins_anew"), [(4 << 20, True), (10**12, False)])
+def test_the_write_ahead_log_begins_anew_while_sessions_go_on(tmp_path, copy_after, begins_anew):
     names = [f"s{number}" for number in range(50)]
     rounds = 60
 
     async def work():
-        store = SqliteStore(tmp_path / "sessions.sqlite")
+        store = SqliteStore(tmp_path / "sessions.sqlite", copy_after=copy_after)
         for version in range(rounds):
             await store.save([write(name, version, version + 1, bytes([version]) * 3_000) for name in names])
         log = (tmp_path / "sessions.sqlite-wal").stat().st_size
@@ -158,3 +159,42 @@ def test_the_write_ahead_log_begins_anew_while_sessions_go_on(tmp_path, monkeypa
 
     written = rounds * len(names) * 3_000
     assert (asyncio.run(work()) < written / 2) == begins_anew
+
+
+def test_large_sessions_do_not_let_the_log_grow_without_end(tmp_path):
+    """A few writes of megabytes are copied as soon as many writes of kilobytes."""
+
+    async def work():
+        store = SqliteStore(tmp_path / "sessions.sqlite")
+        for version in range(60):
+            await store.save([write("a", version, version + 1, b"x" * 2_000_000)])
+        log = (tmp_path / "sessions.sqlite-wal").stat().st_size
+        await store.close()
+        return log
+
+    assert asyncio.run(work()) < 60 * 2_000_000 / 2
+
+
+def test_what_a_killed_server_left_in_the_log_is_copied_at_the_start(tmp_path):
+    killed = (
+        "import asyncio, os, pathlib, sys\n"
+        "from dialog_policy.serving.stores import SqliteStore, Write\n"
+        "async def work():\n"
+        "    store = SqliteStore(pathlib.Path(sys.argv[1]), copy_after=10**12)\n"
+        "    await store.save([Write(f's{n}', 0, 1, b'x' * 100_000, 1e12) for n in range(30)])\n"
+        "    os._exit(9)\n"
+        "asyncio.run(work())\n"
+    )
+    path = tmp_path / "sessions.sqlite"
+    subprocess.run([sys.executable, "-c", killed, str(path)], check=False)
+    log = path.with_name("sessions.sqlite-wal")
+    assert log.stat().st_size > 3_000_000
+
+    async def work():
+        store = SqliteStore(path)
+        size = log.stat().st_size
+        assert await store.count() == 30
+        await store.close()
+        return size
+
+    assert asyncio.run(work()) == 0

@@ -2,8 +2,8 @@
 
 import pytest
 
+from dialog_policy.corpus.entity_tracker import EntityTracker
 from dialog_policy.corpus.readers import load_corpus
-from dialog_policy.corpus.templates import DialogueMemory
 from dialog_policy.errors import CorpusError
 
 
@@ -34,12 +34,12 @@ def test_babi(public_corpora, task, train, dev):
 def test_refilling_a_babi_template_gives_the_response_back(public_corpora, task):
     corpus = load_corpus(public_corpora("dialog-bAbI-tasks.zip"), reader={"task": task})
     for dialogue in corpus:
-        memory = DialogueMemory(corpus.gazetteer)
+        tracker = EntityTracker(corpus.gazetteer)
         for turn in dialogue.turns:
-            memory.hear(turn.user, turn.context)
+            tracker.observe_user(turn.user, turn.context)
             (template,) = turn.actions
-            assert memory.fill(template) == turn.system
-            memory.say(turn.system)
+            assert tracker.fill(template) == turn.system
+            tracker.observe_system(turn.system)
 
 
 def test_unified(public_corpora):

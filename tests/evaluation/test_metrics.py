@@ -34,7 +34,7 @@ def random_case(seed, single=False, n_dialogues=15):
 
 
 def sets(corpus, predictions):
-    return [corpus[p.dialogue].turns[p.turn].actions for p in predictions], [p.actions for p in predictions]
+    return [corpus.dialogue(p.dialogue).turns[p.turn].actions for p in predictions], [p.actions for p in predictions]
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -9,9 +9,10 @@ import pytest
 
 from dialog_policy import DialogPolicy
 from dialog_policy.corpus import ActionSpace
-from dialog_policy.features import cache, matrices
-from dialog_policy.features.cache import EncoderSettings, encode_parts
+from dialog_policy.features import cache, encode, matrices
+from dialog_policy.features.encode import encode_parts
 from dialog_policy.features.encoded import PADDING
+from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.text.encoders import Bits, Embedding, Lsa
 from tests.conftest import QUICK, REPOSITORY
 
@@ -23,14 +24,14 @@ SETTINGS = EncoderSettings(user=USER, system=(Lsa(dim=8),), context=(Bits(max_te
 def folder(tmp_path, monkeypatch):
     """An empty cache that keeps small corpora, too."""
     monkeypatch.setenv("DIALOG_POLICY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(cache, "_FEWEST_TURNS", 0)
+    monkeypatch.setattr(encode, "FEWEST_TURNS", 0)
     return tmp_path / "cache" / "encoded"
 
 
-def encode(small, settings=SETTINGS):
+def encode_small(small, settings=SETTINGS, seed=0):
     train = small.split("train")
     actions = ActionSpace().fit(turn.actions for dialogue in train for turn in dialogue.turns)
-    return encode_parts(train, small.split("dev"), actions, settings)
+    return encode_parts(train, small.split("dev"), actions, settings, seed=seed)
 
 
 def content(parts):
@@ -41,7 +42,7 @@ def content(parts):
         found += [encoded.features(turns).tobytes(), encoded.targets(turns).tobytes(), encoded.weights(turns).tobytes()]
         found += [encoded.ids, encoded.offsets.tobytes(), encoded.widths]
         for number, texts in encoded.embedded.items():
-            found += [number, texts.packed.ids.tobytes(), texts.packed.ends.tobytes(), texts.table.word_dropout]
+            found += [number, texts.packed.values.tobytes(), texts.packed.offsets.tobytes(), texts.table.word_dropout]
     described, arrays = parts.encoder.to_parts()
     return found, described, {name: array.tobytes() for name, array in arrays.items()}
 
@@ -58,34 +59,34 @@ def entries(folder):
 def test_what_the_cache_gives_back_is_what_was_made_to_the_byte(folder, small, monkeypatch, user):
     settings = EncoderSettings(user=user, system=(Lsa(dim=8),), context=(Bits(max_terms=50),))
     monkeypatch.setenv("DIALOG_POLICY_CACHE", "")
-    without = content(encode(small, settings))
+    without = content(encode_small(small, settings))
     assert not folder.exists()
     monkeypatch.setenv("DIALOG_POLICY_CACHE", str(folder.parent))
-    assert content(encode(small, settings)) == without
-    monkeypatch.setattr(cache, "fit_turn_encoder", refuse)
-    found = encode(small, settings)
+    assert content(encode_small(small, settings)) == without
+    monkeypatch.setattr(encode, "fit_turn_encoder", refuse)
+    found = encode_small(small, settings)
     assert content(found) == without
     assert any(isinstance(matrix, matrices.MappedRows) for matrix, _ in found.train.parts)
 
 
 def test_other_content_settings_or_code_are_not_found(folder, small, monkeypatch):
-    encode(small)
+    encode_small(small)
     other = small.with_dialogues(list(small)[1:])
-    monkeypatch.setattr(cache, "fit_turn_encoder", refuse)
-    encode(small)
+    monkeypatch.setattr(encode, "fit_turn_encoder", refuse)
+    encode_small(small)
     with pytest.raises(AssertionError):
-        encode(other)
+        encode_small(other)
     with pytest.raises(AssertionError):
-        encode(small, EncoderSettings(user=USER, system=(Lsa(dim=9),), context=(Bits(max_terms=50),)))
+        encode_small(small, EncoderSettings(user=USER, system=(Lsa(dim=9),), context=(Bits(max_terms=50),)))
     monkeypatch.setattr(cache, "_code", lambda: ["another version"])
     with pytest.raises(AssertionError):
-        encode(small)
+        encode_small(small)
 
 
 @pytest.mark.parametrize("pattern", ["train.user.1.npy", "train.safetensors", "encoder.json", "entry.json"])
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing"])
 def test_a_damaged_entry_is_made_anew(folder, small, pattern, damage):
-    made = content(encode(small))
+    made = content(encode_small(small))
     (entry,) = entries(folder)
     path = entry / pattern
     whole = path.read_bytes()
@@ -95,7 +96,7 @@ def test_a_damaged_entry_is_made_anew(folder, small, pattern, damage):
         path.write_bytes(
             whole[: len(whole) // 2] + (b"" if damage == "cut" else b"\x01" * (len(whole) - len(whole) // 2))
         )
-    assert content(encode(small)) == made
+    assert content(encode_small(small)) == made
     assert path.read_bytes() == whole
     assert [p.name for p in folder.iterdir()] == [entry.name]
 
@@ -108,22 +109,22 @@ def test_the_oldest_entries_go_first_and_what_is_not_ours_stays(folder, small, m
         if seed == 2:  # room for two
             size = sum(path.stat().st_size for path in kept[0].iterdir())
             monkeypatch.setattr(cache, "_LIMIT", int(2.5 * size))
-        encode(small, EncoderSettings(user=USER, system=(Lsa(dim=8),), context=(Bits(max_terms=50),), seed=seed))
+        encode_small(small, seed=seed)
         (new,) = set(entries(folder)) - {*kept, folder / "photographs"}
         os.utime(new / "entry.json", (seed + 1e9, seed + 1e9))
         kept.append(new)
         if seed == 1:  # the first is used again, so the second is the oldest
-            encode(small, EncoderSettings(user=USER, system=(Lsa(dim=8),), context=(Bits(max_terms=50),), seed=0))
+            encode_small(small, seed=0)
     assert set(entries(folder)) == {kept[0], kept[2], folder / "photographs"}
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, small, monkeypatch):
     (tmp_path / "file").write_text("not a folder")
-    monkeypatch.setattr(cache, "_FEWEST_TURNS", 0)
+    monkeypatch.setattr(encode, "FEWEST_TURNS", 0)
     monkeypatch.setenv("DIALOG_POLICY_CACHE", "")
-    without = content(encode(small))
+    without = content(encode_small(small))
     monkeypatch.setenv("DIALOG_POLICY_CACHE", str(tmp_path / "file" / "cache"))
-    assert content(encode(small)) == without
+    assert content(encode_small(small)) == without
 
 
 def test_an_interruption_leaves_nothing(folder, small, monkeypatch):
@@ -132,16 +133,16 @@ def test_an_interruption_leaves_nothing(folder, small, monkeypatch):
 
     monkeypatch.setattr(cache, "_write", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        encode(small)
+        encode_small(small)
     assert list(folder.iterdir()) == []
 
 
 def test_two_processes_at_once_leave_one_whole_entry(folder, small):
     program = (
-        "from dialog_policy import load_corpus; from tests.features import test_cache as t; from dialog_policy.features import cache;"
-        "import hashlib, sys; cache._FEWEST_TURNS = 0; desk = load_corpus('corpora/desk.jsonl'); sys.stdin.readline();"
+        "from dialog_policy import load_corpus; from tests.features import test_cache as t; from dialog_policy.features import encode;"
+        "import hashlib, sys; encode.FEWEST_TURNS = 0; desk = load_corpus('corpora/desk.jsonl'); sys.stdin.readline();"
         "small = desk.with_dialogues([d for p in ('train', 'dev') for d in list(desk.split(p))[:24]]);"
-        "print(hashlib.sha256(repr(t.content(t.encode(small))).encode()).hexdigest())"
+        "print(hashlib.sha256(repr(t.content(t.encode_small(small))).encode()).hexdigest())"
     )
     running = [
         subprocess.Popen(
@@ -169,9 +170,11 @@ def test_training_gives_the_same_run_with_and_without(folder, small, tmp_path, m
         policy.fit(small.split("train"), dev=small.split("dev"), out=run)
         return {path.name: path.read_bytes() for path in run.iterdir() if path.is_file() and path.name != "run.json"}
 
-    encode(small, EncoderSettings(user=policy.config.user, system=policy.config.system, context=policy.config.context))
+    encode_small(
+        small, EncoderSettings(user=policy.config.user, system=policy.config.system, context=policy.config.context)
+    )
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "fit_turn_encoder", refuse)
+        patch.setattr(encode, "fit_turn_encoder", refuse)
         found = train(tmp_path / "found")
     shutil.rmtree(folder)
     monkeypatch.setenv("DIALOG_POLICY_CACHE", "")

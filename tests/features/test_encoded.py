@@ -4,10 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
-from dialog_policy.corpus.templates import DialogueMemory
-from dialog_policy.features.encoded import PADDING, encode_dialogues
+from dialog_policy.corpus.entity_tracker import EntityTracker
+from dialog_policy.features.encode import encode_dialogues
+from dialog_policy.features.encoded import PADDING
 from dialog_policy.features.encoder import START, TurnEncoder
 from dialog_policy.features.fit import fit_turn_encoder
+from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.text.encoders import Bits, Embedding, FastText, Lsa, Word2Vec
 from tests.strategies import ACTIONS, corpora, dialogues, turns
 
@@ -38,7 +40,9 @@ KINDS = {
 def make(kind: str) -> TurnEncoder:
     encoders = KINDS[kind]
     context = encoders if kind in ("bits", "lsa") else [Bits()]
-    return fit_turn_encoder(TRAIN, ActionSpace(ACTIONS), user=encoders, system=encoders, context=context)
+    return fit_turn_encoder(
+        TRAIN, ActionSpace(ACTIONS), EncoderSettings(user=encoders, system=encoders, context=context)
+    )
 
 
 @pytest.fixture(scope="module", params=sorted(KINDS))
@@ -76,9 +80,9 @@ def test_a_projection_is_that_of_the_features(encoder, dialogue):
     whole = np.random.default_rng(0).normal(size=(encoder.dim, 5)).astype(np.float32)
     pieces = np.split(whole, np.cumsum(list(encoder.layout.values()))[:-1])
     project = {part: encoder.projector(part, piece) for part, piece in zip(encoder.layout, pieces, strict=True)}
-    before, said, rows, memory = START, "", [], encoder.memory()
+    before, said, rows, tracker = START, "", [], EntityTracker(encoder.gazetteer)
     for turn in dialogue.turns:
-        values = encoder.values(memory, turn.user, turn.context, said, before)
+        values = encoder.values(tracker, turn.user, turn.context, said, before)
         rows.append(sum(project[part](value) for part, value in values._asdict().items()))
         before, said = turn.actions, turn.system
     np.testing.assert_allclose(np.stack(rows), features(dialogue, encoder) @ whole, atol=2e-4)
@@ -121,7 +125,9 @@ def test_a_value_never_seen_before_is_no_obstacle():
         train = Corpus([talk("rome", "paris")], gazetteer=places)
         bits = (Bits(max_terms=50),)
         encoder = fit_turn_encoder(
-            train, ActionSpace(["search", "offer"]), user=bits, system=(), context=(), entities=entities
+            train,
+            ActionSpace(["search", "offer"]),
+            EncoderSettings(user=bits, system=(), context=(), entities=entities),
         )
         return features(talk(*dialogue), encoder)[[0, 2]]
 
@@ -130,13 +136,13 @@ def test_a_value_never_seen_before_is_no_obstacle():
 
 
 def test_what_the_dialogue_said_of_entities_is_known():
-    memory = DialogueMemory({"city": ("rome",)})
-    assert memory.hear("hello", {}) == "hello"
-    assert memory.known() == frozenset()
-    assert memory.hear("In Rome, please", {"results": [{"name": "Lido"}]}) == "In _city_, please"
-    assert memory.known() == {"city", "@next"}
-    assert memory.say("How about Lido?") == "How about _name_?"
-    assert memory.known() == {"city", "@hand", "@none"}
+    tracker = EntityTracker({"city": ("rome",)})
+    assert tracker.observe_user("hello", {}) == "hello"
+    assert tracker.facts() == frozenset()
+    assert tracker.observe_user("In Rome, please", {"results": [{"name": "Lido"}]}) == "In _city_, please"
+    assert tracker.facts() == {"city", "@next"}
+    assert tracker.observe_system("How about Lido?") == "How about _name_?"
+    assert tracker.facts() == {"city", "@hand", "@none"}
 
 
 def test_an_empty_utterance_and_unknown_words_say_so(encoder):

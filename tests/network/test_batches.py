@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.errors import OptionError
-from dialog_policy.features.encoded import EncodedDialogues, encode_dialogues
+from dialog_policy.features.encode import encode_dialogues
+from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.features.fit import fit_turn_encoder
+from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.network.batches import DialogueBatches, evaluation_batches, few_lengths
 from dialog_policy.text.encoders import Embedding
 from dialog_policy.text.tokens import tokenize
@@ -191,7 +193,11 @@ def test_every_epoch_has_the_same_number_of_batches(lengths, size, strategy):
 @given(corpus=corpora(), size=st.integers(1, 4), window=st.integers(1, 5), strategy=st.sampled_from(STRATEGIES))
 def test_packed_terms_are_those_of_the_turns_each_distinct_text_once(corpus, size, window, strategy):
     embedding = Embedding(dim=2, init="random", min_count=1)
-    encoder = fit_turn_encoder(corpus, ActionSpace(ACTIONS), user=[embedding], system=[], context=[], entities=False)
+    encoder = fit_turn_encoder(
+        corpus,
+        ActionSpace(ACTIONS),
+        EncoderSettings(user=(embedding,), system=(), context=(), entities=False),
+    )
     encoded = encode_dialogues(corpus, encoder)
     said = [turn.user for dialogue in corpus for turn in dialogue.turns]
     terms = encoder.tables["user"][0].terms

@@ -4,7 +4,6 @@ from dialog_policy.corpus import ActionSpace
 from dialog_policy.errors import CorpusError
 from dialog_policy.ope.choices import drawn, greedy
 from dialog_policy.prediction import Prediction
-from dialog_policy.runtime.logged import predict_logged
 
 SPACE = ActionSpace(["a", "b", "c"])
 A, B, AB = frozenset("a"), frozenset("b"), frozenset("ab")
@@ -76,10 +75,10 @@ def test_what_cannot_be_is_refused_with_the_place(predictions, message):
 
 def test_a_run_states_how_probable_the_logged_set_is(trained, small):
     policy, part = trained.runtime_, small.split("test")
-    told, plain = list(predict_logged(policy, part)), list(policy.predict(part))
+    told, plain = list(policy.logged_probabilities(part)), list(policy.predict(part))
     assert [(p.dialogue, p.turn, p.actions) for p in told] == [(p.dialogue, p.turn, p.actions) for p in plain]
     for mine, usual in zip(told, plain, strict=True):
-        gold = part[mine.dialogue].turns[mine.turn].actions
+        gold = part.dialogue(mine.dialogue).turns[mine.turn].actions
         assert mine.confidence == pytest.approx(usual.confidence)
         assert mine.probabilities == pytest.approx(
             {**dict.fromkeys(mine.probabilities, 0.0), **usual.probabilities}, abs=1e-3

@@ -111,7 +111,7 @@ def test_a_policy_that_says_its_propensity_alone_has_no_model_estimates(led):
     _, corpus, predictions = led
     told = []
     for p in predictions:
-        (action,) = corpus[p.dialogue].turns[p.turn].actions
+        (action,) = corpus.dialogue(p.dialogue).turns[p.turn].actions
         told.append(Prediction(dialogue=p.dialogue, turn=p.turn, actions=p.actions, logged=p.probabilities[action]))
     rows, full = (by_key(estimate_value(x, corpus, resamples=200)) for x in (told, predictions))
     for key in ("ips", "snips", "pdis", "wpdis"):

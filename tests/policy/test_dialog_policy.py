@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from dialog_policy import Corpus, DialogPolicy, Dialogue, Turn
+from dialog_policy.baselines import load_baselines
 from dialog_policy.errors import CorpusError, OptionError, RunError
 from dialog_policy.policy import cross_validate, hold_out, make_config
 from dialog_policy.runtime import Policy
@@ -45,18 +47,18 @@ def test_nothing_of_the_present_system_side_or_later_changes_a_prediction(traine
 def test_a_longer_dialogue_than_any_in_training_works(trained, small):
     turns = [turn for dialogue in small for turn in dialogue.turns][:200]
     long = Dialogue(id="long", turns=tuple(turns))
-    assert len(trained.predict([long])) == long.n_targets
+    assert len(list(trained.predict([long]))) == long.n_targets
 
 
 def test_free_running_follows_the_policys_own_past(trained, small):
     test = small.split("test")
-    forced, free = (trained.predict(test, free_running=mode) for mode in (False, True))
+    forced, free = (list(trained.predict(test, free_running=mode)) for mode in (False, True))
     assert [(p.dialogue, p.turn) for p in forced] == [(p.dialogue, p.turn) for p in free]
     for dialogue in test:
         one, two = ([p for p in found if p.dialogue == dialogue.id] for found in (forced, free))
         for p, q in zip(one, two, strict=True):
             assert p.actions == q.actions
-            replied = trained.runtime_._replies
+            replied = trained.runtime_.engine.replies
             gold = dialogue.turns[p.turn]
             if p.actions != gold.actions or replied.templates.get(gold.actions, ("",))[0] != gold.system:
                 break
@@ -149,10 +151,10 @@ def test_single_action_corpora_get_softmax_and_head_overrides():
         )
         for i in range(8)
     )
-    assert DialogPolicy(**QUICK).fit(corpus).runtime_._decoder.single_action
-    assert not DialogPolicy(**QUICK, head="sigmoid").fit(corpus).runtime_._decoder.single_action
+    assert DialogPolicy(**QUICK).fit(corpus).runtime_.engine.decoder.single_action
+    assert not DialogPolicy(**QUICK, head="sigmoid").fit(corpus).runtime_.engine.decoder.single_action
     several = corpus.with_dialogues([*corpus, Dialogue(id="s", turns=(Turn(user="", actions=frozenset("xy")),))])
-    assert not DialogPolicy(**QUICK).fit(several).runtime_._decoder.single_action
+    assert not DialogPolicy(**QUICK).fit(several).runtime_.engine.decoder.single_action
     with pytest.raises(CorpusError, match="softmax"):
         DialogPolicy(**QUICK, head="softmax").fit(several)
 
@@ -161,7 +163,7 @@ def test_single_action_corpora_get_softmax_and_head_overrides():
     "settings",
     [
         {"class_weight": "balanced"},
-        {"decisions": "bits"},
+        {"decoding": "independent"},
         {"hidden": [8, 6], "batches": "window", "window": 4},
         {"batch_size": 1},
         {"batches": "exact", "weighting": "dialogue"},
@@ -176,16 +178,15 @@ def test_other_settings_train_and_predict(small, settings):
     assert np.isfinite(policy.history_[-1]["loss"])
 
 
-def test_settings_are_checked():
+def test_settings_are_checked(small):
     with pytest.raises(OptionError, match="Did you mean 'hidden'"):
         DialogPolicy(hiden=3)
     with pytest.raises(OptionError, match="before it knows what comes next"):
         DialogPolicy(bidirectional=True)
     with pytest.raises(OptionError, match="dropout"):
-        DialogPolicy(dropout=1.5)
+        DialogPolicy(dropout=1.5).fit(small)
     with pytest.raises(OptionError, match="lda"):
-        DialogPolicy(user=[{"kind": "lda"}])
-    assert DialogPolicy(hidden=3).set_params(epochs=2).get_params()["hidden"] == 3
+        DialogPolicy(user=[{"kind": "lda"}]).fit(small)
     assert make_config({"epochs": 7}, make_config({"hidden": 5})).hidden == 5
 
 
@@ -204,14 +205,13 @@ def test_a_run_says_what_is_in_it(trained, small, tmp_path):
     assert set(manifest["files"]) == {p.name for p in (tmp_path / "run").iterdir()} - {"run.json"}
     loaded = Policy.load(tmp_path / "run")
     for free in (False, True):
-        assert list(loaded.predict(small.split("test"), free_running=free)) == trained.predict(
-            small.split("test"), free_running=free
-        )
+        both = (list(policy.predict(small.split("test"), free_running=free)) for policy in (loaded, trained))
+        assert next(both) == next(both)
     assert loaded.id == trained.runtime_.id
-    mine, theirs = (p.baseline_predictions(small) for p in (trained.runtime_, loaded))
+    mine, theirs = (load_baselines(p.run, p.actions) for p in (trained.runtime_, loaded))
     assert set(mine) == {"majority", "bigram", "nearest_neighbour", "logreg_utterance", "logreg_history"}
-    for name, predicted in theirs.items():
-        assert list(predicted) == list(mine[name])
+    for name, baseline in theirs.items():
+        assert list(baseline.predict(small)) == list(mine[name].predict(small))
 
 
 def test_a_damaged_run_is_refused(trained, tmp_path):
@@ -256,11 +256,20 @@ def test_cross_validation_tests_every_dialogue_once(small):
         cross_validate(make_config(QUICK), part, 999)
 
 
-def test_summary_explains_the_shape(trained):
-    text = trained.summary()
-    assert "Input (batch, time, " in text
-    assert "None" in text
-    assert f"Dense({len(trained.actions_)})" in text
+def test_the_summary_shows_what_is_computed(trained, small, tmp_path):
+    stacked = DialogPolicy(**{**QUICK, "hidden": [8, 6], "epochs": 1}).fit(small.split("train"))
+    for policy in (trained, stacked):
+        text = policy.summary()
+        weights = [int(number.replace(",", "")) for number in re.findall(r"= ([\d,]+) weights", text)]
+        for line in re.findall(r"weights$|: (\(.+) = [\d,]+ weights", text, re.M):
+            product = eval(line.replace("×", "*").replace(",", ""))  # "(399 + 12 + 1) × 4 × 12"
+            assert product in weights
+        assert sum(weights) == policy.network_.count_params()
+        assert f"{policy.network_.count_params():,} weights in all" in text
+        units = policy.config.layers[-1]
+        assert f"{policy.network_.input_shape[-1]} + {units}): the turn's own features beside the LSTM's output" in text
+    trained.save(tmp_path / "run")
+    assert DialogPolicy.load(tmp_path / "run").summary() == trained.summary()
 
 
 @pytest.mark.parametrize("module", ["dialog_policy", "dialog_policy.runtime", "dialog_policy.cli"])

@@ -6,6 +6,7 @@ import pytest
 from dialog_policy import DialogPolicy
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.features.fit import fit_turn_encoder
+from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.runtime import Policy
 from tests.conftest import QUICK
 from tests.policy.test_dialog_policy import digests
@@ -51,10 +52,13 @@ def test_training_moves_the_vectors_of_words_and_the_one_of_unknown_words(small)
     policy = DialogPolicy(**{**EMBEDDED, "epochs": 2, "batches": "window", "window": 3}).fit(train, dev=None)
     config = policy.config
     before = fit_turn_encoder(
-        train, ActionSpace(), user=config.user, system=config.system, context=config.context, seed=config.seed
+        train,
+        ActionSpace(),
+        EncoderSettings(user=config.user, system=config.system, context=config.context),
+        seed=config.seed,
     )
     for part in ("user", "system"):
-        old, new = before.tables[part][0], policy.runtime_._encoder.tables[part][0]
+        old, new = before.tables[part][0], policy.runtime_.engine.encoder.tables[part][0]
         assert old.terms == new.terms
         moved = np.abs(old.vectors - new.vectors).max(axis=1) > 0.01
         assert moved[-1], "since words are dropped"

@@ -25,13 +25,13 @@ def decoder(temperature=1.0):
 logits = st.lists(st.floats(-6, 6), min_size=4, max_size=4)
 
 
-def by_hand(z, temperature, allowed="abcd"):
+def by_hand(z, temperature, allowed="abcd", allow_none=True):
     """Probability of every set of allowed actions, one set after the other."""
     prior, odds = prior_by_hand(SEEN, EVERYTHING)
     score = {
         s: (sum(v - odds[n] for n, v in zip("abcd", z, strict=True) if n in s) + np.log(prior[s])) / temperature
         for s in EVERYTHING
-        if s <= set(allowed)
+        if s <= set(allowed) and (s or allow_none)
     }
     top = max(score.values())
     total = sum(np.exp(value - top) for value in score.values())
@@ -47,11 +47,11 @@ def test_without_evidence_sets_are_as_frequent_as_training_and_good_and_turing_s
 
 
 @settings(max_examples=200)
-@given(logits, st.sampled_from([0.5, 1.0, 3.0]), st.sampled_from(["abcd", "ac", "bd", "d"]))
-def test_sets_are_decided_among_all_sets(z, temperature, allowed):
+@given(logits, st.sampled_from([0.5, 1.0, 3.0]), st.sampled_from(["abcd", "ac", "bd", "d"]), st.booleans())
+def test_sets_are_decided_among_all_sets(z, temperature, allowed, allow_none):
     mask = np.array([[name in allowed for name in "abcd"]])
-    decided = decoder(temperature).decide(np.array([z]), mask)
-    shares = by_hand(z, temperature, allowed)
+    decided = decoder(temperature).decide(np.array([z]), mask, np.array([allow_none]))
+    shares = by_hand(z, temperature, allowed, allow_none or allowed == "abcd")
     (chosen,) = decided.actions
     assert shares[chosen] == pytest.approx(max(shares.values()), rel=1e-9)
     assert decided.confidence[0] == pytest.approx(shares[chosen], rel=1e-9)
@@ -60,6 +60,41 @@ def test_sets_are_decided_among_all_sets(z, temperature, allowed):
     if allowed == "abcd":
         found = decoder(temperature).log_probabilities(np.array([z] * len(EVERYTHING)), EVERYTHING)
         np.testing.assert_allclose(found, [np.log(shares[s]) for s in EVERYTHING], rtol=1e-6)
+
+
+@given(
+    st.lists(st.lists(st.floats(-900, 900), min_size=4, max_size=4), min_size=1, max_size=4),
+    st.lists(st.sampled_from(["abcd", "ac", "d", ""]), min_size=4, max_size=4),
+    st.lists(st.booleans(), min_size=4, max_size=4),
+)
+def test_where_only_some_actions_are_allowed_nothing_is_decided_only_if_it_is_asked_for(rows, allowed, allow_none):
+    """One training turn of six was empty, so nothing at all once won among the few sets that a mask left."""
+    mask = np.array([[name in names for name in "abcd"] for names in allowed[: len(rows)]])
+    decided = decoder().decide(np.array(rows), mask, np.array(allow_none[: len(rows)]))
+    free = decoder().decide(np.array(rows))
+    for row, (actions, names, none) in enumerate(zip(decided.actions, allowed, allow_none, strict=False)):
+        assert actions <= set(names)
+        if names == "abcd":
+            assert actions == free.actions[row]
+        elif names and not none:
+            assert actions
+        elif not names:
+            assert actions == set()
+    for each in (decided, free):
+        assert ((each.confidence >= 0) & (each.confidence <= 1)).all()
+        assert ((each.probabilities >= 0) & (each.probabilities <= 1)).all()
+    assert not decided.probabilities[~mask].any()
+
+
+def test_confidence_is_never_more_than_one():
+    """Rounding once made it 1.0000000000000568."""
+    space = ActionSpace(f"action {number}" for number in range(12))
+    z = np.random.default_rng(0).normal(size=(20_000, 12)) * 60
+    for whole_sets in (True, False):
+        seen = [frozenset(space.classes_[start : start + 3]) for start in range(10)]
+        decided = Decoder.fit(space, seen, single_action=False, whole_sets=whole_sets).decide(z)
+        assert decided.confidence.max() == 1
+        assert decided.probabilities.max() <= 1
 
 
 @given(logits)

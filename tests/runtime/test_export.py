@@ -4,6 +4,7 @@ import zipfile
 import pytest
 from click.testing import CliRunner
 
+from dialog_policy.baselines import load_baselines
 from dialog_policy.cli import main
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.errors import OptionError, RunError
@@ -33,7 +34,7 @@ def test_the_archive_serves_like_the_run(run, small, tmp_path):
     assert list(packed.predict(small)) == list(whole.predict(small))
     assert packed.start().respond("hello") == whole.start().respond("hello")
     assert packed.fingerprints == whole.fingerprints
-    assert packed.baselines is None
+    assert load_baselines(packed.run, packed.actions) == {}
     assert (tmp_path / "p.zip").stat().st_size < sum(file.stat().st_size for file in run.iterdir() if file.is_file())
 
 

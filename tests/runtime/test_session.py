@@ -40,7 +40,7 @@ def test_a_step_says_everything(policy):
     assert tuple(step.probabilities) == policy.actions.classes_
     assert 0 < step.confidence <= 1
     assert step.fallback == (step.confidence < policy.fallback_below)
-    assert step.text == policy._replies.text(step.actions, policy._replies.memory())
+    assert step.text == policy.engine.reply(step.actions, policy.engine.new_tracker())
 
 
 def test_the_past_matters_and_what_was_predicted_is_taken_as_done(policy):
@@ -60,9 +60,9 @@ def test_the_past_matters_and_what_was_predicted_is_taken_as_done(policy):
 def test_observing_actions_brings_their_reply(policy):
     session = policy.start()
     session.respond("hello")
-    known = next(s for s in policy._decoder.sets if policy._replies.text(s, policy._replies.memory()))
+    known = next(s for s in policy.engine.decoder.sets if policy.engine.reply(s, policy.engine.new_tracker()))
     session.observe(actions=known)
-    assert session.turns[-1].system == policy._replies.text(known, policy._replies.memory())
+    assert session.turns[-1].system == policy.engine.reply(known, policy.engine.new_tracker())
     session.observe(system="my own words")
     assert session.turns[-1].actions == known
     session.observe(actions=None)
@@ -198,7 +198,7 @@ def refused(session, act, error, match):
 def test_mistakes_are_said_and_change_nothing(policy):
     session = policy.start()
     refused(session, lambda: session.observe(actions=()), OptionError, "no turn yet")
-    refused(session, session.undo, OptionError, "turns to undo")
+    refused(session, session.undo, OptionError, "no turn to undo")
     session.respond("hello")
     known = policy.actions.classes_[0]
     refused(session, lambda: session.observe(actions=[known + "x"]), OptionError, f"Did you mean '{known}'")

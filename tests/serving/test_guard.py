@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from dialog_policy.serving.guard import RateLimit
-from dialog_policy.serving.logs import _Lines
+from dialog_policy.serving.logs import line_formatter
 
 
 def test_a_token_is_asked_for_but_for_the_page_and_health(serving):
@@ -66,6 +66,13 @@ def test_the_rate_is_limited(serving):
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
 
 
+def test_whoever_guesses_tokens_is_slowed_down(serving):
+    client = serving(rate=5, token="secret")
+    statuses = [client.get("/model", headers={"Authorization": f"Bearer {n}"}).status_code for n in range(15)]
+    assert statuses[:10] == [401] * 10
+    assert 429 in statuses[10:]
+
+
 def test_a_bucket_fills_again_for_each_address():
     limit = RateLimit(2)
     assert [limit.take("a", 0.0) for _ in range(4)] == [0.0] * 4
@@ -84,7 +91,7 @@ def test_logs_are_json_without_what_was_said(serving, caplog, log_text):
         client.post("/sessions/s/turns", json={"user": "my secret wish"})
         client.post("/sessions/s/turns", json={"user": "my secret wish", "wrong": 1})
         client.put("/sessions/s/turns/0/actions", json={"actions": [], "system": "a secret reply"})
-    lines = [_Lines().format(record) for record in caplog.records]
+    lines = [line_formatter().format(record) for record in caplog.records]
     found = [json.loads(line) for line in lines]
     assert [(line["method"], line["route"], line["status"]) for line in found] == [
         ("POST", "/sessions", 201), ("POST", "/sessions/{id}/turns", 201), ("POST", "/sessions/{id}/turns", 422),

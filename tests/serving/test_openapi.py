@@ -31,6 +31,7 @@ def test_every_request_and_answer_is_described_with_examples(app):
         ("get", "/sessions/{id}/dialogue"), ("get", "/model"), ("get", "/models"), ("post", "/reload"), ("get", "/health"),
         ("get", "/ready"), ("get", "/metrics"), ("get", "/corpus/dialogues"), ("get", "/corpus/dialogues/{id}"),
         ("post", "/corpus/saved"), ("post", "/train"), ("get", "/train"),
+        ("post", "/train/restore"), ("post", "/sessions/{id}/turns/{turn}/reply"),
     } == paths  # fmt: skip
     for method, path in paths:
         found = described["paths"][path][method]

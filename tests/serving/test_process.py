@@ -145,6 +145,40 @@ def test_what_is_wrong_ends_it_with_2(run, tmp_path, monkeypatch, arguments, mes
     assert message in command("serve", run, "--store", "memory", *given, code=2).output
 
 
+@pytest.mark.parametrize(("options", "is_limited"), [((), True), (("--proxy", "127.0.0.1"), False)])
+def test_only_a_named_proxy_says_who_asks(run, options, is_limited):
+    with ServerProcess(str(run), "--store", "memory", "--rate", "0.001", *options) as server:
+        statuses = []
+        for number in range(5):
+            request = urllib.request.Request(f"{server.url}/health", headers={"X-Forwarded-For": f"192.0.2.{number}"})
+            try:
+                statuses.append(urllib.request.urlopen(request, timeout=20).status)
+            except urllib.error.HTTPError as error:
+                statuses.append(error.code)
+    assert (429 in statuses) == is_limited
+
+
+def test_reloads_at_once_share_one_load(run, monkeypatch):
+    from dialog_policy.runtime import Policy
+    from dialog_policy.serving.runs import Runs
+
+    loads = []
+
+    def load(path, real=Policy.load):
+        loads.append(path)
+        return real(path)
+
+    async def reload():
+        runs = Runs({"quick": run})
+        monkeypatch.setattr(Policy, "load", load)
+        before = runs.default.policy
+        await asyncio.gather(*(runs.default.reload() for _ in range(30)))
+        assert runs.default.policy is not before
+
+    asyncio.run(reload())
+    assert 1 <= len(loads) <= 2
+
+
 def test_two_runs_of_one_name_need_names(run):
     assert "quick-2=" in command("serve", run, run, code=2).output
 

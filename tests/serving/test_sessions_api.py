@@ -2,6 +2,9 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
+import itertools
+import sqlite3
 
 import msgspec
 import pytest
@@ -11,8 +14,8 @@ from dialog_policy.runtime import Policy
 from dialog_policy.serving.conversations import Conversations
 from dialog_policy.serving.errors import ConflictError
 from dialog_policy.serving.metrics import Metrics
-from dialog_policy.serving.records import TurnRequest
 from dialog_policy.serving.runs import Runs
+from dialog_policy.serving.schemas import TurnRequest
 from dialog_policy.serving.settings import Settings
 from dialog_policy.serving.stores import MemoryStore, SqliteStore
 
@@ -117,6 +120,19 @@ def test_context_alone_and_allowed_actions(client):
     assert set(told["actions"]) <= {"bye"}
 
 
+def test_doing_nothing_competes_with_what_is_allowed_if_asked_for(client, run):
+    """As in a session in Python; a repeated request that differs in this is another one."""
+    begin(client)
+    session = Policy.load(run).start()
+    for allow_none in (False, True):
+        step = session.respond("wait a minute", allowed=["bye"], allow_none=allow_none)
+        told = say(client, "wait a minute", allowed=["bye"], allow_none=allow_none, key=str(allow_none))
+        assert (told["actions"], told["confidence"]) == (sorted(step.actions), pytest.approx(step.confidence, abs=1e-6))
+        assert told["actions"] or allow_none
+    say(client, "wait a minute", allowed=["bye"], allow_none=False, key="True", status=422)
+    assert TurnRequest("hi").digest().hex() == "b36ec68ab8667f5e1170f0f29beaf6c0"
+
+
 def test_the_dialogue_is_a_corpus(client, tmp_path):
     begin(client)
     say(client, "hello")
@@ -147,11 +163,22 @@ def test_the_dialogue_is_a_corpus(client, tmp_path):
             "/sessions/s/turns/1/actions",
             {"actions": []},
             404,
-            "there is no turn 1; the session has turns 0 to 0",
+            "there is no turn 1; the session has turn 0 only",
         ),
         ("PUT", "/sessions/s/turns/0/actions", {"actions": [], "system": "x" * 2001}, 422, "--max-utterance"),
         ("DELETE", "/sessions/s/turns/-1", None, 404, "there is no turn -1"),
-        ("GET", "/corpus/dialogues", None, 404, "Not Found"),
+        ("DELETE", "/sessions/s/turns/7", None, 404, "there is no turn 7; the session has turn 0 only"),
+        ("POST", "/sessions/s/turns/0/reply", {"actions": ["gret"]}, 422, "Did you mean 'greet'?"),
+        ("POST", "/sessions/s/turns/9/reply", {"actions": []}, 404, "there is no turn 9"),
+        ("POST", "/sessions", {"id": "s\n"}, 422, "expected an id"),
+        ("POST", "/sessions", {"id": "x" * 129}, 422, "at most 128"),
+        ("GET", "/corpus/dialogues", None, 409, "--corpus CORPUS"),
+        ("GET", "/corpus/dialogues/x", None, 409, "--corpus CORPUS"),
+        ("POST", "/corpus/saved", {"session": "s"}, 409, "--corpus CORPUS"),
+        ("POST", "/train", None, 409, "--corpus CORPUS"),
+        ("GET", "/train", None, 409, "--corpus CORPUS"),
+        ("POST", "/train/restore", None, 409, "--corpus CORPUS"),
+        ("GET", "/runs", None, 404, "Not Found: GET /runs."),
         ("GET", "/model?run=x", None, 404, "served are quick"),
         ("PATCH", "/sessions", None, 405, "Method Not Allowed"),
     ],
@@ -174,6 +201,35 @@ def test_what_is_no_json_is_refused(client, body):
     answer = client.post("/sessions/s/turns", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     assert answer.json()["error"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", "actions"), ("POST", "reply")])
+def test_lone_surrogates_are_refused_in_corrections(client, method, path):
+    begin(client)
+    say(client, "hello")
+    answer = client.request(
+        method, f"/sessions/s/turns/0/{path}", content='{"actions": [], "system": "\\ud800"}',
+        headers={"Content-Type": "application/json"},
+    )  # fmt: skip
+    assert answer.status_code == 422
+    assert client.get("/sessions/s").json()["turns"][0]["corrected"] is False
+
+
+def test_the_reply_of_a_correction_is_shown_before_it_is_made(client):
+    begin(client)
+    for user in ("hello", "a table please", "bye"):
+        say(client, user)
+    before = client.get("/sessions/s").json()
+    for turn, actions in itertools.product((0, 2), (["greet"], ["bye"], [], None)):
+        preview = client.post(f"/sessions/s/turns/{turn}/reply", json={"actions": actions})
+        assert preview.status_code == 200, preview.text
+        assert client.get("/sessions/s").json() == before
+        copy = client.post("/sessions").json()["id"]
+        for user in ("hello", "a table please", "bye"):
+            say(client, user, session=copy)
+        corrected = client.put(f"/sessions/{copy}/turns/{turn}/actions", json={"actions": actions}).json()
+        assert preview.json() == {"reply": corrected["turns"][turn]["reply"]}
+    assert client.post("/sessions/s/turns/0/reply", json={"actions": ["bye"]}).json()["reply"]
 
 
 def test_a_long_session_and_too_many_sessions_are_refused(serving):
@@ -223,7 +279,7 @@ def test_two_servers_do_not_both_win(run):
             answers = await asyncio.gather(*asked, return_exceptions=True)
             lost = [answer for answer in answers if isinstance(answer, Exception)]
             assert [type(error) for error in lost] == [ConflictError]
-            assert len((await one.read("s"))["turns"]) == number + 1
+            assert len((await one.read("s")).turns) == number + 1
 
     two_servers(run, work)
 
@@ -235,7 +291,7 @@ def test_two_servers_count_a_repeated_turn_once(run):
         answers = await asyncio.gather(*asked)
         assert len({msgspec.json.encode(answer.turn) for answer in answers}) == 1
         assert sorted(answer.repeated for answer in answers) == [False, True, True, True]
-        assert len((await one.read("s"))["turns"]) == 1
+        assert len((await one.read("s")).turns) == 1
 
     two_servers(run, work)
 
@@ -251,10 +307,50 @@ def test_one_wrong_request_does_not_spoil_those_beside_it(run):
             "c": TurnRequest("hi"),
         }
         answers = await asyncio.gather(*(one.respond(n, r, None) for n, r in requests.items()), return_exceptions=True)
-        told = [a.turn["turn"] if not isinstance(a, Exception) else type(a).__name__ for a in answers]
+        told = [a.turn.turn if not isinstance(a, Exception) else type(a).__name__ for a in answers]
         assert told == [0, "OptionError", "NotFoundError", 0]
 
     two_servers(run, work)
+
+
+@pytest.mark.parametrize("error", [OverflowError("int too large to convert to float"), MemoryError(), KeyError("x")])
+def test_an_error_that_nobody_expected_fails_its_own_request_only(run, monkeypatch, error):
+    """Those computed beside it are answered as if they were alone, also if the attempt had begun to change their sessions."""
+
+    def respond_many(self, requests, real=Policy.respond_many):
+        requests = list(requests)
+        if any(request.user == "boom" for request in requests):
+            for request in requests:
+                if request.user != "boom":
+                    real(self, [request])
+            raise error
+        return real(self, requests)
+
+    monkeypatch.setattr(Policy, "respond_many", respond_many)
+
+    async def work(one, _):
+        for name in "abcd":
+            await one.create(name, None)
+        users = {"a": "hello", "b": "boom", "c": "hello", "d": "hello"}
+        for number in range(3):
+            answers = await asyncio.gather(
+                *(one.respond(name, TurnRequest(user), None) for name, user in users.items()), return_exceptions=True
+            )
+            assert answers[1] is error
+            assert [answer.turn.turn for answer in (answers[0], *answers[2:])] == [number] * 3
+        assert [len((await one.read(name)).turns) for name in "abcd"] == [3, 0, 3, 3]
+
+    two_servers(run, work)
+
+
+def test_numbers_beyond_every_float_fail_alone_or_are_taken(client):
+    begin(client)
+    answer = client.post(
+        "/sessions/s/turns", content='{"user": "hi", "context": {"n": ' + "9" * 400 + "}}",
+        headers={"Content-Type": "application/json"},
+    )  # fmt: skip
+    assert answer.json().get("error") or answer.status_code == 201
+    assert say(client, "hello")["turn"] == int(answer.status_code == 201)
 
 
 def test_sessions_survive_a_restart(serving, tmp_path):
@@ -279,3 +375,31 @@ def test_a_store_that_cannot_be_reached_is_503(serving):
         assert answer.status_code == 503
         assert "does not answer" in answer.json()["error"]
     assert client.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("version", "data"),
+    [(2**63 - 1, None), (0, None), (-5, None), ("many", None), (1.5, None), (7, "text"), (7, 12), (7, b"\xc1")],
+)
+def test_a_damaged_row_fails_its_own_session_only_and_everyone_is_answered(tmp_path, run, version, data):
+    """Also the largest version that SQLite can hold, after which there is no other."""
+
+    async def work():
+        store = SqliteStore(tmp_path / "sessions.sqlite")
+        async with Conversations(Runs({"quick": run}), store, Settings(), Metrics()) as conversations:
+            for name in "abc":
+                await conversations.create(name, None)
+            with contextlib.closing(sqlite3.connect(tmp_path / "sessions.sqlite")) as file, file:
+                file.execute(
+                    "UPDATE sessions SET version = ?, data = coalesce(?, data) WHERE id = 'b'", (version, data)
+                )
+            answers = await asyncio.gather(
+                *(conversations.respond(name, TurnRequest("hi"), None) for name in "abc"), return_exceptions=True
+            )
+            # Nobody is kept out for ever.
+            again = await asyncio.gather(conversations.respond("b", TurnRequest("hi"), None), return_exceptions=True)
+            assert type(again[0]).__name__ == "SessionError"
+        return [getattr(answer, "turn", answer) for answer in answers]
+
+    first, damaged, last = asyncio.run(work())
+    assert (first.turn, type(damaged).__name__, last.turn) == (0, "SessionError", 0)

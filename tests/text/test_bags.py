@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialog_policy.features.matrices import SparseRows
-from dialog_policy.text.bags import Ragged
 from dialog_policy.text.counts import fit_bits, fit_lsa, fit_tfidf, frequent_terms
-from dialog_policy.text.table import Analyzer, TermTable
+from dialog_policy.text.ragged import Ragged
+from dialog_policy.text.table import TermTable
+from dialog_policy.text.tokens import Analyzer
 
 texts = st.lists(st.lists(st.text("abß", min_size=1, max_size=6), max_size=7), max_size=12)
 analyzers = st.builds(

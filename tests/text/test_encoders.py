@@ -5,7 +5,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from dialog_policy.errors import OptionError
 from dialog_policy.text.embedding import PADDING_ID
 from dialog_policy.text.encoders import Bits, Embedding, FastText, Lsa, Pretrained, Word2Vec, fit_encoder
-from dialog_policy.text.table import Analyzer, TermTable
+from dialog_policy.text.table import TermTable
+from dialog_policy.text.tokens import Analyzer
 
 TEXTS = [
     t.split()
@@ -110,8 +111,8 @@ def test_an_embedding_packs_texts_without_padding(encoder):
     table = fit(encoder)
     texts = [["cheap", "food", "unheard"], [], ["unheard"], ["cheap", "cheap", "food"]]
     packed = table.pack(texts)
-    assert packed.ids.min() > PADDING_ID
-    assert packed.ids.max() == len(table.vectors) == len(table.terms) + 1, "what is unknown is the last"
+    assert packed.values.min() > PADDING_ID
+    assert packed.values.max() == len(table.vectors) == len(table.terms) + 1, "what is unknown is the last"
     np.testing.assert_allclose(table.encode_packed(packed), table.encode(texts), atol=1e-5)
     chosen = np.array([3, 1, 3, 0])
     np.testing.assert_allclose(table.encode_packed(packed.take(chosen)), table.encode(texts)[chosen], atol=1e-5)

@@ -9,7 +9,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from dialog_policy.corpus.dialogue import Corpus, Dialogue
+from dialog_policy.corpus.corpus import Corpus
+from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.readers.reader import Opened, Option, Reader
 from dialog_policy.corpus.readers.source import Source, open_source
 from dialog_policy.errors import CorpusError, OptionError, did_you_mean

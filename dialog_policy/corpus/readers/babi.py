@@ -12,9 +12,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.entity_tracker import EntityTracker
 from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.source import Source
-from dialog_policy.corpus.templates import DialogueMemory
 from dialog_policy.errors import CorpusError
 
 __all__ = ["READER"]
@@ -108,7 +108,7 @@ class _Builder:
     """One dialogue, line by line."""
 
     def __init__(self, gazetteer: _Gazetteer) -> None:
-        self.memory = DialogueMemory(gazetteer)
+        self.tracker = EntityTracker(gazetteer)
         self.turns: list[Turn] = []
         self.records: dict[str, dict[str, str]] = {}
         self.no_result = False
@@ -118,10 +118,10 @@ class _Builder:
         context: dict[str, Any] = {}
         if self.records or self.no_result:
             context["results"] = _results(self.records)
-        self.memory.hear(user, context)
-        template = self.memory.delexicalise(response, refillable=False)
+        self.tracker.observe_user(user, context)
+        template = self.tracker.delexicalise(response, refillable=False)
         self.turns.append(Turn(user=user, context=context, actions=frozenset([template]), system=response))
-        self.memory.say(response)
+        self.tracker.observe_system(response)
         self.records, self.no_result = {}, False
 
 

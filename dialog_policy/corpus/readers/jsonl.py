@@ -32,6 +32,14 @@ class _Dialogue(msgspec.Struct):
     split: str | None = None
 
 
+class _UnannotatedTurn(_Turn):
+    actions: frozenset[str] | None = None
+
+
+class _Unannotated(_Dialogue):
+    turns: list[_UnannotatedTurn]  # type: ignore[assignment]
+
+
 _KNOWN = {"id", "turns", "split"}
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -40,11 +48,14 @@ def _hint(raw: Any) -> str:
     """Name a turn's misspelt key, if that is what is wrong."""
     for turn in raw.get("turns", ()) if isinstance(raw, dict) and isinstance(raw.get("turns"), list) else ():
         if isinstance(turn, dict) and "actions" not in turn:
-            for key in turn:
-                if key not in _TURN_KEYS and did_you_mean(key, ["actions"]):
-                    return f"Did you mean 'actions' for {key!r}?"
+            if key := _misspelt(turn):
+                return f"Did you mean 'actions' for {key!r}?"
             return 'Write "actions": null for a turn that is history only.'
     return ""
+
+
+def _misspelt(turn: dict[str, Any]) -> str | None:
+    return next((key for key in turn if key not in _TURN_KEYS and did_you_mean(key, ["actions"])), None)
 
 
 def _faulty_turn(raw: dict[str, Any]) -> int | None:
@@ -57,11 +68,11 @@ def _faulty_turn(raw: dict[str, Any]) -> int | None:
     return None
 
 
-def _parse(line: str, place: str, number: int) -> Dialogue:
+def _parse(line: str, place: str, number: int, kind: type[_Dialogue]) -> Dialogue:
     raw: Any = None
     try:
         raw = _decode(line)
-        found = msgspec.convert(raw, _Dialogue)
+        found = msgspec.convert(raw, kind)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         if raw is None:
             raise CorpusError(f"expected a JSON object; found: {error}.", path=place, line=number) from None
@@ -90,11 +101,25 @@ def _parse(line: str, place: str, number: int) -> Dialogue:
     return Dialogue(id=found.id, turns=turns, split=found.split or None, fields=fields)
 
 
-def _read(source: Source, members: list[str]) -> Iterator[Dialogue]:
+def _read(source: Source, members: list[str], *, annotated: bool = True) -> Iterator[Dialogue]:
     for member in members:
+        # A file says in all its turns what the system did, or in none: a turn without it among others is a mistake.
+        kind: type[_Dialogue] = _Dialogue if annotated or _has_actions(source, member) else _Unannotated
         for number, line in source.lines(member):
             if line.strip():
-                yield _parse(line, source.place(member), number)
+                yield _parse(line, source.place(member), number, kind)
+
+
+def _has_actions(source: Source, member: str) -> bool:
+    """Whether any turn of a file has the key ``actions``, or one that seems to mean it."""
+    for _, line in source.lines(member):
+        try:
+            turns = _decode(line).get("turns", ()) if line.strip() else ()
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+            return True  # reading says what is wrong with it
+        if any("actions" in turn or _misspelt(turn) for turn in turns if isinstance(turn, dict)):
+            return True
+    return False
 
 
 def _members(source: Source) -> list[str]:
@@ -106,7 +131,9 @@ def _recognises(source: Source) -> bool:
 
 
 def _open(source: Source, options: Options) -> Opened:
-    return Opened(lambda: _read(source, _members(source)))
+    return Opened(
+        lambda: _read(source, _members(source)), unannotated=lambda: _read(source, _members(source), annotated=False)
+    )
 
 
 READER = Reader("jsonl", "JSON Lines, one dialogue a line: the native format", _recognises, _open)

@@ -41,12 +41,16 @@ class Opened(NamedTuple):
     dialogues
         Yields them one by one; can be called again.
     gazetteer, replies_are_templates
-        As in :class:`~dialog_policy.corpus.dialogue.Corpus`.
+        As in :class:`~dialog_policy.corpus.corpus.Corpus`.
+    unannotated
+        As `dialogues`, of a source that need not say what the system did: where it says so nowhere, all turns have the
+        actions None. None: the format always does, or `dialogues` reads that, too.
     """
 
     dialogues: Callable[[], Iterator[Dialogue]]
     gazetteer: Mapping[str, tuple[str, ...]] = {}
     replies_are_templates: bool = False
+    unannotated: Callable[[], Iterator[Dialogue]] | None = None
 
 
 @dataclass(frozen=True)

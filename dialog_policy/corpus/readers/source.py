@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fnmatch
 import io
@@ -14,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, TextIO
 
-from dialog_policy.errors import CorpusError, did_you_mean
+from dialog_policy.errors import CorpusError, OptionError, did_you_mean
 
-__all__ = ["Source", "open_source"]
+__all__ = ["InMemory", "Source", "encoding_of", "open_source"]
 
 # No corpus of dialogues has a file this large once unpacked; a small archive that claims to is refused.
 _LARGEST_MEMBER = 4 << 30
@@ -25,12 +26,29 @@ _LARGEST_TAR = 2 << 30
 # Text packs 5 to 30 fold; far beyond it, a large member is a trap.
 _LARGEST_RATIO, _RATIO_COUNTS_FROM = 200, 256 << 20
 
+# Documents that are zip archives themselves.
+_PACKED_DOCUMENTS = (".xlsx", ".xlsm", ".ods")
+
 _DAMAGED = (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
 
 
 def _is_hidden(name: str) -> bool:
     """Whether a system or an editor left this member, or its name leads out of the archive."""
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+
+
+def encoding_of(head: bytes) -> str:
+    """Return the name of the encoding of a text that begins with these bytes: UTF-16 by its mark, else UTF-8."""
+    return "utf-16" if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def _check_encoding(encoding: str) -> None:
+    try:
+        b"".decode(encoding)
+    except (LookupError, ValueError):
+        raise OptionError(
+            f"encoding={encoding}: there is no such encoding; expected one such as utf-8, utf-16, cp1252."
+        ) from None
 
 
 class Source:
@@ -87,6 +105,17 @@ class Source:
         except _DAMAGED as error:
             raise CorpusError(f"cannot be read ({error}).", path=self.place(member)) from None
 
+    def check_unpacked(self, member: str, size: int, packed: int) -> None:
+        """Refuse a packed member that unpacks to more bytes, or so many times its packed bytes, than a corpus does.
+
+        Raises
+        ------
+        CorpusError
+            If it is refused.
+        """
+        if size > min(_LARGEST_MEMBER, max(_RATIO_COUNTS_FROM, _LARGEST_RATIO * packed)):
+            raise CorpusError(f"claims to unpack to {size:,} bytes; refused.", path=self.place(member))
+
     def read(self, member: str) -> bytes:
         """Return a member's bytes."""
         with self.open(member) as file:
@@ -100,25 +129,43 @@ class Source:
             return file.read(size)
 
     @contextlib.contextmanager
-    def open_text(self, member: str) -> Iterator[TextIO]:
-        """Open a member as UTF-8 text; a byte order mark is skipped, line ends are kept as they are.
+    def open_text(self, member: str, encoding: str = "") -> Iterator[TextIO]:
+        """Open a member as text; a byte order mark is skipped, line ends are kept as they are.
+
+        Parameters
+        ----------
+        member
+            Its name.
+        encoding
+            Its encoding; empty: UTF-16 where its byte order mark says so, else UTF-8.
 
         Raises
         ------
         CorpusError
-            If it cannot be read or is not UTF-8.
+            If it cannot be read or is in another encoding.
+        OptionError
+            If there is no such encoding.
         """
+        if encoding:
+            _check_encoding(encoding)
         with self.open(member) as file:
-            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+            known = encoding or encoding_of(file.peek(2)[:2])  # type: ignore[attr-defined]
+            text = io.TextIOWrapper(file, encoding=known, newline="")
             try:
                 yield text
-            except UnicodeDecodeError as error:
-                raise CorpusError(
-                    f"expected UTF-8 text, found the byte 0x{error.object[error.start]:02x}.",
-                    path=self.place(member),
-                    line=self._first_undecodable_line(member),
-                    remedy="Save the file as UTF-8 (in a spreadsheet: 'CSV UTF-8').",
-                ) from None
+            except UnicodeError as error:
+                raise self._undecodable(member, known, error) from None
+
+    def _undecodable(self, member: str, encoding: str, error: UnicodeError) -> CorpusError:
+        name = "UTF-8" if encoding == "utf-8-sig" else encoding.upper()
+        what = f"the byte 0x{error.object[error.start]:02x}" if isinstance(error, UnicodeDecodeError) else str(error)
+        return CorpusError(
+            f"expected {name} text, found {what}.",
+            path=self.place(member),
+            line=self._first_undecodable_line(member) if name == "UTF-8" else None,
+            remedy="Save the file as UTF-8 (in a spreadsheet: 'CSV UTF-8')"
+            + (", or name the encoding of a table: --reader encoding=cp1252." if name == "UTF-8" else "."),
+        )
 
     def _first_undecodable_line(self, member: str) -> int | None:
         # The decoder works in blocks and knows no lines; only a faulty file pays for reading it again.
@@ -153,6 +200,17 @@ class _File(Source):
         return self.path.open("rb")
 
 
+class InMemory(_File):
+    """The content of a file that is not written yet."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        super().__init__(path)
+        self._content = content
+
+    def _open(self, member: str) -> BinaryIO:
+        return io.BufferedReader(io.BytesIO(self._content))
+
+
 class _Folder(Source):
     def __init__(self, path: Path) -> None:
         super().__init__(path, [p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()])
@@ -169,9 +227,7 @@ class _Zip(Source):
 
     def _open(self, member: str) -> BinaryIO:
         info = self._archive.getinfo(member)
-        packed_too_well = info.file_size > max(_RATIO_COUNTS_FROM, _LARGEST_RATIO * info.compress_size)
-        if info.file_size > _LARGEST_MEMBER or packed_too_well:
-            raise CorpusError(f"claims to unpack to {info.file_size:,} bytes; refused.", path=self.place(member))
+        self.check_unpacked(member, info.file_size, info.compress_size)
         return self._archive.open(info)  # type: ignore[return-value]
 
 
@@ -228,6 +284,8 @@ def open_source(path: str | Path) -> Source:
     if not is_file:
         neighbours = [p.name for p in found.parent.iterdir()] if found.parent.is_dir() else []
         raise CorpusError(f"there is no file or folder {str(found)!r}.{did_you_mean(found.name, neighbours)}")
+    if found.suffix.lower() in _PACKED_DOCUMENTS:
+        return _File(found)
     try:
         if zipfile.is_zipfile(found):
             return _Zip(found)

@@ -1,77 +1,106 @@
-"""CSV, TSV and Parquet: one row a turn.
+"""CSV, TSV, Excel and Parquet: one row a turn.
 
-Actions are separated by ``|`` or a JSON list; an empty cell is the empty set, ``null`` a turn that is history only. Columns that
-are none of ours become fields of the dialogue where they are constant within it; the column ``fields`` has fields as a JSON
-object, in any row of the dialogue. Rows of one dialogue follow each other, or the column ``turn`` gives their order.
+Actions are separated by ``|`` or a JSON list; commas are understood where they cannot be part of a name. An empty cell is the
+empty set, ``null`` a turn that is history only. Columns that are none of ours become fields of the dialogue where they are
+constant within it; the column ``fields`` has fields as a JSON object, in any row of the dialogue. Rows of one dialogue follow
+each other, or the column ``turn`` gives their order; a row with an empty id belongs to the dialogue above.
 """
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn
 from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
+from dialog_policy.corpus.readers.sheet import SUFFIXES, Row, Table, tables
 from dialog_policy.corpus.readers.source import Source
-from dialog_policy.errors import CorpusError, did_you_mean, require
+from dialog_policy.errors import CorpusError, did_you_mean
 
-__all__ = ["COLUMNS", "READER"]
+__all__ = ["COLUMNS", "READER", "SEPARATOR", "TableLayout", "layout_of"]
 
 COLUMNS = ("dialogue_id", "turn", "user", "actions", "system", "context", "split", "reward", "propensity", "fields")
 # Columns of these names are no fields: a dialogue has them already, in another meaning.
 _TAKEN = {"id", "turns", "split"}
-_NEEDED = ("dialogue_id", "user", "actions")
-_SUFFIXES = ("*.csv", "*.tsv", "*.parquet")
 
-_Row = Mapping[str, Any]
-# Long texts are legal in a cell.
-csv.field_size_limit(1 << 27)
+SEPARATOR = "|"
+# What people write between actions instead; and names that have none of it within them.
+_LISTED = re.compile(r"[,;\n]")
+_NAME = re.compile(r"[\w.:/+-]+")
 
 
-def _csv_rows(source: Source, member: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    with source.open_text(member) as text:
-        first = text.readline()
-        if not first.strip():
+class TableLayout(NamedTuple):
+    """What only the whole of a table tells about its cells.
+
+    Attributes
+    ----------
+    separator
+        What stands between the actions of a turn: ``|``, or ``,``, which then stands for semicolons and line breaks, too.
+    is_scattered
+        Whether rows have turn numbers and come in such an order that those of one dialogue do not follow each other.
+    has_actions
+        Whether any turn says what the system did.
+    """
+
+    separator: str
+    is_scattered: bool
+    has_actions: bool
+
+
+def layout_of(table: Table, columns: Mapping[str, str]) -> TableLayout:
+    """Look through a table once, before it is read."""
+    cells = _ActionCells()
+    ids: set[str] = set()
+    last: str | None = None
+    is_scattered = False
+    for _, row in _with_ids(table, columns):
+        cell = row.get(columns["actions"])
+        cells.add(cell if table.is_text else SEPARATOR)
+        if columns["turn"] in row:
+            dialogue_id = row[columns["dialogue_id"]]
+            is_scattered = is_scattered or (dialogue_id != last and dialogue_id in ids)
+            ids.add(dialogue_id)
+            last = dialogue_id
+        if (is_scattered or columns["turn"] not in row) and cells.are_decided:
+            break
+    return TableLayout("," if cells.are_listed_by_commas else SEPARATOR, is_scattered, cells.has_any)
+
+
+class _ActionCells:
+    """Decides from cells whether their commas separate names.
+
+    They do where no cell has another separator, every piece is a plain name, and a piece occurs in several cells.
+    """
+
+    def __init__(self) -> None:
+        self.are_decided = self.has_any = False
+        self._pieces: set[str] = set()
+        self._has_commas = self._occurs_again = False
+
+    def add(self, cell: Any) -> None:
+        text = "" if cell is None else str(cell).strip()
+        if not text or text == "null" or self.are_decided:
             return
-        delimiter = "\t" if member.endswith(".tsv") else max(",;\t", key=first.count)
-        header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter))]
-        twice = next((name for name in header if header.count(name) > 1), None)
-        if twice is not None:
-            raise CorpusError(f"the column {twice!r} occurs twice.", path=source.place(member), line=1)
-        rows = csv.reader(text, delimiter=delimiter, strict=True)
-        try:
-            for row in rows:
-                line = rows.line_num + 1
-                if not any(row):
-                    continue
-                if len(row) != len(header):
-                    raise CorpusError(
-                        f"expected {len(header)} cells as in the header, found {len(row)}.",
-                        path=source.place(member),
-                        line=line,
-                        remedy="Put quotation marks around texts that contain the separator.",
-                    )
-                yield line, dict(zip(header, row, strict=True))
-        except csv.Error as error:
-            raise CorpusError(f"{error}.", path=source.place(member), line=rows.line_num + 1) from None
+        self.has_any = True
+        pieces = {piece.strip() for piece in _LISTED.split(text)} - {""}
+        has_commas = _LISTED.search(text) is not None
+        is_plain = all(map(_NAME.fullmatch, pieces))
+        self.are_decided = SEPARATOR in text or text.startswith("[") or (has_commas and not is_plain)
+        self._occurs_again = self._occurs_again or bool(pieces & self._pieces)
+        self._has_commas = self._has_commas or has_commas
+        self._pieces |= pieces
+
+    @property
+    def are_listed_by_commas(self) -> bool:
+        return self._has_commas and self._occurs_again and not self.are_decided
 
 
-def _parquet_rows(source: Source, member: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    parquet = require("pyarrow.parquet", extra="parquet", purpose="reading Parquet")
-    arrow = require("pyarrow", extra="parquet", purpose="reading Parquet")
-    with source.open(member) as file:
-        try:
-            batches = parquet.ParquetFile(arrow.BufferReader(file.read())).iter_batches()
-            yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
-        except arrow.ArrowException as error:
-            raise CorpusError(f"expected a Parquet file ({error}).", path=source.place(member)) from None
-
-
-def _actions(cell: Any) -> frozenset[str] | None:
+def _actions(cell: Any, separator: str) -> frozenset[str] | None:
     if cell is None:
         return None
     if isinstance(cell, list):
@@ -81,14 +110,23 @@ def _actions(cell: Any) -> frozenset[str] | None:
         return None
     if text.startswith("["):
         return frozenset(map(str, msgspec.json.decode(text, type=list[str | int])))
-    return frozenset(name for part in text.split("|") if (name := part.strip()))
+    parts = _LISTED.split(text) if separator == "," else text.split(separator)
+    return frozenset(name for part in parts if (name := part.strip()))
 
 
 def _object(cell: Any) -> dict[str, Any]:
+    if isinstance(cell, str):
+        cell = cell.strip()
     if cell is None or cell == "":
         return {}
-    found: dict[str, Any] = cell if isinstance(cell, dict) else msgspec.json.decode(cell, type=dict[str, Any])
-    return found
+    if isinstance(cell, dict):
+        return cell
+    try:
+        return msgspec.json.decode(cell, type=dict[str, Any])
+    except (msgspec.DecodeError, TypeError) as error:
+        if isinstance(cell, str) and cell.startswith("{"):
+            raise
+        raise ValueError(f'expected a JSON object such as {{"area": "north"}}, found {str(cell)[:40]!r}') from error
 
 
 def _number(cell: Any) -> float | None:
@@ -109,32 +147,50 @@ _CELLS: Mapping[str, Callable[[Any], Any]] = {
     "turn": _number,
     "user": _text,
     "context": _object,
-    "actions": _actions,
     "system": _text,
     "reward": _number,
     "propensity": _number,
     "split": _text,
     "fields": _object,
 }
+_REMEDIES = {
+    "context": "Write the cell as JSON, or rename the column: then it is a field of the dialogue.",
+    "fields": "Write the cell as JSON, or rename the column: then it is a field of the dialogue.",
+}
 
 
-def _cells(row: _Row, columns: Mapping[str, str], place: str, line: int, dialogue_id: str) -> dict[str, Any]:
-    found = {}
-    for name, convert in _CELLS.items():
-        try:
-            found[name] = convert(row.get(columns[name]))
-        except (ValueError, TypeError, OverflowError, msgspec.DecodeError, RecursionError) as error:
+class _Cells(NamedTuple):
+    """Converts the cells of a row."""
+
+    columns: Mapping[str, str]
+    separator: str
+    place: str
+
+    def __call__(self, row: Row, line: int, dialogue_id: str) -> dict[str, Any]:
+        converted = {}
+        converters: dict[str, Callable[[Any], Any]] = {**_CELLS, "actions": partial(_actions, separator=self.separator)}
+        for name, convert in converters.items():
+            try:
+                converted[name] = convert(row.get(self.columns[name]))
+            except (ValueError, TypeError, OverflowError, msgspec.DecodeError, RecursionError) as error:
+                raise CorpusError(
+                    f"the cell {self.columns[name]!r} cannot be read: {error}.",
+                    path=self.place,
+                    line=line,
+                    dialogue=dialogue_id,
+                    remedy=_REMEDIES.get(name, ""),
+                ) from None
+        return converted
+
+
+def _check_header(row: Row, columns: Mapping[str, str], place: str, *, annotated: bool) -> None:
+    """Refuse a table without a column that it needs, or whose name seems to be misspelt."""
+    needed = ["dialogue_id", *(["actions"] if annotated else []), *([] if columns["context"] in row else ["user"])]
+    for name in ("dialogue_id", "user", "actions"):
+        hint = did_you_mean(columns[name], set(row) - set(columns.values()))
+        if columns[name] not in row and (name in needed or hint):
             raise CorpusError(
-                f"the cell {columns[name]!r} cannot be read: {error}.", path=place, line=line, dialogue=dialogue_id
-            ) from None
-    return found
-
-
-def _check_header(row: _Row, columns: Mapping[str, str], place: str) -> None:
-    for name in _NEEDED:
-        if columns[name] not in row:
-            raise CorpusError(
-                f"expected a column {columns[name]!r}, found: {', '.join(row)}.{did_you_mean(columns[name], row)}",
+                f"expected a column {columns[name]!r}, found: {', '.join(row)}.{hint}",
                 path=place,
                 line=1,
                 remedy=f"Say which column it is: --reader {name}=COLUMN.",
@@ -166,90 +222,92 @@ class _Collected:
         return Dialogue(id=dialogue_id, turns=turns, split=self.split, fields=fields)
 
 
-def _rows(source: Source, member: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    return _parquet_rows(source, member) if member.endswith(".parquet") else _csv_rows(source, member)
+def _with_ids(table: Table, columns: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows with the id of their dialogue, as text; an empty cell, such as merged cells leave, stands for the id above."""
+    column, last = columns["dialogue_id"], ""
+    for line, row in table.rows():
+        last = _text(row.get(column)) or last
+        if not last and column in row:
+            raise CorpusError(f"the cell {column!r} is empty.", path=table.place, line=line)
+        yield line, {**row, **({column: last} if column in row else {})}
 
 
-def _are_scattered(rows: Iterator[tuple[int, _Row]], columns: Mapping[str, str]) -> bool:
-    """Whether rows with a turn number come in such an order that those of one dialogue do not follow each other."""
-    seen: set[str] = set()
-    last: str | None = None
-    for _, row in rows:
-        if columns["turn"] not in row or columns["dialogue_id"] not in row:
-            return False
-        dialogue_id = _text(row[columns["dialogue_id"]])
-        if dialogue_id != last and dialogue_id in seen:
-            return True
-        seen.add(dialogue_id)
-        last = dialogue_id
-    return False
-
-
-def _gathered(rows: Iterator[tuple[int, dict[str, Any]]], column: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _gathered(rows: Iterable[tuple[int, dict[str, Any]]], column: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows by dialogue, in the order in which the dialogues begin; all of them are held in memory."""
     by_dialogue: dict[str, list[tuple[int, dict[str, Any]]]] = {}
     for line, row in rows:
-        by_dialogue.setdefault(_text(row[column]), []).append((line, row))
+        by_dialogue.setdefault(row[column], []).append((line, row))
     for numbered in by_dialogue.values():
         yield from numbered
 
 
-def _read(source: Source, members: list[str], columns: Mapping[str, str]) -> Iterator[Dialogue]:
+def _read_table(table: Table, columns: Mapping[str, str], *, annotated: bool) -> Iterator[Dialogue]:
+    for _, row in table.rows():
+        _check_header(row, columns, table.place, annotated=annotated)
+        break
+    layout = layout_of(table, columns)
+    cells = _Cells(columns, layout.separator, table.place)
     known = _TAKEN | set(columns.values())
-    for member in members:
-        place = source.place(member)
-        rows = _rows(source, member)
-        if _are_scattered(_rows(source, member), columns):
-            rows = _gathered(rows, columns["dialogue_id"])
-        current: str | None = None
-        collected = _Collected()
-        done: set[str] = set()
-        for line, row in rows:
-            if current is None:
-                _check_header(row, columns, place)
-            dialogue_id = _text(row[columns["dialogue_id"]])
-            if not dialogue_id:
-                raise CorpusError(f"the cell {columns['dialogue_id']!r} is empty.", path=place, line=line)
-            if dialogue_id != current:
-                if current is not None:
-                    yield collected.dialogue(current)
-                    done.add(current)
-                if dialogue_id in done:
-                    raise CorpusError(
-                        f"dialogue {dialogue_id!r} goes on here after other dialogues.",
-                        path=place,
-                        line=line,
-                        remedy="Sort the rows so that those of one dialogue follow each other, or number its turns in a column 'turn'.",
-                    )
-                current, collected = dialogue_id, _Collected()
-            cells = _cells(row, columns, place, line, dialogue_id)
-            others = {name: value for name, value in row.items() if name not in known and value not in (None, "")}
-            try:
-                collected.add(cells, others)
-            except ValueError as error:
-                raise CorpusError(f"{error}.", path=place, line=line, dialogue=dialogue_id) from None
-        if current is not None:
-            yield collected.dialogue(current)
+    rows = _with_ids(table, columns)
+    if layout.is_scattered:
+        rows = _gathered(rows, columns["dialogue_id"])
+    current: str | None = None
+    collected = _Collected()
+    done: set[str] = set()
+    for line, row in rows:
+        dialogue_id = row[columns["dialogue_id"]]
+        if dialogue_id != current:
+            if current is not None:
+                yield collected.dialogue(current)
+                done.add(current)
+            if dialogue_id in done:
+                raise CorpusError(
+                    f"dialogue {dialogue_id!r} goes on here after other dialogues.",
+                    path=table.place,
+                    line=line,
+                    remedy="Sort the rows so that those of one dialogue follow each other, or number its turns in a column 'turn'.",
+                )
+            current, collected = dialogue_id, _Collected()
+        converted = cells(row, line, dialogue_id)
+        if not annotated and not layout.has_actions:
+            converted["actions"] = None
+        others = {name: value for name, value in row.items() if name not in known and value not in (None, "")}
+        try:
+            collected.add(converted, others)
+        except ValueError as error:
+            raise CorpusError(f"{error}.", path=table.place, line=line, dialogue=dialogue_id) from None
+    if current is not None:
+        yield collected.dialogue(current)
+
+
+def _read(source: Source, options: Options, *, annotated: bool) -> Iterator[Dialogue]:
+    columns = {name: options[name] for name in COLUMNS}
+    for member in _members(source):
+        for table in tables(source, member, columns["dialogue_id"], options["encoding"]):
+            yield from _read_table(table, columns, annotated=annotated)
 
 
 def _members(source: Source) -> list[str]:
-    if source.is_single_file:
-        return source.members
-    return sorted(member for suffix in _SUFFIXES for member in source.find(suffix))
+    return source.members if source.is_single_file else [m for m in source.members if m.endswith(SUFFIXES)]
 
 
 def _recognises(source: Source) -> bool:
-    return any(source.find(suffix) for suffix in _SUFFIXES)
+    return any(member.endswith(SUFFIXES) for member in source.members)
 
 
 def _open(source: Source, options: Options) -> Opened:
-    return Opened(lambda: _read(source, _members(source), options))
+    return Opened(
+        lambda: _read(source, options, annotated=True), unannotated=lambda: _read(source, options, annotated=False)
+    )
 
 
 READER = Reader(
     "table",
-    "CSV, TSV or Parquet, one row a turn: columns dialogue_id, user, actions[, system, turn, split, context, …]",
+    "CSV, TSV, Excel or Parquet, one row a turn: columns dialogue_id, user, actions[, system, turn, split, context, …]",
     _recognises,
     _open,
-    {name: Option(name, f"the column with {name}") for name in COLUMNS},
+    {
+        **{name: Option(name, f"the column with {name}") for name in COLUMNS},
+        "encoding": Option("", "the encoding of a CSV or TSV file, such as cp1252; else UTF-8, or UTF-16 by its mark"),
+    },
 )

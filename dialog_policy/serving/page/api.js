@@ -96,16 +96,12 @@ function refusal(response, text) {
   }
 }
 
-/** Find the server's own words: FastAPI's `detail` is a string or a list of what is wrong where. */
+/** The server's own words, or those of a proxy before it. */
 function detail(text) {
-  let found;
   try {
-    found = JSON.parse(text);
+    const { error, message } = JSON.parse(text);
+    return [error, message].find((words) => typeof words === "string") ?? "";
   } catch {
     return "";
   }
-  const said = found?.detail ?? found?.message ?? found?.error;
-  if (typeof said === "string") return said;
-  if (Array.isArray(said)) return said.map((one) => [one.loc?.slice(1).join("."), one.msg].filter(Boolean).join(": ")).join("; ");
-  return said?.message ?? "";
 }

@@ -10,7 +10,7 @@ export class ContextError extends Error {
   }
 }
 
-const isObject = (found) => found !== null && typeof found === "object" && !Array.isArray(found);
+const isObject = (object) => object !== null && typeof object === "object" && !Array.isArray(object);
 const isJson = () => $("context-as-json").checked;
 
 /** Name what is in a context: "results (3), day". */
@@ -23,14 +23,14 @@ export function summarised(context) {
 /** Parse the JSON of a context. */
 export function parsed(text) {
   if (!text.trim()) return {};
-  let found;
+  let object;
   try {
-    found = JSON.parse(text);
+    object = JSON.parse(text);
   } catch (error) {
     throw new ContextError(`This is not valid JSON. ${placed(error.message, text)}`);
   }
-  if (!isObject(found)) throw new ContextError('Expected a JSON object in braces, such as {"results": []}.');
-  return found;
+  if (!isObject(object)) throw new ContextError('Expected a JSON object in braces, such as {"results": []}.');
+  return object;
 }
 
 /** Chromium says where in characters, Firefox in lines: say lines. */
@@ -58,16 +58,16 @@ function written(value) {
 const rows = () => [...$("context-rows").querySelectorAll(".row")].map((row) => [...row.querySelectorAll("input")]);
 
 function fromRows() {
-  const found = {};
+  const object = {};
   for (const [key, value] of rows()) {
     const name = key.value.trim();
     if (!name && !value.value.trim()) continue;
     if (!name) throw new ContextError(`The value “${value.value}” has no key.`, key);
-    if (Object.hasOwn(found, name)) throw new ContextError(`The key “${name}” is there twice.`, key);
-    // Not found[name] = …: a key may be called __proto__.
-    Object.defineProperty(found, name, { value: typed(value.value.trim()), enumerable: true, configurable: true });
+    if (Object.hasOwn(object, name)) throw new ContextError(`The key “${name}” is there twice.`, key);
+    // Not object[name] = …: a key may be called __proto__.
+    Object.defineProperty(object, name, { value: typed(value.value.trim()), enumerable: true, configurable: true });
   }
-  return found;
+  return object;
 }
 
 function addRow(key = "", value = "") {
@@ -105,10 +105,10 @@ export function check() {
   for (const field of fields) field.removeAttribute("aria-invalid");
   let wrong = null;
   try {
-    const found = context();
-    const names = summarised(found);
+    const object = context();
+    const names = summarised(object);
     $("context-summary").textContent = names ? `: ${names}` : "";
-    $("context-preview").textContent = isJson() || !names ? "" : `Goes as ${JSON.stringify(found)}`;
+    $("context-preview").textContent = isJson() || !names ? "" : `Goes as ${JSON.stringify(object)}`;
   } catch (error) {
     wrong = error;
     error.place.setAttribute("aria-invalid", "true");
@@ -120,10 +120,10 @@ export function check() {
 }
 
 /** Put a context into the fields; {} empties them. */
-export function fill(found) {
-  $("context-json").value = Object.keys(found).length ? JSON.stringify(found, null, 2) : "";
+export function fill(object) {
+  $("context-json").value = Object.keys(object).length ? JSON.stringify(object, null, 2) : "";
   $("context-rows").replaceChildren();
-  for (const [key, value] of Object.entries(found)) addRow(key, written(value));
+  for (const [key, value] of Object.entries(object)) addRow(key, written(value));
   if (!rows().length) addRow();
   check();
 }
@@ -157,14 +157,14 @@ function switched() {
 }
 
 /** A context to look at in a turn. */
-export function shown(found, reuse) {
-  const keys = Object.keys(found).length;
+export function shown(object, reuse) {
+  const keys = Object.keys(object).length;
   if (!keys) return null;
   return el(
     "details",
     { class: "context" },
-    el("summary", {}, el("span", { text: "Context: " }), el("bdi", { text: summarised(found) })),
-    el("pre", { text: JSON.stringify(found, null, 2), dir: "auto", tabindex: "0", role: "group", "aria-label": `Context, ${counted(keys, "key")}` }),
-    button("Use this context again", () => reuse(found), { class: "small" }),
+    el("summary", {}, el("span", { text: "Context: " }), el("bdi", { text: summarised(object) })),
+    el("pre", { text: JSON.stringify(object, null, 2), dir: "auto", tabindex: "0", role: "group", "aria-label": `Context, ${counted(keys, "key")}` }),
+    button("Use this context again", () => reuse(object), { class: "small" }),
   );
 }

@@ -21,9 +21,9 @@ export class Conversation {
 
   /** Find a conversation again by its id. */
   static async find(id, gold = null) {
-    const found = new Conversation(null, gold);
-    found.take(await call("GET", address("sessions", id)));
-    return found;
+    const conversation = new Conversation(null, gold);
+    conversation.take(await call("GET", address("sessions", id)));
+    return conversation;
   }
 
   take(session) {
@@ -74,6 +74,11 @@ export class Conversation {
 
   async correct(turn, correction) {
     this.take(await this.ask("PUT", ["turns", turn, "actions"], correction));
+  }
+
+  /** The reply that a correction would give; null where training showed none. */
+  async preview(turn, actions) {
+    return (await this.ask("POST", ["turns", turn, "reply"], { actions })).reply;
   }
 
   async undo(turn) {

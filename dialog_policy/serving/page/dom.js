@@ -40,9 +40,9 @@ export function announce(text) {
   place.replaceChildren(el("p", { text }));
 }
 
-/** Show a message above the next turn. `isError`: a screen reader interrupts for it. */
-export function notify(text, { isError = false, actions = [] } = {}) {
-  const place = $(isError ? "alerts" : "notices");
+/** Show a message above the next turn, or in the place of this id. `isError`: a screen reader interrupts for it. */
+export function notify(text, { isError = false, actions = [], id = isError ? "alerts" : "notices" } = {}) {
+  const place = $(id);
   const close = button("×", () => place.replaceChildren(), { class: "bare", "aria-label": "Close this message" });
   place.replaceChildren(el("div", { class: isError ? "notice error" : "notice" }, el("p", { text, dir: "auto" }), ...actions, close));
 }

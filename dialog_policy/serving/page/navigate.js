@@ -9,9 +9,13 @@ const corpusDialogue = (id) => call("GET", address("corpus", "dialogues", id));
 
 /** Ask which policies are served, and show what this server offers. */
 export async function listModels() {
-  const [found, health] = await Promise.all([call("GET", "models"), call("GET", "health")]);
-  for (const id of ["replay-open", "save", "retrain"]) $(id).hidden = !health.corpus;
-  state.models = new Map(found.map((model) => [model.name, model]));
+  const [models, health] = await Promise.all([call("GET", "models"), call("GET", "health")]);
+  for (const id of ["replay-open", "save", "retrain", "try-with-corpus"]) $(id).hidden = !health.corpus;
+  $("try-without-corpus").hidden = health.corpus;
+  state.models = new Map(models.map((model) => [model.name, model]));
+  const first = health.corpus ? (await call("GET", "corpus/dialogues?limit=1")).dialogues[0]?.first : "";
+  $("try-say").value = first || "hello";
+  $("try-say").textContent = `Say “${$("try-say").value}”`;
 }
 
 /** Bring the address up to date with the conversation. */

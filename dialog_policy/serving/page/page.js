@@ -7,7 +7,7 @@ import { $, announce, button, clearNotices, confirmed, counted, el, notify } fro
 import { begin, beginReplay, listModels, load, remember } from "./navigate.js";
 import * as replay from "./replay.js";
 import * as train from "./train.js";
-import { acts, grow, isOff, known, render, renderModels, state, tellLast } from "./view.js";
+import { acts, clearEdges, explain, grow, isOff, known, markScrolling, render, renderModels, showLast, state, tellLast } from "./view.js";
 
 // Between the turns of a replay: to watch it, and to stay far from the server's limit on requests a second.
 const PACE_MS = 100;
@@ -45,7 +45,7 @@ function tell(error, about = state.chat) {
 // ---------------------------------------------------------------- turns
 
 function send(user) {
-  if (isOff("send")) return;
+  if (isOff("send")) return explain("send");
   const wrong = context.check();
   if (wrong) return context.show(wrong);
   const learnt = context.context();
@@ -103,7 +103,8 @@ acts.correct = (n) => {
     close();
     announce(`Turn ${n + 1} corrected: ${correction.actions.join(", ") || "no action"}. Bot: ${state.chat.turns[n].reply ?? "says nothing"}`);
   };
-  const { form, first } = correctionForm({ turn: state.chat.turns[n], known: known(), save, cancel: close });
+  const preview = (actions) => state.chat.preview(n, actions);
+  const { form, first } = correctionForm({ turn: state.chat.turns[n], known: known(), preview, save, cancel: close });
   item.append(form);
   first.focus();
   form.scrollIntoView({ block: "nearest" });
@@ -124,10 +125,10 @@ acts.undo = async (n) => {
   $("message").focus();
 };
 
-acts.reuse = (found) => {
+acts.reuse = (object) => {
   if (state.chat.gold) leave();
   $("context").open = true;
-  context.fill(found);
+  context.fill(object);
   $("message").focus();
 };
 
@@ -198,27 +199,78 @@ async function remove() {
   $("message").focus();
 }
 
-/** Follow a training, then go on under the new policy: the server has gone through the conversation again. */
+/** Follow a training, then go on under the new policy; say whether it is better, and offer the previous one. */
 async function follow(training) {
   try {
-    if (!(await training())) return;
-    await listModels();
-    if (state.chat.id !== null) await alone((mine) => mine.lookAgain());
-    render();
-    renderModels();
-    notify("The policy has learnt again. This conversation goes on under the new one; what was said and done so far stays.");
+    const done = await training();
+    if (!done) return;
+    await takeOver();
+    const goBack = button("Use the previous policy", () => restore(done.run));
+    notify(`The policy was retrained. ${done.message} This conversation goes on under the new policy; what was said and done stays.`, {
+      id: "retrained", // it stays while the new policy is tried out
+      actions: [goBack],
+    });
   } catch (error) {
     tell(error);
   }
 }
 
+async function restore(run) {
+  clearNotices();
+  $("retrained").replaceChildren();
+  try {
+    const { message } = await train.restore(run);
+    await takeOver();
+    notify(`${message} The other one is kept and can come back.`, {
+      id: "retrained",
+      actions: [button("Use the other policy", () => restore(run))],
+    });
+  } catch (error) {
+    tell(error);
+  }
+}
+
+/** Show what the server now has: another policy, under which it replays the conversation. */
+async function takeOver() {
+  await listModels();
+  if (state.chat.id !== null) await alone((mine) => mine.lookAgain());
+  render();
+  renderModels();
+}
+
+// ---------------------------------------------------------------- the empty page, and the menu of narrow ones
+
+function tryContext() {
+  $("context").open = true;
+  context.fill({ results: [{ name: "The Oak", price: "30 euros" }] });
+  $("message").focus();
+}
+
+function toggleMenu(isOpen) {
+  $("tools").classList.toggle("open", isOpen);
+  $("menu").setAttribute("aria-expanded", String(isOpen));
+}
+
+function listenToMenu() {
+  const isOpen = () => $("menu").getAttribute("aria-expanded") === "true";
+  $("menu").addEventListener("click", () => toggleMenu(!isOpen()));
+  addEventListener("click", (event) => isOpen() && !event.composedPath().includes($("menu")) && toggleMenu(false));
+  addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !isOpen()) return;
+    toggleMenu(false);
+    $("menu").focus();
+  });
+}
+
 function listen() {
-  const pressed = (id, act) => $(id).addEventListener("click", () => isOff(id) || act());
+  const pressed = (id, act) => $(id).addEventListener("click", () => (isOff(id) ? explain(id) : act()));
   $("composer").addEventListener("submit", (event) => {
     event.preventDefault();
     const user = $("message").value.trim();
-    if (user) send(user);
-    else $("message").focus();
+    if (user) return send(user);
+    $("message").focus();
+    if (isOff("send")) explain("send");
+    else notify("Write what the user says, then press Send. “Say nothing” makes a turn without a user.");
   });
   $("message").addEventListener("keydown", (event) => {
     // While an input method composes (key code 229 in Safari), Enter accepts what it offers.
@@ -234,6 +286,9 @@ function listen() {
     $("message").focus();
   });
   pressed("replay-open", openReplay);
+  pressed("try-replay", openReplay);
+  pressed("try-context", tryContext);
+  pressed("try-say", () => send($("try-say").value));
   pressed("replay-step", step);
   pressed("replay-all", playAll);
   pressed("replay-leave", leave);
@@ -245,18 +300,17 @@ function listen() {
     follow(() => train.retrain(state.chat.run));
   });
   for (const dismiss of document.querySelectorAll("dialog .dismiss")) dismiss.addEventListener("click", () => dismiss.closest("dialog").close(""));
-  addEventListener("popstate", load);
-  // What gets the focus, and the newest turn, stop clear of the parts that stick to the edges.
-  const header = document.querySelector("header");
-  const edges = new ResizeObserver(() => {
-    const isSticky = getComputedStyle(header).position === "sticky";
-    document.documentElement.style.scrollPadding = `${(isSticky ? header.offsetHeight : 0) + 8}px 0 ${$("below").offsetHeight + 8}px`;
-  });
-  edges.observe(header);
+  addEventListener("popstate", () => load().then(showLast));
+  listenToMenu();
+  addEventListener("resize", markScrolling);
+  const edges = new ResizeObserver(clearEdges);
+  edges.observe(document.querySelector("header"));
   edges.observe($("below"));
 }
 
 async function start() {
+  // The page shows the newest turn itself, once the conversation is there.
+  history.scrollRestoration = "manual";
   context.begin();
   listen();
   try {
@@ -266,6 +320,7 @@ async function start() {
     return notify(error.message, { isError: true, actions: [button("Try again", () => location.reload())] });
   }
   await load();
+  showLast();
   if (!$("retrain").hidden) await follow(train.resume);
 }
 

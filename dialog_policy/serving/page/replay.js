@@ -17,20 +17,20 @@ export async function choose() {
     const mine = ++newest;
     const from = isMore ? shown : 0;
     const path = `corpus/dialogues?${new URLSearchParams({ query, offset: from, limit: PAGE })}`;
-    let found;
+    let page;
     try {
-      found = await call("GET", path);
+      page = await call("GET", path);
     } catch (error) {
       if (mine === newest) $("picker-count").textContent = error.message;
       return;
     }
     if (mine !== newest) return; // a later search is on its way
-    const items = found.dialogues.map(item);
+    const items = page.dialogues.map(item);
     if (isMore) $("picker-list").append(...items);
     else $("picker-list").replaceChildren(...items);
     shown = from + items.length;
-    $("picker-count").textContent = `${counted(found.total, "dialogue")}${shown < found.total ? `, ${shown} of them here` : ""}.`;
-    $("picker-more").hidden = shown >= found.total;
+    $("picker-count").textContent = `${counted(page.total, "dialogue")}${shown < page.total ? `, ${shown} of them here` : ""}.`;
+    $("picker-more").hidden = shown >= page.total;
     if (isMore) items[0]?.querySelector("button").focus();
   }
 

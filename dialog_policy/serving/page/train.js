@@ -12,11 +12,14 @@ export async function save(chat) {
   const saved = await call("POST", "corpus/saved", { session: chat.id });
   notify(
     `Saved as ${saved.id} in ${saved.file}, which has ${counted(saved.dialogues, "dialogue")} now. ` +
-      "What you did not correct counts as right. Retrain to learn from it.",
+      "What you did not correct counts as what the bot should do. Press Retrain to learn from it.",
   );
 }
 
-/** Begin a training; resolves when the policy is the new one, to false if it failed. */
+/** Serve the policy before the last training again; resolves to what the server says of it. */
+export const restore = (run) => call("POST", "train/restore", { run });
+
+/** Begin a training; resolves when the policy is the new one, to its result; null if it failed. */
 export async function retrain(run) {
   show(await call("POST", "train", { run }));
   return follow();
@@ -25,7 +28,7 @@ export async function retrain(run) {
 /** Follow a training that may be going on already. */
 export async function resume() {
   const progress = await call("GET", "train");
-  return progress.state === "running" ? follow() : false;
+  return progress.state === "running" ? follow() : null;
 }
 
 async function follow() {
@@ -44,8 +47,8 @@ async function follow() {
       }
       show(progress);
       if (progress.state === "running") continue;
-      if (progress.state === "failed") notify(`The training failed; the old policy goes on. ${progress.message}`, { isError: true });
-      return progress.state === "done";
+      if (progress.state === "failed") notify(`The training failed; the policy stays as it was. ${progress.message}`, { isError: true });
+      return progress.state === "done" ? progress : null;
     }
   } finally {
     $("training").hidden = true;

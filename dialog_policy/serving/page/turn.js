@@ -27,7 +27,7 @@ export function turnItem({ turn, reply, gold, known, isLast }, acts) {
     el(
       "div",
       { class: "decision" },
-      actionTable(turn, gold, known, number),
+      el("div", { class: "scroll", role: "group", "aria-label": `Actions of turn ${number}` }, actionTable(turn, gold, known)),
       others(turn, gold, number),
       verdict(turn, gold),
       el(
@@ -72,11 +72,11 @@ function bubble(kind, who, text, otherwise, isNamed = false) {
 
 /** The sets of actions to tell apart, by the name of their column. */
 function columns(turn, gold) {
-  const found = { Policy: turn.predicted };
+  const sets = { Predicted: turn.predicted };
   const goldActions = gold?.actions ?? null;
-  if (turn.corrected && turn.actions !== null && !(goldActions && sameSet(turn.actions, goldActions))) found.Corrected = turn.actions;
-  if (goldActions) found.Corpus = goldActions;
-  return found;
+  if (turn.corrected && turn.actions !== null && !(goldActions && sameSet(turn.actions, goldActions))) sets.Corrected = turn.actions;
+  if (goldActions) sets.Corpus = goldActions;
+  return sets;
 }
 
 function shownActions(turn, gold) {
@@ -87,10 +87,10 @@ function shownActions(turn, gold) {
   return [...taken, ...likely].sort((a, b) => share(b) - share(a));
 }
 
-function actionTable(turn, gold, known, number) {
+function actionTable(turn, gold, known) {
   const sets = columns(turn, gold);
   const names = Object.keys(sets);
-  const stands = sets.Corrected ?? sets.Policy;
+  const stands = sets.Corrected ?? sets.Predicted;
   const rows = shownActions(turn, gold).map((action) =>
     el(
       "tr",
@@ -112,12 +112,11 @@ function actionTable(turn, gold, known, number) {
     );
   return el(
     "table",
-    {},
-    el("caption", { class: "only-heard", text: `Actions of turn ${number}` }),
+    { class: "actions" },
     el(
       "thead",
-      { class: names.length > 1 ? null : "only-heard" },
-      el("tr", {}, el("th", { scope: "col" }, hidden("Action")), el("th", { scope: "col" }, hidden("Probability")), ...names.map((text) => el("th", { scope: "col", text }))),
+      {},
+      el("tr", {}, ...["Action", "Probability", ...names].map((text) => el("th", { scope: "col", text }))),
     ),
     el("tbody", {}, ...rows),
   );
@@ -127,12 +126,13 @@ function actionTable(turn, gold, known, number) {
 function isOff(sets, name, action) {
   if (!sets.Corpus || name === "Corrected") return false;
   const has = (set) => (action === null ? !set.length : set.includes(action));
-  return has(sets.Policy) !== has(sets.Corpus);
+  return has(sets.Predicted) !== has(sets.Corpus);
 }
 
-function mark(isSet, isWrong) {
+/** A dot for an action of the set: predicted is not the same as right, so no tick. */
+function mark(isSet, isOff) {
   if (!isSet) return el("td", { class: "mark" }, hidden("no"));
-  return el("td", { class: isWrong ? "mark off" : "mark" }, el("span", { "aria-hidden": "true", text: isWrong ? "✗" : "✓" }), hidden(isWrong ? "yes, differs" : "yes"));
+  return el("td", { class: isOff ? "mark off" : "mark" }, el("span", { "aria-hidden": "true", text: isOff ? "≠" : "●" }), hidden(isOff ? "yes, differs" : "yes"));
 }
 
 function bar(share) {

@@ -1,9 +1,11 @@
 // What is shown follows from the conversation: `render` brings the page up to date with it.
 
 import { Conversation } from "./conversation.js";
-import { $, announce, button, counted, el, percent } from "./dom.js";
+import { $, announce, button, counted, el, notify, percent } from "./dom.js";
 import { isOver, score } from "./replay.js";
 import { agrees, turnItem } from "./turn.js";
+
+const HINT = "Enter sends, Shift and Enter begin a new line. “Say nothing” makes a turn without a user, such as after a database answered.";
 
 export const state = { models: new Map(), chat: new Conversation(null), isPlaying: false };
 
@@ -16,25 +18,43 @@ export const known = () => new Set(state.models.get(state.chat.run)?.actions ?? 
 export function render() {
   const { chat, isPlaying } = state;
   renderTurns(chat);
+  markScrolling();
   renderPending(chat);
   $("empty").hidden = chat.turns.length > 0 || chat.pending !== null;
-  for (const id of ["download", "save"]) disable(id, !chat.turns.length);
-  disable("delete", chat.id === null);
-  // A turn that got no answer comes first.
-  for (const id of ["send", "silent"]) disable(id, chat.isBusy || chat.isGone || chat.pending !== null);
+  const isEmpty = chat.turns.length ? null : "This conversation has no turns yet. Say something first.";
+  for (const id of ["download", "save"]) disable(id, isEmpty);
+  disable("delete", chat.id === null ? "The server does not have this conversation yet. It begins with the first turn." : null);
+  const reason = whyNoTurn(chat);
+  for (const id of ["send", "silent"]) disable(id, reason);
+  // What passes in a moment would only flicker here.
+  const isLasting = chat.isGone || Boolean(chat.pending?.failed);
+  $("message-hint").textContent = isLasting ? reason : HINT;
+  $("message-hint").classList.toggle("bad", isLasting);
   document.querySelector("main").setAttribute("aria-busy", String(chat.isBusy || isPlaying));
   $("replay").hidden = !chat.gold;
   $("composer").hidden = Boolean(chat.gold);
   if (chat.gold) renderReplay(chat, isPlaying);
 }
 
-/** Unlike `disabled`, this keeps the focus where it is, and the button can be found. */
-function disable(id, isDisabled) {
-  if (isDisabled) $(id).setAttribute("aria-disabled", "true");
+/** Why no turn can be sent now; null where one can. */
+function whyNoTurn(chat) {
+  if (chat.isGone) return "The server no longer has this conversation. Begin a new one to send a turn.";
+  if (chat.pending?.failed) return "The turn above got no answer. Try it again or change it before you send another one.";
+  if (chat.pending || chat.isBusy) return "The policy is answering. You can send the next turn in a moment.";
+  return null;
+}
+
+/** Disable a button for a reason; null enables it. Unlike `disabled`, this keeps the focus where it is, and the button can be found. */
+function disable(id, reason) {
+  if (reason) $(id).setAttribute("aria-disabled", "true");
   else $(id).removeAttribute("aria-disabled");
+  $(id).title = reason ?? "";
 }
 
 export const isOff = (id) => $(id).getAttribute("aria-disabled") === "true";
+
+/** Say why a button that was pressed is disabled. */
+export const explain = (id) => notify($(id).title);
 
 /** Only items that changed are made again, so that an open form, a fold and the focus survive. */
 function renderTurns(chat) {
@@ -65,7 +85,7 @@ function renderPending({ pending, gold }) {
     el("p", { dir: "auto", class: pending.user ? null : "unsaid", text: pending.user || "Nobody spoke." }),
   );
   const { failed } = pending;
-  if (!failed) return place.replaceChildren(said, el("p", { class: "hint", text: "The policy is asked …" }));
+  if (!failed) return place.replaceChildren(said, el("p", { class: "hint", text: "The policy is answering …" }));
   const buttons = el(
     "div",
     { class: "buttons" },
@@ -83,8 +103,9 @@ function renderReplay(chat, isPlaying) {
   $("replay-score").textContent = `turn ${chat.turns.length} of ${chat.gold.turns.length}${n ? `, ${right} of ${n} as in the corpus` : ""}`;
   $("replay-next").textContent = next ? next.user || "(nobody speaks)" : "That was the last turn.";
   $("replay-all").textContent = isPlaying ? "Stop" : "Play all";
-  disable("replay-step", chat.isBusy || isPlaying || chat.isGone || isOver(chat));
-  disable("replay-all", !isPlaying && (chat.isGone || isOver(chat)));
+  const over = chat.isGone ? whyNoTurn(chat) : isOver(chat) ? "That was the last turn of this dialogue." : null;
+  disable("replay-step", over ?? (isPlaying ? "The dialogue is being played. Press Stop first." : chat.isBusy ? whyNoTurn(chat) : null));
+  disable("replay-all", isPlaying ? null : over);
 }
 
 export function renderModels() {
@@ -93,28 +114,55 @@ export function renderModels() {
   $("run").value = chat.run ?? "";
   const model = models.get(chat.run);
   const facts = model ? described(model) : {};
+  $("run-facts").textContent = model ? `Trained on ${day(model.created)} with dialog-policy ${model.package_version}.` : "";
   $("facts").replaceChildren(
     ...Object.entries(facts).flatMap(([name, value]) => [el("dt", { text: name }), el("dd", { text: value, dir: "auto" })]),
   );
 }
 
-function described({ corpus, created, actions, metrics, policy }) {
+const day = (created) => new Date(created).toLocaleDateString(undefined, { dateStyle: "medium" });
+
+function described({ name, corpus, created, package_version: version, actions, metrics, policy }) {
   const { dev_turn_accuracy: dev, turn_accuracy: turns, micro_f1: micro, of } = metrics;
-  const found = { "Trained on": `${corpus.name}${corpus.train ? `, ${counted(corpus.train.dialogues, "dialogue")}` : ""}` };
-  found["Trained at"] = new Date(created).toLocaleString();
-  found.Actions = String(actions.length);
-  if (dev !== undefined) found["Turns right on the dev part"] = percent(dev);
-  if (turns !== undefined) found[`Turns right on ${of.corpus}, ${of.split}`] = percent(turns);
-  if (micro !== undefined) found[`Micro F1 on ${of.corpus}, ${of.split}`] = micro.toFixed(3);
-  found.Identity = policy.slice(0, 16);
-  return found;
+  const facts = { Run: name };
+  facts["Trained on"] = `${corpus.name}${corpus.train ? `, ${counted(corpus.train.dialogues, "dialogue")}` : ""}`;
+  facts["Trained at"] = new Date(created).toLocaleString();
+  facts["Trained with"] = `dialog-policy ${version}`;
+  facts.Actions = String(actions.length);
+  if (dev !== undefined) facts["Turn accuracy, validation part"] = percent(dev);
+  if (turns !== undefined) facts[`Turn accuracy, ${of.corpus}, ${of.split}`] = percent(turns);
+  if (micro !== undefined) facts[`Micro F1, ${of.corpus}, ${of.split}`] = micro.toFixed(3);
+  facts["Policy id"] = policy.slice(0, 16);
+  return facts;
+}
+
+/** Let the keyboard scroll the tables that are wider than the page. */
+export function markScrolling() {
+  for (const place of document.querySelectorAll(".scroll")) {
+    if (place.scrollWidth > place.clientWidth) place.setAttribute("tabindex", "0");
+    else place.removeAttribute("tabindex");
+  }
+}
+
+/** Keep what gets the focus, and the newest turn, clear of the parts that stick to the edges. */
+export function clearEdges() {
+  const header = document.querySelector("header");
+  const isSticky = getComputedStyle(header).position === "sticky";
+  const top = isSticky ? header.offsetHeight : $("menu").offsetTop + $("menu").offsetHeight;
+  document.documentElement.style.scrollPadding = `${top + 8}px 0 ${$("below").offsetHeight + 8}px`;
+}
+
+/** Go to the newest turn. */
+export function showLast() {
+  clearEdges();
+  $("turns").lastElementChild?.scrollIntoView({ block: "end" });
 }
 
 /** Go to the newest turn, and tell those who listen. */
 export function tellLast() {
   const { chat } = state;
   const turn = chat.turns.at(-1);
-  $("turns").lastElementChild.scrollIntoView({ block: "end" });
+  showLast();
   const same = agrees(turn.predicted, chat.gold?.turns[turn.turn]);
   const did = turn.predicted.map((name) => `${name} ${percent(turn.probabilities[name] ?? 0)}`).join(", ") || "no action";
   const verdict = same === null ? "" : same ? "As in the corpus. " : "Not as in the corpus. ";

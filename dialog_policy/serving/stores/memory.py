@@ -29,8 +29,8 @@ class MemoryStore:
         return [self._save(write) for write in writes]
 
     def _save(self, write: Write) -> bool:
-        there = self._find(write.id)
-        if (there.version if there else 0) != write.before:
+        stored = self._find(write.id)
+        if (stored.version if stored else 0) != write.before:
             return False
         if write.data is None:
             self._sessions.pop(write.id, None)
@@ -45,10 +45,10 @@ class MemoryStore:
     async def expire(self) -> int:
         """Remove what has expired."""
         now = time.time()
-        gone = [name for name, (expires, _) in self._sessions.items() if expires <= now]
-        for name in gone:
+        expired = [name for name, (expires, _) in self._sessions.items() if expires <= now]
+        for name in expired:
             del self._sessions[name]
-        return len(gone)
+        return len(expired)
 
     async def close(self) -> None:
         """Forget everything."""

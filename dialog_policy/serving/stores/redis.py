@@ -59,8 +59,12 @@ class RedisStore:
         pipeline = self._redis.pipeline(transaction=False)
         for name in ids:
             pipeline.hmget(self._prefix + name, "version", "data")
-        rows = await self._asked(pipeline.execute())
-        return [None if row[0] is None else Stored(int(row[0]), row[1]) for row in rows]
+        rows = await self._answer(pipeline.execute())
+        # What cannot be a session is one without content, and fails alone.
+        return [
+            None if version is None else Stored(int(version), data or b"") if version.isdigit() else Stored(0, b"")
+            for version, data in rows
+        ]
 
     async def save(self, writes: Sequence[Write]) -> list[bool]:
         """Make changes, in one exchange with Redis."""
@@ -68,22 +72,22 @@ class RedisStore:
         for name, before, after, data, expires in writes:
             keys = self._prefix + name, self._index
             pipeline.eval(_SAVE, len(keys), *keys, before, after, data or b"", int(expires * 1000), name)
-        return [bool(made) for made in await self._asked(pipeline.execute())]
+        return [bool(made) for made in await self._answer(pipeline.execute())]
 
     async def count(self) -> int:
         """Count."""
-        return int(await self._asked(self._redis.zcard(self._index)))
+        return int(await self._answer(self._redis.zcard(self._index)))
 
     async def expire(self) -> int:
         """Remove what has expired from the index; the sessions themselves Redis removes."""
-        return int(await self._asked(self._redis.zremrangebyscore(self._index, 0, int(time.time() * 1000))))
+        return int(await self._answer(self._redis.zremrangebyscore(self._index, 0, int(time.time() * 1000))))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
 
-    async def _asked(self, answer: Awaitable[_T]) -> _T:
+    async def _answer(self, reply: Awaitable[_T]) -> _T:
         try:
-            return await answer
+            return await reply
         except self._errors as error:
             raise StoreError(f"Redis, where sessions are kept, does not answer: {error}.") from None

@@ -33,8 +33,11 @@ _DELETE = "DELETE FROM sessions WHERE id = ? AND version = ?"
 _EXPIRE = "DELETE FROM sessions WHERE expires <= ?"
 # Milliseconds to wait for another process that writes to the same file.
 _PATIENCE_MS = 5_000
-# Changes after which the write-ahead log is copied to the file: about a thousand pages.
-_COPIED_AFTER = 300
+# Bytes in the write-ahead log after which it is copied to the file, and what a write takes besides its data: about two pages.
+_COPY_AFTER = 4 << 20
+_OVERHEAD = 8_192
+# Bytes that the file of the log keeps when it begins anew.
+_LOG_LIMIT = 16 << 20
 
 
 class SqliteStore:
@@ -47,12 +50,15 @@ class SqliteStore:
     it would fight with the event loop for Python's lock at every statement.
 
     The log is copied to the file beside the commits, not within one of them as SQLite does by itself: nobody waits for it. Only
-    what was written meanwhile is copied between two commits, a small rest, after which the log begins anew.
+    what was written meanwhile is copied between two commits, a small rest, after which the log begins anew. What a killed
+    process left in the log is copied at the start.
 
     Parameters
     ----------
     path
         The file. It holds what users said: one that is made here may be read by its owner only.
+    copy_after
+        Bytes in the log after which it is copied.
 
     Raises
     ------
@@ -60,8 +66,8 @@ class SqliteStore:
         If it cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, copy_after: int = _COPY_AFTER) -> None:
+        self.path, self.copy_after = path, copy_after
         # One waits for commits, one copies the log.
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="sessions")
         self._pending: list[tuple[Sequence[Write], asyncio.Future[list[bool]]]] = []
@@ -74,23 +80,32 @@ class SqliteStore:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._writer, self._reader, self._copier = (self._connect() for _ in range(3))
             self._writer.executescript(_SCHEMA)
+            self._copier.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"sessions cannot be kept in {path}: {error}. --store names another file.") from None
 
     def _connect(self) -> sqlite3.Connection:
         # The isolation level None: transactions begin where this class says so.
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        for name, value in (("busy_timeout", _PATIENCE_MS), ("journal_mode", "WAL"), ("synchronous", "FULL")):
-            connection.execute(f"PRAGMA {name} = {value}")
-        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        for pragma in (
+            f"busy_timeout = {_PATIENCE_MS}",
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "wal_autocheckpoint = 0",
+            f"journal_size_limit = {_LOG_LIMIT}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
         return connection
 
     async def load(self, ids: Sequence[str]) -> list[Stored | None]:
         """Return sessions."""
         now = time.time()
-        with self._telling():
+        with self._as_store_error():
             rows = [self._reader.execute(_LOAD, (name, now)).fetchone() for name in ids]
-        return [None if row is None else Stored(*row) for row in rows]
+        # SQLite's columns take values of every type: what cannot be a session is one without content, and fails alone.
+        return [
+            None if row is None else Stored(*row) if isinstance(row[1], bytes) else Stored(row[0], b"") for row in rows
+        ]
 
     async def save(self, writes: Sequence[Write]) -> list[bool]:
         """Make changes, in one transaction with others that wait."""
@@ -106,7 +121,7 @@ class SqliteStore:
                 taken, self._pending = self._pending, []
                 try:
                     made = iter(await self._write([write for some, _ in taken for write in some]))
-                except StoreError as error:
+                except Exception as error:  # whatever it is, nobody is left waiting
                     for _, done in taken:
                         if not done.done():
                             done.set_exception(error)
@@ -118,13 +133,13 @@ class SqliteStore:
 
     async def _write(self, writes: Sequence[Write]) -> list[bool]:
         now = time.time()
-        with self._telling():
+        with self._as_store_error():
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 made = [self._execute(write, now) for write in writes]
                 await self._in_thread(partial(self._writer.execute, "COMMIT"))
-                self._uncopied += len(writes)
-                if self._uncopied >= _COPIED_AFTER and (self._copy is None or self._copy.done()):
+                self._uncopied += sum(len(write.data or b"") + _OVERHEAD for write in writes)
+                if self._uncopied >= self.copy_after and (self._copy is None or self._copy.done()):
                     self._uncopied = 0
                     self._copy = asyncio.create_task(self._copy_log())
             except BaseException:
@@ -155,13 +170,13 @@ class SqliteStore:
 
     async def count(self) -> int:
         """Count."""
-        with self._telling():
+        with self._as_store_error():
             return int(self._reader.execute("SELECT count(*) FROM sessions").fetchone()[0])
 
     async def expire(self) -> int:
         """Remove what has expired."""
         async with self._writing:
-            with self._telling():
+            with self._as_store_error():
                 removed = await self._in_thread(partial(self._writer.execute, _EXPIRE, (time.time(),)))
         return removed.rowcount
 
@@ -179,8 +194,8 @@ class SqliteStore:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _as_store_error(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(f"the store of sessions {self.path} does not work: {error}.") from None
+            raise StoreError(f"the store of sessions {self.path} cannot be used: {error}.") from None

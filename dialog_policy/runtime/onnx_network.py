@@ -10,7 +10,7 @@ import onnxruntime
 
 from dialog_policy.errors import RunError
 
-__all__ = ["Graph", "State"]
+__all__ = ["OnnxNetwork", "State"]
 
 FloatArray = npt.NDArray[np.float32]
 # (hidden, cell) of each LSTM layer, each of shape (1, batch, units).
@@ -24,7 +24,7 @@ class Stepped(NamedTuple):
     state: State
 
 
-class Graph:
+class OnnxNetwork:
     """Runs a policy's network.
 
     Parameters

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dialog_policy.corpus.entity_tracker import EntityTracker
 from dialog_policy.corpus.readers import load_corpus
-from dialog_policy.corpus.templates import DialogueMemory
 
 GAZETTEER = {"cuisine": ("thai", "north indian", "indian"), "price": ("cheap", "moderate", "expensive")}
 DOCTORS = [
@@ -17,61 +17,61 @@ DOCTORS = [
 ]
 
 
-def memory_with(records=DOCTORS, user="", said=()):
-    memory = DialogueMemory(GAZETTEER)
-    memory.hear(user, {"results": records})
+def tracker_with(records=DOCTORS, user="", said=()):
+    tracker = EntityTracker(GAZETTEER)
+    tracker.observe_user(user, {"results": records})
     for text in said:
-        memory.say(text)
-    return memory
+        tracker.observe_system(text)
+    return tracker
 
 
 def test_a_name_is_the_next_record_and_the_one_at_hand_stays():
-    memory = memory_with()
-    assert memory.delexicalise("How about Dr. Clark?") == "How about <name>?"
-    memory.say("How about Dr. Clark?")
-    assert memory.delexicalise("Shall I book Dr. Clark?") == "Shall I book <name_at_hand>?"
-    assert memory.fill("Shall I book <name_at_hand>?") == "Shall I book Dr. Clark?"
-    assert memory.fill("Or <name>?") == "Or Dr. Moore?"
-    memory.say("Or Dr. Moore?")
-    assert memory.fill("Shall I book <name_at_hand>?") == "Shall I book Dr. Moore?"
+    tracker = tracker_with()
+    assert tracker.delexicalise("How about Dr. Clark?") == "How about <name>?"
+    tracker.observe_system("How about Dr. Clark?")
+    assert tracker.delexicalise("Shall I book Dr. Clark?") == "Shall I book <name_at_hand>?"
+    assert tracker.fill("Shall I book <name_at_hand>?") == "Shall I book Dr. Clark?"
+    assert tracker.fill("Or <name>?") == "Or Dr. Moore?"
+    tracker.observe_system("Or Dr. Moore?")
+    assert tracker.fill("Shall I book <name_at_hand>?") == "Shall I book Dr. Moore?"
 
 
 def test_attributes_belong_to_the_record_that_the_template_names():
-    memory = memory_with(said=["How about Dr. Clark?"])
-    assert memory.fill("It is <phone>.") == "It is 555-7846."
-    assert memory.fill("<name> is at <street>, phone <phone>") == "Dr. Moore is at 2 Mill Lane, phone 555-8944"
-    assert memory.fill("At <street> there is <name>") == "At 2 Mill Lane there is Dr. Moore"
-    assert memory.fill("<name_at_hand>: <phone>; <name>: <phone>") == "Dr. Clark: 555-7846; Dr. Moore: 555-8944"
-    assert memory.fill("<name> or <name>?") == "Dr. Moore or Blue Door?"
+    tracker = tracker_with(said=["How about Dr. Clark?"])
+    assert tracker.fill("It is <phone>.") == "It is 555-7846."
+    assert tracker.fill("<name> is at <street>, phone <phone>") == "Dr. Moore is at 2 Mill Lane, phone 555-8944"
+    assert tracker.fill("At <street> there is <name>") == "At 2 Mill Lane there is Dr. Moore"
+    assert tracker.fill("<name_at_hand>: <phone>; <name>: <phone>") == "Dr. Clark: 555-7846; Dr. Moore: 555-8944"
+    assert tracker.fill("<name> or <name>?") == "Dr. Moore or Blue Door?"
 
 
 def test_what_the_user_said_last_counts_unless_the_template_names_a_record():
-    memory = memory_with(user="something cheap")
-    memory.hear("no, expensive", {})
-    assert memory.fill("search <price>") == "search expensive"
-    assert memory.fill("<name> is <price>") == "Dr. Clark is cheap"
-    assert memory.fill("search <cuisine>") is None
-    assert memory.fill("no slot") == "no slot"
+    tracker = tracker_with(user="something cheap")
+    tracker.observe_user("no, expensive", {})
+    assert tracker.fill("search <price>") == "search expensive"
+    assert tracker.fill("<name> is <price>") == "Dr. Clark is cheap"
+    assert tracker.fill("search <cuisine>") is None
+    assert tracker.fill("no slot") == "no slot"
 
 
 def test_a_record_that_the_user_names_is_at_hand():
-    memory = memory_with(user="")
-    memory.hear("tell me more about blue door", {})
-    assert memory.fill("<name_at_hand>: <phone>") == "Blue Door: 555-0001"
+    tracker = tracker_with(user="")
+    tracker.observe_user("tell me more about blue door", {})
+    assert tracker.fill("<name_at_hand>: <phone>") == "Blue Door: 555-0001"
 
 
 def test_new_results_begin_a_new_round_of_offers():
-    memory = memory_with(said=["How about Dr. Clark?"])
-    memory.hear("", {"results": [{"name": "Dr. Novak"}]})
-    assert memory.fill("<name>") == "Dr. Novak"
-    memory.hear("", {"results": []})
-    assert memory.fill("<name>") == "Dr. Clark"  # nothing new: the one at hand
+    tracker = tracker_with(said=["How about Dr. Clark?"])
+    tracker.observe_user("", {"results": [{"name": "Dr. Novak"}]})
+    assert tracker.fill("<name>") == "Dr. Novak"
+    tracker.observe_user("", {"results": []})
+    assert tracker.fill("<name>") == "Dr. Clark"  # nothing new: the one at hand
 
 
 def test_records_without_names_give_the_attributes_of_the_best():
-    memory = memory_with([{"balance": "30 euros"}, {"balance": "7 euros"}])
-    assert memory.fill("You have <balance>.") == "You have 30 euros."
-    assert memory.fill("<name>") is None
+    tracker = tracker_with([{"balance": "30 euros"}, {"balance": "7 euros"}])
+    assert tracker.fill("You have <balance>.") == "You have 30 euros."
+    assert tracker.fill("<name>") is None
 
 
 @pytest.mark.parametrize(
@@ -84,19 +84,19 @@ def test_records_without_names_give_the_attributes_of_the_best():
     ],
 )
 def test_labels_take_the_longest_value_between_word_boundaries(text, template):
-    assert DialogueMemory(GAZETTEER).delexicalise(text, refillable=False) == template
+    assert EntityTracker(GAZETTEER).delexicalise(text, refillable=False) == template
 
 
 def test_names_are_found_in_scripts_without_spaces():
-    memory = memory_with([{"name": "老磨坊", "phone": "555-1"}, {"name": "青い扉"}])
-    assert memory.delexicalise("我推荐老磨坊,电话555-1。") == "我推荐<name>,电话<phone>。"
-    memory.say("我推荐老磨坊。")
-    assert memory.delexicalise("青い扉はいかがですか") == "<name>はいかがですか"
+    tracker = tracker_with([{"name": "老磨坊", "phone": "555-1"}, {"name": "青い扉"}])
+    assert tracker.delexicalise("我推荐老磨坊,电话555-1。") == "我推荐<name>,电话<phone>。"
+    tracker.observe_system("我推荐老磨坊。")
+    assert tracker.delexicalise("青い扉はいかがですか") == "<name>はいかがですか"
 
 
 def test_single_letters_and_digits_are_no_entities():
-    memory = memory_with([{"name": "Anna", "rating": "2"}])
-    assert memory.delexicalise("Anna is at C.B 2, 1 U.F", refillable=False) == "<name> is at C.B 2, 1 U.F"
+    tracker = tracker_with([{"name": "Anna", "rating": "2"}])
+    assert tracker.delexicalise("Anna is at C.B 2, 1 U.F", refillable=False) == "<name> is at C.B 2, 1 U.F"
 
 
 WORDS = st.sampled_from(
@@ -121,28 +121,28 @@ TEXTS = st.lists(WORDS, max_size=8).map(" ".join)
 @settings(max_examples=300, deadline=None)
 @given(history=st.lists(st.tuples(TEXTS, st.booleans(), TEXTS), max_size=5), text=TEXTS)
 def test_refilling_a_template_gives_the_text_back_also_after_a_restart(history, text):
-    memory = DialogueMemory(GAZETTEER)
+    tracker = EntityTracker(GAZETTEER)
     for user, has_results, said in history:
-        memory.hear(user, {"results": DOCTORS} if has_results else {})
-        memory.say(said)
-    template = memory.delexicalise(text)
-    assert memory.fill(template) == text
-    restored = DialogueMemory(GAZETTEER)
-    restored.restore(json.loads(json.dumps(memory.state())))
+        tracker.observe_user(user, {"results": DOCTORS} if has_results else {})
+        tracker.observe_system(said)
+    template = tracker.delexicalise(text)
+    assert tracker.fill(template) == text
+    restored = EntityTracker(GAZETTEER)
+    restored.restore(json.loads(json.dumps(tracker.state())))
     assert restored.delexicalise(text) == template
     assert restored.fill(template) == text
-    assert restored.state() == memory.state()
+    assert restored.state() == tracker.state()
 
 
 def test_a_long_dialogue_costs_no_more_memory_than_its_entities():
-    memory = memory_with()
+    tracker = tracker_with()
     for _ in range(3):
-        memory.say("Dr. Clark, then Dr. Moore")
-    after = len(json.dumps(memory.state()))
+        tracker.observe_system("Dr. Clark, then Dr. Moore")
+    after = len(json.dumps(tracker.state()))
     for _ in range(500):
-        memory.hear("cheap", {})
-        memory.say("Dr. Clark, then Dr. Moore")
-    assert len(json.dumps(memory.state())) < after + 50
+        tracker.observe_user("cheap", {})
+        tracker.observe_system("Dr. Clark, then Dr. Moore")
+    assert len(json.dumps(tracker.state())) < after + 50
 
 
 BABI = """1 hi\thello what can i help you with today
@@ -172,16 +172,16 @@ def test_babi_entities_that_training_never_showed_give_the_same_templates(tmp_pa
     (tmp_path / "dialog-babi-kb-all.txt").write_text(KB)
     corpus = load_corpus(tmp_path)
     assert corpus.splits == ("train", "dev", "test-oov")
-    seen, unseen = corpus["train-0"], corpus["test-oov-0"]
+    seen, unseen = corpus.dialogue("train-0"), corpus.dialogue("test-oov-0")
     assert [t.actions for t in seen.turns] == [t.actions for t in unseen.turns]
     assert unseen.turns[2].actions == {"api_call <cuisine> <location> <number> <price>"}
     assert [record["name"] for record in unseen.turns[3].context["results"]] == ["resto_seoul_2", "resto_seoul_1"]
     for dialogue in corpus:
-        memory = DialogueMemory(corpus.gazetteer)
+        tracker = EntityTracker(corpus.gazetteer)
         for turn in dialogue.turns:
-            memory.hear(turn.user, turn.context)
-            assert memory.fill(next(iter(turn.actions))) == turn.system
-            memory.say(turn.system)
+            tracker.observe_user(turn.user, turn.context)
+            assert tracker.fill(next(iter(turn.actions))) == turn.system
+            tracker.observe_system(turn.system)
 
 
 def test_a_single_babi_file_of_any_name_is_read_when_the_format_is_given(tmp_path):
@@ -206,13 +206,13 @@ def test_babi_task_6_templates(public_corpora, part, labels, refilled):
     corpus = load_corpus(public_corpora("dialog-bAbI-tasks.zip"), reader={"task": "6"})
     found, right, turns = set(), 0, 0
     for dialogue in corpus.split(part):
-        memory = DialogueMemory(corpus.gazetteer)
+        tracker = EntityTracker(corpus.gazetteer)
         for turn in dialogue.turns:
-            memory.hear(turn.user, turn.context)
+            tracker.observe_user(turn.user, turn.context)
             (template,) = turn.actions
             found.add(template)
-            right += memory.fill(template) == turn.system
+            right += tracker.fill(template) == turn.system
             turns += 1
-            memory.say(turn.system)
+            tracker.observe_system(turn.system)
     assert len(found) <= labels
     assert right / turns >= refilled

@@ -15,13 +15,13 @@ import numpy as np
 from dialog_policy.features.encoder import TurnEncoder, TurnValues
 from dialog_policy.text.table import FloatArray
 
-__all__ = ["Stepper"]
+__all__ = ["NumpyLSTM"]
 
 # Contributions that are remembered of each part of a turn; one takes 4 (4 units + actions) bytes.
 _REMEMBERED = 4_096
 
 
-class Stepper:
+class NumpyLSTM:
     """Steps the network of a run, by the equations of a Keras LSTM.
 
     Parameters

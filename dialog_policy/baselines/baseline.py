@@ -1,0 +1,189 @@
+"""The baselines, each a Predictor: they choose one of the action sets that training showed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dialog_policy.baselines.neighbours import Neighbours
+from dialog_policy.baselines.view import ActionSet, TurnView, turn_views
+from dialog_policy.corpus import ActionSpace, Dialogue
+from dialog_policy.prediction import Prediction
+from dialog_policy.text.table import FloatArray, TermTable
+from dialog_policy.text.tokens import Tokenizer
+
+__all__ = [
+    "Baseline",
+    "BigramBaseline",
+    "LogisticRegressionBaseline",
+    "MajorityBaseline",
+    "NearestNeighbourBaseline",
+    "Regression",
+    "previous_action_bits",
+    "weighted_terms",
+]
+
+
+class Baseline(ABC):
+    """A simple policy fitted on the same training part as a run.
+
+    Attributes
+    ----------
+    name
+        What reports call it.
+    actions
+        The actions of the training part.
+    """
+
+    def __init__(self, name: str, actions: ActionSpace) -> None:
+        self.name, self.actions = name, actions
+
+    def predict(self, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
+        """Yield a prediction for every target turn, in order; the system side of earlier turns is the gold one."""
+        for dialogue in dialogues:
+            turns = list(turn_views(dialogue))
+            if turns:
+                chosen = self._choose([view for _, view, _ in turns])
+                for (number, _, _), actions in zip(turns, chosen, strict=True):
+                    yield Prediction(dialogue=dialogue.id, turn=number, actions=actions)
+
+    @abstractmethod
+    def _choose(self, views: Sequence[TurnView]) -> Sequence[ActionSet]:
+        """Choose the actions of each of a dialogue's target turns."""
+
+
+class MajorityBaseline(Baseline):
+    """The most frequent action set of the training part, always."""
+
+    def __init__(self, actions: ActionSpace, most_frequent: ActionSet) -> None:
+        super().__init__("majority", actions)
+        self._most_frequent = most_frequent
+
+    def _choose(self, views: Sequence[TurnView]) -> Sequence[ActionSet]:
+        return [self._most_frequent] * len(views)
+
+
+class BigramBaseline(Baseline):
+    """The most frequent action set after the previous turn's set; the most frequent of all after one never seen."""
+
+    def __init__(
+        self, actions: ActionSpace, after: Mapping[ActionSet | None, ActionSet], most_frequent: ActionSet
+    ) -> None:
+        super().__init__("bigram", actions)
+        self._after, self._most_frequent = after, most_frequent
+
+    def _choose(self, views: Sequence[TurnView]) -> Sequence[ActionSet]:
+        return [self._after.get(view.before, self._most_frequent) for view in views]
+
+
+class Regression(NamedTuple):
+    """A multinomial logistic regression: the logits of the action sets are sums of table rows.
+
+    Attributes
+    ----------
+    tables
+        Text of a turn (``"user"``, ``"system"``) to the table of its terms' coefficients, each row of shape (n_sets,).
+    actions
+        Shape (1 + n_actions, n_sets): coefficients of "first turn" and of the previous turn's actions; None: not looked at.
+    bias
+        Shape (n_sets,).
+    """
+
+    tables: Mapping[str, TermTable]
+    actions: FloatArray | None
+    bias: FloatArray
+
+
+class LogisticRegressionBaseline(Baseline):
+    """The action set that a logistic regression finds most probable.
+
+    Parameters
+    ----------
+    name
+        What reports call it.
+    actions
+        The actions of the training part.
+    sets
+        The action sets that the regression's columns stand for, shape (n_sets,).
+    regression
+        The coefficients.
+    tokenize
+        Splits a text into words.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        actions: ActionSpace,
+        sets: Sequence[ActionSet],
+        regression: Regression,
+        tokenize: Tokenizer,
+    ) -> None:
+        super().__init__(name, actions)
+        self._sets, self._regression, self._tokenize = sets, regression, tokenize
+
+    def _choose(self, views: Sequence[TurnView]) -> Sequence[ActionSet]:
+        tables, actions, bias = self._regression
+        logits = np.tile(bias, (len(views), 1))
+        for text, table in tables.items():
+            logits += table.encode([self._tokenize(getattr(view, text)) for view in views])
+        if actions is not None:
+            logits += previous_action_bits(self.actions, views) @ actions
+        return [self._sets[best] for best in logits.argmax(axis=1)]
+
+
+class NearestNeighbourBaseline(Baseline):
+    """What was done in the most similar turn of the training part.
+
+    Parameters
+    ----------
+    actions
+        The actions of the training part.
+    sets
+        The action sets that `neighbours` chooses among.
+    neighbours
+        The indexed training turns.
+    history
+        The regression whose terms are compared.
+    tokenize
+        Splits a text into words.
+    """
+
+    def __init__(
+        self,
+        actions: ActionSpace,
+        sets: Sequence[ActionSet],
+        neighbours: Neighbours,
+        history: Regression,
+        tokenize: Tokenizer,
+    ) -> None:
+        super().__init__("nearest_neighbour", actions)
+        self._sets, self._neighbours, self._history, self._tokenize = sets, neighbours, history, tokenize
+
+    def _choose(self, views: Sequence[TurnView]) -> Sequence[ActionSet]:
+        nearest = self._neighbours.nearest
+        terms = (weighted_terms(self.actions, self._history, self._tokenize, view) for view in views)
+        return [self._sets[nearest(compared)] for compared in terms]
+
+
+def weighted_terms(
+    actions: ActionSpace, history: Regression, tokenize: Tokenizer, view: TurnView
+) -> list[tuple[npt.NDArray[np.intp], FloatArray]]:
+    """Return what is compared of two turns: words of the user, of the system before, actions before; each of length 1."""
+    bits = np.array([0] if view.is_first else [bit + 1 for bit in actions.bits(view.before)], dtype=np.intp)
+    weights = np.full(len(bits), 1 / np.sqrt(max(1, len(bits))), dtype=np.float32)
+    return [
+        history.tables["user"].weighted_rows(tokenize(view.user)),
+        history.tables["system"].weighted_rows(tokenize(view.system)),
+        (bits, weights),
+    ]
+
+
+def previous_action_bits(actions: ActionSpace, views: Sequence[TurnView]) -> FloatArray:
+    """Shape (n_views, 1 + n_actions): a bit for "first turn", then one for each action of the turn before."""
+    first = np.array([[view.is_first] for view in views], dtype=np.float32).reshape(len(views), 1)
+    return np.concatenate([first, actions.transform([view.before for view in views])], axis=1)

@@ -1,0 +1,171 @@
+"""Baselines in a run: ``baselines.json`` and ``baselines.safetensors``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from dialog_policy.baselines.baseline import (
+    Baseline,
+    BigramBaseline,
+    LogisticRegressionBaseline,
+    MajorityBaseline,
+    NearestNeighbourBaseline,
+    Regression,
+)
+from dialog_policy.baselines.neighbours import Neighbours
+from dialog_policy.baselines.view import ActionSet
+from dialog_policy.corpus import ActionSpace
+from dialog_policy.corpus.training_part import TrainingPart
+from dialog_policy.text.table import TermTable
+from dialog_policy.text.tokens import get_tokenizer
+
+__all__ = ["DOCUMENT", "FittedBaselines", "RunFiles", "load_baselines", "load_training_part"]
+
+DOCUMENT = "baselines.json"
+ARRAYS = "baselines.safetensors"
+
+_NEIGHBOURS = "nearest_neighbour."
+
+
+class RunFiles(Protocol):
+    """The part of a run's reader (``Policy.run``) that is needed here."""
+
+    def has(self, name: str) -> bool:
+        """Whether the run has this file."""
+
+    def document(self, name: str) -> Any:
+        """Return a JSON document."""
+
+    def arrays(self, name: str) -> dict[str, Any]:
+        """Return named arrays."""
+
+
+@dataclass(frozen=True)
+class FittedBaselines:
+    """What was learnt from a training part.
+
+    Attributes
+    ----------
+    actions
+        The actions.
+    sets
+        The action sets that the baselines choose among, the most frequent first.
+    after
+        The most frequent set after each previous set; None stands for a first turn or an unannotated one.
+    regressions
+        Name to fitted regression.
+    neighbours
+        The training turns that the nearest one is looked for among.
+    training
+        What is known of the training part.
+    tokenizer
+        Name of the tokeniser.
+    """
+
+    actions: ActionSpace
+    sets: Sequence[ActionSet]
+    after: Mapping[ActionSet | None, ActionSet]
+    regressions: Mapping[str, Regression]
+    neighbours: Neighbours
+    training: TrainingPart
+    tokenizer: str
+
+    def predictors(self) -> dict[str, Baseline]:
+        """Return the baselines by name, the simplest first."""
+        tokenize = get_tokenizer(self.tokenizer)
+        baselines: list[Baseline] = [
+            MajorityBaseline(self.actions, self.sets[0]),
+            BigramBaseline(self.actions, self.after, self.sets[0]),
+            NearestNeighbourBaseline(
+                self.actions, self.sets, self.neighbours, self.regressions["logreg_history"], tokenize
+            ),
+            *(
+                LogisticRegressionBaseline(name, self.actions, self.sets, regression, tokenize)
+                for name, regression in self.regressions.items()
+            ),
+        ]
+        return {baseline.name: baseline for baseline in baselines}
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return what a run stores: a JSON object and named arrays."""
+        described: dict[str, Any] = {
+            "tokenizer": self.tokenizer,
+            "sets": [sorted(actions) for actions in self.sets],
+            "after": [[None if k is None else sorted(k), sorted(v)] for k, v in self.after.items()],
+            "support": dict(self.training.support),
+            "words": sorted(self.training.words),
+            "regressions": {},
+        }
+        arrays = {_NEIGHBOURS + part: array for part, array in self.neighbours.to_arrays().items()}
+        for name, regression in self.regressions.items():
+            described["regressions"][name] = {}
+            arrays[f"{name}.bias"] = regression.bias
+            if regression.actions is not None:
+                arrays[f"{name}.actions"] = regression.actions
+            for text, table in regression.tables.items():
+                described["regressions"][name][text], parts = table.to_parts()
+                arrays.update({f"{name}.{text}.{part}": array for part, array in parts.items()})
+        return described, arrays
+
+    @classmethod
+    def from_parts(
+        cls, described: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], actions: ActionSpace
+    ) -> FittedBaselines:
+        """Undo :meth:`to_parts`."""
+        regressions = {}
+        for name, tables in described["regressions"].items():
+            loaded = {
+                text: TermTable.from_parts(table, _under(f"{name}.{text}.", arrays)) for text, table in tables.items()
+            }
+            regressions[name] = Regression(loaded, arrays.get(f"{name}.actions"), arrays[f"{name}.bias"])
+        return cls(
+            actions,
+            [frozenset(names) for names in described["sets"]],
+            {None if k is None else frozenset(k): frozenset(v) for k, v in described["after"]},
+            regressions,
+            Neighbours.from_arrays(_under(_NEIGHBOURS, arrays)),
+            _training_part(described),
+            described["tokenizer"],
+        )
+
+
+def _under(prefix: str, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+
+
+def _training_part(described: Mapping[str, Any]) -> TrainingPart:
+    return TrainingPart(described["support"], frozenset(described["words"]))
+
+
+def load_baselines(run: RunFiles, actions: ActionSpace) -> dict[str, Baseline]:
+    """Load the baselines that were fitted on a run's training part, by name.
+
+    Parameters
+    ----------
+    run
+        A run's files: ``Policy.run``.
+    actions
+        The run's actions: ``Policy.actions``.
+
+    Returns
+    -------
+    dict
+        The simplest first; empty for a run that was exported without them.
+
+    Raises
+    ------
+    RunError
+        If a file is damaged or was changed.
+    """
+    if not run.has(DOCUMENT):
+        return {}
+    return FittedBaselines.from_parts(run.document(DOCUMENT), run.arrays(ARRAYS), actions).predictors()
+
+
+def load_training_part(run: RunFiles) -> TrainingPart | None:
+    """Load what a run knows of its training part; None for a run that was exported without it."""
+    return _training_part(run.document(DOCUMENT)) if run.has(DOCUMENT) else None

@@ -1,0 +1,267 @@
+"""A corpus: dialogues in a fixed order, and what is known about them as a whole."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+
+import msgspec
+
+from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.splits import in_split, splits_of
+from dialog_policy.errors import CorpusError, counted, did_you_mean, require
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["Corpus"]
+
+_COLUMNS = ("dialogue_id", "turn", "user", "actions", "system", "context", "split", "reward", "propensity", "fields")
+# Dialogues that a notebook shows of a corpus.
+_SHOWN = 10
+
+
+class Corpus(Sequence[Dialogue]):
+    """Dialogues in a fixed order, with what is known about them as a whole: a sequence of :class:`Dialogue`.
+
+    Parameters
+    ----------
+    dialogues
+        The dialogues; ids must be unique.
+    name
+        For reports; normally the file's name.
+    format, reader_options
+        How it was read, so that a run can read the next part in the same way.
+    gazetteer
+        Entity type to the values that the corpus' own database or ontology lists for it. Used to find entities in text.
+    replies_are_templates
+        Whether each action names a reply template that, refilled from the dialogue, gives `Turn.system` exactly
+        (then `response_accuracy` can be reported).
+
+    Raises
+    ------
+    CorpusError
+        If an id occurs twice.
+    """
+
+    def __init__(
+        self,
+        dialogues: Iterable[Dialogue],
+        *,
+        name: str = "corpus",
+        format: str = "native",
+        reader_options: Mapping[str, str] | None = None,
+        gazetteer: Mapping[str, tuple[str, ...]] | None = None,
+        replies_are_templates: bool = False,
+    ) -> None:
+        self._dialogues = tuple(dialogues)
+        self.name = name
+        self.format = format
+        self.reader_options = dict(reader_options or {})
+        self.gazetteer = dict(gazetteer or {})
+        self.replies_are_templates = replies_are_templates
+        seen: set[str] = set()
+        for dialogue in self._dialogues:
+            if dialogue.id in seen:
+                raise CorpusError(
+                    f"the dialogue id {dialogue.id!r} occurs twice in {name}.",
+                    remedy="Give every dialogue an id of its own.",
+                )
+            seen.add(dialogue.id)
+
+    def __iter__(self) -> Iterator[Dialogue]:
+        return iter(self._dialogues)
+
+    def __len__(self) -> int:
+        return len(self._dialogues)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> Dialogue: ...
+
+    @overload
+    def __getitem__(self, index: slice, /) -> Corpus: ...
+
+    def __getitem__(self, index: SupportsIndex | slice, /) -> Dialogue | Corpus:
+        """Return the dialogue at a position, or, for a slice, a corpus of those within it."""
+        if isinstance(index, slice):
+            return self.with_dialogues(self._dialogues[index])
+        if isinstance(index, str):
+            raise TypeError(
+                f"a corpus is indexed by position, found {index!r}; corpus.dialogue({index!r}) looks up an id."
+            )
+        return self._dialogues[index]
+
+    def __contains__(self, item: object) -> bool:
+        """Whether a dialogue, or a dialogue with this id, is in the corpus."""
+        if isinstance(item, Dialogue):
+            return self._by_id.get(item.id) == item
+        return item in self._by_id
+
+    def dialogue(self, dialogue_id: str) -> Dialogue:
+        """Return the dialogue with an id.
+
+        Raises
+        ------
+        CorpusError
+            If there is none.
+        """
+        try:
+            return self._by_id[dialogue_id]
+        except KeyError:
+            hint = did_you_mean(dialogue_id, self._by_id)
+            raise CorpusError(f"{self.name} has no dialogue with the id {dialogue_id!r}.{hint}") from None
+
+    def __repr__(self) -> str:
+        sizes = f"{counted(len(self), 'dialogue')}, {counted(self.n_turns, 'turn')}"
+        return f"<Corpus {self.name!r}: {sizes}, {self.n_targets} of them to predict>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: sizes, and the first dialogues."""
+        heads = "".join(f"<th>{head}</th>" for head in ("id", "split", "turns", "first user utterance"))
+        rows = []
+        for dialogue in self._dialogues[:_SHOWN]:
+            first = next((turn.user for turn in dialogue.turns if turn.user), "")
+            cells = (dialogue.id, dialogue.split or "", str(len(dialogue)), first)
+            rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
+        more = f"<p>… and {len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""
+        caption = html.escape(repr(self)[1:-1])
+        return f"<table><caption>{caption}</caption><tr>{heads}</tr>{''.join(rows)}</table>{more}"
+
+    @property
+    def ids(self) -> KeysView[str]:
+        """Ids of the dialogues, in their order; whether one is among them is looked up, not searched."""
+        return self._by_id.keys()
+
+    @cached_property
+    def _by_id(self) -> dict[str, Dialogue]:
+        return {dialogue.id: dialogue for dialogue in self._dialogues}
+
+    @property
+    def n_turns(self) -> int:
+        """Number of turns, history-only turns included."""
+        return sum(len(dialogue) for dialogue in self)
+
+    @property
+    def n_targets(self) -> int:
+        """Number of turns to predict."""
+        return sum(dialogue.n_targets for dialogue in self)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names that :meth:`split` accepts for this corpus, besides ``"all"``."""
+        return splits_of(dialogue.split for dialogue in self)
+
+    def with_dialogues(self, dialogues: Iterable[Dialogue], *, name: str | None = None) -> Corpus:
+        """Return a corpus with the same description and other dialogues."""
+        return Corpus(
+            dialogues,
+            name=name or self.name,
+            format=self.format,
+            reader_options=self.reader_options,
+            gazetteer=self.gazetteer,
+            replies_are_templates=self.replies_are_templates,
+        )
+
+    def split(self, name: str) -> Corpus:
+        """Return one part of the corpus.
+
+        Parameters
+        ----------
+        name
+            ``"all"``, a part that the corpus' authors made, or, where they made none, ``"train"``, ``"dev"`` or ``"test"``
+            of a fixed 80/10/10 cut by the SHA-256 of the dialogue's id. A corpus with a train part and no dev part lends
+            a tenth of train to dev by the same hash.
+
+        Raises
+        ------
+        CorpusError
+            If the corpus has no such part, or the part is empty.
+        """
+        if name == "all":
+            return self
+        chosen = in_split(name, [(dialogue.id, dialogue.split) for dialogue in self], corpus=self.name)
+        return self.with_dialogues(dialogue for dialogue, is_in in zip(self, chosen, strict=True) if is_in)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Return a pandas DataFrame with one row a turn; :meth:`from_frame` reads it.
+
+        Columns: ``dialogue_id, turn`` (counted from 0), ``user, actions`` (a frozenset, or None for history only),
+        ``system, context`` (a dict), ``split, reward, propensity, fields`` (a dict). A dialogue without turns has no row.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        library = require("pandas", extra="train", purpose="Corpus.to_frame()")
+        rows = [
+            (d.id, i, t.user, t.actions, t.system, dict(t.context), d.split, t.reward, t.propensity, dict(d.fields))
+            for d in self
+            for i, t in enumerate(d.turns)
+        ]
+        frame: pandas.DataFrame = library.DataFrame(rows, columns=list(_COLUMNS))
+        return frame
+
+    @classmethod
+    def from_frame(cls, frame: pandas.DataFrame, *, name: str = "frame") -> Corpus:
+        """Return the corpus of a pandas DataFrame with one row a turn.
+
+        Parameters
+        ----------
+        frame
+            The columns of :meth:`to_frame`, of which ``dialogue_id`` and ``actions`` are needed; a missing value stands for
+            what is unknown, and actions are any collection of names. Rows of one dialogue need not follow each other; the
+            column ``turn``, where there is one, gives their order.
+        name
+            For reports.
+
+        Raises
+        ------
+        CorpusError
+            If a column is missing, or a cell has a value of another kind.
+        """
+        for column in ("dialogue_id", "actions"):
+            if column not in frame.columns:
+                hint = did_you_mean(column, map(str, frame.columns))
+                raise CorpusError(f"expected a column {column!r}, found: {', '.join(map(str, frame.columns))}.{hint}")
+        given = [column for column in _COLUMNS if column in frame.columns]
+        rows: dict[str, list[dict[str, Any]]] = {}
+        for values in zip(*(frame[column].tolist() for column in given), strict=True):
+            row = {column: value for column, value in zip(given, values, strict=True) if not _is_missing(value)}
+            if "dialogue_id" not in row:
+                raise CorpusError("a row has no dialogue_id.", remedy="Give every row the id of its dialogue.")
+            rows.setdefault(str(row["dialogue_id"]), []).append(row)
+        return cls((_from_rows(dialogue_id, of_one) for dialogue_id, of_one in rows.items()), name=name)
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a cell has what pandas puts where nothing is known: None, NaN, NaT or NA."""
+    return (
+        value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+    )
+
+
+def _from_rows(dialogue_id: str, rows: list[dict[str, Any]]) -> Dialogue:
+    turns = []
+    for number, row in enumerate(sorted(rows, key=lambda row: row.get("turn", 0))):
+        actions = row.get("actions")
+        if isinstance(actions, str):
+            raise CorpusError(
+                f"expected a collection of action names, found the text {actions!r}.",
+                dialogue=dialogue_id,
+                turn=number,
+                remedy="Split it, for instance: frame['actions'].str.split('|').",
+            )
+        known = ("user", "context", "system", "reward", "propensity")
+        described: dict[str, Any] = {key: row[key] for key in known if key in row}
+        try:
+            described["actions"] = None if actions is None else list(actions)
+            turn = msgspec.convert(described, Turn)
+        except (msgspec.ValidationError, TypeError) as error:
+            raise CorpusError(f"{error}.", dialogue=dialogue_id, turn=number) from None
+        turns.append(turn)
+    first = rows[0]
+    fields: dict[str, Any] = first.get("fields", {})
+    return Dialogue(id=dialogue_id, turns=tuple(turns), split=first.get("split"), fields=fields)

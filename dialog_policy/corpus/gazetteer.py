@@ -1,0 +1,175 @@
+"""Values of entities and where a text mentions them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import regex
+
+__all__ = ["Gazetteer", "Mention", "find_mentions", "mark", "static_gazetteer", "tokens_of"]
+
+_ASCII_TOKEN = re.compile(r"\w+(?:['\-:.&]\w+)*|\S")
+# In scripts without spaces a value may begin and end anywhere.
+_NO_SPACES = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]\p{M}*"
+_WORD = rf"(?:(?!{_NO_SPACES})\w)+"
+_TOKEN = regex.compile(rf"{_NO_SPACES}|{_WORD}(?:['’\-:.&]{_WORD})*|\S")
+# Longer values are not looked for: nobody says a paragraph word by word, and the search at a position takes as many steps.
+_LONGEST_VALUE = 64
+
+
+def tokens_of(text: str) -> list[re.Match[str]]:
+    """Return the words, the characters of scripts without spaces and the punctuation marks of a text, with their places."""
+    return list((_ASCII_TOKEN if text.isascii() else _TOKEN).finditer(text))
+
+
+@lru_cache(maxsize=4_096)
+def _distinct_tokens(text: str) -> frozenset[str]:
+    if text.isascii():
+        return frozenset(_ASCII_TOKEN.findall(text.lower()))
+    return frozenset(token.casefold() for token in _TOKEN.findall(text))
+
+
+@lru_cache(maxsize=50_000)
+def _value_tokens(value: str) -> tuple[str, ...]:
+    return tuple(match.group().casefold() for match in tokens_of(value))
+
+
+class Mention(NamedTuple):
+    """A value in a text.
+
+    Attributes
+    ----------
+    start, end
+        Its first character and the one after its last.
+    kind, value
+        Its type, and the value as the gazetteer has it.
+    written
+        The value as the text has it.
+    """
+
+    start: int
+    end: int
+    kind: str
+    value: str
+    written: str
+
+
+class _Node:
+    """A place in the tree of token sequences."""
+
+    __slots__ = ("entry", "following")
+
+    def __init__(self) -> None:
+        self.following: dict[str, _Node] = {}
+        self.entry: tuple[str, str] | None = None
+
+
+class Gazetteer:
+    """Values by their tokens, in a tree: adding one, and finding the longest at a position, take as many steps as it has tokens.
+
+    Attributes
+    ----------
+    added
+        Type and value of every value, in the order in which they came.
+    values
+        Type to values.
+    """
+
+    def __init__(self) -> None:
+        self._root = _Node()
+        self._known: set[tuple[tuple[str, ...], str]] = set()
+        self.added: list[tuple[str, str]] = []
+        self.values: dict[str, set[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self.added)
+
+    def add(self, kind: str, value: str) -> None:
+        """Add a value; of equal ones of different types the first is found.
+
+        Single letters and digits are left out: they are everywhere and say nothing. So are values of more than 64 tokens.
+        """
+        if len(value) < 2 and value.isascii():
+            return
+        tokens = _value_tokens(value)
+        if not tokens or len(tokens) > _LONGEST_VALUE or (tokens, kind) in self._known:
+            return
+        self._known.add((tokens, kind))
+        self.added.append((kind, value))
+        self.values.setdefault(kind, set()).add(value)
+        node = self._root
+        for token in tokens:
+            child = node.following.get(token)
+            if child is None:
+                child = node.following[token] = _Node()
+            node = child
+        if node.entry is None:
+            node.entry = kind, value
+
+    def starts_none(self, tokens: frozenset[str]) -> bool:
+        """Whether no value begins with one of these tokens."""
+        return self._root.following.keys().isdisjoint(tokens)
+
+    def longest_at(self, tokens: Sequence[str], start: int) -> tuple[int, str, str] | None:
+        """Return length in tokens, type and value of the longest value that begins at a token; None if there is none."""
+        longest = None
+        node = self._root
+        for position in range(start, len(tokens)):
+            child = node.following.get(tokens[position])
+            if child is None:
+                break
+            node = child
+            if node.entry is not None:
+                longest = position + 1 - start, *node.entry
+        return longest
+
+
+@lru_cache(maxsize=16)
+def _made_once(values: tuple[tuple[str, tuple[str, ...]], ...]) -> Gazetteer:
+    gazetteer = Gazetteer()
+    for kind, entries in values:
+        for value in entries:
+            gazetteer.add(kind, value)
+    return gazetteer
+
+
+def static_gazetteer(values: Mapping[str, Sequence[str]]) -> Gazetteer:
+    """Return the gazetteer of a corpus, from types to values; equal ones are one object, which nobody may change."""
+    return _made_once(tuple((kind, tuple(entries)) for kind, entries in values.items()))
+
+
+def find_mentions(text: str, local: Gazetteer, static: Gazetteer) -> list[Mention]:
+    """Return the values of two gazetteers in a text from left to right, the longest at each place; among equals the local one."""
+    distinct = _distinct_tokens(text)
+    if local.starts_none(distinct) and static.starts_none(distinct):
+        return []
+    mentions: list[Mention] = []
+    matches = tokens_of(text)
+    tokens = [match.group().casefold() for match in matches]
+    free = 0
+    for position in range(len(tokens)):
+        if position < free:
+            continue
+        hit, other = local.longest_at(tokens, position), static.longest_at(tokens, position)
+        if hit is None or (other is not None and other[0] > hit[0]):
+            hit = other
+        if hit is not None:
+            length, kind, value = hit
+            free = position + length
+            start, end = matches[position].start(), matches[free - 1].end()
+            mentions.append(Mention(start, end, kind, value, text[start:end]))
+    return mentions
+
+
+def mark(text: str, mentions: Sequence[Mention], names: Sequence[str | None]) -> str:
+    """Put a name in the place of each mention; None leaves it as it is written."""
+    parts: list[str] = []
+    last = 0
+    for mention, name in zip(mentions, names, strict=True):
+        if name is not None:
+            parts += [text[last : mention.start], name]
+            last = mention.end
+    return "".join([*parts, text[last:]])

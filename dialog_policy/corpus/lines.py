@@ -1,0 +1,103 @@
+"""A dialogue as a line of JSON Lines, and as rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.readers.table import SEPARATOR
+from dialog_policy.errors import CorpusError
+
+__all__ = ["native_line", "table_rows"]
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+# Characters that may separate actions in a cell (see the reader); a name that has one goes into a JSON list.
+_SEPARATORS = frozenset("|,;\n")
+
+
+def native_line(dialogue: Dialogue) -> bytes:
+    """Return a dialogue as a line of JSON Lines, with its line end.
+
+    Raises
+    ------
+    CorpusError
+        If a field of it has a name that JSON Lines need themselves.
+    """
+    return _encode(_described(dialogue)) + b"\n"
+
+
+def _described(dialogue: Dialogue) -> dict[str, Any]:
+    taken = sorted({"id", "turns", "split"} & set(dialogue.fields))
+    if taken:
+        raise CorpusError(f"its field {taken[0]!r} cannot be written: the name is taken.", dialogue=dialogue.id)
+    described: dict[str, Any] = {"id": dialogue.id, **dialogue.fields}
+    if dialogue.split is not None:
+        described["split"] = dialogue.split
+    described["turns"] = [_described_turn(turn) for turn in dialogue.turns]
+    return described
+
+
+def _described_turn(turn: Turn) -> dict[str, Any]:
+    described: dict[str, Any] = {"user": turn.user}
+    if turn.context:
+        described["context"] = turn.context
+    described["actions"] = None if turn.actions is None else sorted(turn.actions)
+    described["system"] = turn.system
+    for name in ("reward", "propensity"):
+        if getattr(turn, name) is not None:
+            described[name] = getattr(turn, name)
+    return described
+
+
+def _actions_cell(actions: frozenset[str] | None, separator: str) -> str:
+    if actions is None:
+        return "null"
+    names = sorted(actions)
+    # A name that the separated form could not give back goes into a JSON list.
+    plain = all(name == name.strip() and name and not _SEPARATORS.intersection(name) for name in names)
+    joined = separator.join(names)
+    if plain and joined != "null" and not joined.startswith("["):
+        return joined
+    return _encode(names).decode()
+
+
+def table_rows(dialogues: Iterable[Dialogue], separator: str = SEPARATOR) -> Iterator[tuple[Any, ...]]:
+    """Yield a row for each turn, with a cell for each of :data:`~dialog_policy.corpus.readers.table.COLUMNS`.
+
+    Parameters
+    ----------
+    dialogues
+        The dialogues.
+    separator
+        What stands between the actions of a turn.
+
+    Raises
+    ------
+    CorpusError
+        If a dialogue has no turns.
+    """
+    for dialogue in dialogues:
+        if not dialogue.turns:
+            raise CorpusError(
+                "it has no turns, and a table has a row for each turn.",
+                dialogue=dialogue.id,
+                remedy="Write JSON Lines, or leave it out.",
+            )
+        fields = _encode(dialogue.fields).decode() if dialogue.fields else ""
+        for number, turn in enumerate(dialogue.turns):
+            context = _encode(turn.context).decode() if turn.context else ""
+            yield (
+                dialogue.id,
+                number,
+                turn.user,
+                _actions_cell(turn.actions, separator),
+                turn.system,
+                context,
+                dialogue.split or "",
+                turn.reward,
+                turn.propensity,
+                fields if number == 0 else "",
+            )

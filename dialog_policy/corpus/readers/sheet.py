@@ -1,0 +1,254 @@
+"""The rows of tables as people have them: CSV and TSV from any spreadsheet, Excel workbooks, Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TextIO
+
+from dialog_policy.corpus.readers.source import Source
+from dialog_policy.errors import CorpusError, require
+
+__all__ = ["SUFFIXES", "Dialect", "Row", "Table", "dialect_of", "tables"]
+
+SUFFIXES = (".csv", ".tsv", ".parquet", ".xlsx", ".xlsm")
+_EXCEL = (".xlsx", ".xlsm")
+# The first line by which Excel is told the separator.
+_DECLARED = re.compile(r'"?sep=(.)"?')
+# Long texts are legal in a cell.
+csv.field_size_limit(1 << 27)
+
+Row = Mapping[str, Any]
+
+
+class Table(NamedTuple):
+    """A sheet with a header.
+
+    Attributes
+    ----------
+    place
+        How it is named in messages.
+    rows
+        Yields the number of each row that is not blank, counted from 1 at the top of the file, and its cells by their columns;
+        can be called again.
+    is_text
+        Whether cells are text, as in a spreadsheet; else they have types of their own.
+    """
+
+    place: str
+    rows: Callable[[], Iterator[tuple[int, Row]]]
+    is_text: bool
+
+
+class Dialect(NamedTuple):
+    """How a CSV or TSV file is written.
+
+    Attributes
+    ----------
+    header
+        Names of its columns; a column without a name has an empty one.
+    delimiter, line_end
+        What stands between cells and after rows.
+    quotes_all
+        Whether every cell stands between quotation marks.
+    lines_before
+        Lines above the header: blank ones, and the declaration ``sep=;``.
+    """
+
+    header: tuple[str, ...]
+    delimiter: str
+    line_end: str
+    quotes_all: bool
+    lines_before: int
+
+
+def tables(source: Source, member: str, id_column: str, encoding: str = "") -> Iterator[Table]:
+    """Yield the tables of a member: one, or each sheet of a workbook that has the column `id_column`.
+
+    Parameters
+    ----------
+    source, member
+        The file.
+    id_column
+        Name of the column that tells a sheet of dialogues from other sheets.
+    encoding
+        Of text; empty: by its byte order mark, else UTF-8.
+
+    Raises
+    ------
+    CorpusError
+        If it is no such file, or no sheet of a workbook has the column.
+    MissingExtraError
+        If a workbook or Parquet needs a library that is not installed.
+    """
+    place = source.place(member)
+    if member.endswith(".parquet"):
+        yield Table(place, lambda: _parquet_rows(source, member), is_text=False)
+    elif member.endswith(_EXCEL):
+        yield from _sheets(source, member, id_column)
+    else:
+        yield Table(place, lambda: _csv_rows(source, member, encoding), is_text=True)
+
+
+def dialect_of(text: TextIO, member: str) -> Dialect | None:
+    """Return how a text that is read from its beginning is written, or None where it has no header.
+
+    The text stands behind the header then.
+    """
+    delimiter, before = "\t" if member.endswith(".tsv") else "", 0
+    first = text.readline()
+    declared = _DECLARED.fullmatch(first.rstrip("\r\n"))
+    if declared:
+        delimiter, before, first = declared[1], 1, text.readline()
+    while first and not first.strip():
+        before, first = before + 1, text.readline()
+    if not first:
+        return None
+    delimiter = delimiter or max(",;\t", key=first.count)
+    try:
+        header = next(csv.reader(itertools.chain([first], text), delimiter=delimiter))
+    except csv.Error:  # such as a quotation mark that nothing closes
+        return None
+    line_end = "\r\n" if first.endswith("\r\n") else "\r" if first.endswith("\r") else "\n"
+    quotes_all = first.rstrip("\r\n") == delimiter.join(f'"{cell}"' for cell in header)
+    return Dialect(tuple(name.strip() for name in header), delimiter, line_end, quotes_all, before)
+
+
+def _csv_rows(source: Source, member: str, encoding: str) -> Iterator[tuple[int, Row]]:
+    place = source.place(member)
+    with source.open_text(member, encoding) as text:
+        dialect = dialect_of(text, member)
+    if dialect is None:
+        return
+    with source.open_text(member, encoding) as text:
+        for _ in range(dialect.lines_before):
+            text.readline()
+        rows = csv.reader(text, delimiter=dialect.delimiter, strict=True)
+
+        def numbered() -> Iterator[tuple[int, list[str]]]:
+            for row in rows:
+                yield rows.line_num + dialect.lines_before, row
+
+        try:
+            yield from _named(numbered(), place)
+        except csv.Error as error:
+            line = rows.line_num + dialect.lines_before
+            raise CorpusError(
+                f"{error}.",
+                path=place,
+                line=line,
+                remedy="Look for a quotation mark without a partner.",
+            ) from None
+
+
+def _named(numbered: Iterator[tuple[int, list[str]]], place: str) -> Iterator[tuple[int, Row]]:
+    """Rows by the names of a header that comes first, without blank rows and without columns that have neither name nor content."""
+    line, first = next(numbered, (1, []))
+    header = [name.strip() for name in first]
+    twice = next((name for name in header if name and header.count(name) > 1), None)
+    if twice is not None:
+        raise CorpusError(
+            f"the column {twice!r} occurs twice.", path=place, line=line, remedy="Give each column a name of its own."
+        )
+    named = [(column, name) for column, name in enumerate(header) if name]
+    width = 1 + max((column for column, _ in named), default=-1)
+    for line, row in numbered:
+        if not any(map(str.strip, row)):
+            continue
+        if len(row) < width or any(map(str.strip, row[len(header) :])):
+            raise CorpusError(
+                f"expected {width} cells as in the header, found {len(row)}.",
+                path=place,
+                line=line,
+                remedy="Put quotation marks around texts that contain the separator.",
+            )
+        stray = next((c for c, cell in enumerate(row[: len(header)]) if cell.strip() and not header[c]), None)
+        if stray is not None:
+            raise CorpusError(
+                f"the cell {row[stray].strip()!r} stands in column {stray + 1}, which has no name.",
+                path=place,
+                line=line,
+                remedy="Name the column in the header, or empty it.",
+            )
+        yield line, {name: row[column] for column, name in named}
+
+
+def _parquet_rows(source: Source, member: str) -> Iterator[tuple[int, Row]]:
+    parquet = require("pyarrow.parquet", extra="parquet", purpose="reading Parquet")
+    arrow = require("pyarrow", extra="parquet", purpose="reading Parquet")
+    with source.open(member) as file:
+        try:
+            batches = parquet.ParquetFile(arrow.BufferReader(file.read())).iter_batches()
+            yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
+        except arrow.ArrowException as error:
+            raise CorpusError(f"expected a Parquet file ({error}).", path=source.place(member)) from None
+
+
+def _sheets(source: Source, member: str, id_column: str) -> Iterator[Table]:
+    place = source.place(member)
+    headers = {}
+    for name in _workbook(source, member).sheetnames:
+        rows = _excel_rows(source, member, name)
+        headers[name] = [cell.strip() for cell in next(rows, (1, []))[1]]
+    chosen = [name for name, header in headers.items() if id_column in header]
+    if not chosen:
+        listed = "; ".join(f"{name!r}: {', '.join(filter(None, header))}" for name, header in headers.items())
+        raise CorpusError(
+            f"expected a sheet with a column {id_column!r}, found the sheets {listed}.",
+            path=place,
+            line=1,
+            remedy="Say which column it is: --reader dialogue_id=COLUMN.",
+        )
+    for name in chosen:
+        sheet_place = place if len(headers) == 1 else f"{place}, sheet {name!r}"
+        yield Table(sheet_place, _sheet_rows(source, member, name, sheet_place), is_text=True)
+
+
+def _sheet_rows(source: Source, member: str, name: str, place: str) -> Callable[[], Iterator[tuple[int, Row]]]:
+    return lambda: _named(_excel_rows(source, member, name), place)
+
+
+def _workbook(source: Source, member: str) -> Any:
+    library = require("openpyxl", extra="excel", purpose="reading Excel workbooks")
+    content = source.read(member)
+    problem = "expected an Excel workbook"
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            source.check_unpacked(member, sum(info.file_size for info in archive.infolist()), len(content))
+        return library.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+    except CorpusError:
+        raise
+    # What openpyxl raises for damaged workbooks is of every kind.
+    except Exception as error:
+        raise CorpusError(f"{problem} ({error}).", path=source.place(member)) from None
+
+
+def _excel_rows(source: Source, member: str, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a sheet from the first that is not blank, as the text that the spreadsheet shows."""
+    book = _workbook(source, member)
+    try:
+        rows = (
+            (number, [_shown(value) for value in row])
+            for number, row in enumerate(book[name].iter_rows(values_only=True), 1)
+        )
+        yield from itertools.dropwhile(lambda row: not any(map(str.strip, row[1])), rows)
+    except CorpusError:
+        raise
+    except Exception as error:
+        raise CorpusError(f"the sheet {name!r} cannot be read ({error}).", path=source.place(member)) from None
+    finally:
+        book.close()
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

@@ -1,0 +1,21 @@
+"""Output files and folders: whole or not there at all, and refused in one sentence where they cannot be written.
+
+Every output is written beside its place under the name ``.NAME.*.partial``, flushed, and renamed. What a killed process left
+under such a name is removed when the same place is written again.
+"""
+
+from dialog_policy.files.file import atomic_write, sha256_of
+from dialog_policy.files.folder import atomic_folder, output_folder, recover_folder, replace_folder
+from dialog_policy.files.lock import locked
+from dialog_policy.files.place import check_output
+
+__all__ = [
+    "atomic_folder",
+    "atomic_write",
+    "check_output",
+    "locked",
+    "output_folder",
+    "recover_folder",
+    "replace_folder",
+    "sha256_of",
+]

@@ -1,0 +1,144 @@
+"""The settings of a policy as scikit-learn's estimators have theirs: stored as they are given, copied and changed by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.features.settings import EncoderSettings
+from dialog_policy.network.config import ClassWeight, Decoding, Head, Precision, Strategy, Weighting
+from dialog_policy.policy.config import Config, current_names, make_config
+from dialog_policy.text.encoders import Encoder
+
+__all__ = ["Estimator"]
+
+Encoders = Sequence[Encoder | Mapping[str, Any]]
+_ENCODERS = EncoderSettings()
+_Self = TypeVar("_Self", bound="Estimator")
+
+
+class Estimator:
+    """Keeps settings by name. They are checked where they are used: by `config`.
+
+    Defaults are those of :class:`~dialog_policy.policy.config.Config`.
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden: int | Sequence[int] = 128,
+        head: Head = "auto",
+        decoding: Decoding = "joint",
+        dropout: float = 0.25,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        batches: Strategy = "bucket",
+        max_lengths: int | None = None,
+        window: int = 64,
+        weighting: Weighting = "turn",
+        learning_rate: float = 0.003,
+        weight_decay: float = 0.01,
+        averaging: float = 0.0,
+        label_smoothing: float = 0.02,
+        class_weight: ClassWeight = "none",
+        precision: Precision = "float32",
+        patience: int = 6,
+        smallest_dev: int = 20,
+        seed: int = 0,
+        user: Encoders = _ENCODERS.user,
+        system: Encoders = _ENCODERS.system,
+        context: Encoders = _ENCODERS.context,
+        tokenizer: str = "default",
+        entities: bool = True,
+        fallback_precision: float | None = None,
+        **old_names: Any,
+    ) -> None:
+        self.hidden = hidden
+        self.head = head
+        self.decoding = decoding
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.batches = batches
+        self.max_lengths = max_lengths
+        self.window = window
+        self.weighting = weighting
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.averaging = averaging
+        self.label_smoothing = label_smoothing
+        self.class_weight = class_weight
+        self.precision = precision
+        self.patience = patience
+        self.smallest_dev = smallest_dev
+        self.seed = seed
+        self.user = user
+        self.system = system
+        self.context = context
+        self.tokenizer = tokenizer
+        self.entities = entities
+        self.fallback_precision = fallback_precision
+        self.set_params(**current_names(old_names))
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Names and defaults of the settings."""
+        parameters = inspect.signature(cls).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    @classmethod
+    def from_config(cls: type[_Self], config: Config | Mapping[str, Any]) -> _Self:
+        """Make a policy with these settings: a checked configuration, or those that a run names (``policy.info["config"]``)."""
+        if not isinstance(config, Config):
+            config = make_config(current_names(config, warn=False))
+        parts = (config, config.encoders)
+        return cls(**{name: getattr(part, name) for part in parts for name in cls.defaults() if hasattr(part, name)})
+
+    @property
+    def config(self) -> Config:
+        """The settings, checked.
+
+        Raises
+        ------
+        OptionError
+            If one is impossible.
+        """
+        return make_config(self.get_params())
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the settings by name, as scikit-learn's estimators do; `deep` makes no difference."""
+        return {name: getattr(self, name) for name in self.defaults()}
+
+    def set_params(self: _Self, **settings: Any) -> _Self:
+        """Change settings by name.
+
+        Raises
+        ------
+        OptionError
+            If a setting is unknown.
+        """
+        known = self.defaults()
+        for name, value in current_names(settings).items():
+            if name not in known:
+                make_config({name: value})  # says why
+                raise OptionError(f"there is no setting {name!r}.{did_you_mean(name, known)}")
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = self.defaults()
+        changed = (f"{name}={value!r}" for name, value in self.get_params().items() if value != defaults[name])
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    def __sklearn_tags__(self) -> Any:
+        """Say to scikit-learn that there is no y."""
+        from sklearn.utils import InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type=None,
+            target_tags=TargetTags(required=False),
+            input_tags=InputTags(two_d_array=False),
+            non_deterministic=False,
+        )

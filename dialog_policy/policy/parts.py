@@ -1,0 +1,135 @@
+"""What a policy is trained on, and what it is validated on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from dialog_policy.corpus import Corpus, Dialogue
+from dialog_policy.corpus.readers import load_corpus
+from dialog_policy.corpus.splits import hash_fraction
+from dialog_policy.errors import CorpusError, OptionError, counted
+
+__all__ = ["Data", "Parts", "as_corpus", "choose_parts", "hold_out"]
+
+Data = Corpus | Iterable[Dialogue] | str | os.PathLike[str]
+
+
+class Parts(NamedTuple):
+    """A training part, the validation part that is used (None: none), and what that is, in words."""
+
+    train: Corpus
+    dev: Corpus | None
+    validation: str
+
+
+def as_corpus(data: Data) -> Corpus:
+    """Return dialogues as a corpus: a corpus as it is, a path as :func:`~dialog_policy.load_corpus` reads it.
+
+    Raises
+    ------
+    OptionError
+        If it is none of these, or something in it is not a dialogue.
+    CorpusError
+        If the path cannot be read, or an id occurs twice.
+    """
+    if isinstance(data, Corpus):
+        return data
+    if isinstance(data, str | os.PathLike):
+        return load_corpus(os.fspath(data))
+    expected = "expected a corpus, the path of one, or a sequence of dialogues"
+    if isinstance(data, Dialogue):
+        raise OptionError(f"{expected}; found the single dialogue {data.id!r}. Write [dialogue].")
+    if hasattr(data, "columns"):
+        raise OptionError(
+            f"{expected}; found a {type(data).__name__}. Corpus.from_frame(frame) makes a corpus of a table."
+        )
+    if not hasattr(data, "__iter__"):
+        raise OptionError(f"{expected}; found {data!r}.")
+    dialogues = list(data)
+    for position, dialogue in enumerate(dialogues):
+        if not isinstance(dialogue, Dialogue):
+            raise OptionError(
+                f"{expected}; found {type(dialogue).__name__} {str(dialogue)[:60]!r} at position {position}."
+            )
+    return Corpus(dialogues)
+
+
+def hold_out(corpus: Corpus) -> tuple[Corpus, Corpus | None]:
+    """Cut an inner tenth, by a hash of the dialogue's id, off a training part: (the rest, the tenth or None if empty)."""
+    held = {dialogue.id for dialogue in corpus if hash_fraction(f"inner:{dialogue.id}") < 0.1}
+    if not held or len(held) == len(corpus):
+        return corpus, None
+    rest = corpus.with_dialogues(dialogue for dialogue in corpus if dialogue.id not in held)
+    return rest, corpus.with_dialogues(dialogue for dialogue in corpus if dialogue.id in held)
+
+
+def choose_parts(corpus: Corpus, dev: Data | None, smallest: int) -> Parts:
+    """Choose the training and the validation part.
+
+    Parameters
+    ----------
+    corpus
+        What was given to train on.
+    dev
+        What was given to validate on; see :meth:`~dialog_policy.policy.DialogPolicy.fit`.
+    smallest
+        Fewest dialogues of a validation part.
+
+    Raises
+    ------
+    CorpusError
+        If there is nothing to learn.
+    """
+    _check_learnable(corpus)
+    rest, held, source = _divide(corpus, dev)
+    if held is None:
+        return Parts(corpus, None, f"none ({source}); training runs for its fixed number of epochs")
+    if not rest.n_targets:
+        return Parts(
+            corpus, None, "none (nothing else would be left to train on); training runs for its fixed number of epochs"
+        )
+    size = len(held) if held.n_targets else 0
+    if size < smallest:
+        few = f"none ({source} has {counted(size, 'dialogue')}, and early stopping needs {smallest}: setting smallest_dev)"
+        return Parts(corpus, None, f"{few}; training runs for its fixed number of epochs")
+    return Parts(rest, held, f"{source}, {counted(size, 'dialogue')}")
+
+
+def _divide(corpus: Corpus, dev: Data | None) -> tuple[Corpus, Corpus | None, str]:
+    """Return what is left to train on, the validation part, and what that is called."""
+    if dev is None or (isinstance(dev, str) and dev == "none"):
+        return corpus, None, "as asked for"
+    if isinstance(dev, str) and dev == "auto":
+        labelled = [dialogue for dialogue in corpus if dialogue.split == "dev"]
+        dev = corpus.with_dialogues(labelled) if 0 < len(labelled) < len(corpus) else "inner"
+    if isinstance(dev, str) and dev == "inner":
+        rest, held = hold_out(corpus)
+        source = (
+            "a tenth of the training part" if held is not None else "the training part is too small to spare a tenth"
+        )
+        return rest, held, source
+    if isinstance(dev, str) and dev in corpus.splits:
+        dev = corpus.split(dev)
+    held = as_corpus(dev)
+    ids = {dialogue.id for dialogue in held}
+    labels = {dialogue.split for dialogue in held}
+    label = next(iter(labels)) if len(labels) == 1 else None
+    source = f"the {label} part of {held.name}" if label else f"dialogues of {held.name} that training does not see"
+    return corpus.with_dialogues(dialogue for dialogue in corpus if dialogue.id not in ids), held, source
+
+
+def _check_learnable(corpus: Corpus) -> None:
+    """Refuse a training part without any action."""
+    if not corpus.n_targets:
+        raise CorpusError(
+            f"{corpus.name} has no turn with system actions: there is nothing to learn.",
+            remedy="Give turns their `actions`; an empty list means that the system did nothing.",
+        )
+    if not any(turn.actions for dialogue in corpus for turn in dialogue.turns):
+        raise CorpusError(
+            f"no turn of {corpus.name} has an action: in all of its {counted(corpus.n_targets, 'turn')} the set of actions is "
+            "empty, so there is nothing to learn.",
+            remedy="Fill the `actions` in (an empty cell or list means that the system did nothing).",
+        )

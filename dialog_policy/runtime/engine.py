@@ -1,0 +1,157 @@
+"""A run's parts at work: advance dialogue states by a turn, decide, word replies, check names of actions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from dialog_policy.corpus import ActionSpace
+from dialog_policy.corpus.entity_tracker import EntityTracker
+from dialog_policy.corpus.gazetteer import static_gazetteer
+from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.features.encoder import TurnEncoder
+from dialog_policy.runtime.decoder import Decoder
+from dialog_policy.runtime.folder import RunReader
+from dialog_policy.runtime.numpy_lstm import NumpyLSTM
+from dialog_policy.runtime.onnx_network import OnnxNetwork
+from dialog_policy.runtime.replies import Replies
+from dialog_policy.runtime.state import DialogueState
+from dialog_policy.text.table import FloatArray
+
+__all__ = ["Engine"]
+
+# What decides how a policy behaves: two runs with the same of these are the same policy.
+_BEHAVIOUR = ("decoder.json", "encoder.json", "encoder.safetensors", "network.safetensors", "replies.json")
+
+
+class Engine:
+    """What computes a policy's decisions. Any number of threads may share one.
+
+    Parameters
+    ----------
+    run
+        The run's files.
+    threads
+        Threads for whole dialogues; 0 lets onnxruntime choose.
+    fallback_below
+        A decision with less confidence is a fallback. None: what training chose, or 0.3.
+
+    Attributes
+    ----------
+    actions
+        The actions of the training part.
+    encoder, decoder, replies, network
+        The run's parts; the network computes one turn of any number of dialogues.
+    id
+        SHA-256 over everything that decides how the policy behaves (hexadecimal).
+    """
+
+    def __init__(self, run: RunReader, *, threads: int = 0, fallback_below: float | None = None) -> None:
+        self._run, self._threads = run, threads
+        self.actions = ActionSpace(run.manifest["actions"])
+        self.replies = Replies.from_json(run.document("replies.json"))
+        self._gazetteer = static_gazetteer(self.replies.gazetteer)
+        self.encoder = TurnEncoder.from_parts(
+            run.document("encoder.json"), run.arrays("encoder.safetensors"), self.actions, self.replies.gazetteer
+        )
+        self.decoder = Decoder.from_json(run.document("decoder.json"), self.actions)
+        self.fallback_below = self.decoder.fallback_below if fallback_below is None else fallback_below
+        self.network = NumpyLSTM(run.arrays("network.safetensors"), self.encoder)
+        hashes = [[name, run.manifest["files"][name]] for name in _BEHAVIOUR]
+        self.id = sha256(msgspec.json.encode([hashes, self.actions.classes_])).hexdigest()
+        self._mask = lru_cache(1024)(self._make_mask)
+
+    @cached_property
+    def onnx_network(self) -> OnnxNetwork:
+        """The network for whole dialogues at once, loaded when it is first needed."""
+        return OnnxNetwork(self._run.read("model.onnx"), self._threads)
+
+    def start(self) -> DialogueState:
+        """Return the state before the first turn of a dialogue."""
+        return DialogueState(self.network.start(), self.new_tracker())
+
+    def new_tracker(self) -> EntityTracker:
+        """Return the entity tracker of a new dialogue."""
+        return EntityTracker(self._gazetteer)
+
+    def advance(
+        self, states: Sequence[DialogueState], user_sides: Sequence[tuple[str | None, Mapping[str, Any]]]
+    ) -> FloatArray:
+        """Take in the user's side of a turn of n dialogues.
+
+        Parameters
+        ----------
+        states
+            The dialogues' states, which this changes; each may occur once.
+        user_sides
+            What each user said (None without a user), and the context.
+
+        Returns
+        -------
+        ndarray of shape (n, n_actions)
+            The logits of the turn's actions.
+        """
+        turns = [
+            self.encoder.values(state.tracker, user or "", context, state.system, state.actions)
+            for state, (user, context) in zip(states, user_sides, strict=True)
+        ]
+        if len(states) == 1:
+            logits, after = self.network.step(turns, states[0].recurrent[np.newaxis])
+            states[0].recurrent = after[0]
+            return logits
+        logits, after = self.network.step(turns, np.stack([state.recurrent for state in states]))
+        for state, recurrent in zip(states, after, strict=True):
+            state.recurrent = recurrent.copy()  # a view would keep the states of all of them alive
+        return logits
+
+    def mask(self, allowed: Iterable[str] | None) -> npt.NDArray[np.bool_]:
+        """Return which actions may be taken, shape (n_actions,); None: all.
+
+        Raises
+        ------
+        OptionError
+            If an action is unknown, or none is allowed although the policy always takes one.
+        """
+        return self._mask(None if allowed is None else _as_set(allowed))
+
+    def _make_mask(self, allowed: frozenset[str] | None) -> npt.NDArray[np.bool_]:
+        if allowed is None:
+            return np.ones(len(self.actions), dtype=np.bool_)
+        self.check_actions(allowed)
+        if self.decoder.single_action and not allowed:
+            raise OptionError("allowed: expected at least one action, since this policy always takes one; found none.")
+        mask: npt.NDArray[np.bool_] = self.actions.transform([allowed])[0] > 0
+        return mask
+
+    def check_actions(self, names: Iterable[str]) -> frozenset[str]:
+        """Return names of actions as a set.
+
+        Raises
+        ------
+        OptionError
+            If the policy lacks one of them.
+        """
+        named = _as_set(names)
+        for name in sorted(named, key=str):
+            if name not in self.actions:
+                raise OptionError(
+                    f"the policy has no action {name!r}; it has {len(self.actions)}, {self.actions.classes_[0]!r} among "
+                    f"them.{did_you_mean(str(name), self.actions.classes_)}"
+                )
+        return named
+
+    def reply(self, actions: frozenset[str], tracker: EntityTracker) -> str:
+        """Return the template reply of some actions, refilled from the dialogue; empty where training showed none."""
+        return self.replies.text(actions, tracker)
+
+
+def _as_set(names: Iterable[str]) -> frozenset[str]:
+    if isinstance(names, str):
+        raise OptionError(f"expected a set of actions, found the string {names!r}; write {{{names!r}}}.")
+    return frozenset(names)

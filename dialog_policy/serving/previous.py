@@ -1,0 +1,37 @@
+"""The run before a retraining, kept beside the run so that it can come back."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from dialog_policy.files import atomic_folder, locked, replace_folder
+
+__all__ = ["previous_of", "restore_previous", "take_over"]
+
+
+def previous_of(run: Path) -> Path:
+    """Return where the run before the last retraining is kept."""
+    return run.with_name(f"{run.name}.before")
+
+
+def take_over(made: Path, run: Path) -> None:
+    """Give a finished run the place of `run`, and keep the one before it beside it; at no moment is there none."""
+    with atomic_folder(previous_of(run)) as copy:
+        shutil.copytree(run, copy, dirs_exist_ok=True)
+    replace_folder(made, run)
+
+
+def restore_previous(run: Path) -> None:
+    """Exchange a run and the one before it.
+
+    Raises
+    ------
+    RunError
+        If another process is writing the run.
+    """
+    restored = run.with_name(f"{run.name}.restored")
+    with locked(run, "restoring the previous policy"):
+        with atomic_folder(restored) as copy:
+            shutil.copytree(previous_of(run), copy, dirs_exist_ok=True)
+        take_over(restored, run)

@@ -1,0 +1,90 @@
+"""How a route reads a request, answers it, and is described in the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
+
+from dialog_policy.serving.errors import UnprocessableError
+from dialog_policy.serving.schemas import EXAMPLES, MODELS, Error
+
+__all__ = ["App", "DirectRoute", "body", "described", "errors", "json", "read"]
+
+_T = TypeVar("_T", bound=msgspec.Struct)
+_REFERENCE = "#/components/schemas/{name}"
+
+
+class DirectRoute(APIRoute):
+    """A route whose function takes the request as it is.
+
+    What FastAPI does to read a request's parts takes longer than deciding a turn whose words were heard before.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        """Return the function itself."""
+        return self.endpoint
+
+
+class App(FastAPI):
+    """An application whose OpenAPI document has the schemas of :mod:`dialog_policy.serving.schemas`."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            _, schemas = msgspec.json.schema_components(MODELS, ref_template=_REFERENCE)
+            for name, examples in EXAMPLES.items():
+                schemas[name]["examples"] = examples
+            document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+        return super().openapi()
+
+
+def json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a response with JSON."""
+    return Response(msgspec.json.encode(content), status, headers, "application/json")
+
+
+async def read(request: Request, model: type[_T], *, is_required: bool = True) -> _T:
+    """Return a request's body; an empty one is the empty object where none is required.
+
+    Raises
+    ------
+    UnprocessableError
+        If it is not JSON or not what `model` describes.
+    """
+    try:
+        return msgspec.json.decode(await request.body() or (b"" if is_required else b"{}"), type=model)
+    except msgspec.DecodeError as error:
+        expected = ", ".join(f'"{name}"' for name in model.__struct_fields__)
+        raise UnprocessableError(f"expected a JSON object with {expected}: {error}.") from None
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise UnprocessableError(f"the body is not JSON that can be read: {error}.") from None
+
+
+def described(model: type[msgspec.Struct], description: str = "", *, is_list: bool = False) -> dict[str, Any]:
+    """Describe a response with JSON."""
+    schema: dict[str, Any] = {"$ref": _REFERENCE.format(name=model.__name__)}
+    if is_list:
+        schema = {"type": "array", "items": schema}
+    text = description or (model.__doc__ or "").partition("\n")[0]
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe responses about errors."""
+    return {status: described(Error, HTTPStatus(status).phrase) for status in statuses}
+
+
+def body(
+    model: type[msgspec.Struct], *, is_required: bool = True, examples: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Describe a request's body, with examples by what they show, as FastAPI's ``openapi_extra``."""
+    content: dict[str, Any] = {"schema": {"$ref": _REFERENCE.format(name=model.__name__)}}
+    if examples:
+        content["examples"] = {name: {"value": value} for name, value in examples.items()}
+    return {"requestBody": {"required": is_required, "content": {"application/json": content}}}

@@ -1,0 +1,240 @@
+"""Sessions as the server keeps them: a record in a store of bytes, opened to go on under a policy, and put back."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import msgspec
+
+from dialog_policy.errors import SessionError
+from dialog_policy.runtime import Policy, Session, SessionTurn, Step
+from dialog_policy.serving.errors import ConflictError, NotFoundError, UnprocessableError
+from dialog_policy.serving.runs import Run, Runs
+from dialog_policy.serving.schemas import SessionView, TurnView
+from dialog_policy.serving.stores import Store, Stored, Write
+
+__all__ = ["OpenSession", "SessionRecord", "SessionStore", "StoredAnswer", "busy"]
+
+# Probabilities below this are left out, as in files of predictions.
+_NEGLIGIBLE = 1e-3
+# Keys of turns that were taken back which a session remembers.
+_SPENT_KEYS = 64
+_FORMAT = 1
+# Versions are nanoseconds since 1970; a store that holds more than 64 bits can count is damaged.
+_LARGEST_VERSION = 2**62
+
+
+def busy() -> ConflictError:
+    """Return the error of a request that met another one in the same session."""
+    return ConflictError(
+        "another request is changing this session. Wait for its answer, then ask again; a repeated turn with the same "
+        "Idempotency-Key gets the answer of the first.",
+        headers={"Retry-After": "1"},
+    )
+
+
+class StoredAnswer(msgspec.Struct, array_like=True):
+    """What the session itself does not keep of a turn; the probabilities as they are sent, since most are never read again."""
+
+    confidence: float
+    fallback: bool
+    probabilities: bytes
+    key: str | None
+    digest: bytes
+    corrected: bool = False
+
+
+class SessionRecord(msgspec.Struct, array_like=True):
+    """All that a store has of a session."""
+
+    format: int
+    run: str
+    created: float
+    session: bytes
+    answers: list[StoredAnswer] = []
+    spent: list[str] = []
+
+    @classmethod
+    def new(cls, run: str, session: Session) -> SessionRecord:
+        """Return the record of a session that begins."""
+        return cls(_FORMAT, run, time.time(), session.to_bytes())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> SessionRecord:
+        """Return the record that :meth:`to_bytes` encoded.
+
+        Raises
+        ------
+        SessionError
+            If `data` are other bytes, or a record of another format.
+        """
+        try:
+            record = _decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise SessionError(f"the store holds something that is not a session ({error}).") from None
+        if record.format != _FORMAT:
+            raise SessionError(f"expected a stored session of format {_FORMAT}, found format {record.format}.")
+        return record
+
+    def to_bytes(self) -> bytes:
+        """Return the record as MessagePack."""
+        return _encode(self)
+
+    def answered(self, key: str | None, digest: bytes) -> int | None:
+        """Return the number of the turn that a request with this key made; None if the request is a new one.
+
+        Raises
+        ------
+        UnprocessableError
+            If the key came with another request.
+        ConflictError
+            If its turn was taken back.
+        """
+        if key is None:
+            return None
+        for number, answer in enumerate(self.answers):
+            if answer.key == key:
+                if answer.digest != digest:
+                    raise UnprocessableError(
+                        f"the Idempotency-Key {key!r} came with another request (turn {number}): give every turn its own key."
+                    )
+                return number
+        if key in self.spent:
+            raise ConflictError(
+                f"the turn with the Idempotency-Key {key!r} was taken back: give the new turn a new key."
+            )
+        return None
+
+    def add(self, step: Step, key: str | None, digest: bytes) -> None:
+        """Keep the answer of the next turn."""
+        likely = sorted(step.probabilities.items(), key=lambda item: -item[1])
+        shares = {name: share for name, share in likely if share >= _NEGLIGIBLE}
+        self.answers.append(StoredAnswer(step.confidence, step.fallback, msgspec.json.encode(shares), key, digest))
+
+    def cut(self, turn: int) -> None:
+        """Forget the answers of `turn` and all later ones; their keys stay known."""
+        keys = [answer.key for answer in self.answers[turn:] if answer.key is not None]
+        self.spent = [*self.spent, *keys][-_SPENT_KEYS:]
+        del self.answers[turn:]
+
+
+_decode = msgspec.msgpack.Decoder(SessionRecord).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class OpenSession(NamedTuple):
+    """A stored session, ready to go on under a policy."""
+
+    id: str
+    version: int
+    record: SessionRecord
+    run: Run
+    policy: Policy
+    session: Session
+
+    def view(self) -> SessionView:
+        """Return the session as clients see it."""
+        turns = zip(self.session.turns, self.record.answers, strict=True)
+        views = [_turn_view(number, turn, answer) for number, (turn, answer) in enumerate(turns)]
+        return SessionView(self.id, self.record.run, self.policy.id, views)
+
+    def turn_view(self, number: int) -> TurnView:
+        """Return a turn as clients see it."""
+        return _turn_view(number, self.session.turns[number], self.record.answers[number])
+
+    def check_turn(self, turn: int) -> None:
+        """Raise :class:`NotFoundError` if there is no such turn."""
+        count = len(self.session)
+        if not 0 <= turn < count:
+            has = f"turns 0 to {count - 1}" if count > 1 else "turn 0 only" if count else "no turns yet"
+            raise NotFoundError(f"there is no turn {turn}; the session has {has}.")
+
+
+class SessionStore:
+    """Opens sessions and puts them back.
+
+    Parameters
+    ----------
+    store
+        The store of bytes where they are kept.
+    runs
+        The policies that they go on under.
+    expire_s
+        Seconds after its last change when a session expires.
+    """
+
+    def __init__(self, store: Store, runs: Runs, expire_s: float) -> None:
+        self.store, self.runs, self.expire_s = store, runs, expire_s
+
+    async def load(self, id: str) -> Stored:
+        """Return a session's bytes.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such session.
+        """
+        return _existing(id, (await self.store.load([id]))[0])
+
+    async def open(self, id: str) -> OpenSession:
+        """Return a session ready to go on; errors as for :meth:`load` and :meth:`resume`."""
+        return self.resume(id, await self.load(id))
+
+    def resume(self, id: str, stored: Stored | None) -> OpenSession:
+        """Make a stored session ready to go on; one that went on under another policy is replayed under this one.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none.
+        ConflictError
+            If its run is not served.
+        SessionError
+            If the store holds something else.
+        """
+        stored = _existing(id, stored)
+        if not (isinstance(stored.version, int) and 0 < stored.version < _LARGEST_VERSION):
+            raise SessionError(f"the stored session {id!r} is damaged: its version is {stored.version!r}.")
+        record = SessionRecord.from_bytes(stored.data)
+        if record.run not in self.runs:
+            raise ConflictError(f"this session belongs to the run {record.run!r}, which is not served now.")
+        run = self.runs[record.run]
+        policy = run.policy
+        session = policy.resume(record.session)
+        if len(session) != len(record.answers):
+            raise SessionError(
+                f"the stored session {id!r} is damaged: it has {len(session)} turns and {len(record.answers)} answers."
+            )
+        return OpenSession(id, stored.version, record, run, policy, session)
+
+    def write(self, id: str, before: int, record: SessionRecord) -> Write:
+        """Return the change of a session from version `before` to `record`."""
+        # Nanoseconds since 1970 never repeat in a session, also not after it was deleted and begun again.
+        after = max(before + 1, time.time_ns())
+        return Write(id, before, after, record.to_bytes(), time.time() + self.expire_s)
+
+    async def save(self, id: str, before: int, record: SessionRecord) -> bool:
+        """Change a session; return False if another request did so meanwhile."""
+        return (await self.store.save([self.write(id, before, record)]))[0]
+
+
+def _turn_view(number: int, turn: SessionTurn, answer: StoredAnswer) -> TurnView:
+    return TurnView(
+        turn=number,
+        user=turn.user,
+        context=turn.context,
+        actions=None if turn.actions is None else sorted(turn.actions),
+        predicted=sorted(turn.predicted),
+        confidence=answer.confidence,
+        fallback=answer.fallback,
+        probabilities=msgspec.Raw(answer.probabilities),
+        reply=turn.system or None,
+        corrected=answer.corrected,
+    )
+
+
+def _existing(id: str, stored: Stored | None) -> Stored:
+    if stored is None:
+        raise NotFoundError(f"there is no session {id!r}: it was never begun, was deleted, or has expired.")
+    return stored

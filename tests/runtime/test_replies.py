@@ -1,0 +1,107 @@
+"""What the policy says: served, measured, and with the numbers of its templates."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dialog_policy import Corpus, DialogPolicy, Dialogue, Turn
+from dialog_policy.corpus.entity_tracker import EntityTracker
+from dialog_policy.prediction import Prediction
+from dialog_policy.runtime import Policy
+from dialog_policy.runtime.replies import Replies
+from tests.conftest import QUICK, REPOSITORY
+
+FIXTURES = REPOSITORY / "tests" / "fixtures"
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["entities", "no entities"])
+def policy(request, trained, small):
+    if request.param:
+        return trained.runtime_
+    return DialogPolicy(**QUICK, entities=False).fit(small.split("train"), dev=small.split("dev")).runtime_
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_the_reply_that_is_served_is_the_reply_that_is_measured(policy, small, data):
+    names = set(policy.actions.classes_)
+    turns = [turn for dialogue in small for turn in dialogue.turns if turn.actions is None or turn.actions <= names]
+    turns = data.draw(st.lists(st.sampled_from(turns), min_size=1, max_size=8))
+    session, served = policy.start(), {}
+    predictions = []
+    for number, turn in enumerate(turns):
+        step = session.respond(turn.user, turn.context)
+        served["d", number] = step.text
+        predictions.append(Prediction(dialogue="d", turn=number, actions=step.actions))
+        session.observe(actions=turn.actions, system=turn.system)
+    corpus = Corpus([Dialogue(id="d", turns=tuple(turns))], gazetteer=small.gazetteer)
+    assert policy.replies(corpus, predictions) == served
+
+
+def test_values_are_refilled_whether_the_network_sees_entities_or_not(policy):
+    """Without entities the tracker was not fed: a reply that names a record was empty."""
+    session = policy.start()
+    session.respond("a table please")
+    session.respond(None, {"results": [{"name": "The Red Lion", "phone": "555-1234"}]})
+    offers = [
+        actions
+        for actions, templates in policy.engine.replies.templates.items()
+        if any("<name>" in template and template.count("<") == 1 for template in templates)
+    ]
+    assert offers
+    session.observe(actions=offers[0])
+    assert "The Red Lion" in session.turns[-1].system
+
+
+def test_a_session_that_an_earlier_version_saved_goes_on():
+    before = json.loads((FIXTURES / "session-version-2.json").read_text())
+    step = Policy.load(FIXTURES / "run-format-4").resume(before["saved"].encode()).respond(before["user"])
+    assert (sorted(step.actions), step.text) == (before["actions"], before["text"])
+    assert step.confidence == pytest.approx(before["confidence"], abs=1e-6)
+
+
+def found(number, said, *, party=4):
+    records = [{"name": f"Place {letter}"} for letter in "ABCDEF"[:number]]
+    return Dialogue(
+        id=f"{number} {said} {party}",
+        turns=(
+            Turn(user=f"for {party}", context={"results": records}, actions=frozenset(["found"]), system=said),
+            Turn(user="ok", actions=frozenset(["book"]), system=f"A table for {party} at 7:30."),
+        ),
+    )
+
+
+def reply(replies, action, number):
+    tracker = EntityTracker(replies.gazetteer)
+    tracker.observe_user("", {"results": [{"name": f"Place {letter}"} for letter in "ABCDEF"[:number]]})
+    return replies.text(frozenset([action]), tracker)
+
+
+def test_a_number_that_was_the_number_of_results_is_refilled():
+    replies = Replies.fit(Corpus([found(3, "There are 3."), found(3, "There are 3.", party=2)]))
+    assert replies.templates[frozenset(["found"])] == ("There are <number_of_results>.",)
+    assert reply(replies, "found", 2) == "There are 2."
+    assert replies.text(frozenset(["found"]), EntityTracker()) == "", "nobody knows how many"
+    again = Replies.from_json(json.loads(json.dumps(replies.to_json())))
+    assert reply(again, "found", 5) == "There are 5."
+
+
+def test_number_words_are_refilled_as_words():
+    replies = Replies.fit(Corpus([found(3, "Three places have room, three."), found(2, "Two places have room, two.")]))
+    assert reply(replies, "found", 4) == "Four places have room, four."
+    assert reply(replies, "found", 1) == "1 places have room, 1."
+
+
+def test_a_number_that_was_something_else_once_is_left_alone():
+    dialogues = [found(3, "There are 3."), found(4, "There are 4.", party=2), found(2, "There are 2.")]
+    templates = Replies.fit(Corpus(dialogues)).templates
+    assert templates[frozenset(["found"])] == ("There are <number_of_results>.",)
+    # Four results once and a table for four, but also three results and a table for four.
+    assert set(templates[frozenset(["book"])]) == {"A table for 4 at 7:30.", "A table for 2 at 7:30."}
+
+
+def test_templates_of_earlier_runs_are_said_as_they_are():
+    replies = Replies({frozenset(["found"]): ("There are 3.",)}, {})
+    assert reply(replies, "found", 2) == "There are 3."
