@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from dialog_policy.comparison import compare_policies
+from dialog_policy.comparison import compare
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.prediction import Prediction
 
@@ -37,14 +37,12 @@ def measure_tests(gain: float, runs: Iterable[int], *, dialogues: int = 60) -> d
     found, covered = [], []
     for seed in tqdm(runs, desc="contests", disable=None):
         corpus, policies = make_contest(seed, gain, dialogues)
-        rows = compare_policies(
+        rows = compare(
             policies, corpus, metrics=["turn_accuracy", "dialogue_accuracy"], resamples=1_000, seed=seed
-        )["pairs"]
+        ).pairs
         turns, successes = rows
-        found.append(
-            [turns["p_bootstrap"], turns["p_randomisation"], successes["p_randomisation"], successes["p_mcnemar"]]
-        )
-        covered.append(turns["ci95"][0] <= -gain <= turns["ci95"][1])
+        found.append([turns.p_bootstrap, turns.p_randomisation, successes.p_randomisation, successes.p_mcnemar])
+        covered.append(turns.ci95[0] <= -gain <= turns.ci95[1])
     shares = (np.array(found) <= 0.05).mean(axis=0).tolist()
     names = ("turns, bootstrap", "turns, randomisation", "dialogues, randomisation", "dialogues, McNemar")
     return {**dict(zip(names, shares, strict=True)), "coverage": float(np.mean(covered))}

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.ope import ESTIMATORS, estimate_value
+from dialog_policy.ope.result import PolicyEstimate, UnreliableEstimate
 from dialog_policy.prediction import Prediction
 
 __all__ = [
@@ -48,6 +49,8 @@ class World(NamedTuple):
         Shape (S, A): the policy that leads the dialogues, and the one to be valued.
     longest
         Greatest number of turns; before that, a dialogue ends after each turn with probability `stop`.
+    logging_extras, target_extras
+        Shape (S, E): probability under either policy of each further action, independent of all else, that changes nothing.
     """
 
     start: FloatArray
@@ -57,16 +60,33 @@ class World(NamedTuple):
     target: FloatArray
     longest: int
     stop: float = 0.2
+    logging_extras: FloatArray = np.zeros((len(_STATES), 0))
+    target_extras: FloatArray = np.zeros((len(_STATES), 0))
 
 
 class Scenario(NamedTuple):
-    """What is simulated: dialogues, their longest, how sharply the target differs, what is logged and what can be seen."""
+    """What is simulated.
+
+    Attributes
+    ----------
+    longest
+        The longest dialogue.
+    sharpness
+        How far the target policy is from the logging one.
+    rewarded
+        ``"turn"`` or ``"dialogue"``: what has a reward.
+    has_propensities, names_state
+        Whether propensities are logged, and whether the user says the state.
+    extras
+        Further actions that change nothing, taken together with the one that does.
+    """
 
     longest: int = 5
     sharpness: float = 1.0
     rewarded: str = "turn"
     has_propensities: bool = True
     names_state: bool = True
+    extras: int = 0
 
 
 SCENARIOS = {
@@ -75,21 +95,26 @@ SCENARIOS = {
     "a reward each dialogue": Scenario(rewarded="dialogue"),
     "propensities estimated": Scenario(has_propensities=False),
     "the reward model does not see the state": Scenario(names_state=False),
+    "sets with actions that change nothing": Scenario(longest=2, sharpness=0.5, extras=3),
 }
 
 
-def make_world(seed: int, *, longest: int = 5, sharpness: float = 1.0) -> World:
+def make_world(seed: int, *, longest: int = 5, sharpness: float = 1.0, extras: int = 0) -> World:
     """Draw a world; the greater `sharpness`, the further the target policy is from the logging one (0: the same)."""
     random = np.random.default_rng(seed)
     s, a = len(_STATES), len(_ACTIONS)
     likes = random.normal(size=(s, a))
-    return World(
+    world = World(
         start=random.dirichlet(np.ones(s)),
         moves=random.dirichlet(np.ones(s), size=(s, a)),
         rewards=random.uniform(0.05, 0.95, size=(s, a)),
         logging=_softmax(0.5 * likes),
         target=_softmax(0.5 * likes + sharpness * random.normal(size=(s, a))),
         longest=longest,
+    )
+    return world._replace(
+        logging_extras=random.uniform(0.2, 0.8, size=(s, extras)),
+        target_extras=random.uniform(0.2, 0.8, size=(s, extras)),
     )
 
 
@@ -123,13 +148,24 @@ def lead_dialogues(
             rewards.append(float(random.random() < world.rewards[state, action]))
             shares = dict(zip(_ACTIONS, world.target[state].tolist(), strict=True))
             best = frozenset([_ACTIONS[int(world.target[state].argmax())]])
-            predictions.append(Prediction(dialogue=f"{number}", turn=len(turns), actions=best, probabilities=shares))
+            taken = frozenset([_ACTIONS[action]])
+            propensity, logged = float(world.logging[state, action]), None
+            if world.logging_extras.shape[1]:
+                extras = random.random(world.logging_extras.shape[1]) < world.logging_extras[state]
+                names = [f"extra {i}" for i in range(len(extras))]
+                taken |= {name for name, is_taken in zip(names, extras.tolist(), strict=True) if is_taken}
+                propensity *= _probability(extras, world.logging_extras[state])
+                logged = shares[_ACTIONS[action]] * _probability(extras, world.target_extras[state])
+                shares |= dict(zip(names, world.target_extras[state].tolist(), strict=True))
+            predictions.append(
+                Prediction(dialogue=f"{number}", turn=len(turns), actions=best, probabilities=shares, logged=logged)
+            )
             turns.append(
                 Turn(
                     user=_STATES[state] if names_state else "",
-                    actions=frozenset([_ACTIONS[action]]),
+                    actions=taken,
                     reward=rewards[-1] if rewarded == "turn" else None,
-                    propensity=float(world.logging[state, action]) if has_propensities else None,
+                    propensity=propensity if has_propensities else None,
                 )
             )
             if len(turns) == world.longest or random.random() < world.stop:
@@ -138,6 +174,11 @@ def lead_dialogues(
         fields = {} if rewarded == "turn" else {"reward": sum(rewards)}
         dialogues.append(Dialogue(id=f"{number}", turns=tuple(turns), fields=fields))
     return Corpus(dialogues, name="simulated"), predictions
+
+
+def _probability(bits: npt.NDArray[np.bool_], shares: FloatArray) -> float:
+    """Probability of independent bits."""
+    return float(np.where(bits, shares, 1 - shares).prod())
 
 
 class Run(NamedTuple):
@@ -168,11 +209,11 @@ def measure(
     resamples
         Of each bootstrap.
     """
-    found = []
+    measured = []
     for seed in tqdm(runs, desc="logs", disable=None):
         own = 0 if same_world else seed
         share = 1.0 if same_world else float(np.random.default_rng(seed).random())
-        world = make_world(own, longest=scenario.longest, sharpness=share * scenario.sharpness)
+        world = make_world(own, longest=scenario.longest, sharpness=share * scenario.sharpness, extras=scenario.extras)
         corpus, predictions = lead_dialogues(
             world,
             dialogues,
@@ -183,18 +224,28 @@ def measure(
         )
         truth = true_value(world, world.target)
         result = estimate_value(predictions, corpus, resamples=resamples, seed=seed)
-        for row in result["estimates"]:
-            shown = row if row["refused"] is None else row["unreliable"]
-            low, high = shown["ci95"]
-            size = row["effective_sample_size"]
-            found.append(
-                Run(row["estimator"], shown["value"] - truth, low <= truth <= high, size, bool(row["refused"]))
+        for row in result.estimates:
+            shown = row if row.refused is None else row.unreliable
+            # Predictions have probabilities, so every estimate has numbers, refused or not.
+            assert isinstance(shown, PolicyEstimate | UnreliableEstimate)
+            assert shown.value is not None
+            assert shown.ci95 is not None
+            assert row.effective_sample_size is not None
+            low, high = shown.ci95
+            measured.append(
+                Run(
+                    row.estimator,
+                    shown.value - truth,
+                    low <= truth <= high,
+                    row.effective_sample_size,
+                    row.refused is not None,
+                )
             )
-    return found
+    return measured
 
 
 def describe_coverage(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Bias with its standard error, standard deviation, coverage of the 95 % intervals, and refusals, an estimator."""
+    """Bias with its standard error, standard deviation, mean squared error, coverage of the 95 % intervals, share refused."""
     rows = []
     for key, estimator in ESTIMATORS.items():
         mine = [run for run in runs if run.estimator == key]
@@ -205,6 +256,7 @@ def describe_coverage(runs: Sequence[Run]) -> list[dict[str, Any]]:
                 "bias": float(errors.mean()),
                 "bias_error": float(errors.std() / np.sqrt(len(errors))),
                 "deviation": float(errors.std()),
+                "mse": float(np.square(errors).mean()),
                 "coverage": float(np.mean([run.covered for run in mine])),
                 "refused": float(np.mean([run.refused for run in mine])),
             }

@@ -14,6 +14,7 @@ from typing import Any
 
 __all__ = [
     "CorpusError",
+    "CorpusWarning",
     "DialogPolicyError",
     "DivergenceError",
     "MissingExtraError",
@@ -71,6 +72,10 @@ class CorpusError(DialogPolicyError):
             turn,
             remedy,
         )
+
+
+class CorpusWarning(UserWarning):
+    """A corpus was read, and something in it needs a person's look."""
 
 
 class OptionError(DialogPolicyError):

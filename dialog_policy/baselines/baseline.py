@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dialog_policy.baselines.neighbours import Neighbours
-from dialog_policy.baselines.view import ActionSet, TurnView, turn_views
+from dialog_policy.baselines.view import ActionSet, Exchange, Part, TurnView, turn_views
 from dialog_policy.corpus import ActionSpace, Dialogue
 from dialog_policy.prediction import Prediction
 from dialog_policy.text.table import FloatArray, TermTable
@@ -45,11 +45,10 @@ class Baseline(ABC):
     def predict(self, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
         """Yield a prediction for every target turn, in order; the system side of earlier turns is the gold one."""
         for dialogue in dialogues:
-            turns = list(turn_views(dialogue))
-            if turns:
-                chosen = self._choose([view for _, view, _ in turns])
-                for (number, _, _), actions in zip(turns, chosen, strict=True):
-                    yield Prediction(dialogue=dialogue.id, turn=number, actions=actions)
+            views = [view for view, _ in turn_views(dialogue)]
+            if views:
+                for view, actions in zip(views, self._choose(views), strict=True):
+                    yield Prediction(dialogue=dialogue.id, turn=view.number, actions=actions)
 
     @abstractmethod
     def _choose(self, views: Sequence[TurnView]) -> Sequence[ActionSet]:
@@ -77,7 +76,7 @@ class BigramBaseline(Baseline):
         self._after, self._most_frequent = after, most_frequent
 
     def _choose(self, views: Sequence[TurnView]) -> Sequence[ActionSet]:
-        return [self._after.get(view.before, self._most_frequent) for view in views]
+        return [self._after.get(view.exchange.before, self._most_frequent) for view in views]
 
 
 class Regression(NamedTuple):
@@ -86,14 +85,14 @@ class Regression(NamedTuple):
     Attributes
     ----------
     tables
-        Text of a turn (``"user"``, ``"system"``) to the table of its terms' coefficients, each row of shape (n_sets,).
+        Part of what is seen of a turn to the table of its terms' coefficients, each row of shape (n_sets,).
     actions
         Shape (1 + n_actions, n_sets): coefficients of "first turn" and of the previous turn's actions; None: not looked at.
     bias
         Shape (n_sets,).
     """
 
-    tables: Mapping[str, TermTable]
+    tables: Mapping[Part, TermTable]
     actions: FloatArray | None
     bias: FloatArray
 
@@ -129,10 +128,10 @@ class LogisticRegressionBaseline(Baseline):
     def _choose(self, views: Sequence[TurnView]) -> Sequence[ActionSet]:
         tables, actions, bias = self._regression
         logits = np.tile(bias, (len(views), 1))
-        for text, table in tables.items():
-            logits += table.encode([self._tokenize(getattr(view, text)) for view in views])
+        for part, table in tables.items():
+            logits += table.encode([view.terms(part, self._tokenize) for view in views])
         if actions is not None:
-            logits += previous_action_bits(self.actions, views) @ actions
+            logits += previous_action_bits(self.actions, [view.exchange for view in views]) @ actions
         return [self._sets[best] for best in logits.argmax(axis=1)]
 
 
@@ -166,24 +165,24 @@ class NearestNeighbourBaseline(Baseline):
 
     def _choose(self, views: Sequence[TurnView]) -> Sequence[ActionSet]:
         nearest = self._neighbours.nearest
-        terms = (weighted_terms(self.actions, self._history, self._tokenize, view) for view in views)
+        terms = (weighted_terms(self.actions, self._history, self._tokenize, view.exchange) for view in views)
         return [self._sets[nearest(compared)] for compared in terms]
 
 
 def weighted_terms(
-    actions: ActionSpace, history: Regression, tokenize: Tokenizer, view: TurnView
+    actions: ActionSpace, history: Regression, tokenize: Tokenizer, exchange: Exchange
 ) -> list[tuple[npt.NDArray[np.intp], FloatArray]]:
     """Return what is compared of two turns: words of the user, of the system before, actions before; each of length 1."""
-    bits = np.array([0] if view.is_first else [bit + 1 for bit in actions.bits(view.before)], dtype=np.intp)
+    bits = np.array([0] if exchange.is_first else [bit + 1 for bit in actions.bits(exchange.before)], dtype=np.intp)
     weights = np.full(len(bits), 1 / np.sqrt(max(1, len(bits))), dtype=np.float32)
     return [
-        history.tables["user"].weighted_rows(tokenize(view.user)),
-        history.tables["system"].weighted_rows(tokenize(view.system)),
+        history.tables["user"].weighted_rows(tokenize(exchange.user)),
+        history.tables["system"].weighted_rows(tokenize(exchange.system)),
         (bits, weights),
     ]
 
 
-def previous_action_bits(actions: ActionSpace, views: Sequence[TurnView]) -> FloatArray:
-    """Shape (n_views, 1 + n_actions): a bit for "first turn", then one for each action of the turn before."""
-    first = np.array([[view.is_first] for view in views], dtype=np.float32).reshape(len(views), 1)
-    return np.concatenate([first, actions.transform([view.before for view in views])], axis=1)
+def previous_action_bits(actions: ActionSpace, exchanges: Sequence[Exchange]) -> FloatArray:
+    """Shape (n_exchanges, 1 + n_actions): a bit for "first turn", then one for each action of the turn before."""
+    first = np.array([[exchange.is_first] for exchange in exchanges], dtype=np.float32).reshape(len(exchanges), 1)
+    return np.concatenate([first, actions.transform([exchange.before for exchange in exchanges])], axis=1)

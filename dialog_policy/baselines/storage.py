@@ -106,9 +106,9 @@ class FittedBaselines:
             arrays[f"{name}.bias"] = regression.bias
             if regression.actions is not None:
                 arrays[f"{name}.actions"] = regression.actions
-            for text, table in regression.tables.items():
-                described["regressions"][name][text], parts = table.to_parts()
-                arrays.update({f"{name}.{text}.{part}": array for part, array in parts.items()})
+            for part, table in regression.tables.items():
+                described["regressions"][name][part], own = table.to_parts()
+                arrays.update({f"{name}.{part}.{key}": array for key, array in own.items()})
         return described, arrays
 
     @classmethod
@@ -119,7 +119,7 @@ class FittedBaselines:
         regressions = {}
         for name, tables in described["regressions"].items():
             loaded = {
-                text: TermTable.from_parts(table, _under(f"{name}.{text}.", arrays)) for text, table in tables.items()
+                part: TermTable.from_parts(table, _under(f"{name}.{part}.", arrays)) for part, table in tables.items()
             }
             regressions[name] = Regression(loaded, arrays.get(f"{name}.actions"), arrays[f"{name}.bias"])
         return cls(

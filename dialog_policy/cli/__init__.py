@@ -16,6 +16,7 @@ from dialog_policy.cli.serve import serve
 from dialog_policy.cli.train import train
 from dialog_policy.cli.tune import tune
 from dialog_policy.cli.value import value
+from dialog_policy.corpus.readers import readers
 from dialog_policy.errors import did_you_mean
 
 __all__ = ["main"]
@@ -29,11 +30,23 @@ class _Group(click.Group):
             hint = did_you_mean(args[0], self.commands)
             raise click.UsageError(f"{error.message}{hint}", ctx) from None
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with the first sentence of their help, in full."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(limit=500)) for name, command in self.commands.items()]
+            )
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the formats that CORPUS may have."""
+        with formatter.section("Formats of CORPUS (recognised; --format NAME says which)"):
+            formatter.write_dl([(reader.name, reader.help) for reader in readers().values()])
+
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="dialog-policy")
 def main() -> None:
-    r"""Train a policy that predicts a dialogue system's next actions, and see how often it is right.
+    """Train a policy that predicts a dialogue system's next actions, and see how often it is right.
 
     \b
     dialog-policy inspect  corpora/desk.jsonl
@@ -41,9 +54,9 @@ def main() -> None:
     dialog-policy evaluate runs/desk corpora/desk.jsonl --html report.html
     dialog-policy chat     runs/desk
 
-    CORPUS is a file, a folder or a .zip/.tar.gz in any known format: JSON Lines, CSV, TSV, Parquet, plain transcript, STAR,
-    dialog bAbI, ConvLab's unified format. RUN is the folder that `train` writes.
-    """
+    CORPUS is a file, a folder or a .zip/.tar.gz in one of the formats below. RUN is the folder that `train` writes.
+    `dialog-policy COMMAND --help` says more about a command.
+    """  # noqa: D301 (the backslash-b is a mark of click's, which leaves the lines after it as they are)
 
 
 for _command in (

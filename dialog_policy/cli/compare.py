@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
+import msgspec
 
 from dialog_policy.cli.options import Command, corpus_options, say
 from dialog_policy.cli.outputs import Forms, form_options
-from dialog_policy.cli.policies import Contender, find_contenders, read_their_corpus, training_actions
-from dialog_policy.comparison import METRICS, compare_policies
+from dialog_policy.cli.policies import NamedPolicy, find_policies, read_their_corpus
+from dialog_policy.cli.resampling import resamples_option
+from dialog_policy.comparison import METRICS
+from dialog_policy.comparison import compare as compare_policies
+from dialog_policy.comparison.compare import LEAST_RESAMPLES, RESAMPLES
 from dialog_policy.corpus import Corpus
-from dialog_policy.errors import OptionError
+from dialog_policy.errors import OptionError, counted
 from dialog_policy.evaluation.sums import SCALARS
 from dialog_policy.report.comparison_table import comparison_table
 from dialog_policy.report.text_report import terminal
@@ -39,9 +44,7 @@ def _shares(text: str) -> list[float]:
     metavar="NAME",
     help=f"What to compare by, once for each.  [default: {', '.join(METRICS)}]",
 )
-@click.option(
-    "--resamples", default=10_000, show_default=True, type=click.IntRange(100), help="Of bootstrap and randomisation."
-)
+@resamples_option(RESAMPLES, LEAST_RESAMPLES, "Resamples of the bootstrap and of the randomisation test.")
 @click.option(
     "--curve",
     metavar="SHARES",
@@ -63,45 +66,52 @@ def compare(
 ) -> None:
     """See which policy is better, by how much, how sure that is, and where they differ.
 
-    A POLICY is a RUN, a baseline of a run (RUN:majority, RUN:bigram, RUN:logreg_history ...) or a file of predictions,
+    A POLICY is a RUN, a baseline of a run (RUN:majority, RUN:bigram, RUN:logreg_dialogue ...) or a file of predictions,
     PREDICTIONS.jsonl. All must cover the same turns. Needs no TensorFlow, but for --curve.
     """
     if len(policies_and_corpus) < 3:
         raise click.UsageError("expected at least two policies and, last, the corpus.")
-    *arguments, corpus = policies_and_corpus
+    *arguments, path = policies_and_corpus
     shares = [] if curve is None else _shares(curve)
-    contenders = find_contenders(arguments)
-    found = read_their_corpus(corpus, contenders, format_, reader)
-    name = split or ("test" if any(contender.run for contender in contenders) else "all")
-    part = found.split(name)
-    result = compare_policies(
-        {contender.name: contender.predictions(part) for contender in contenders},
-        part,
-        known_actions=training_actions(found, contenders),
+    policies = find_policies(arguments)
+    corpus = read_their_corpus(path, policies, format_, reader)
+    part = split or ("test" if any(policy.policy for policy in policies) else "all")
+    comparison = compare_policies(
+        {policy.name: policy.predictor for policy in policies},
+        corpus,
         metrics=metrics or METRICS,
-        split=name,
+        split=part,
         resamples=resamples,
     )
     if shares:
-        result["curve"] = _curve(contenders, found, part, name, shares, seeds)
+        comparison = msgspec.structs.replace(comparison, curve=_curve(policies, corpus, part, shares, seeds))
+    result = comparison.to_json()
     Forms(**forms).write(result)
     click.echo(comparison_table(result, **terminal()))
 
 
 def _curve(
-    contenders: list[Contender], corpus: Corpus, part: Corpus, split: str, shares: list[float], seeds: int
+    policies: Sequence[NamedPolicy], corpus: Corpus, split: str, shares: list[float], seeds: int
 ) -> list[dict[str, Any]]:
     from dialog_policy.policy import make_config
     from dialog_policy.policy.curve import learning_curve
 
-    runs = {c.name: make_config(c.run.info["config"]) for c in contenders if c.run is not None and c.baseline is None}
+    runs = {
+        named.name: make_config(named.policy.info["config"])
+        for named in policies
+        if named.policy is not None and not named.is_baseline
+    }
     if not runs:
         raise OptionError("--curve trains the settings of runs, and none of these policies is a run.")
+    part = corpus.split(split)
     scored = {dialogue.id for dialogue in part}
     full = corpus.split("train")
     train = full.with_dialogues(dialogue for dialogue in full if dialogue.id not in scored)
     if len(train) < len(full):
-        say(f"{len(full) - len(train)} dialogues of the train part are scored and so not trained on.")
+        left_out = len(full) - len(train)
+        say(
+            f"{counted(left_out, 'dialogue')} of the train part {'is' if left_out == 1 else 'are'} scored and so not trained on."
+        )
     # What is scored must not stop the training.
     dev = corpus.split("dev") if "dev" in corpus.splits and split not in ("dev", "all") else "inner"
     return learning_curve(runs, train, part, shares, seeds=seeds, dev=dev)

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from functools import cache
 from pathlib import Path
 
 import click
 import msgspec
 
-from dialog_policy.cli.options import Command, assignments, corpus_options, read_corpus, say, write_json
+from dialog_policy.cli.options import (
+    Command,
+    assignments,
+    corpora_argument,
+    corpus_options,
+    keep_inputs,
+    read_corpus,
+    say,
+    write_json,
+)
 from dialog_policy.corpus import Dialogue
 from dialog_policy.corpus.checks import examine
 from dialog_policy.corpus.download import catalogue
 from dialog_policy.corpus.download import download as fetch
-from dialog_policy.corpus.readers import open_corpus
+from dialog_policy.corpus.problems import LEVELS
+from dialog_policy.corpus.readers import OpenCorpus, open_corpus, open_source
 from dialog_policy.corpus.stratify import assign
 from dialog_policy.corpus.write import write_corpus, write_parts
-from dialog_policy.errors import CorpusError, OptionError
-from dialog_policy.files import atomic_write
+from dialog_policy.errors import CorpusError, OptionError, counted
+from dialog_policy.files import atomic_write, check_output
 from dialog_policy.report.corpus_text import describe
 from dialog_policy.text.tokens import tokenize
 
@@ -30,74 +41,99 @@ _PART = re.compile(r"\w[\w.-]*")
 
 
 @click.command(cls=Command)
-@click.argument("corpus")
+@corpora_argument
 @corpus_options
 @click.option("--json", "json_", metavar="FILE", help="Write everything as JSON, too.")
 @click.option("--html", metavar="FILE", help="Write a page to read in a browser (extra `report`).")
-def inspect(corpus: str, format_: str | None, reader: tuple[str, ...], json_: str | None, html: str | None) -> None:
-    """Say what is in a corpus: dialogues, lengths, actions, duplicates, vocabulary, contradictions, problems."""
-    used, _, opened = open_corpus(corpus, format=format_, reader=assignments(reader, "--reader"))
-    counted, found = examine(opened.dialogues(), tokenize, go_on=False)
-    for problem in found:
+def inspect(
+    corpora: tuple[str, ...], format_: str | None, reader: tuple[str, ...], json_: str | None, html: str | None
+) -> None:
+    """Describe a corpus: dialogues, lengths, actions, duplicates, vocabulary, contradictions, problems.
+
+    Several corpora are described as one.
+    """
+    keep_inputs(corpora, json_, html)
+    opened = open_corpus(corpora, format=format_, reader=assignments(reader, "--reader"))
+    counts, problems = examine(opened.dialogues(), tokenize, go_on=False, of_source=opened.problems)
+    for problem in problems:
         if problem.check in ("empty", "no-actions"):
-            raise CorpusError(f"{problem.message}.", path=corpus, remedy=problem.remedy)
-    problems = [str(problem) for problem in found]
-    summary = {"corpus": Path(corpus).resolve().name, "format": used.name, **counted, "problems": problems}
+            raise CorpusError(f"{problem.message}.", path=", ".join(corpora), remedy=problem.remedy)
+    sentences = [str(problem) for problem in problems]
+    summary = {"corpus": opened.name, "format": opened.format, **counts, "problems": sentences}
     if json_:
         write_json(json_, summary)
     if html:
         from dialog_policy.report.corpus_report import corpus_report
 
-        page = corpus_report(summary, problems)
+        page = corpus_report(summary, sentences)
         with atomic_write(html) as file:
             file.write(page.encode())
-    click.echo(describe(summary, problems))
+    click.echo(describe(summary, sentences))
 
 
 @click.command(cls=Command)
-@click.argument("corpus")
+@corpora_argument
 @corpus_options
 @click.option("--json", "json_", metavar="FILE", help="Write the problems as JSON, too.")
 @click.pass_context
-def validate(ctx: click.Context, corpus: str, format_: str | None, reader: tuple[str, ...], json_: str | None) -> None:
-    """Check a corpus; exit code 1 if something is wrong with it, 0 if there is nothing or only warnings."""
+def validate(
+    ctx: click.Context, corpora: tuple[str, ...], format_: str | None, reader: tuple[str, ...], json_: str | None
+) -> None:
+    """Check a corpus before training; exit code 1 if it has errors, 0 if it has none or only warnings and notes.
+
+    Several corpora are checked as one.
+    """
+    keep_inputs(corpora, json_)
     options = assignments(reader, "--reader")
 
-    def dialogues() -> Iterator[Dialogue]:
-        yield from open_corpus(corpus, format=format_, reader=options)[2].dialogues()
+    @cache
+    def opened() -> OpenCorpus:
+        return open_corpus(corpora, format=format_, reader=options)
 
-    if not Path(corpus).exists():
-        open_corpus(corpus)  # raises, and says what is there instead
-    counted, problems = examine(dialogues(), tokenize)
-    errors = sum(problem.level == "error" for problem in problems)
-    warnings = len(problems) - errors
-    name = Path(corpus).resolve().name
+    def dialogues() -> Iterator[Dialogue]:
+        yield from opened().dialogues()
+
+    for path in corpora:
+        if not Path(path).exists():
+            open_source(path)  # raises, and says what there is instead
+    counts, problems = examine(dialogues(), tokenize, of_source=lambda: opened().problems())
+    levels = Counter(problem.level for problem in problems)
+    name = " + ".join(Path(path).resolve().name for path in corpora)
     if json_:
-        sizes = {key: counted[key] for key in ("dialogues", "turns", "target_turns")}
-        levels = {"ok": not errors, "errors": errors, "warnings": warnings}
-        write_json(json_, {"corpus": name, **sizes, **levels, "problems": msgspec.to_builtins(problems)})
+        sizes = {key: counts[key] for key in ("dialogues", "turns", "target_turns")}
+        totals = {f"{level}s": levels[level] for level in LEVELS}
+        write_json(
+            json_,
+            {"corpus": name, **sizes, "ok": not levels["error"], **totals, "problems": msgspec.to_builtins(problems)},
+        )
     for problem in problems:
         click.echo(f"{problem.level}: {problem}")
+    listed = ", ".join(f"{level}s: {levels[level]}" for level in LEVELS)
     click.echo(
-        f"{name}: {counted['dialogues']} dialogues, {counted['target_turns']} turns to predict; "
-        f"errors: {errors}, warnings: {warnings}."
+        f"{name}: {counted(counts['dialogues'], 'dialogue')}, {counted(counts['target_turns'], 'turn')} to predict; {listed}."
     )
-    ctx.exit(1 if errors else 0)
+    ctx.exit(1 if levels["error"] else 0)
 
 
 @click.command(cls=Command)
-@click.argument("corpus")
+@corpora_argument
 @click.argument("out")
 @corpus_options
-def convert(corpus: str, out: str, format_: str | None, reader: tuple[str, ...]) -> None:
-    """Write a corpus as JSON Lines, CSV, TSV or Parquet, by OUT's suffix."""
-    found = read_corpus(corpus, format_, reader)
-    write_corpus(found, out)
-    say(f"{len(found)} dialogues with {found.n_turns} turns written to {out}.")
+@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
+def convert(corpora: tuple[str, ...], out: str, format_: str | None, reader: tuple[str, ...], force: bool) -> None:
+    """Write a corpus as JSON Lines, CSV, TSV or Parquet, by the suffix of OUT.
+
+    Several corpora become one.
+    """
+    if not force:
+        keep_inputs((), out, force=False)
+    corpus = read_corpus(corpora, format_, reader)
+    write_corpus(corpus, out)
+    say(f"{counted(len(corpus), 'dialogue')} with {counted(corpus.n_turns, 'turn')} written to {out}.")
 
 
 @click.command(cls=Command)
-@click.argument("corpus")
+@corpora_argument
 @click.argument("out")
 @corpus_options
 @click.option(
@@ -108,34 +144,47 @@ def convert(corpus: str, out: str, format_: str | None, reader: tuple[str, ...])
 )
 @click.option("--seed", default=0, show_default=True, help="Another seed, another split.")
 @click.option("--group-by", metavar="FIELD", help="Keep dialogues with the same value of this field in one part.")
+@click.option("--force", is_flag=True, help="Replace the parts that an earlier split left in OUT.")
 def split(
-    corpus: str,
+    corpora: tuple[str, ...],
     out: str,
     format_: str | None,
     reader: tuple[str, ...],
     parts: tuple[str, ...],
     seed: int,
     group_by: str | None,
+    force: bool,
 ) -> None:
-    """Deal the dialogues of a corpus into parts: OUT/train.jsonl, OUT/dev.jsonl, OUT/test.jsonl.
+    """Divide a corpus into parts: OUT/train.jsonl, OUT/dev.jsonl, OUT/test.jsonl.
 
     Every part gets its share of the dialogues with each action; dialogues with the same content stay together. The same
-    seed gives the same parts on every machine. Parts that the corpus has already are dealt anew.
+    seed gives the same parts on every machine. Parts that the corpus has already are dealt anew. OUT is written as a whole.
     """
     shares = {name: _share(name, value) for name, value in assignments(parts or _PARTS, "--parts").items()}
-    folder = Path(out)
-    known = {f"{name}.jsonl" for name in shares}
-    others = sorted({path.name for path in folder.iterdir()} - known) if folder.is_dir() else []
-    if others or folder.is_file():
-        found = repr(others[0]) if others else "a file of this name"
-        raise OptionError(f"{out}: expected a new folder, found {found}. Name another folder, or empty this one.")
-    opened = open_corpus(corpus, format=format_, reader=assignments(reader, "--reader"))[2]
+    _check_folder(Path(out), {f"{name}.jsonl" for name in shares}, force)
+    opened = open_corpus(corpora, format=format_, reader=assignments(reader, "--reader"))
     # Read twice, so that the dialogues need not be kept: to deal them, and to write them.
     assigned = assign(opened.dialogues(), shares, seed=seed, group_by=group_by)
-    write_parts(opened.dialogues(), assigned, folder)
+    write_parts(opened.dialogues(), assigned, out)
     counts = Counter(assigned)
     for name in shares:
-        click.echo(f"{folder / f'{name}.jsonl'}: {counts[name]} dialogues ({counts[name] / len(assigned):.1%})")
+        share = counts[name] / len(assigned)
+        click.echo(f"{Path(out) / f'{name}.jsonl'}: {counted(counts[name], 'dialogue')} ({share:.1%})")
+
+
+def _check_folder(folder: Path, parts: Set[str], force: bool) -> None:
+    """Refuse a folder with anything in it but parts that may be replaced."""
+    check_output(folder, folder=True)
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    others = [name for name in names if name not in parts]
+    if others:
+        raise OptionError(
+            f"{folder}: expected a new or empty folder, found {others[0]!r} in it. Name another folder, or empty this one."
+        )
+    if names and not force:
+        raise OptionError(
+            f"{folder} has {', '.join(names)} already. Name another folder, or give --force to replace them."
+        )
 
 
 def _share(name: str, value: str) -> float:

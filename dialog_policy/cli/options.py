@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,11 +12,20 @@ import click
 import msgspec
 
 from dialog_policy.corpus import Corpus
-from dialog_policy.corpus.readers import load_corpus
-from dialog_policy.errors import DialogPolicyError, OptionError
+from dialog_policy.corpus.readers import load_corpus, readers
+from dialog_policy.errors import CorpusWarning, DialogPolicyError, OptionError
 from dialog_policy.files import atomic_write
 
-__all__ = ["Command", "assignments", "corpus_options", "read_corpus", "say", "write_json"]
+__all__ = [
+    "Command",
+    "assignments",
+    "corpora_argument",
+    "corpus_options",
+    "keep_inputs",
+    "read_corpus",
+    "say",
+    "write_json",
+]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -44,9 +54,15 @@ class Command(click.Command):
         return super().parse_args(ctx, spread)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an error of the user's becomes a message."""
+        """Run the command; an error of the user's becomes a message, and so does what a corpus warns of."""
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", CorpusWarning)
+                show = warnings.showwarning
+                warnings.showwarning = lambda message, category, *place: (
+                    say(f"Warning: {message}") if category is CorpusWarning else show(message, category, *place)
+                )
+                return super().invoke(ctx)
         except DialogPolicyError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(2)
@@ -68,6 +84,10 @@ def assignments(words: Iterable[str], option: str) -> dict[str, str]:
     return found
 
 
+# The argument of a command that reads several corpora as one.
+corpora_argument = click.argument("corpora", metavar="CORPUS...", nargs=-1, required=True)
+
+
 def corpus_options(command: _F) -> _F:
     """Add ``--format`` and ``--reader`` to a command."""
     command = click.option("--format", "format_", metavar="NAME", help="Format of the corpus; else it is recognised.")(
@@ -82,17 +102,52 @@ def corpus_options(command: _F) -> _F:
 
 
 def read_corpus(
-    path: str, format_: str | None, reader: Iterable[str], remembered: Mapping[str, Any] | None = None
+    corpora: str | Sequence[str],
+    format_: str | None,
+    reader: Iterable[str],
+    remembered: Mapping[str, Any] | None = None,
+    *,
+    annotated: bool = True,
 ) -> Corpus:
-    """Read a corpus; format and reader options that a run remembers apply where the user gives none."""
+    """Read a corpus, or several as one.
+
+    Parameters
+    ----------
+    corpora
+        What the user named.
+    format_, reader
+        Values of the options that :func:`corpus_options` adds.
+    remembered
+        ``format`` and ``reader`` of a run, which apply where the user gives none and the corpus is of that format.
+    annotated
+        As for :func:`~dialog_policy.corpus.readers.load_corpus`; False: the corpus is for prediction.
+    """
     given = assignments(reader, "--reader")
-    if remembered is not None and (format_ is None or format_ == remembered["format"]):
+    if remembered is not None and remembered["format"] in readers() and format_ in (None, remembered["format"]):
         try:
-            return load_corpus(path, format=format_ or remembered["format"], reader={**remembered["reader"], **given})
+            options = {**remembered["reader"], **given}
+            return load_corpus(corpora, format=remembered["format"], reader=options, annotated=annotated)
         except DialogPolicyError:
             if format_ is not None:
                 raise
-    return load_corpus(path, format=format_, reader=given)
+    return load_corpus(corpora, format=format_, reader=given, annotated=annotated)
+
+
+def keep_inputs(inputs: Sequence[str], *outputs: str | None, force: bool = True) -> None:
+    """Refuse outputs that would overwrite what a command reads, and, without `force`, any file that exists.
+
+    Raises
+    ------
+    OptionError
+        If an output is one of the inputs, or exists and may not be replaced.
+    """
+    read = {Path(path).resolve(): path for path in inputs}
+    for output in filter(None, outputs):
+        place = Path(output).resolve()
+        if place in read:
+            raise OptionError(f"{output} is read by this command and would be overwritten. Name another file.")
+        if not force and place.exists():
+            raise OptionError(f"{output} exists already. Name another file, or give --force to replace it.")
 
 
 def say(text: str) -> None:

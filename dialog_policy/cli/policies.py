@@ -3,51 +3,62 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from dialog_policy.baselines import load_baselines
 from dialog_policy.cli.options import read_corpus
-from dialog_policy.corpus import Corpus
-from dialog_policy.errors import CorpusError, OptionError, did_you_mean
-from dialog_policy.evaluation.prediction_files import read_predictions
-from dialog_policy.prediction import Prediction
+from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
+from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.evaluation.prediction_files import PredictionFile, read_predictions
+from dialog_policy.prediction import Prediction, Predictor
 from dialog_policy.runtime import Policy
 
-__all__ = ["Contender", "find_contenders", "read_their_corpus", "training_actions"]
+__all__ = ["NamedPolicy", "find_policies", "read_their_corpus"]
 
 
-class Contender(NamedTuple):
-    """A policy to be compared or valued.
+@dataclass(frozen=True)
+class NamedPolicy:
+    """A policy that an argument names; it is a Predictor.
 
     Attributes
     ----------
     name
-        For reports; no two contenders share one.
-    run
-        The run that it is or that lends the baseline; None for predictions.
-    baseline
-        Name of the run's baseline; None for the run itself and for predictions.
-    path
-        The file of predictions; the run's folder or archive.
+        For reports; no two policies of a command share one.
+    source
+        The run, the baseline or the file of predictions.
+    policy
+        The run that it is or that the baseline belongs to; None for predictions.
     """
 
     name: str
-    run: Policy | None
-    baseline: str | None
-    path: str
+    source: Policy | Predictor | PredictionFile
+    policy: Policy | None = None
 
-    def predictions(self, corpus: Corpus) -> Iterable[Prediction]:
-        """Return its predictions for a part of a corpus, a run's without probabilities; a file's are those that it has."""
-        if self.run is None:
-            return read_predictions(self.path)
-        if self.baseline is None:
-            return self.run.predict(corpus, probabilities=False)
-        return load_baselines(self.run.run, self.run.actions)[self.baseline].predict(corpus)
+    @cached_property
+    def actions(self) -> ActionSpace | None:
+        """The actions of the run; None for predictions."""
+        return None if self.policy is None else self.policy.actions
+
+    @property
+    def predictor(self) -> Policy | Predictor | PredictionFile:
+        """What judges and predicts: the run itself, of which a judge may ask more than of others, or this object."""
+        return self if self.is_baseline else self.source
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is a baseline of a run."""
+        return self.policy is not None and self.source is not self.policy
+
+    def predict(self, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
+        """Yield a prediction for every target turn of these dialogues; from a file, those that it has."""
+        return iter(self.source) if isinstance(self.source, PredictionFile) else self.source.predict(dialogues)
 
 
-def find_contenders(arguments: Sequence[str]) -> list[Contender]:
+def find_policies(arguments: Sequence[str]) -> list[NamedPolicy]:
     """Find the policies that arguments name: ``RUN``, ``RUN:BASELINE`` or ``PREDICTIONS.jsonl``.
 
     Raises
@@ -55,29 +66,29 @@ def find_contenders(arguments: Sequence[str]) -> list[Contender]:
     OptionError
         If there is no such file or folder, or the run has no such baseline.
     RunError
-        If a folder or an archive is no run.
+        If a folder or an archive is not a run.
     """
     runs: dict[str, Policy] = {}
-    names = _names(arguments)
-    return [_find(argument, name, runs) for argument, name in zip(arguments, names, strict=True)]
+    return [_find(argument, name, runs) for argument, name in zip(arguments, _names(arguments), strict=True)]
 
 
-def _find(argument: str, name: str, runs: dict[str, Policy]) -> Contender:
+def _find(argument: str, name: str, runs: dict[str, Policy]) -> NamedPolicy:
     path, baseline = _parts(argument)
     place = Path(path)
     if baseline is None and place.is_file() and place.suffix != ".zip":
-        return Contender(name, None, None, path)
+        return NamedPolicy(name, read_predictions(path))
     if not place.exists():
         raise OptionError(f"there is no run and no file of predictions {argument!r}.")
     if path not in runs:
         runs[path] = Policy.load(path)
     run = runs[path]
-    if baseline is not None:
-        known = tuple(load_baselines(run.run, run.actions))
-        if baseline not in known:
-            listed = ", ".join(known) if known else "none, as it was exported"
-            raise OptionError(f"{path} has no baseline {baseline!r}; it has: {listed}.{did_you_mean(baseline, known)}")
-    return Contender(name, run, baseline, path)
+    if baseline is None:
+        return NamedPolicy(name, run, run)
+    known = load_baselines(run.run, run.actions)
+    if baseline not in known:
+        listed = ", ".join(known) if known else "none, because it was exported"
+        raise OptionError(f"{path} has no baseline {baseline!r}; it has: {listed}.{did_you_mean(baseline, known)}")
+    return NamedPolicy(name, known[baseline], run)
 
 
 def _parts(argument: str) -> tuple[str, str | None]:
@@ -106,7 +117,7 @@ def _names(arguments: Sequence[str]) -> list[str]:
     return names
 
 
-def read_their_corpus(path: str, contenders: Sequence[Contender], format_: str | None, reader: Iterable[str]) -> Corpus:
+def read_their_corpus(path: str, policies: Sequence[NamedPolicy], format_: str | None, reader: Iterable[str]) -> Corpus:
     """Read the corpus as the first of the runs remembers it.
 
     Raises
@@ -114,7 +125,7 @@ def read_their_corpus(path: str, contenders: Sequence[Contender], format_: str |
     OptionError
         If another run read the same format in another way, and the user does not say which way it is to be.
     """
-    runs = [(contender.name, contender.run.info["corpus"]) for contender in contenders if contender.run is not None]
+    runs = [(policy.name, policy.policy.info["corpus"]) for policy in policies if policy.policy is not None]
     remembered: dict[str, Any] | None = runs[0][1] if runs else None
     given = tuple(reader)
     for name, other in runs[1:]:
@@ -134,15 +145,3 @@ def read_their_corpus(path: str, contenders: Sequence[Contender], format_: str |
 
 def _listed(options: dict[str, str]) -> str:
     return " ".join(f"{key}={value}" for key, value in sorted(options.items())) or "no options"
-
-
-def training_actions(corpus: Corpus, contenders: Sequence[Contender]) -> list[str] | None:
-    """Return the actions of the runs; without a run, those of the corpus' own train part, if it has one."""
-    of_runs = {action for contender in contenders if contender.run for action in contender.run.actions.classes_}
-    if of_runs:
-        return sorted(of_runs)
-    try:
-        train = corpus.split("train")
-    except CorpusError:
-        return None
-    return sorted({action for dialogue in train for turn in dialogue.turns for action in turn.actions or ()})

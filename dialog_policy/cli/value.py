@@ -6,10 +6,14 @@ from typing import Any
 
 import click
 
-from dialog_policy.cli.options import Command, corpus_options
+from dialog_policy.cli.options import Command, corpus_options, say
 from dialog_policy.cli.outputs import Forms, form_options
-from dialog_policy.cli.policies import find_contenders, read_their_corpus
+from dialog_policy.cli.policies import find_policies, read_their_corpus
+from dialog_policy.cli.resampling import resamples_option
+from dialog_policy.evaluation.intervals import RESAMPLES
 from dialog_policy.ope import ESTIMATORS, estimate_value
+from dialog_policy.ope.estimate import LEAST_RESAMPLES
+from dialog_policy.ope.target_policy import TARGET_POLICIES
 from dialog_policy.report.text_report import terminal
 from dialog_policy.report.value_table import value_table
 
@@ -28,20 +32,24 @@ __all__ = ["value"]
     multiple=True,
     type=click.Choice(list(ESTIMATORS)),
     metavar="NAME",
-    help=f"Which estimates, one for each: {', '.join(ESTIMATORS)}.  [default: all]",
+    help=f"Estimator; may be given several times. One of {', '.join(ESTIMATORS)}.  [default: all]",
 )
 @click.option("--gamma", default=1.0, show_default=True, type=float, help="Discount for each decision before a reward.")
 @click.option("--clip", type=float, metavar="WEIGHT", help="Greatest weight of a dialogue.  [default: no limit]")
 @click.option(
-    "--greedy",
-    is_flag=True,
-    help="Value the policy that always takes its predicted actions, as `serve` does, not one that draws by its probabilities.",
+    "--target-policy",
+    type=click.Choice(list(TARGET_POLICIES)),
+    default=None,
+    help="The policy to value: `stochastic` draws by its probabilities; `greedy` always takes its predicted actions, as "
+    "`serve` does.  [default: stochastic]",
 )
+@click.option("--greedy", is_flag=True, hidden=True)
 @click.option(
     "--estimate-propensities",
     is_flag=True,
-    help="Estimate them though they were logged. Else only where they were not.",
+    help="Estimate the propensities even where the log has them. Where it has none they are always estimated.",
 )
+@resamples_option(RESAMPLES, LEAST_RESAMPLES, "Bootstrap resamples for the 95 % intervals.")
 @form_options
 @corpus_options
 def value(
@@ -51,33 +59,37 @@ def value(
     estimators: tuple[str, ...],
     gamma: float,
     clip: float | None,
+    target_policy: str | None,
     greedy: bool,
     estimate_propensities: bool,
+    resamples: int,
     format_: str | None,
     reader: tuple[str, ...],
     **forms: Any,
 ) -> None:
     """Estimate what a policy is worth from the rewards of dialogues that another one led.
 
-    POLICY is a RUN, a baseline of a run (RUN:bigram) or a file of predictions. The turns of CORPUS have a reward, or each
-    dialogue has one in its field `reward`; turns have the propensity of what was done, or it is estimated. Where the log says
-    too little about the policy, nothing is concluded. Needs no TensorFlow.
+    This is off-policy evaluation. POLICY is a RUN, a baseline of a run (RUN:bigram) or a file of predictions. The turns of CORPUS
+    have a reward, or each dialogue has one in its field `reward`; turns have the propensity of what was done, or it is estimated.
+    Where the log says too little about the policy, nothing is concluded. Needs no TensorFlow.
     """
-    contender = find_contenders([policy])[0]
-    found = read_their_corpus(corpus, [contender], format_, reader)
-    name = split or ("test" if contender.run is not None else "all")
-    part = found.split(name)
-    run = contender.run if contender.baseline is None else None
+    if greedy:
+        if target_policy == "stochastic":
+            raise click.UsageError("--greedy contradicts --target-policy stochastic; give one of them.")
+        say("--greedy is deprecated; use --target-policy greedy.")
+        target_policy = "greedy"
+    named = find_policies([policy])[0]
     result = estimate_value(
-        contender.predictions(part) if run is None else run.logged_probabilities(part),
-        part,
-        name=contender.name,
-        split=name,
+        named.predictor,
+        read_their_corpus(corpus, [named], format_, reader),
+        name=named.name,
+        split=split or ("all" if named.policy is None else "test"),
         estimators=estimators or tuple(ESTIMATORS),
         gamma=gamma,
         clip=clip,
-        act_greedily=greedy,
+        target_policy=target_policy or "stochastic",
         estimate_propensities=estimate_propensities,
-    )
+        resamples=resamples,
+    ).to_json()
     Forms(**forms).write(result)
     click.echo(value_table(result, **terminal()))

@@ -6,68 +6,24 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.problems import LEVELS, SHOWN_PLACES, Level, Place, Problem, of_reading
 from dialog_policy.corpus.statistics import Statistics
-from dialog_policy.errors import CorpusError
+from dialog_policy.errors import CorpusError, counted
 
-__all__ = ["Place", "Problem", "examine"]
+__all__ = ["examine"]
 
-_SHOWN_PLACES = 20
 # Control characters other than tab and line ends, and what decoders write for bytes that they could not read.
 _DAMAGED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-class Place(msgspec.Struct, omit_defaults=True):
-    """Where a problem is; a turn is counted from 0."""
-
-    dialogue: str | None = None
-    turn: int | None = None
-    file: str | None = None
-    line: int | None = None
-
-    def __str__(self) -> str:
-        parts = [self.file, self.line and f"line {self.line}", self.dialogue and f"dialogue {self.dialogue!r}"]
-        return ", ".join([str(part) for part in parts if part] + ([] if self.turn is None else [f"turn {self.turn}"]))
-
-
-class Problem(msgspec.Struct):
-    """Something wrong with a corpus.
-
-    Attributes
-    ----------
-    level
-        Errors make a corpus unfit; warnings do not.
-    check
-        The check's name, for programs.
-    message, remedy
-        What is wrong (without a full stop), and what to do about it, for people.
-    count
-        How often it is wrong.
-    places
-        The first places.
-    """
-
-    level: Literal["error", "warning"]
-    check: str
-    message: str
-    remedy: str
-    count: int = 1
-    places: list[Place] = []
-
-    def __str__(self) -> str:
-        shown = [str(place) for place in self.places[:3]]
-        where = f" ({'; '.join(shown)}{'; …' if len(shown) == 3 < self.count else ''})" if shown else ""
-        return f"{self.message}{where}. {self.remedy}"
-
-
 # check -> level, what it counts, what is wrong with them, remedy
-_Level = Literal["error", "warning"]
-_EACH: dict[str, tuple[_Level, str, str, str]] = {
+_EACH: dict[str, tuple[Level, str, str, str]] = {
     "duplicate-id": ("error", "dialogue", "with the id of an earlier one", "Give every dialogue an id of its own."),
     "empty-id": ("error", "dialogue", "with an empty id", "Give every dialogue an id of its own."),
     "not-storable": (
@@ -106,10 +62,6 @@ _EACH: dict[str, tuple[_Level, str, str, str]] = {
 }
 
 
-def _n(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 class _Checker:
     """Looks at dialogues one by one; keeps their ids and the first places of each problem."""
 
@@ -122,7 +74,7 @@ class _Checker:
 
     def note(self, check: str, dialogue: Dialogue, turn: int | None = None) -> None:
         self._counts[check] += 1
-        if len(self._places[check]) < _SHOWN_PLACES:
+        if len(self._places[check]) < SHOWN_PLACES:
             # An id that cannot be written down is shown with its unwritable characters spelt out.
             shown = dialogue.id.encode("utf-8", "backslashreplace").decode()
             self._places[check].append(Place(shown, turn))
@@ -154,7 +106,7 @@ class _Checker:
 
     def problems(self) -> list[Problem]:
         found = [
-            Problem(level, check, f"{_n(self._counts[check], noun)} {what}", remedy, self._counts[check], places)
+            Problem(level, check, f"{counted(self._counts[check], noun)} {what}", remedy, self._counts[check], places)
             for check, (level, noun, what, remedy) in _EACH.items()
             if (places := self._places[check])
         ]
@@ -188,7 +140,7 @@ def _of_the_whole(summary: dict[str, Any]) -> list[Problem]:
     """Problems that only the counts show."""
     found: list[Problem] = []
 
-    def add(level: _Level, check: str, message: str, remedy: str, count: int = 1) -> Problem:
+    def add(level: Level, check: str, message: str, remedy: str, count: int = 1) -> Problem:
         found.append(Problem(level, check, message, remedy, count))
         return found[-1]
 
@@ -204,7 +156,7 @@ def _of_the_whole(summary: dict[str, Any]) -> list[Problem]:
     copies = summary["duplicates"]
     if copies["groups"]:
         leaked = ", ".join(f"{n} of {part}" for part, n in copies["also_in_train"].items())
-        message = f"{_n(copies['dialogues'], 'dialogue')} with the same content as another"
+        message = f"{counted(copies['dialogues'], 'dialogue')} with the same content as another"
         message += f"; {leaked} in train as well, which flatters a test" if leaked else ""
         remedy = "Keep one of each; `dialog-policy split` keeps copies in one part."
         problem = add("warning", "duplicates", message, remedy, copies["dialogues"])
@@ -215,12 +167,12 @@ def _of_the_whole(summary: dict[str, Any]) -> list[Problem]:
     for part in summary["splits"] if summary["splits"].get("train", {}).get("target_turns") else ():
         new = [r["action"] for r in summary["actions"] if r["splits"][part] and not r["splits"]["train"]]
         if new:
-            message = f"{_n(len(new), 'action')} of {part} that train never has: {_listed(new)}"
+            message = f"{counted(len(new), 'action')} of {part} that train never has: {_listed(new)}"
             remedy = "No policy can predict what it never saw; it counts as wrong."
             add("warning", "unseen-actions", message, remedy, len(new))
     once = [row["action"] for row in summary["actions"] if row["turns"] == 1]
     if once:
-        message = f"{_n(len(once), 'action')} in a single turn only: {_listed(once)}"
+        message = f"{counted(len(once), 'action')} in a single turn only: {_listed(once)}"
         add("warning", "rare-actions", message, "Merge rare actions with others, or annotate more.", len(once))
     spellings: dict[str, list[str]] = defaultdict(list)
     for row in summary["actions"]:
@@ -236,14 +188,12 @@ def _listed(names: list[str]) -> str:
     return ", ".join(map(repr, names[:5])) + (", …" if len(names) > 5 else "")
 
 
-def _of_reading(error: CorpusError) -> Problem:
-    place = Place(error.dialogue, error.turn, None if error.path is None else str(error.path), error.line)
-    message = f"Reading broke off: {error.problem.rstrip('.')}"
-    return Problem("error", "unreadable", message, error.remedy or "Repair it and look again.", 1, [place])
-
-
 def examine(
-    dialogues: Iterable[Dialogue], words: Callable[[str], list[str]], *, go_on: bool = True
+    dialogues: Iterable[Dialogue],
+    words: Callable[[str], list[str]],
+    *,
+    go_on: bool = True,
+    of_source: Callable[[], Iterable[Problem]] = tuple,
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Summarise dialogues and look for problems, in one pass; nothing is kept but what is distinct.
 
@@ -255,11 +205,13 @@ def examine(
         Splits an utterance into words.
     go_on
         Whether dialogues that cannot be read are one more problem; else the error is raised.
+    of_source
+        Returns the problems that the source has beyond its dialogues; called when all of them could be read.
 
     Returns
     -------
     tuple
-        The summary, and the problems: errors first.
+        The summary, and the problems: errors first, notes last.
     """
     statistics, checker = Statistics(words), _Checker()
     unreadable: list[Problem] = []
@@ -274,9 +226,9 @@ def examine(
     except CorpusError as error:
         if not go_on:
             raise
-        unreadable.append(_of_reading(error))
+        unreadable.append(of_reading(error))
     summary = statistics.summary()
     # With a half-read corpus the counts of the whole would mislead.
-    whole = [] if unreadable else _of_the_whole(summary)
+    whole = [] if unreadable else [*of_source(), *_of_the_whole(summary)]
     problems = [*unreadable, *checker.problems(), *whole]
-    return summary, sorted(problems, key=lambda problem: problem.level)
+    return summary, sorted(problems, key=lambda problem: LEVELS.index(problem.level))

@@ -16,7 +16,7 @@ from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.lines import native_line, table_rows
 from dialog_policy.corpus.readers.table import COLUMNS
 from dialog_policy.errors import CorpusError, OptionError, did_you_mean, require
-from dialog_policy.files import atomic_write
+from dialog_policy.files import atomic_folder, atomic_write
 
 __all__ = ["write_corpus", "write_parts"]
 
@@ -54,26 +54,25 @@ def write_corpus(dialogues: Iterable[Dialogue], path: str | os.PathLike[str]) ->
 def write_parts(dialogues: Iterable[Dialogue], parts: Sequence[str], folder: str | os.PathLike[str]) -> list[Path]:
     """Write each dialogue into the part that `parts` names for it, as JSON Lines: ``folder/PART.jsonl``.
 
-    The files take their places together, when all dialogues are written.
+    The folder takes its place in one step, when all dialogues are written; one that has this name is replaced.
 
     Raises
     ------
     CorpusError
         If a field of a dialogue has a name that JSON Lines need themselves, or the dialogues are not as many as `parts`.
+    OptionError
+        If the folder cannot be written.
     """
-    paths = {part: Path(folder) / f"{part}.jsonl" for part in dict.fromkeys(parts)}
-    with contextlib.ExitStack() as stack:
-        files = {part: stack.enter_context(atomic_write(path)) for part, path in paths.items()}
+    names = [f"{part}.jsonl" for part in dict.fromkeys(parts)]
+    with atomic_folder(folder) as aside, contextlib.ExitStack() as stack:
+        files = {name: stack.enter_context(atomic_write(aside / name)) for name in names}
         written = 0
         for part, dialogue in zip(parts, dialogues, strict=False):
-            files[part].write(native_line(msgspec.structs.replace(dialogue, split=part)))
+            files[f"{part}.jsonl"].write(native_line(msgspec.structs.replace(dialogue, split=part)))
             written += 1
         if written < len(parts):
             raise CorpusError(f"expected {len(parts)} dialogues, found {written}: the source has changed meanwhile.")
-        # A full disk is noticed before the first file is in place.
-        for file in files.values():
-            file.flush()
-    return list(paths.values())
+    return [Path(folder) / name for name in names]
 
 
 def _write_csv(dialogues: Iterable[Dialogue], file: BinaryIO, delimiter: str) -> None:

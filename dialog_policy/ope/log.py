@@ -11,10 +11,9 @@ import numpy.typing as npt
 
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError
+from dialog_policy.ope.evidence import FloatArray
 
 __all__ = ["REWARD_FIELD", "Log", "read_log"]
-
-FloatArray = npt.NDArray[np.float64]
 
 # The field of a dialogue that holds the reward of the whole of it.
 REWARD_FIELD = "reward"

@@ -1,47 +1,58 @@
-"""A model of what a decision is worth, for the direct method and the doubly robust one."""
+"""A model of what a decision is worth, for the direct method and what corrects it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.ope.evidence import FloatArray
 from dialog_policy.ope.folds import fold_of_dialogues
 from dialog_policy.ope.log import Log
+from dialog_policy.ope.regression import PENALTY, interactions, principal_directions
 
-__all__ = ["Modelled", "fit_values"]
-
-FloatArray = npt.NDArray[np.float64]
-
-# Directions of the state that interact with the action; fewer where many actions would make too many products.
-_DIRECTIONS, _PRODUCTS = 16, 480
-_PENALTY = 1.0
+__all__ = ["RewardModel", "fit_reward_model"]
 
 
-class Modelled(NamedTuple):
-    """What the model says.
+class RewardModel(NamedTuple):
+    """What the model says of each decision of a log.
 
     Attributes
     ----------
     q, v
-        Shape (n_decisions,): value of the logged actions, and of what the policy would do; the rewards from there on.
-    direct
-        Shape (n_dialogues,): v of the first decision, plus how the dialogue moves the estimate through the fits it takes part in
-        (its influence, in the first order), so that a bootstrap of the mean sees the uncertainty of the fits.
+        Shape (n_decisions,): Q̂ of the logged actions and V̂ = E_π[Q̂] of the target policy's; the rewards from there on.
+    fit_influence
+        From weights ω, shape (n_dialogues, longest dialogue), of an estimate (1/n) Σ_i [V̂_i0 + Σ_t ω_it δ_it], with the
+        temporal-difference errors δ, to what each dialogue adds to it through the fits that it takes part in, in the first order:
+        shape (n_dialogues,), adding up to 0. With it a bootstrap of the mean sees the uncertainty of the fits.
     """
 
     q: FloatArray
     v: FloatArray
-    direct: FloatArray
+    fit_influence: Callable[[FloatArray], FloatArray]
 
 
-def fit_values(log: Log, states: FloatArray, taken: FloatArray, expected: FloatArray, gamma: float) -> Modelled:
-    """Fit Q̂(x, a) for the policy by fitted Q evaluation (Le, Voloshin & Yue 2019), cross-fitted over five folds of dialogues.
+class _Fold(NamedTuple):
+    """One fold's model: its rows, the inverse derivative of its equations, and their errors in the rows that it was fitted on."""
 
-    Q̂ is a ridge regression on state, actions, and their products with up to 16 principal directions of the state. It is linear in the
-    actions, so V̂(x) = E_π[Q̂(x, ·)] needs the policy's probability of each action only. Targets r + γ V̂(x′) are
-    iterated once for every step of the longest dialogue and kept within the returns that can occur.
+    inside: npt.NDArray[np.bool_]
+    inverse: FloatArray
+    errors: FloatArray
+
+
+def fit_reward_model(
+    log: Log, states: FloatArray, taken: FloatArray, expected: FloatArray, gamma: float
+) -> RewardModel:
+    """Fit Q̂(x, a) for the target policy by fitted Q evaluation (Le, Voloshin & Yue 2019), cross-fitted over folds of dialogues.
+
+    Q̂ is a ridge regression on state, actions, and their products with up to 16 principal directions of the state. It is linear in
+    the actions, so V̂(x) = E_π[Q̂(x, ·)] needs the policy's probability of each action only. Targets r + γ V̂(x′) are iterated once
+    for every step of the longest dialogue and kept within the returns that can occur.
+
+    The influence of a dialogue on a fit is that of an M-estimator (van der Vaart 1998, §5.3): its terms of the fit's equations
+    Σ φ (r + γ φ̄′·w − φ·w) = 0 times the inverse of their derivative by w.
 
     Parameters
     ----------
@@ -50,58 +61,49 @@ def fit_values(log: Log, states: FloatArray, taken: FloatArray, expected: FloatA
     states
         Shape (n_decisions, n_features), with a constant.
     taken, expected
-        Shape (n_decisions, n_actions): bits of the logged actions, probabilities of the policy's.
+        Shape (n_decisions, n_actions): bits of the logged actions, the target policy's probabilities of the actions.
     gamma
         Discount.
     """
-    directions = _directions(states, taken.shape[1])
-    logged, chosen = _features(states, directions, taken), _features(states, directions, expected)
+    directions = principal_directions(states, taken.shape[1])
+    logged, chosen = interactions(states, directions, taken), interactions(states, directions, expected)
     goes_on = np.append(log.dialogue[1:] == log.dialogue[:-1], False)
-    first = np.flatnonzero(log.step == 0)
-    folds = fold_of_dialogues(log)
-    n, horizon = len(log.dialogues), int(log.step.max()) + 1
+    folds = fold_of_dialogues(log)[log.dialogue]
+    horizon = int(log.step.max()) + 1
     lowest, highest = _bounds(log, gamma)
     q, v = np.empty(len(logged)), np.empty(len(logged))
-    direct, moved = np.empty(n), np.zeros(n)
     whole_gram = logged.T @ logged
+    fitted = []
     for fold in range(int(folds.max()) + 1):
-        inside = folds[log.dialogue] == fold
+        inside = folds == fold
         outside = (~inside).astype(np.float64)
         gram = whole_gram - logged[inside].T @ logged[inside]
-        gram[np.diag_indices_from(gram)] += _PENALTY
+        gram[np.diag_indices_from(gram)] += PENALTY
         inverse = np.linalg.inv(gram)
-        targets = log.rewards
-        weights = inverse @ (logged.T @ (outside * targets))
+        weights = inverse @ (logged.T @ (outside * log.rewards))
         for _ in range(horizon - 1):
             after = np.where(goes_on, np.roll(np.clip(chosen @ weights, lowest, highest), -1), 0.0)
-            targets = log.rewards + gamma * after
-            weights = inverse @ (logged.T @ (outside * targets))
-        q[inside], v[inside] = logged[inside] @ weights, chosen[inside] @ weights
-        mine = first[folds == fold]
-        direct[folds == fold] = v[mine]
-        # A dialogue moves another fold's mean by its terms of the fit's equations Σ φ (r + γ φ̄′·w − φ·w) = 0, times the inverse
-        # of their derivative by w (an M-estimator's influence: van der Vaart 1998, §5.3).
+            weights = inverse @ (logged.T @ (outside * (log.rewards + gamma * after)))
+        predicted, valued = logged @ weights, chosen @ weights
+        q[inside], v[inside] = predicted[inside], valued[inside]
         rows = np.flatnonzero(goes_on & ~inside)
         derivative = gram - gamma * logged[rows].T @ chosen[rows + 1]
-        direction = np.linalg.solve(derivative.T, chosen[mine].sum(axis=0))
-        errors = outside * (
-            log.rewards + gamma * np.where(goes_on, np.roll(chosen @ weights, -1), 0.0) - logged @ weights
-        )
-        moved += np.bincount(log.dialogue, (logged @ direction) * errors, minlength=n)
-    return Modelled(q, v, direct + moved - moved.mean())
+        errors = log.rewards + gamma * np.where(goes_on, np.roll(valued, -1), 0.0) - predicted
+        fitted.append(_Fold(inside, np.linalg.inv(derivative), outside * errors))
 
+    def fit_influence(omega: FloatArray) -> FloatArray:
+        by_decision = omega[log.dialogue, log.step] * gamma**log.step
+        # How the estimate moves with Q̂ of the logged actions, and with V̂ of each decision: V̂_i0 + Σ_t ω_it (γ V̂_i,t+1 − Q̂_it).
+        by_value = np.where(log.step == 0, 1.0, gamma * np.roll(by_decision, 1))
+        moved: FloatArray = np.zeros(len(log.dialogues))
+        for model in fitted:
+            slope = by_value[model.inside] @ chosen[model.inside] - by_decision[model.inside] @ logged[model.inside]
+            added = (logged @ (slope @ model.inverse)) * model.errors
+            moved += np.bincount(log.dialogue, added, minlength=len(moved))
+        moved -= moved.mean()
+        return moved
 
-def _directions(states: FloatArray, n_actions: int) -> FloatArray:
-    """Coordinates of each state along its principal directions, and a constant."""
-    centred = states - states.mean(axis=0)
-    _, vectors = np.linalg.eigh(centred.T @ centred)
-    kept = vectors[:, -max(1, min(_DIRECTIONS, _PRODUCTS // max(1, n_actions))) :]
-    return np.concatenate([np.ones((len(states), 1)), centred @ kept], axis=1)
-
-
-def _features(states: FloatArray, directions: FloatArray, actions: FloatArray) -> FloatArray:
-    products = directions[:, :, None] * actions[:, None, :]
-    return np.concatenate([states, products.reshape(len(states), -1)], axis=1)
+    return RewardModel(q, v, fit_influence)
 
 
 def _bounds(log: Log, gamma: float) -> tuple[float, float]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from dialog_policy.ope.evidence import FloatArray
 
 __all__ = ["SMALLEST_SAMPLE", "WORST_MEAN", "Overlap", "effective_sample_size", "examine_overlap", "pareto_k"]
-
-FloatArray = npt.NDArray[np.floating[Any]]
 
 # An estimate rests on at least so many effective dialogues: docs/value.md shows what intervals cover below and above.
 SMALLEST_SAMPLE = 50
@@ -45,10 +44,6 @@ class Overlap(NamedTuple):
     pareto_k: float | None
     pareto_k_limit: float
     refused: str | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as a dict."""
-        return {**self._asdict(), "mean_weight_ci95": list(self.mean_weight_ci95)}
 
 
 def effective_sample_size(weights: FloatArray) -> FloatArray:

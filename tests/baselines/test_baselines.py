@@ -1,11 +1,15 @@
+from pathlib import Path
+
+import msgspec
 import numpy as np
 import pytest
 
-from dialog_policy.baselines import neighbours
+from dialog_policy.baselines import fit, load_baselines, load_training_part, neighbours
 from dialog_policy.baselines.fit import fit_baselines
 from dialog_policy.baselines.storage import FittedBaselines
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
 from dialog_policy.prediction import Predictor
+from dialog_policy.runtime import Policy
 
 
 def dialogue(name, *turns):
@@ -56,6 +60,90 @@ def test_baselines_survive_a_run_folder(fitted):
     assert again.training == fitted.training
     assert again.training.support == {"a": 1, "b": 1, "g": 4, "o": 1, "t": 3}
     assert {"hello", "taxi"} <= again.training.words
+
+
+NAMES = [
+    "majority", "bigram", "nearest_neighbour", "logreg_utterance", "logreg_history", "logreg_context", "logreg_dialogue"
+]  # fmt: skip
+
+
+def test_baselines_have_their_names(fitted):
+    assert list(fitted.predictors()) == NAMES
+
+
+def turns_of(*described):
+    return tuple(Turn(user=u, context=c, actions=frozenset(a), system=s) for u, c, a, s in described)
+
+
+def test_context_and_earlier_words_are_looked_at():
+    """The action follows from the context in one corpus, from the first words of the dialogue in the other."""
+    contexts = [Dialogue(id=n, turns=turns_of(("go on", {"found": n}, n, "ok"))) for n in "ab"]
+    pasts = [
+        Dialogue(id=n, turns=turns_of((word, {}, "x", "yes"), ("go on", {}, "x", "yes"), ("go on", {}, n, "ok")))
+        for n, word in (("a", "apples"), ("b", "pears"))
+    ]
+    for dialogues, knows in ((contexts, {"logreg_context", "logreg_dialogue"}), (pasts, {"logreg_dialogue"})):
+        space = ActionSpace().fit(t.actions for d in dialogues for t in d.turns)
+        for name, baseline in fit_baselines(Corpus(dialogues), space).predictors().items():
+            last = {d.id: frozenset(d.id) for d in dialogues}
+            predicted = {p.dialogue: p.actions for p in baseline.predict(dialogues)}
+            assert (predicted == last) == (name in knows), name
+
+
+def test_what_comes_later_changes_no_prediction(small):
+    """Neither the system side of a turn nor anything after it."""
+    space = ActionSpace().fit(t.actions for d in small for t in d.turns if t.is_target)
+    baselines = fit_baselines(small.split("train"), space).predictors()
+    dialogue = max(small.split("test"), key=len)
+    middle = len(dialogue) // 2
+    here = msgspec.structs.replace(dialogue.turns[middle], actions=frozenset(), system="something else")
+    later = tuple(Turn(user="zzz", context={"k": 1}, actions=frozenset(), system="no") for _ in range(3))
+    changed = msgspec.structs.replace(dialogue, turns=(*dialogue.turns[:middle], here, *later))
+    for name, baseline in baselines.items():
+        before, after = ([p for p in baseline.predict([d]) if p.turn <= middle] for d in (dialogue, changed))
+        assert before == after, name
+        assert before[-1].turn == middle
+        elsewhere = [p.actions for p in baseline.predict([changed]) if p.turn > middle]
+        assert len(elsewhere) == 3
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        (Turn(context={"i": "x"}, actions=frozenset("a")), Turn(context={"i": "y"}, actions=frozenset("b"))),
+        (Turn(actions=frozenset("a")), Turn(actions=frozenset("b")), Turn(actions=frozenset("c"))),
+        (Turn(user="hi", actions=frozenset("a")), Turn(user="ho", actions=frozenset("a"))),
+        (Turn(actions=frozenset()),),
+    ],
+    ids=["contexts only", "actions only", "a single action set", "the empty set"],
+)
+def test_a_corpus_without_words_or_choice_has_baselines(turns):
+    corpus = Corpus([Dialogue(id="1", turns=turns)])
+    space = ActionSpace().fit(turn.actions for turn in turns)
+    described, arrays = fit_baselines(corpus, space).to_parts()
+    baselines = FittedBaselines.from_parts(described, arrays, space).predictors()
+    for baseline in baselines.values():
+        assert [p.turn for p in baseline.predict(corpus)] == list(range(len(turns)))
+    assert next(p.actions for p in baselines["logreg_history"].predict(corpus)) == turns[0].actions
+    assert [p.actions for p in baselines["logreg_utterance"].predict([])] == []
+
+
+def test_sets_that_the_drawn_turns_lack_are_not_chosen(monkeypatch):
+    monkeypatch.setattr(fit, "_MAX_TURNS", 2)
+    baselines = fit_baselines(CORPUS, SPACE, seed=1).predictors()
+    for name in NAMES[3:]:
+        assert len({p.actions for p in baselines[name].predict(CORPUS)}) <= 2
+
+
+def test_a_run_of_an_earlier_version_has_its_baselines():
+    policy = Policy.load(Path(__file__).parent.parent / "fixtures" / "run-format-4")
+    baselines = load_baselines(policy.run, policy.actions)
+    assert list(baselines) == NAMES[:5]
+    assert all(baseline.actions is policy.actions for baseline in baselines.values())
+    training = load_training_part(policy.run)
+    assert training is not None
+    assert training.words
+    assert set(training.support) <= set(policy.actions.classes_)
 
 
 def test_the_index_is_the_similarity_of_all_turns(monkeypatch):

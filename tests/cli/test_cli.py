@@ -46,6 +46,8 @@ def test_evaluate_predict_and_score_agree(run_folder, corpus_file, tmp_path):
         "nearest_neighbour",
         "logreg_utterance",
         "logreg_history",
+        "logreg_context",
+        "logreg_dialogue",
     }
     run("predict", run_folder, corpus_file, "--out", tmp_path / "p.jsonl")
     run("score", tmp_path / "p.jsonl", corpus_file, "--json", tmp_path / "s.json")

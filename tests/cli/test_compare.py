@@ -1,3 +1,4 @@
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -40,11 +41,28 @@ def test_runs_baselines_and_predictions_are_policies_alike(places, tmp_path):
     assert run_["turn_accuracy"] == mine["turn_accuracy"] > majority["turn_accuracy"]
     assert f"{run_['turn_accuracy']:.3f}" in shown
     assert result["split"] == "test"
+    assert run_["run"]["name"] == majority["run"]["name"] == "run"
+    assert run_["run"]["package_version"] == importlib.metadata.version("dialog-policy")
+    assert "run" not in mine
+    assert result["warnings"] == []
     run("evaluate", places / "run", places / "small.jsonl", "--json", tmp_path / "e.json")
     evaluated = json.loads((tmp_path / "e.json").read_text())
     for metric in ("turn_accuracy", "micro_f1", "macro_f1"):
         assert run_[metric] == pytest.approx(evaluated[metric])
         assert majority[metric] == pytest.approx(evaluated["baselines"]["majority"][metric])
+
+
+def test_dialogues_that_a_run_was_trained_on_are_said_in_the_result(places, tmp_path):
+    compare(places, places / "run", f"{places / 'run'}:majority", "--split", "train", "--json", tmp_path / "c.json")
+    first = json.loads((tmp_path / "c.json").read_text())["warnings"][0]
+    assert first.startswith("The run run was trained on ")
+    assert first.endswith("their results are no test.")
+
+
+@pytest.mark.parametrize("name", ["nearest_neighbour", "logreg_utterance", "logreg_history"])
+def test_every_baseline_of_a_run_can_be_compared(places, tmp_path, name):
+    compare(places, places / "run", f"{places / 'run'}:{name}", "--json", tmp_path / "c.json")
+    assert json.loads((tmp_path / "c.json").read_text())["policies"][1]["name"] == f"run:{name}"
 
 
 def test_policies_of_one_name_are_told_apart(places, tmp_path):
@@ -87,6 +105,12 @@ def test_a_mistake_gets_one_message_and_leaves_nothing(places, tmp_path, argumen
     shown = compare(places, *given, "--json", tmp_path / "c.json", code=2).output
     assert message in shown
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("resamples", ["99", "100000000000"])
+def test_a_number_of_resamples_without_sense_is_refused(places, resamples):
+    arguments = (places / "run", places / "mine.jsonl", places / "small.jsonl", "--resamples", resamples)
+    assert "100<=x<=1000000" in run("compare", *arguments, code=2).output
 
 
 def test_runs_that_read_the_corpus_differently_are_refused(places, trained, tmp_path, monkeypatch):

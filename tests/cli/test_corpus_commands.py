@@ -1,9 +1,13 @@
 import hashlib
 import json
+import re
+import subprocess
+import sys
 
 import pytest
 
-from dialog_policy.corpus.readers import stream
+from dialog_policy.cli import main
+from dialog_policy.corpus.readers import readers, stream
 from dialog_policy.corpus.write import write_corpus
 from tests.cli.commands import run
 
@@ -109,10 +113,104 @@ def test_split_and_its_parts_in_the_next_command(corpus_file, tmp_path):
     assert 27 <= parts["held-out"]["dialogues"] <= 33
     assert sum(part["dialogues"] for part in parts.values()) == 60
     before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
-    run("split", corpus_file, tmp_path / "out", "--parts", "train=0.5", "held-out=0.5", "--seed", 4)
+    again = ("split", corpus_file, tmp_path / "out", "--parts", "train=0.5", "held-out=0.5", "--seed")
+    assert "has held-out.jsonl, train.jsonl already. " in run(*again, 5, code=2).output
+    assert before == {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    run(*again, 5, "--force")
+    assert before != {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    run(*again, 4, "--force")
     assert before == {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
     # With other parts the old ones would be read along with the new.
-    assert "expected a new folder" in run("split", corpus_file, tmp_path / "out", code=2).output
+    assert "expected a new or empty folder" in run("split", corpus_file, tmp_path / "out", code=2).output
+
+
+def test_a_split_that_breaks_off_leaves_nothing_and_can_be_repeated(corpus_file, tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dialog_policy.corpus.write.native_line", interrupted)
+        run("split", corpus_file, tmp_path / "out", code=1)
+    assert list(tmp_path.iterdir()) == []
+    run("split", corpus_file, tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["dev.jsonl", "test.jsonl", "train.jsonl"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_killed_split_does_not_refuse_its_own_retry(corpus_file, tmp_path):
+    script = (
+        "import os, sys; from dialog_policy.cli import main; from dialog_policy.corpus import write; count = []; "
+        "write.native_line = lambda d: os._exit(9) if len(count) > 30 else (count.append(1), b'{}')[1]; main(sys.argv[1:])"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, "split", corpus_file, tmp_path / "out"], check=False)
+    assert killed.returncode == 9
+    assert not (tmp_path / "out").exists()
+    run("split", corpus_file, tmp_path / "out")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_convert_replaces_nothing_without_force(corpus_file, tmp_path):
+    mine = tmp_path / "mine.csv"
+    run("convert", corpus_file, mine)
+    before = mine.read_bytes()
+    for source, target in ((mine, mine), (corpus_file, mine)):
+        assert "exists already. Name another file, or give --force" in run("convert", source, target, code=2).output
+        assert mine.read_bytes() == before
+    run("convert", mine, mine, "--force")
+    assert mine.read_bytes() == before
+
+
+@pytest.mark.parametrize(("command", "option"), [("inspect", "--json"), ("inspect", "--html"), ("validate", "--json")])
+def test_no_output_takes_the_place_of_the_corpus(command, option, corpus_file, tmp_path):
+    mine = tmp_path / "mine.jsonl"
+    mine.write_bytes(corpus_file.read_bytes())
+    assert "would be overwritten" in run(command, mine, option, tmp_path / "." / "mine.jsonl", code=2).output
+    assert mine.read_bytes() == corpus_file.read_bytes()
+
+
+def line(name, user="hi", **others):
+    return json.dumps({"id": name, "turns": [{"user": user, "actions": ["a"]}], **others}) + "\n"
+
+
+def test_several_corpora_are_inspected_validated_converted_and_split_as_one(tmp_path):
+    (tmp_path / "mine.csv").write_text("dialogue_id,user,actions\n1,x,a\n2,y,b\n")
+    (tmp_path / "chat.jsonl").write_text(line("1", "z") + line("3", "x"))
+    both = (tmp_path / "mine.csv", tmp_path / "chat.jsonl")
+    assert "mine.csv + chat.jsonl (mixed): 4 dialogues" in run("inspect", *both).output
+    shown = run("validate", *both).output
+    assert "mine.csv + chat.jsonl: 4 dialogues, 4 turns to predict" in shown
+    assert "1 dialogue with the same content as another" in shown
+    run("convert", *both, tmp_path / "all.jsonl")
+    assert [d.id for d in stream(tmp_path / "all.jsonl")] == ["1", "2", "chat.jsonl:1", "3"]
+    run("split", *both, tmp_path / "parts", "--parts", "train=0.5", "test=0.5")
+    assert len(list(stream(tmp_path / "parts"))) == 4
+    # A folder of files in several formats is read whole.
+    (tmp_path / "both").mkdir()
+    for path in both:
+        path.rename(tmp_path / "both" / path.name)
+    (tmp_path / "both" / "old.ods").write_text("a spreadsheet")
+    (tmp_path / "both" / "README.md").write_text("about")
+    result = run("inspect", tmp_path / "both")
+    assert "both (mixed): 4 dialogues" in result.output
+    assert "1 file is not read: old.ods" in result.output
+
+
+def test_what_reading_leaves_out_is_said_on_stderr(tmp_path):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "c.jsonl").write_text(line("1"))
+    (tmp_path / "c" / "more.txt").write_text("x")
+    result = run("convert", tmp_path / "c", tmp_path / "out.jsonl")
+    assert result.stderr.startswith("Warning: 1 file is not read: more.txt")
+    assert "1 dialogue with 1 turn written to" in result.stderr
+
+
+def test_help_lists_all_commands_with_whole_sentences_and_all_formats():
+    shown = run("--help").output
+    assert "\b" not in shown
+    assert "\\b" not in shown
+    assert "..." not in shown.partition("Commands:")[2]
+    for name in (*main.commands, *readers()):
+        assert re.search(rf"^  {name} ", shown, re.MULTILINE)
 
 
 def test_split_by_default(corpus_file, tmp_path):

@@ -138,6 +138,8 @@ def test_evaluate_has_probabilities_and_every_baseline(trained, corpus, tmp_path
         "nearest_neighbour",
         "logreg_utterance",
         "logreg_history",
+        "logreg_context",
+        "logreg_dialogue",
     ]
     assert all("turn_accuracy" in scores["ci95"] for scores in result["baselines"].values())
     assert {"unknown_words", "action_support"} <= {row["field"] for row in result["slices"]}

@@ -1,3 +1,4 @@
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 from benchmarks.simulation import lead_dialogues, make_world
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.evaluation.prediction_files import write_predictions
+from dialog_policy.ope import ESTIMATORS
 from tests.cli.commands import run
 
 
@@ -29,7 +31,7 @@ def places(small, trained, tmp_path_factory):
 def test_predictions_are_valued(places, tmp_path):
     shown = run("value", places / "policy.jsonl", places / "log.jsonl", "--json", tmp_path / "v.json").output
     result = json.loads((tmp_path / "v.json").read_text())
-    assert [row["estimator"] for row in result["estimates"]] == ["dm", "ips", "snips", "dr", "pdis", "wpdis"]
+    assert [row["estimator"] for row in result["estimates"]] == list(ESTIMATORS)
     assert (result["policy"], result["corpus"], result["split"]) == ("policy", "log.jsonl", "all")
     assert result["propensities"] == {"from": "logged"}
     assert result["conclusion"] in shown
@@ -37,11 +39,22 @@ def test_predictions_are_valued(places, tmp_path):
 
 def test_options_reach_the_estimate(places, tmp_path):
     run("value", places / "policy.jsonl", places / "log.jsonl", "--estimator", "ips", "--estimator", "dr", "--gamma", "0.5",
-        "--clip", "3", "--greedy", "--estimate-propensities", "--json", tmp_path / "v.json")  # fmt: skip
+        "--clip", "3", "--target-policy", "greedy", "--estimate-propensities", "--resamples", "150",
+        "--json", tmp_path / "v.json")  # fmt: skip
     result = json.loads((tmp_path / "v.json").read_text())
     assert [row["estimator"] for row in result["estimates"]] == ["ips", "dr"]
     assert (result["gamma"], result["clip"], result["propensities"]["from"]) == (0.5, 3, "estimated")
     assert result["acts"] == "takes its predicted set always"
+    assert (result["target_policy"], result["resamples"]) == ("greedy", 150)
+
+
+def test_the_old_option_greedy_still_means_the_greedy_policy_and_says_its_new_name(places, tmp_path):
+    log = (places / "policy.jsonl", places / "log.jsonl", "--estimator", "ips")
+    shown = run("value", *log, "--greedy", "--json", tmp_path / "v.json").output
+    assert "--greedy is deprecated; use --target-policy greedy." in shown
+    assert json.loads((tmp_path / "v.json").read_text())["target_policy"] == "greedy"
+    assert "contradicts" in run("value", *log, "--greedy", "--target-policy", "stochastic", code=2).output
+    assert "--greedy" not in run("value", "--help").output
 
 
 def test_a_run_and_its_baselines_are_valued_and_thin_overlap_is_said(places, tmp_path):
@@ -51,6 +64,8 @@ def test_a_run_and_its_baselines_are_valued_and_thin_overlap_is_said(places, tmp
         assert (result["rewarded"], result["split"], result["concludes"]) == ("dialogue", "test", False)
         assert "Nothing can be concluded" in shown
         assert "not logged but estimated" in shown
+        assert result["run"]["package_version"] == importlib.metadata.version("dialog-policy")
+        assert result["run"]["created"].startswith("20")
 
 
 def test_every_form(places, tmp_path):
@@ -71,6 +86,7 @@ def test_every_form(places, tmp_path):
         (["{p}/policy.jsonl", "{p}/log.jsonl", "--gamma", "2"], "gamma from 0 to 1"),
         (["{p}/policy.jsonl", "{p}/log.jsonl", "--clip", "0"], "clip over 0"),
         (["{p}/policy.jsonl", "{p}/log.jsonl", "--estimator", "ipss"], "ipss"),
+        (["{p}/policy.jsonl", "{p}/log.jsonl", "--resamples", "100000000000"], "100<=x<=1000000"),
         (["{p}/policy.jsonl", "{p}/small.jsonl"], "not in small.jsonl"),
     ],
     ids=lambda x: x if isinstance(x, str) else "",

@@ -1,16 +1,19 @@
+import msgspec
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn import metrics as theirs
 
-from dialog_policy.comparison import compare_policies, holm, mcnemar_p
-from dialog_policy.comparison.significance import bootstrap_p, randomisation_p, resampled
+from dialog_policy.baselines import load_baselines
+from dialog_policy.comparison import compare
+from dialog_policy.comparison.significance import bootstrap_p, holm, mcnemar_p, randomisation_p, resampled
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.evaluation.metrics import score_predictions
 from dialog_policy.evaluation.sums import SCALARS
 from dialog_policy.prediction import Prediction
 from dialog_policy.report.comparison_table import comparison_table
+from dialog_policy.runtime import Policy
 
 NAMES = ("ask", "bye", "greet", "offer")
 
@@ -94,88 +97,173 @@ def test_equal_policies_are_called_different_one_time_in_twenty():
 @pytest.mark.parametrize("known", [None, NAMES])
 def test_each_policy_has_the_figures_of_score(known):
     corpus, policies = make_case(4)
-    result = compare_policies(policies, corpus, known_actions=known, resamples=200)
-    for row in result["policies"]:
-        scored = score_predictions(policies[row["name"]], corpus, known_actions=NAMES, resamples=200)
+    result = compare(policies, corpus, known_actions=known, resamples=200)
+    for row in result.policies:
+        scored = score_predictions(policies[row.name], corpus, known_actions=NAMES, resamples=200)
         for metric in SCALARS:
-            assert row[metric] == pytest.approx(scored[metric]), metric
-        assert row["ci95"]["turn_accuracy"] == pytest.approx(scored["ci95"]["turn_accuracy"], abs=0.05)
-    assert [row["name"] for row in result["policies"]] == ["p0", "p1"]
+            assert getattr(row, metric) == pytest.approx(scored[metric]), metric
+        assert row.ci95["turn_accuracy"] == pytest.approx(scored["ci95"]["turn_accuracy"], abs=0.05)
+    assert [row.name for row in result.policies] == ["p0", "p1"]
 
 
 def test_averages_run_over_the_same_actions_for_all_policies():
     corpus, policies = make_case(5)
     first = policies["p0"][0]
     policies["p0"][0] = Prediction(dialogue=first.dialogue, turn=first.turn, actions=frozenset(["zzz"]))
-    result = compare_policies(policies, corpus, metrics=["macro_f1"], resamples=100)
+    # Neither the policies nor the corpus know a training part.
+    corpus = Corpus(msgspec.structs.replace(dialogue, split="test") for dialogue in corpus)
+    result = compare(policies, corpus, metrics=["macro_f1"], resamples=100)
     space = ActionSpace([*NAMES, "zzz"])
     gold = space.transform([corpus.dialogue(p.dialogue).turns[p.turn].actions for p in policies["p0"]])
-    for row, predictions in zip(result["policies"], policies.values(), strict=True):
+    for row, predictions in zip(result.policies, policies.values(), strict=True):
         mine = space.transform([p.actions for p in predictions])
-        assert row["macro_f1"] == pytest.approx(theirs.f1_score(gold, mine, average="macro", zero_division=0))
+        assert row.macro_f1 == pytest.approx(theirs.f1_score(gold, mine, average="macro", zero_division=0))
 
 
 def test_pairs_say_which_is_better_and_where():
     corpus, policies = make_case(6, n=40, skills=(0.9, 0.4, 0.4))
-    result = compare_policies(policies, corpus, resamples=500)
-    by_pair = {(row["a"], row["b"]): row for row in result["pairs"] if row["metric"] == "turn_accuracy"}
+    result = compare(policies, corpus, resamples=500)
+    by_pair = {(row.a, row.b): row for row in result.pairs if row.metric == "turn_accuracy"}
     assert set(by_pair) == {("p0", "p1"), ("p0", "p2"), ("p1", "p2")}
     better = by_pair["p0", "p1"]
-    values = {row["name"]: row["turn_accuracy"] for row in result["policies"]}
-    assert better["difference"] == pytest.approx(values["p0"] - values["p1"])
-    assert better["ci95"][0] > 0
-    assert better["effect_size"] > 0.5
-    assert better["p_randomisation"] < 0.01
-    assert better["p_bootstrap"] < 0.01
-    assert better["p_holm"] >= 2 * better["p_randomisation"]
-    assert by_pair["p1", "p2"]["p_holm"] > 0.05
-    assert better["dialogues_better"] + better["dialogues_worse"] + better["dialogues_equal"] == 40
+    values = {row.name: row.turn_accuracy for row in result.policies}
+    assert better.difference == pytest.approx(values["p0"] - values["p1"])
+    assert better.ci95[0] > 0
+    assert better.effect_size > 0.5
+    assert better.p_randomisation < 0.01
+    assert better.p_bootstrap < 0.01
+    assert better.p_holm >= 2 * better.p_randomisation
+    assert by_pair["p1", "p2"].p_holm > 0.05
+    assert better.dialogues_better + better.dialogues_worse + better.dialogues_equal == 40
     gold = {(d.id, t): turn.actions for d in corpus for t, turn in enumerate(d.turns)}
     right = {
         name: {(p.dialogue, p.turn) for p in ps if p.actions == gold[p.dialogue, p.turn]}
         for name, ps in policies.items()
     }
     for a, b in by_pair:
-        rows = [row for row in result["disagreements"] if (row["a"], row["b"]) == (a, b)]
-        assert {(r["dialogue"], r["turn"]) for r in rows if r["right"] == a} == right[a] - right[b]
-        assert {(r["dialogue"], r["turn"]) for r in rows if r["right"] == b} == right[b] - right[a]
-        assert all((r["gold"] == r["a_actions"]) == (r["right"] == a) for r in rows)
+        rows = [row for row in result.disagreements if (row.a, row.b) == (a, b)]
+        assert {(r.dialogue, r.turn) for r in rows if r.right == a} == right[a] - right[b]
+        assert {(r.dialogue, r.turn) for r in rows if r.right == b} == right[b] - right[a]
+        assert all((r.gold == r.a_actions) == (r.right == a) for r in rows)
     whole = {
         name: {d.id for d in corpus if all((d.id, t) in keys for t in range(len(d)))} for name, keys in right.items()
     }
-    success = next(row for row in result["mcnemar"] if (row["a"], row["b"]) == ("p0", "p1"))
-    assert set(success["a_only"]) == whole["p0"] - whole["p1"]
-    assert success["both"] == len(whole["p0"] & whole["p1"])
-    assert success["p"] == mcnemar_p(len(whole["p0"] - whole["p1"]), len(whole["p1"] - whole["p0"]))
-    shown = comparison_table(result)
-    assert f"{better['difference']:+.3f}" in shown
+    success = next(row for row in result.mcnemar if (row.a, row.b) == ("p0", "p1"))
+    assert set(success.a_only) == whole["p0"] - whole["p1"]
+    assert success.both == len(whole["p0"] & whole["p1"])
+    assert success.p == mcnemar_p(len(whole["p0"] - whole["p1"]), len(whole["p1"] - whole["p0"]))
+    shown = comparison_table(result.to_json())
+    assert f"{better.difference:+.3f}" in shown
     assert f"Turns that p0 gets right and p1 wrong: {len(right['p0'] - right['p1'])}" in shown
 
 
 def test_a_policy_does_not_differ_from_itself():
     corpus, policies = make_case(7, skills=(0.6,))
-    result = compare_policies({"one": policies["p0"], "two": list(reversed(policies["p0"]))}, corpus, resamples=100)
-    for row in result["pairs"]:
-        assert (row["difference"], row["p_randomisation"], row["p_bootstrap"], row["p_holm"]) == (0, 1, 1, 1)
-        assert row["ci95"] == [0, 0]
-        assert row["effect_size"] is None
-    assert result["disagreements"] == []
+    result = compare({"one": policies["p0"], "two": list(reversed(policies["p0"]))}, corpus, resamples=100)
+    for row in result.pairs:
+        assert (row.difference, row.p_randomisation, row.p_bootstrap, row.p_holm) == (0, 1, 1, 1)
+        assert row.ci95 == (0, 0)
+        assert row.effect_size is None
+    assert result.disagreements == []
 
 
 def test_predictions_for_other_turns_are_refused_with_the_place():
     corpus, policies = make_case(8)
     without = [p for p in policies["p1"] if p.dialogue != "d3"]
     with pytest.raises(CorpusError, match=r"'d3', turn 0 .*p0 has a prediction for this turn, p1 has none"):
-        compare_policies({"p0": policies["p0"], "p1": without}, corpus)
+        compare({"p0": policies["p0"], "p1": without}, corpus)
     with pytest.raises(CorpusError, match=r"'d3', turn 0 .*p1 has a prediction for this turn, p0 has none"):
-        compare_policies({"p0": without, "p1": policies["p0"]}, corpus)
+        compare({"p0": without, "p1": policies["p0"]}, corpus)
     with pytest.raises(CorpusError, match="prediction by p1"):
-        compare_policies({"p0": policies["p0"], "p1": policies["p1"][1:]}, corpus)
+        compare({"p0": policies["p0"], "p1": policies["p1"][1:]}, corpus)
 
 
 def test_impossible_options_are_refused():
     corpus, policies = make_case(9)
     with pytest.raises(OptionError, match="at least two"):
-        compare_policies({"p0": policies["p0"]}, corpus)
+        compare({"p0": policies["p0"]}, corpus)
     with pytest.raises(OptionError, match="Did you mean 'turn_accuracy'"):
-        compare_policies(policies, corpus, metrics=["turn_acuracy"])
+        compare(policies, corpus, metrics=["turn_acuracy"])
+
+
+@pytest.mark.parametrize("resamples", [0, 99, 1_000_001, 100_000_000_000])
+def test_a_number_of_resamples_without_sense_is_refused(resamples):
+    corpus, policies = make_case(9)
+    with pytest.raises(OptionError, match=f"from 100 to 1,000,000 resamples, found {resamples:,}"):
+        compare(policies, corpus, resamples=resamples)
+
+
+class Parrot:
+    """A policy of somebody's own: it predicts the same everywhere."""
+
+    def __init__(self, name, action):
+        self.name, self.actions, self._action = name, ActionSpace([action]), frozenset([action])
+
+    def predict(self, dialogues):
+        for dialogue in dialogues:
+            for number in range(len(dialogue)):
+                yield Prediction(dialogue=dialogue.id, turn=number, actions=self._action)
+
+
+def test_predictors_are_compared_under_their_own_names():
+    corpus, _ = make_case(10, singles=True)
+    result = compare([Parrot("polly", "ask"), Parrot("jack", "bye"), Parrot("polly", "ask")], corpus, resamples=100)
+    assert [row.name for row in result.policies] == ["polly", "jack", "polly (2)"]
+    assert result.policies[0].turn_accuracy == result.policies[2].turn_accuracy > 0
+    assert result.corpus == corpus.name
+    # The policies know two actions, and the corpus has four: averages run over gold and these.
+    scored = score_predictions(Parrot("", "ask").predict(corpus), corpus, known_actions=["ask", "bye"], resamples=0)
+    assert result.policies[0].macro_f1 == pytest.approx(scored["macro_f1"])
+    with pytest.raises(OptionError, match="expected predictors with a name, found list"):
+        compare([[], []], corpus)
+
+
+def test_a_part_of_the_corpus_is_compared_on():
+    corpus, _ = make_case(11, n=40, singles=True)
+    part = corpus.split("test")
+    result = compare([Parrot("a", "ask"), Parrot("b", "bye")], corpus, split="test", resamples=100)
+    assert (result.split, result.dialogues) == ("test", len(part))
+    assert result.dialogues < 40
+
+
+def test_runs_are_named_with_date_and_version_and_known_dialogues_are_said_first(trained, small, tmp_path):
+    trained.save(tmp_path / "desk")
+    run = Policy.load(tmp_path / "desk")
+    majority = load_baselines(run.run, run.actions)["majority"]
+    result = compare({"desk": run, "majority": majority}, small, split="train", resamples=100)
+    about = result.policies[0].run
+    assert (about.name, about.created, about.id) == ("desk", run.info["created"], run.id)
+    assert about.package_version == run.info["package_version"]
+    n = len(small.split("train"))
+    known = sum(dialogue.fingerprint() in run.fingerprints["train"] for dialogue in small.split("train"))
+    assert result.warnings[0].startswith(f"The run desk was trained on {known} of these {n} dialogues")
+    document = result.to_json()
+    assert document["policies"][0]["run"]["created"] == run.info["created"]
+    assert "run" not in document["policies"][1]
+    assert document["warnings"] == result.warnings
+    held_out = compare({"desk": run, "majority": majority}, small, split="test", resamples=100)
+    assert held_out.warnings == []
+
+
+def test_the_json_object_has_the_documented_keys_and_the_frame_a_row_for_each_difference():
+    corpus, policies = make_case(12, skills=(0.8, 0.5, 0.3))
+    result = compare(policies, corpus, metrics=["micro_f1", "dialogue_accuracy"], resamples=100)
+    document = result.to_json()
+    assert set(document) == {
+        "corpus", "split", "dialogues", "turns", "metrics", "resamples", "warnings", "policies", "pairs", "mcnemar",
+        "disagreements",
+    }  # fmt: skip
+    assert set(document["policies"][0]) == {"name", "ci95", *SCALARS}
+    assert set(document["pairs"][0]) == {
+        "a", "b", "metric", "difference", "ci95", "p_bootstrap", "p_randomisation", "p_holm", "p_mcnemar", "effect_size",
+        "dialogues_better", "dialogues_worse", "dialogues_equal",
+    }  # fmt: skip
+    assert set(document["mcnemar"][0]) == {"a", "b", "both", "neither", "a_only", "b_only", "p", "p_holm"}
+    assert isinstance(document["pairs"][0]["ci95"], list)
+    frame = result.to_frame()
+    assert frame.shape[0] == 3 * 2
+    row = document["pairs"][1]
+    assert frame.loc["p0", "p1", "dialogue_accuracy"]["difference"] == row["difference"]
+    assert frame.loc["p0", "p1", "dialogue_accuracy"][["lower", "upper"]].tolist() == row["ci95"]
+    assert row["p_mcnemar"] == document["mcnemar"][0]["p"]
+    assert "<table" in result._repr_html_()

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from benchmarks.simulation import lead_dialogues, make_world, true_value
 from dialog_policy.corpus import ActionSpace
-from dialog_policy.ope.behaviour import fit_behaviour, multinomial_regression, softmax
 from dialog_policy.ope.features import MAX_TERMS, state_features
 from dialog_policy.ope.log import read_log
-from dialog_policy.ope.model import fit_values
+from dialog_policy.ope.logging_policy import estimate_propensities, multinomial_regression, softmax
+from dialog_policy.ope.model import fit_reward_model
+from dialog_policy.ope.regression import crossfitted
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def test_regression_is_scikit_learns():
 
 def test_estimated_propensities_are_close_to_the_true_ones(led):
     _, log, _, features, _ = led
-    found = fit_behaviour(log, features)
+    found = estimate_propensities(log, features)
     assert np.abs(found.propensities - log.propensities).mean() < 0.04
     assert found.about["ece"] < 0.06
     assert found.about["log_loss"] < found.about["log_loss_of_shares"]
@@ -40,7 +41,7 @@ def test_estimated_propensities_are_close_to_the_true_ones(led):
 def test_what_was_never_seen_elsewhere_has_a_propensity_over_zero(led):
     _, log, _, features, _ = led
     actions = [frozenset([f"only-{i}"]) if i < 3 else a for i, a in enumerate(log.actions)]
-    found = fit_behaviour(log._replace(actions=actions), features)
+    found = estimate_propensities(log._replace(actions=actions), features)
     assert (found.propensities > 0).all()
     assert found.propensities[:3].max() < 0.05
 
@@ -57,14 +58,48 @@ def test_states_know_nothing_of_the_decision_or_later(led):
 def test_the_model_finds_the_value_where_it_sees_the_state(led):
     world, log, space, features, predictions = led
     expected = np.array([[p.probabilities[name] for name in space.classes_] for p in predictions])
-    found = fit_values(log, features, space.transform(log.actions).astype(float), expected, 1.0)
-    assert found.direct.mean() == pytest.approx(true_value(world, world.target), abs=0.05)
+    found = fit_reward_model(log, features, space.transform(log.actions).astype(float), expected, 1.0)
     first = found.v[log.step == 0]
-    assert first.mean() == pytest.approx(found.direct.mean())
+    assert first.mean() == pytest.approx(true_value(world, world.target), abs=0.05)
+    influence = found.fit_influence(np.zeros((len(log.dialogues), world.longest)))
+    assert influence.mean() == pytest.approx(0, abs=1e-12)
+    assert influence.std() > 0.1 * first.std()
     # Without a future, the value of what was done is its expected reward.
-    alone = fit_values(log, features, space.transform(log.actions).astype(float), expected, 0.0)
+    alone = fit_reward_model(log, features, space.transform(log.actions).astype(float), expected, 0.0)
     names = ("north", "south", "east", "west")
     users = [turn.user for dialogue in log.dialogues for turn in dialogue.turns]
     actions = ("ask", "offer", "book")
     truth = [world.rewards[names.index(u), actions.index(*a)] for u, a in zip(users, log.actions, strict=True)]
     assert np.abs(alone.q - truth).mean() < 0.06
+
+
+def test_the_influence_of_a_dialogue_is_what_the_estimate_moves_by_without_it(led):
+    world, log, space, features, predictions = led
+    expected = np.array([[p.probabilities[name] for name in space.classes_] for p in predictions])
+    taken = space.transform(log.actions).astype(float)
+    omega = np.random.default_rng(0).uniform(0.0, 2.0, size=(len(log.dialogues), world.longest))
+
+    def estimate(rewards):
+        model = fit_reward_model(log._replace(rewards=rewards), features, taken, expected, 1.0)
+        v, q, r = (log.spread(values, 0.0) for values in (model.v, model.q, rewards))
+        after = np.concatenate([v[:, 1:], np.zeros((len(v), 1))], axis=1)
+        return (v[:, 0] + (omega * (r + after - q)).sum(axis=1)).mean(), model.fit_influence(omega)
+
+    # The equations of the fit are linear in the rewards: raised a little in one dialogue, the estimate moves by that dialogue's
+    # own corrections and by what its influence grows by.
+    raised = log.rewards.copy()
+    raised[log.dialogue == 7] += 1e-3
+    (before, influence), (after, moved) = estimate(log.rewards), estimate(raised)
+    own = 1e-3 * omega[7, : int((log.dialogue == 7).sum())].sum() / len(log.dialogues)
+    assert after - before - own == pytest.approx((moved - influence)[7] / (len(log.dialogues) - 1), rel=0.05)
+
+
+def test_ridge_predictions_come_from_other_folds():
+    random = np.random.default_rng(1)
+    features = np.concatenate([np.ones((40, 1)), random.normal(size=(40, 3))], axis=1)
+    targets, folds = random.normal(size=40), np.arange(40) % 4
+    fitted = crossfitted(features, targets, folds)
+    model = Ridge(alpha=1.0, fit_intercept=False).fit(features[folds != 2], targets[folds != 2])
+    assert fitted.predictions[folds == 2] == pytest.approx(model.predict(features[folds == 2]))
+    whole = Ridge(alpha=1.0, fit_intercept=False).fit(features, targets)
+    assert fitted.coefficients == pytest.approx(whole.coef_)

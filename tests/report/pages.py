@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from dialog_policy.comparison import compare_policies
+from dialog_policy.comparison import compare
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.corpus.checks import examine
 from dialog_policy.evaluation.metrics import score_predictions
@@ -77,7 +77,7 @@ def make() -> Made:
     good, bad = predictions(found, 0.9, 2), predictions(found, 0.5, 3)
     score = score_predictions(good, found, baselines={"majority": bad}, resamples=100)
     score |= {"mode": "teacher-forced", "mistakes": find_mistakes({"teacher-forced": good}, found)}
-    comparison = compare_policies({"good <1>": good, "坏的": bad}, found, resamples=200)
+    comparison = compare({"good <1>": good, "坏的": bad}, found, resamples=200).to_json()
     comparison["curve"] = [
         {"policy": "good <1>", "share": share, "dialogues": int(60 * share), "seed": seed, "turn_accuracy": share * 0.8}
         for share in (0.5, 1.0)
@@ -88,7 +88,7 @@ def make() -> Made:
         corpus=found,
         score=score,
         comparison=comparison,
-        value=estimate_value(good, found, resamples=100),
+        value=estimate_value(good, found, resamples=100).to_json(),
         summary=summary | {"corpus": found.name, "format": "native"},
     )
 

@@ -1,21 +1,45 @@
-"""Reading corpora: one module a format, found through entry points, recognised without being told."""
+"""Reading corpora: one module a format, recognised without being told."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import entry_points
+from os import PathLike
 from pathlib import Path
 
 from dialog_policy.corpus.corpus import Corpus
 from dialog_policy.corpus.dialogue import Dialogue
+from dialog_policy.corpus.problems import LEVELS, Problem
+from dialog_policy.corpus.readers.joined import Part, joined
 from dialog_policy.corpus.readers.reader import Opened, Option, Reader
+from dialog_policy.corpus.readers.recognition import choose, unread
 from dialog_policy.corpus.readers.source import Source, open_source
-from dialog_policy.errors import CorpusError, OptionError, did_you_mean
+from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, counted
 
-__all__ = ["Opened", "Option", "Reader", "Source", "load_corpus", "open_corpus", "open_source", "readers", "stream"]
+__all__ = [
+    "MIXED",
+    "OpenCorpus",
+    "Opened",
+    "Option",
+    "Paths",
+    "Reader",
+    "Source",
+    "load_corpus",
+    "open_corpus",
+    "open_source",
+    "readers",
+    "stream",
+]
+
+Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
+# The format of a corpus whose files are in several formats.
+MIXED = "mixed"
+# Problems of which reading warns one by one.
+_SHOWN_PROBLEMS = 3
 
 # Asked in this order whether they recognise a source: the narrow ones first.
 _OWN = (
@@ -39,10 +63,7 @@ _OWN = (
 
 @cache
 def readers() -> dict[str, Reader]:
-    """Return all installed readers by name: our own, then the entry points of the group ``dialog_policy.readers``.
-
-    Ours are there also where the package runs from a checkout that was never installed.
-    """
+    """Return all readers by name: our own, then those of other packages, by the entry points ``dialog_policy.readers``."""
     known = {name: import_module(f"{__name__}.{name}").READER for name in _OWN}
     for entry in sorted(entry_points(group="dialog_policy.readers"), key=lambda entry: entry.name):
         if entry.name in known:
@@ -55,72 +76,180 @@ def readers() -> dict[str, Reader]:
     return known
 
 
-def _choose(source: Source, format: str | None) -> Reader:
-    known = readers()
-    if format is not None:
-        if format not in known:
-            raise OptionError(f"there is no format {format!r}; known: {', '.join(known)}.{did_you_mean(format, known)}")
-        return known[format]
-    for reader in known.values():
-        if reader.recognises(source):
-            return reader
-    listed = "\n".join(f"  {reader.name}: {reader.help}" for reader in known.values())
-    raise CorpusError(
-        "the format is not recognised.", path=source.path, remedy=f"Known formats (--format NAME says which):\n{listed}"
-    )
+@dataclass(frozen=True)
+class OpenCorpus:
+    """A corpus that is read dialogue by dialogue.
+
+    Attributes
+    ----------
+    name, format, reader_options, gazetteer, replies_are_templates
+        As in :class:`~dialog_policy.corpus.corpus.Corpus`.
+    dialogues
+        Yields the dialogues; can be called again.
+    problems
+        What is wrong beyond single dialogues, such as files that are not read.
+    """
+
+    name: str
+    format: str
+    reader_options: Mapping[str, str]
+    gazetteer: Mapping[str, tuple[str, ...]]
+    replies_are_templates: bool
+    dialogues: Callable[[], Iterator[Dialogue]]
+    problems: Callable[[], Iterable[Problem]]
 
 
 def open_corpus(
-    path: str | Path, *, format: str | None = None, reader: Mapping[str, str] | None = None
-) -> tuple[Reader, dict[str, str], Opened]:
-    """Return the reader, all its options and the opened source; parameters and errors as for :func:`load_corpus`."""
-    source = open_source(path)
-    chosen = _choose(source, format)
-    options = chosen.fill(reader or {})
-    return chosen, options, chosen.open(source, options)
+    path: Paths, *, format: str | None = None, reader: Mapping[str, str] | None = None, annotated: bool = True
+) -> OpenCorpus:
+    """Open a corpus without reading its dialogues; parameters and errors as for :func:`load_corpus`."""
+    paths = [Path(one) for one in ([path] if isinstance(path, (str, PathLike)) else path)]
+    _check_paths(paths)
+    given, names = dict(reader or {}), _names(paths)
+    parts: list[OpenCorpus] = []
+    for one, name in zip(paths, names, strict=True):
+        source = open_source(one)
+        chosen = choose(source, format, readers())
+        opened = [
+            _opened(source, each, given if len(paths) == len(chosen) == 1 else _of_reader(each, given), name, annotated)
+            for each in chosen
+        ]
+        if format is None and (left := unread(source, chosen)):
+            opened[0] = _with_problems(opened[0], left)
+        parts += opened
+    unknown = set(given) - {option for part in parts for option in part.reader_options}
+    if unknown:
+        readers()[parts[0].format].fill(given)  # raises, and says which options there are
+    return parts[0] if len(parts) == 1 else _together(parts, " + ".join(names), given)
 
 
-def stream(
-    path: str | Path, *, format: str | None = None, reader: Mapping[str, str] | None = None
-) -> Iterator[Dialogue]:
+def _check_paths(paths: Sequence[Path]) -> None:
+    if not paths:
+        raise OptionError("expected the path of a corpus, found none.")
+    places = [path.resolve() for path in paths]
+    for path, place in zip(paths, places, strict=True):
+        if places.count(place) > 1:
+            raise OptionError(f"{path} is named twice; its dialogues would count twice.")
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    names = [path.resolve().name for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]
+
+
+def _of_reader(chosen: Reader, given: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in given.items() if name in chosen.options}
+
+
+def _opened(source: Source, chosen: Reader, given: Mapping[str, str], name: str, annotated: bool) -> OpenCorpus:
+    options = chosen.fill(given)
+    opened = chosen.open(source, options)
+    dialogues = opened.dialogues if annotated or opened.unannotated is None else opened.unannotated
+    return OpenCorpus(
+        name, chosen.name, options, opened.gazetteer, opened.replies_are_templates, dialogues, opened.problems
+    )
+
+
+def _with_problems(corpus: OpenCorpus, more: Sequence[Problem]) -> OpenCorpus:
+    own = corpus.problems
+    return OpenCorpus(**{**vars(corpus), "problems": lambda: [*more, *own()]})
+
+
+def _together(parts: Sequence[OpenCorpus], name: str, given: Mapping[str, str]) -> OpenCorpus:
+    formats = {part.format for part in parts}
+    gazetteer: dict[str, tuple[str, ...]] = {}
+    for part in parts:
+        for kind, values in part.gazetteer.items():
+            gazetteer[kind] = tuple(dict.fromkeys((*gazetteer.get(kind, ()), *values)))
+    # Files of a folder have the folder's name in common: its formats tell them apart.
+    are_of_one = len({part.name for part in parts}) < len(parts)
+    listed = [Part(part.format if are_of_one else part.name, part.dialogues) for part in parts]
+    return OpenCorpus(
+        name,
+        parts[0].format if len(formats) == 1 else MIXED,
+        parts[0].reader_options if len(formats) == 1 else given,
+        gazetteer,
+        all(part.replies_are_templates for part in parts),
+        partial(joined, listed),
+        lambda: [problem for part in parts for problem in part.problems()],
+    )
+
+
+def stream(path: Paths, *, format: str | None = None, reader: Mapping[str, str] | None = None) -> Iterator[Dialogue]:
     """Yield the dialogues of a corpus one by one, without keeping them; parameters as for :func:`load_corpus`."""
-    return open_corpus(path, format=format, reader=reader)[2].dialogues()
+    return open_corpus(path, format=format, reader=reader).dialogues()
 
 
-def load_corpus(path: str | Path, *, format: str | None = None, reader: Mapping[str, str] | None = None) -> Corpus:
+def load_corpus(
+    path: Paths, *, format: str | None = None, reader: Mapping[str, str] | None = None, annotated: bool = True
+) -> Corpus:
     """Read a corpus.
 
     Parameters
     ----------
     path
-        A file, a folder or an archive.
+        A file, a folder or an archive; or a list of them, which are read as one corpus, each in its own format: their
+        dialogues one after the other, with the parts that each has by itself. An id that an earlier one has gets the name of
+        its file, such as ``new.csv:7``.
     format
         The format's name; None: it is recognised.
     reader
         Options of the format's reader, such as ``{"task": "5"}``.
+    annotated
+        Whether the corpus has to say what the system did. If not, as for prediction, a table needs no column ``actions`` and
+        JSON Lines no such key; where no turn has actions, all have None: unknown, not nothing.
 
     Raises
     ------
     CorpusError
-        If there is nothing, the format is not recognised, something in it is wrong, or no turn has system actions.
+        If there is nothing, the format is not recognised, a folder has files of several formats that do not belong together,
+        something in it is wrong, or it has to be annotated and no turn has system actions.
     OptionError
-        If the format or an option is unknown.
+        If the format or an option is unknown, or a path is named twice.
+
+    Warns
+    -----
+    CorpusWarning
+        If something in it is not read, or needs a look.
     """
-    chosen, options, opened = open_corpus(path, format=format, reader=reader)
+    opened = open_corpus(path, format=format, reader=reader, annotated=annotated)
     corpus = Corpus(
         opened.dialogues(),
-        name=Path(path).resolve().name,
-        format=chosen.name,
-        reader_options=options,
+        name=opened.name,
+        format=opened.format,
+        reader_options=opened.reader_options,
         gazetteer=opened.gazetteer,
         replies_are_templates=opened.replies_are_templates,
     )
+    _warn(opened.problems())
     if not len(corpus):
-        raise CorpusError(f"expected dialogues in the format {chosen.name!r}, found none.", path=path)
+        raise CorpusError(f"expected dialogues in the format {opened.format!r}, found none.", path=_shown(path))
+    if annotated:
+        _check_annotated(corpus, _shown(path))
+    return corpus
+
+
+def _warn(problems: Iterable[Problem]) -> None:
+    """Warn of problems, the gravest first; of many of them `validate` tells."""
+    grave = sorted((p for p in problems if p.level != "note"), key=lambda problem: LEVELS.index(problem.level))
+    for problem in grave[:_SHOWN_PROBLEMS]:
+        warnings.warn(str(problem), CorpusWarning, stacklevel=3)
+    if len(grave) > _SHOWN_PROBLEMS:
+        more = counted(len(grave) - _SHOWN_PROBLEMS, "more problem")
+        warnings.warn(f"Besides: {more}; `dialog-policy validate` lists all.", CorpusWarning, stacklevel=3)
+
+
+def _shown(path: Paths) -> str:
+    return str(path) if isinstance(path, (str, PathLike)) else ", ".join(map(str, path))
+
+
+def _check_annotated(corpus: Corpus, path: str) -> None:
     if not corpus.n_targets:
         raise CorpusError(
-            f"none of its {corpus.n_turns} turns has system actions: there is nothing to predict.",
+            f"none of its {counted(corpus.n_turns, 'turn')} has system actions: there is nothing to predict.",
             path=path,
             remedy="The policy learns from the actions that the system took; choose a corpus annotated with them.",
         )
-    return corpus
+    if not any(turn.actions for dialogue in corpus for turn in dialogue.turns):
+        message = f"{path}: no turn has an action, so there is nothing to learn."
+        warnings.warn(f"{message} Write into `actions` what the system did.", CorpusWarning, stacklevel=3)

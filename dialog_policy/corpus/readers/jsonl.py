@@ -136,4 +136,4 @@ def _open(source: Source, options: Options) -> Opened:
     )
 
 
-READER = Reader("jsonl", "JSON Lines, one dialogue a line: the native format", _recognises, _open)
+READER = Reader("jsonl", "JSON Lines, one dialogue a line: the native format", _recognises, _open, members=_members)

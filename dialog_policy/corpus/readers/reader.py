@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dialog_policy.corpus.dialogue import Dialogue
+from dialog_policy.corpus.problems import Problem
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import OptionError, did_you_mean
 
@@ -45,12 +46,16 @@ class Opened(NamedTuple):
     unannotated
         As `dialogues`, of a source that need not say what the system did: where it says so nowhere, all turns have the
         actions None. None: the format always does, or `dialogues` reads that, too.
+    problems
+        What is wrong with the source beyond its single dialogues, such as names that it declares nowhere, or what it has that
+        is not read. Reading goes on in spite of them.
     """
 
     dialogues: Callable[[], Iterator[Dialogue]]
     gazetteer: Mapping[str, tuple[str, ...]] = {}
     replies_are_templates: bool = False
     unannotated: Callable[[], Iterator[Dialogue]] | None = None
+    problems: Callable[[], Iterable[Problem]] = tuple
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,9 @@ class Reader:
         Opens a source with all options filled in.
     options
         Name to :class:`Option`.
+    members
+        The files of a source that this reader reads, where each is a corpus by itself; None: files of the format belong
+        together.
     """
 
     name: str
@@ -76,6 +84,7 @@ class Reader:
     recognises: Callable[[Source], bool]
     open: Callable[[Source, Options], Opened]
     options: Mapping[str, Option] = field(default_factory=dict)
+    members: Callable[[Source], list[str]] | None = None
 
     def fill(self, given: Options) -> dict[str, str]:
         """Return the value of every option.

@@ -223,7 +223,9 @@ class _Zip(Source):
     def __init__(self, path: Path) -> None:
         self._archive = zipfile.ZipFile(path)
         weakref.finalize(self, self._archive.close)
-        super().__init__(path, [info.filename for info in self._archive.infolist() if not info.is_dir()])
+        # A damaged archive may have members without a name, on which ZipInfo.is_dir fails.
+        names = [info.filename for info in self._archive.infolist()]
+        super().__init__(path, [name for name in names if name and not name.endswith("/")])
 
     def _open(self, member: str) -> BinaryIO:
         info = self._archive.getinfo(member)

@@ -310,4 +310,5 @@ READER = Reader(
         **{name: Option(name, f"the column with {name}") for name in COLUMNS},
         "encoding": Option("", "the encoding of a CSV or TSV file, such as cp1252; else UTF-8, or UTF-16 by its mark"),
     },
+    _members,
 )

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn
 from dialog_policy.corpus.readers.reader import Opened, Options, Reader
-from dialog_policy.corpus.readers.source import Source
+from dialog_policy.corpus.readers.source import Source, encoding_of
 from dialog_policy.errors import CorpusError
 
 __all__ = ["READER"]
@@ -23,7 +22,6 @@ _LINE = re.compile(
     rf"\s*t(\d+)\s*:\s*(?:user\s*:\s*{_QUOTED}\s*,?\s*)?(?:system\s*:\s*{_QUOTED}\s*)?(?:\(\s*actions?\s*=(.*)\))?\s*\.?\s*$",
     re.IGNORECASE,
 )
-_NO_TRANSCRIPT = ("readme", "license", "licence")
 _START = re.compile(r"\s*t\d+\s*:\s*(?:user|system)\s*:", re.IGNORECASE)
 
 
@@ -75,23 +73,25 @@ def _read(source: Source, members: list[str]) -> Iterator[Dialogue]:
 
 
 def _members(source: Source) -> list[str]:
-    if source.is_single_file:
-        return source.members
-    return [m for m in source.find("*.txt") if PurePosixPath(m).stem.casefold() not in _NO_TRANSCRIPT]
+    return source.members if source.is_single_file else [m for m in source.find("*.txt") if _is_transcript(source, m)]
+
+
+def _is_transcript(source: Source, member: str) -> bool:
+    """Whether the first line of a file that says something is a turn."""
+    head = source.head([member], 4096)
+    text = head.decode(encoding_of(head[:2]), errors="replace")
+    lines = (line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    return _START.match(next(lines, "")) is not None
 
 
 def _recognises(source: Source) -> bool:
-    members = _members(source)
-    if not members:
-        return False
-    with source.open(members[0]) as file:
-        head = file.read(4096).decode("utf-8", errors="replace").lstrip("\ufeff")
-    lines = [line for line in head.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    return bool(lines) and _START.match(lines[0]) is not None
+    return any(_is_transcript(source, member) for member in _members(source))
 
 
 def _open(source: Source, options: Options) -> Opened:
     return Opened(lambda: _read(source, _members(source)))
 
 
-READER = Reader("transcript", 'plain text: t1: user: "…", system: "…"(action=2,5)', _recognises, _open)
+READER = Reader(
+    "transcript", 'plain text: t1: user: "…", system: "…"(action=2,5)', _recognises, _open, members=_members
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,6 +13,11 @@ from dialog_policy.errors import CorpusError, did_you_mean
 
 __all__ = ["Did", "Known", "Part", "Said", "Step", "parts"]
 
+# Keys of a story and of a rule.
+_KEYS = {
+    "story": ("story", "steps", "metadata"),
+    "rule": ("rule", "steps", "condition", "conversation_start", "wait_for_user_input", "metadata"),
+}
 # Keys that may stand together in a step; each step is of one kind.
 _KINDS = (
     ("user", "intent"),
@@ -94,6 +99,9 @@ def parts(item: Any, kind: str, path: str) -> Iterator[Part]:
     if not isinstance(item, Entry):
         raise CorpusError(f"expected '{kind}: NAME' with 'steps', found {item!r}.", path=path)
     place = _Place(path, _text(item, kind, path))
+    place.check_keys(item, _KEYS[kind], f"a {kind}")
+    if "steps" not in item:
+        raise place.error(f"the {kind} has no 'steps'", item)
     part = Part(place.name, kind, path, item.line)
     steps = [*place.listed(item, "condition"), *place.listed(item, "steps")]
     for step in steps:
@@ -132,6 +140,13 @@ class _Place(NamedTuple):
     def error(self, problem: str, entry: Entry, remedy: str = "") -> CorpusError:
         return CorpusError(f"{problem}.", path=self.path, line=entry.line, dialogue=self.name, remedy=remedy)
 
+    def check_keys(self, entry: Entry, known: Sequence[str], what: str) -> None:
+        """Refuse a key that Rasa does not know: what stands under it would be lost."""
+        for key in entry:
+            if key not in known:
+                hint = did_you_mean(key, known).strip()
+                raise self.error(f"{what} has the keys {', '.join(known)}; found {key!r}", entry, hint)
+
     def listed(self, entry: Entry, key: str) -> list[Any]:
         found = entry.get(key) or []
         if not isinstance(found, list):
@@ -141,13 +156,14 @@ class _Place(NamedTuple):
     def kind(self, step: Entry) -> str:
         kinds = [[key for key in keys if key in step] for keys in _KINDS]
         kinds = [keys for keys in kinds if keys]
+        known = [key for keys in _KINDS for key in keys]
         if not kinds:
-            known = [key for keys in _KINDS for key in keys]
             hint = "".join(did_you_mean(key, known) for key in list(step)[:1])
             raise self.error(f"expected a step with one of {', '.join(known)}; found {list(step)}", step, hint.strip())
         if len(kinds) > 1:
             both = " and ".join(repr(keys[0]) for keys in kinds)
             raise self.error(f"one step has {both}", step, "Begin each step with a dash.")
+        self.check_keys(step, (*known, "entities"), "a step")
         return kinds[0][0]
 
     def alternatives(self, step: Entry) -> list[Step]:

@@ -1,0 +1,63 @@
+"""The policies of a comparison: their names, their predictions, the actions that their training parts have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from dialog_policy.corpus import Corpus
+from dialog_policy.errors import CorpusError, OptionError
+from dialog_policy.evaluation.prediction_files import PredictionFile
+from dialog_policy.prediction import Prediction, Predictor
+from dialog_policy.runtime import Policy
+
+__all__ = ["Source", "named_predictors", "predictions_of", "training_actions"]
+
+# What can be compared.
+Source = Predictor | Policy | Iterable[Prediction]
+
+
+def named_predictors(predictors: Mapping[str, Source] | Sequence[Predictor | Policy]) -> dict[str, Source]:
+    """Name predictors as they call themselves; further ones of the same name are numbered.
+
+    Raises
+    ------
+    OptionError
+        If a predictor of a sequence has no name.
+    """
+    if isinstance(predictors, Mapping):
+        return dict(predictors)
+    named: dict[str, Source] = {}
+    seen: Counter[str] = Counter()
+    for predictor in predictors:
+        name = getattr(predictor, "name", None)
+        if not isinstance(name, str):
+            raise OptionError(
+                f"expected predictors with a name, found {type(predictor).__name__}. Compare {{name: predictor, ...}} instead."
+            )
+        seen[name] += 1
+        named[name if seen[name] == 1 else f"{name} ({seen[name]})"] = predictor
+    return named
+
+
+def predictions_of(source: Source, part: Corpus) -> Iterable[Prediction]:
+    """Return what a policy predicts for a part of a corpus."""
+    if isinstance(source, Policy):
+        # Only the sets are compared.
+        return source.predict(part, probabilities=False)
+    # A file knows the line of each prediction, for messages.
+    if isinstance(source, Predictor) and not isinstance(source, PredictionFile):
+        return source.predict(part)
+    return source
+
+
+def training_actions(sources: Iterable[Source], corpus: Corpus) -> list[str] | None:
+    """Return the actions that the policies know; where they know none, those of the corpus' own train part, if it has one."""
+    known = {action for source in sources for action in getattr(source, "actions", None) or ()}
+    if known:
+        return sorted(known)
+    try:
+        train = corpus.split("train")
+    except CorpusError:
+        return None
+    return sorted({action for dialogue in train for turn in dialogue.turns for action in turn.actions or ()})

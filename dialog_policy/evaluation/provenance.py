@@ -1,0 +1,76 @@
+"""What a judgement must say of a run: which one it is, and whether it has seen the dialogues before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from dialog_policy.corpus import Dialogue
+from dialog_policy.errors import counted
+from dialog_policy.runtime import Policy
+
+__all__ = ["RunDescription", "describe_run", "policy_of", "training_warnings"]
+
+
+class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """Which run was judged.
+
+    Attributes
+    ----------
+    name
+        The last part of its path.
+    created
+        When it was trained: a date and time of ISO 8601.
+    package_version
+        The version of this package that trained it.
+    id
+        SHA-256 over everything that decides how it behaves.
+    """
+
+    name: str
+    created: str
+    package_version: str
+    id: str
+
+
+def describe_run(policy: Policy) -> RunDescription:
+    """Return name, date, version and id of a run."""
+    return RunDescription(
+        name=Path(policy.run.place).resolve().name,
+        created=policy.info["created"],
+        package_version=policy.info["package_version"],
+        id=policy.id,
+    )
+
+
+def training_warnings(policy: Policy, dialogues: Iterable[Dialogue], name: str = "") -> list[str]:
+    """Say so where a run was trained, or stopped and tuned, by dialogues that it is judged on.
+
+    Parameters
+    ----------
+    policy
+        The run.
+    dialogues
+        What it is judged on.
+    name
+        What the sentences call the run, where there are several.
+    """
+    judged = [dialogue.fingerprint() for dialogue in dialogues]
+    warnings = []
+    for verb, part in (("trained on", "train"), ("stopped and tuned by", "dev")):
+        known = policy.fingerprints.get(part, frozenset())
+        shared = sum(fingerprint in known for fingerprint in judged)
+        if shared:
+            subject = f"The run {name}" if name else "The run"
+            warnings.append(
+                f"{subject} was {verb} {shared:,} of these {counted(len(judged), 'dialogue')}; their results are no test."
+            )
+    return warnings
+
+
+def policy_of(predictor: object) -> Policy | None:
+    """Return the run that a predictor is, or that it says it belongs to by an attribute `policy`, as baselines may."""
+    policy = predictor if isinstance(predictor, Policy) else getattr(predictor, "policy", None)
+    return policy if isinstance(policy, Policy) else None

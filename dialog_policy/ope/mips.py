@@ -1,0 +1,116 @@
+"""Marginalised inverse propensity scoring: weights of what an action does, not of the action itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from dialog_policy.ope.evidence import (
+    Estimator,
+    Evidence,
+    FloatArray,
+    MarginalWeights,
+    Terms,
+    cumulative_weights,
+    mean,
+    standard_error,
+)
+from dialog_policy.ope.folds import fold_of_dialogues
+from dialog_policy.ope.log import Log
+from dialog_policy.ope.regression import crossfitted, interactions, principal_directions
+from dialog_policy.ope.slope import slope
+
+__all__ = ["MarginalizedIPS", "marginal_weights"]
+
+# Embeddings that SLOPE chooses among.
+_EMBEDDINGS = 6
+
+
+class MarginalizedIPS(Estimator):
+    """MIPS: Σ_i Σ_t γ^t w̃_it r_it / n with w̃_it = Π_{s ≤ t} p(e_is | x_is, π) / p(e_is | x_is, b), e being bits of the action set.
+
+    Unbiased where actions matter through the kept bits alone (no direct effect). Which bits are kept, SLOPE chooses, from all
+    (which is `pdis`) to the one that matters most. Saito & Joachims 2022, who have one decision; their section on choosing the
+    embedding's dimensions uses SLOPE as well.
+    """
+
+    key: ClassVar = "mips"
+    name: ClassVar = "marginalised IPS (MIPS)"
+    needs_embedding: ClassVar = True
+
+    def terms(self, evidence: Evidence) -> Terms:
+        """Return the weighted rewards of the embedding that SLOPE chooses.
+
+        Raises
+        ------
+        ValueError
+            If the evidence has no marginal weights.
+        """
+        if not evidence.marginal:
+            raise ValueError("this estimator needs weights of embeddings")
+        columns = np.stack([(m.weights * evidence.rewards).sum(axis=1) for m in evidence.marginal], axis=1)
+        chosen = slope(columns.mean(axis=0), standard_error(columns))
+        return Terms(columns[:, [chosen]], mean, {"kept_actions": list(evidence.marginal[chosen].kept)})
+
+
+def marginal_weights(
+    log: Log,
+    states: FloatArray,
+    taken: FloatArray,
+    ratios: FloatArray,
+    names: Sequence[str],
+    clip: float | None = None,
+) -> list[MarginalWeights]:
+    """Estimate weights of ever coarser embeddings of the action sets.
+
+    The ratio of an embedding is the mean ratio of the sets that share it, p(e|x, π) / p(e|x, b) = E_b[ρ | x, e] (Saito & Joachims
+    2022): a cross-fitted ridge regression of ρ on the state, the kept bits and their products. Bits are given up in the order of
+    how little the log's returns depend on them, by a regression of the returns on the same features.
+
+    Parameters
+    ----------
+    log
+        The log, m decisions.
+    states
+        Shape (m, n_features), with a constant.
+    taken
+        Shape (m, n_actions): bits of the logged sets.
+    ratios
+        Shape (m,): ρ of the logged sets.
+    names
+        The actions' names, shape (n_actions,).
+    clip
+        Greatest cumulative weight.
+
+    Returns
+    -------
+    list
+        The finest embedding first: all bits, whose ratios are ρ itself.
+    """
+    folds = fold_of_dialogues(log)[log.dialogue]
+    directions = principal_directions(states, taken.shape[1])
+    fitted = crossfitted(interactions(states, directions, taken), _returns(log), folds)
+    effects = directions @ fitted.coefficients[states.shape[1] :].reshape(directions.shape[1], -1)
+    # A bit matters by how much it moves the return where it is set or not.
+    matters = (effects * (taken - taken.mean(axis=0))).std(axis=0)
+    order = np.argsort(-matters, kind="stable")
+    sizes = sorted({round(size) for size in np.geomspace(1, len(names), _EMBEDDINGS)}, reverse=True)
+    embeddings = [MarginalWeights(list(names), cumulative_weights(log.spread(ratios, 1.0), clip))]
+    for size in sizes[1:]:
+        kept = np.sort(order[:size])
+        # The penalty draws ratios to 1, their mean.
+        estimated = 1.0 + crossfitted(interactions(states, directions, taken[:, kept]), ratios - 1.0, folds).predictions
+        bounded = np.clip(estimated, 0.0, ratios.max())
+        embeddings.append(
+            MarginalWeights([names[bit] for bit in kept], cumulative_weights(log.spread(bounded, 1.0), clip))
+        )
+    return embeddings
+
+
+def _returns(log: Log) -> FloatArray:
+    """Shape (m,): the sum of the rewards from each decision on."""
+    table = log.spread(log.rewards, 0.0)
+    returns: FloatArray = np.cumsum(table[:, ::-1], axis=1)[:, ::-1][log.dialogue, log.step]
+    return returns

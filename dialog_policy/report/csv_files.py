@@ -1,0 +1,123 @@
+"""The numbers of a result as CSV files, one a list."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dialog_policy.files import atomic_write
+from dialog_policy.report.evaluation import THIS_POLICY
+from dialog_policy.report.subjects import subject_of
+
+__all__ = ["numbers", "write_csv"]
+
+
+def numbers(result: Mapping[str, Any]) -> dict[str, float]:
+    """Return every single figure of a result by its name; one in another object as ``object.name``.
+
+    Not those of lists, intervals and mistakes.
+    """
+    figures: dict[str, float] = {}
+    for name, value in result.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            figures[name] = value
+        elif isinstance(value, Mapping) and name not in ("ci95", "mistakes"):
+            figures.update({f"{name}.{inner}": figure for inner, figure in numbers(value).items()})
+    return figures
+
+
+def write_csv(
+    result: Mapping[str, Any],
+    folder: str | os.PathLike[str],
+    *,
+    history: Sequence[Mapping[str, float]] | None = None,
+) -> list[Path]:
+    """Write ``metrics.csv`` and one file for each list of a result; return the files.
+
+    An interval becomes the columns ``low`` and ``high``, or ``<figure>_low`` and ``<figure>_high`` where a row has several; a
+    list of names is joined by ``|``. Where the result has warnings, they are the first column of ``metrics.csv``, in every row.
+
+    Parameters
+    ----------
+    result
+        The JSON object of ``evaluate``, ``score``, ``compare``, ``value`` or ``inspect``.
+    folder
+        Made if it is missing.
+    history
+        The training's epochs, if they are to be written.
+
+    Raises
+    ------
+    OptionError
+        If a file cannot be written.
+    """
+    tables = {"metrics": _metrics(result)}
+    for name, value in result.items():
+        if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
+            tables[name] = [_flat(row) for row in value]
+    for name in ("calibration", "calibration_bits"):
+        if name in result:
+            tables[name] = [_flat(row) for row in result[name]["bins"]]
+    curves = [
+        {"action": row["action"], "recall": recall, "precision": precision}
+        for row in result.get("by_action", ())
+        for recall, precision in row.get("precision_recall", ())
+    ]
+    if curves:
+        tables["precision_recall"] = curves
+    if history:
+        tables["history"] = [dict(epoch) for epoch in history]
+    return [_write(Path(folder) / f"{name}.csv", rows) for name, rows in tables.items()]
+
+
+def _metrics(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    subject = subject_of(result)
+    if subject == "comparison":
+        scores = {row["name"]: row for row in result["policies"]}
+    elif subject == "evaluation":
+        scores = {THIS_POLICY: result, **result["baselines"]}
+    else:
+        scores = {result.get("policy", result["corpus"]): result}
+    warnings = " ".join(result.get("warnings", ()))
+    rows = []
+    for policy, own in scores.items():
+        figures = numbers({name: value for name, value in own.items() if name != "baselines"})
+        for metric, value in figures.items():
+            low, high = own.get("ci95", {}).get(metric, (None, None))
+            row = {"policy": policy, "metric": metric, "value": value, "low": low, "high": high}
+            rows.append({"warning": warnings, **row} if warnings else row)
+    return rows
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if name == "ci95" and not isinstance(value, Mapping):
+            flat["low"], flat["high"] = value or (None, None)
+        elif name.endswith("ci95") and isinstance(value, Mapping):
+            for figure, (low, high) in value.items():
+                flat |= {f"{figure}_low": low, f"{figure}_high": high}
+        elif isinstance(value, list):
+            if all(isinstance(item, str) for item in value):
+                flat[name] = "|".join(value)
+        elif isinstance(value, Mapping):
+            flat |= {f"{name}.{inner}": item for inner, item in value.items() if not isinstance(item, list | Mapping)}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
+    lines = list(rows)
+    columns = list(dict.fromkeys(name for row in lines for name in row))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode("utf-8", "replace"))
+    return path

@@ -1,0 +1,186 @@
+"""The words of every report: what metrics, baselines and groups are called, and how figures are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from rich.cells import cell_len, chop_cells
+
+__all__ = [
+    "FIELDS",
+    "HEADLINE",
+    "LOWER_IS_BETTER",
+    "MODES",
+    "Estimate",
+    "action_set",
+    "cell",
+    "counted",
+    "interval",
+    "lines_of",
+    "metric_name",
+    "number",
+    "p_value",
+    "policy_name",
+    "printable",
+    "rate",
+    "run_sentence",
+    "signed",
+    "signed_number",
+    "size_of",
+]
+
+_BASELINES = {
+    "majority": "majority baseline",
+    "bigram": "bigram baseline",
+    "nearest_neighbour": "nearest-neighbour baseline",
+    "logreg_utterance": "logistic-regression baseline (last utterance)",
+    "logreg_history": "logistic-regression baseline (last utterance, previous system turn)",
+    "logreg_context": "logistic-regression baseline (this turn and the one before, with context)",
+    "logreg_dialogue": "logistic-regression baseline (the same, and all past user words)",
+}
+# The metrics of a table of policies.
+HEADLINE = ("turn_accuracy", "dialogue_accuracy", "micro_f1", "macro_f1", "weighted_f1")
+_METRICS = {
+    "turn_accuracy": "turn accuracy",
+    "dialogue_accuracy": "dialogue accuracy",
+    "micro_f1": "micro F1",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "macro_f1_gold": "macro F1 over the actions that occur",
+    "samples_f1": "F1 averaged over turns",
+    "precision": "precision",
+    "recall": "recall",
+    "hamming_loss": "Hamming loss",
+    "log_loss": "binary cross-entropy summed over actions",
+    "set_negative_log_likelihood": "negative log-likelihood of the action set",
+    "brier": "Brier score",
+    "ece": "expected calibration error",
+    "response_accuracy": "response accuracy",
+}
+LOWER_IS_BETTER = frozenset({"hamming_loss", "log_loss", "set_negative_log_likelihood", "brier", "ece"})
+MODES = {"teacher-forced": "teacher forcing", "free-running": "free running"}
+# What groups of turns are made by, as a noun phrase.
+FIELDS = {
+    "dialogue_length": "length of the dialogue (turns to predict)",
+    "turn_index": "position of the turn (from 0)",
+    "number_of_actions": "number of actions in the turn",
+    "utterance_length": "number of words in the utterance",
+    "unknown_words": "share of words that training lacks",
+    "action_support": "training turns with the turn's rarest action",
+}
+_SPACES = str.maketrans(dict.fromkeys("\t\n\r\x0b\x0c", " "))
+# Control characters, characters that reorder the text around them, and what neither XML nor UTF-8 can hold.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_PIECES = re.compile(r"[^ _+/.,;:|()=-]*[ _+/.,;:|()=-]*")
+
+
+class Estimate(NamedTuple):
+    """A figure of a table with its 95 % confidence interval, if there is one."""
+
+    value: float
+    ci: Sequence[float] | None = None
+
+
+def metric_name(key: str, result: Mapping[str, Any] | None = None) -> str:
+    """Return what a metric is called; `result` tells whether its actions exclude each other."""
+    if key == "log_loss" and result is not None and result.get("actions_exclude_each_other"):
+        return "negative log-likelihood of the action"
+    if key.startswith("top_k."):
+        return f"top-{key.removeprefix('top_k.')} accuracy"
+    return _METRICS.get(key, key)
+
+
+def policy_name(name: str) -> str:
+    """Return what a baseline is called; other policies keep their names."""
+    return _BASELINES.get(name, name)
+
+
+def action_set(actions: Sequence[str]) -> str:
+    """Return a set of actions in one line."""
+    return " + ".join(actions) or "(no action)"
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun: ``1 dialogue``, ``2 dialogues``, ``1,234 turns``."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def size_of(result: Mapping[str, Any], turns: str = "turn to predict", plural: str = "turns to predict") -> str:
+    """Return which dialogues a result is about and how many they are."""
+    dialogues, decisions = counted(result["dialogues"], "dialogue"), counted(result["turns"], turns, plural)
+    return f"{result['corpus']}, split {result['split']}: {dialogues}, {decisions}"
+
+
+def run_sentence(run: Mapping[str, Any] | None, verb: str = "trained") -> str | None:
+    """Return the name, date and version of a run as a sentence; None if the result does not name one."""
+    if not run:
+        return None
+    when = f" on {str(run['created'])[:10]}" if run.get("created") else ""
+    version = f" with dialog-policy {run['package_version']}" if run.get("package_version") else ""
+    identity = f" (id {run['id']})" if run.get("id") else ""
+    return f"Run {run.get('name', 'without a name')}{identity}" + (f", {verb}{when}{version}." if when else ".")
+
+
+def rate(value: float | None) -> str:
+    """Return a share, an F1 or another figure of about one."""
+    return "" if value is None else f"{value:.3f}"
+
+
+def number(value: float | None) -> str:
+    """Return a figure of any size."""
+    return "" if value is None else f"{value:.4g}"
+
+
+def signed(value: float | None) -> str:
+    """Return a difference of shares with its sign."""
+    return "" if value is None else f"{value:+.3f}"
+
+
+def signed_number(value: float | None) -> str:
+    """Return a difference of any size with its sign."""
+    return "" if value is None else f"{value:+.4g}"
+
+
+def interval(ends: Sequence[float] | None, write: Callable[[float], str] = rate) -> str:
+    """Return the lower and the upper end of a 95 % confidence interval, or nothing where there is none."""
+    return "" if not ends else f"[{write(ends[0])}, {write(ends[1])}]"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value."""
+    return f"{p:.4f}" if p >= 0.0001 else "< 0.0001"
+
+
+def cell(value: object) -> str:
+    """Return what stands in the cell of a table."""
+    if isinstance(value, Estimate):
+        return f"{rate(value.value)} {interval(value.ci)}".rstrip()
+    if isinstance(value, float):
+        return rate(value)
+    return "" if value is None else str(value)
+
+
+def printable(text: str) -> str:
+    """Return a text on one line, with a mark for each character that would command a terminal or cannot be written."""
+    return _UNPRINTABLE.sub("\ufffd", text.translate(_SPACES))
+
+
+def lines_of(text: str, columns: int) -> list[str]:
+    """Break a name into lines of at most this width: after a space, an underscore or the like where there is one.
+
+    Parameters
+    ----------
+    text
+        What is to be broken.
+    columns
+        Greatest width of a line in columns of a terminal, at least 2: East Asian characters fill two, marks none.
+    """
+    lines = [""]
+    for piece in _PIECES.findall(printable(text)):
+        for part in chop_cells(piece, columns) if cell_len(piece.rstrip()) > columns else [piece]:
+            if cell_len(lines[-1] + part.rstrip()) > columns and lines[-1]:
+                lines.append("")
+            lines[-1] += part
+    return [line.rstrip() for line in lines]
