@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dialog_policy.cli.options import Command, corpus_options, read_corpus, say
+from dialog_policy.cli.options import Command, corpora_argument, corpus_options, read_corpus, say
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import CorpusError, RunError, counted
 from dialog_policy.runtime.folder import LOGS, MANIFEST, RunReader, check_target, partial_folder
@@ -37,7 +37,7 @@ def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str,
 
 
 @click.command(cls=Command)
-@click.argument("corpus")
+@corpora_argument
 @click.option("--out", required=True, metavar="RUN", help="Folder to write the run to.")
 @click.option(
     "--split", default="train", show_default=True, help="Part of the corpus to train on; `all` for the whole."
@@ -79,7 +79,7 @@ def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str,
 )
 @corpus_options
 def train(
-    corpus: str,
+    corpora: tuple[str, ...],
     out: str,
     split: str,
     dev: str,
@@ -91,9 +91,9 @@ def train(
     format_: str | None,
     reader: tuple[str, ...],
 ) -> None:
-    """Train a policy on a corpus and write it to a run folder.
+    """Train a policy on one or several corpora and write it to a run folder.
 
-    The settings and what they mean: docs/training.md.
+    What the settings mean is said in docs/training.md.
     """
     from dialog_policy.network.backend import choose_backend
     from dialog_policy.policy import DialogPolicy, make_config
@@ -112,7 +112,7 @@ def train(
     target = Path(out)
     check_target(target)
     before = _described(target)
-    whole = read_corpus(corpus, format_, reader)
+    whole = read_corpus(corpora, format_, reader)
     part = whole.split(split)
     try:
         policy.fit(part, dev=choose_dev(dev, whole, format_, reader), out=target, resume=resume)

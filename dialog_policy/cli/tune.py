@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dialog_policy.cli.options import Command, corpus_options, read_corpus, say
+from dialog_policy.cli.options import Command, corpora_argument, corpus_options, read_corpus, say
 from dialog_policy.cli.train import choose_dev
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import OptionError
-from dialog_policy.files import atomic_write
+from dialog_policy.files import atomic_write, check_output
 
 __all__ = ["tune"]
 
 
 @click.command(cls=Command)
-@click.argument("corpus")
+@corpora_argument
 @click.option("--out", required=True, metavar="FOLDER", help="Folder for the search; given again, it goes on.")
 @click.option(
-    "--trials", type=click.IntRange(min=1), default=30, show_default=True, help="How many there are to be in all."
+    "--trials",
+    type=click.IntRange(min=1),
+    default=30,
+    show_default=True,
+    help="Number of trials in all, those of earlier calls included.",
 )
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="After so long no new trial begins.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Minutes after which no new trial begins.")
 @click.option(
     "--split", default="train", show_default=True, help="Part of the corpus to train on; `all` for the whole."
 )
@@ -31,14 +36,16 @@ __all__ = ["tune"]
     default="inner",
     show_default=True,
     metavar="SPLIT|CORPUS|inner",
-    help="What settings are judged by. An inner tenth leaves the corpus' own dev part for an honest figure.",
+    help="What settings are compared on. `inner`, a tenth of the training part, leaves the corpus' own dev part for an honest figure.",
 )
 @click.option("--config", metavar="FILE.toml", help="Settings to begin with.")
 @click.option("--set", "set_", multiple=True, metavar="KEY=VALUE", help="Single settings to begin with. Takes several.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the search.")
+@click.option(
+    "--seed", type=click.IntRange(min=0, max=2**32 - 1), default=0, show_default=True, help="Seed of the search."
+)
 @corpus_options
 def tune(
-    corpus: str,
+    corpora: tuple[str, ...],
     out: str,
     trials: int,
     minutes: float | None,
@@ -60,16 +67,16 @@ def tune(
 
     settings: dict[str, Any] = read_settings(config) if config else {}
     base = make_config({**settings, **parse_settings(set_)})
-    found = read_corpus(corpus, format_, reader)
-    judge = choose_dev(dev, found, format_, reader)
-    if judge is None:
+    folder = check_output(out, folder=True)
+    corpus = read_corpus(corpora, format_, reader)
+    validation = choose_dev(dev, corpus, format_, reader)
+    if validation is None:
         raise OptionError(
-            "settings are judged by a dev part: expected a part that is there, another corpus, or 'inner'."
+            "settings are compared on a validation part: expected a part of the corpus, another corpus, or 'inner'."
         )
-    folder = Path(out)
     study = tuning.tune(
-        found.split(split),
-        judge if isinstance(judge, Corpus) else None,
+        corpus.split(split),
+        validation if isinstance(validation, Corpus) else None,
         base=base,
         out=folder,
         trials=trials,
@@ -86,7 +93,7 @@ def tune(
     click.echo(
         f"{len(study.trials)} trials; the best (number {study.best_trial.number}) has a turn accuracy of {study.best_value:.4f}"
         + (f", the settings to begin with {first:.4f}" if first is not None else "")
-        + f".\nTrain with it: dialog-policy train {corpus} --config {folder / 'best.toml'} --out RUN"
+        + f".\nTrain with it: dialog-policy train {shlex.join(corpora)} --config {folder / 'best.toml'} --out RUN"
     )
 
 

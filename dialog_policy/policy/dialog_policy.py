@@ -19,7 +19,7 @@ from dialog_policy.policy.parts import Data, as_corpus, choose_parts
 from dialog_policy.policy.workplace import workplace
 from dialog_policy.prediction import Prediction
 from dialog_policy.runtime import Policy
-from dialog_policy.runtime.folder import RunReader, repack, save_run, write_run
+from dialog_policy.runtime.folder import RunReader, check_target, repack, save_run, write_run
 
 if TYPE_CHECKING:
     import keras
@@ -271,7 +271,9 @@ class DialogPolicy(Estimator):
         OptionError
             If nothing can be written there.
         """
-        save_run(run, repack(self._fitted().run, name=Path(run).name))
+        reader = self._fitted().run
+        check_target(run)
+        save_run(run, repack(reader, name=Path(run).name))
 
     def summary(self) -> str:
         """Describe the network in plain words: each layer, its shape and its weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -176,7 +177,7 @@ def _described(parts: Parts) -> dict[str, Any]:
         return {"dialogues": len(part), "turns": part.n_targets}
 
     return {
-        "name": train.name,
+        "name": os.fsencode(train.name).decode(errors="replace"),
         "format": train.format,
         "reader": train.reader_options,
         "replies_are_templates": train.replies_are_templates,

@@ -261,9 +261,8 @@ def test_the_summary_shows_what_is_computed(trained, small, tmp_path):
     for policy in (trained, stacked):
         text = policy.summary()
         weights = [int(number.replace(",", "")) for number in re.findall(r"= ([\d,]+) weights", text)]
-        for line in re.findall(r"weights$|: (\(.+) = [\d,]+ weights", text, re.M):
-            product = eval(line.replace("×", "*").replace(",", ""))  # "(399 + 12 + 1) × 4 × 12"
-            assert product in weights
+        products = re.findall(r": (\(.+\).*) = [\d,]+ weights", text)  # "(399 + 12 + 1) × 4 × 12"
+        assert [eval(product.replace("×", "*").replace(",", "")) for product in products] == weights
         assert sum(weights) == policy.network_.count_params()
         assert f"{policy.network_.count_params():,} weights in all" in text
         units = policy.config.layers[-1]

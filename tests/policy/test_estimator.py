@@ -1,0 +1,195 @@
+"""DialogPolicy as scikit-learn's tools know estimators, and the two classes that predict."""
+
+import inspect
+import warnings
+
+import msgspec
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.utils.validation import check_is_fitted
+
+from dialog_policy import Corpus, DialogPolicy, Dialogue, Turn
+from dialog_policy.corpus.write import write_corpus
+from dialog_policy.errors import CorpusError, OptionError, RunError
+from dialog_policy.policy.config import Config, setting_names
+from dialog_policy.prediction import Predictor
+from dialog_policy.runtime import Policy
+from tests.conftest import QUICK
+
+FAST = QUICK | {"epochs": 1}
+
+
+def test_the_signature_has_every_setting_with_the_configurations_default():
+    parameters = {
+        p.name: p.default for p in inspect.signature(DialogPolicy).parameters.values() if p.name != "old_names"
+    }
+    assert set(parameters) == set(setting_names())
+    config = Config()
+    for name, default in parameters.items():
+        assert default == getattr(config, name, getattr(config.encoders, name, None)), name
+    assert DialogPolicy().config == config
+    documented = inspect.getdoc(DialogPolicy)
+    assert all(name in documented for name in parameters)
+
+
+def test_settings_are_stored_untouched_and_shown_where_they_differ():
+    hidden = [64, 32]
+    policy = DialogPolicy(hidden=hidden, dropout=0.5)
+    assert policy.hidden is hidden
+    assert repr(policy) == "DialogPolicy(hidden=[64, 32], dropout=0.5)"
+    assert repr(DialogPolicy()) == "DialogPolicy()"
+    assert policy.set_params(epochs=2) is policy
+    assert policy.get_params() == DialogPolicy().get_params() | {"hidden": hidden, "dropout": 0.5, "epochs": 2}
+    with pytest.raises(OptionError, match="Did you mean 'hidden'"):
+        policy.set_params(hiden=3)
+
+
+def test_clones_and_configurations_have_the_same_settings():
+    policy = DialogPolicy(**QUICK, dropout=7)  # checked by fit
+    copied = clone(policy)
+    assert copied is not policy
+    assert copied.get_params() == policy.get_params()
+    config = DialogPolicy(**QUICK).config
+    assert DialogPolicy.from_config(config).config == config
+    assert DialogPolicy.from_config(msgspec.json.decode(msgspec.json.encode(config.flat()))).config == config
+    assert repr(DialogPolicy.from_config(Config().flat())) == "DialogPolicy()"
+
+
+def test_it_is_fitted_when_fit_was_called(trained):
+    check_is_fitted(trained)
+    with pytest.raises(ValueError, match="not fitted"):
+        check_is_fitted(DialogPolicy())
+
+
+def test_scikit_learn_validates_and_searches(small):
+    corpus = small[:12]
+    scores = cross_val_score(DialogPolicy(**FAST), corpus, cv=2)
+    halves = corpus[:6], corpus[6:]
+    policies = [DialogPolicy(**FAST).fit(list(part)) for part in reversed(halves)]
+    assert scores.tolist() == [policy.score(part) for policy, part in zip(policies, halves, strict=True)]
+    search = GridSearchCV(DialogPolicy(**FAST), {"hidden": [4, 8]}, cv=2).fit(corpus)
+    assert search.best_params_["hidden"] in (4, 8)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_estimator_.hidden == search.best_params_["hidden"]
+    assert 0 <= search.score(corpus) <= 1
+
+
+def test_old_names_are_understood_with_a_warning():
+    with pytest.warns(DeprecationWarning, match="decisions='bits' is now called decoding='independent'"):
+        policy = DialogPolicy(decisions="bits")
+    assert policy.decoding == "independent"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert DialogPolicy.from_config({"decisions": "sets"}).decoding == "joint"
+    with (
+        pytest.warns(DeprecationWarning, match="decoding"),
+        pytest.raises(OptionError, match="setting decoding: expected one of"),
+    ):
+        DialogPolicy(decisions="bytes").config  # noqa: B018
+
+
+def test_a_path_a_corpus_and_dialogues_are_the_same(small, tmp_path):
+    corpus = small[:8]
+    write_corpus(corpus, tmp_path / "corpus.jsonl")
+    forms = [corpus, str(tmp_path / "corpus.jsonl"), tmp_path / "corpus.jsonl", list(corpus), tuple(corpus)]
+    plain = Corpus(corpus)
+    policies = [DialogPolicy(**FAST).fit(form, dev=None) for form in forms[1:]]
+    assert len({policy.runtime_.id for policy in policies}) == 1
+    policy = policies[0]
+    assert len({policy.score(form) for form in forms}) == 1
+    expected = list(policy.predict(plain))
+    for form in (*forms, iter(corpus)):
+        assert list(policy.predict(form)) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (Dialogue(id="d", turns=()), r"found the single dialogue 'd'. Write \[dialogue\]"),
+        ([Dialogue(id="d", turns=()), Turn(user="x")], "found Turn .* at position 1"),
+        (["some", "texts"], "found str 'some' at position 0"),
+        (3, "found 3"),
+        (None, "found None"),
+    ],
+)
+def test_what_is_no_corpus_is_named(data, message):
+    with pytest.raises(OptionError, match=f"expected a corpus, the path of one, or a sequence of dialogues; {message}"):
+        DialogPolicy(**FAST).fit(data)
+
+
+def test_a_y_is_refused(small):
+    with pytest.raises(OptionError, match="y is not used"):
+        DialogPolicy(**FAST).fit(small, small)
+
+
+def test_saved_and_loaded_it_is_the_same(trained, small, tmp_path):
+    trained.save(tmp_path / "run")
+    loaded = DialogPolicy.load(tmp_path / "run")
+    assert loaded.config == trained.config
+    assert loaded.history_ == trained.history_
+    assert list(loaded.actions_) == list(trained.actions_)
+    assert loaded.validation_ == trained.validation_
+    assert list(loaded.predict(small[:3])) == list(trained.predict(small[:3]))
+    loaded.save(tmp_path / "again")
+    assert Policy.load(tmp_path / "again").id == Policy.load(tmp_path / "run").id
+    with pytest.raises(RunError, match="call fit"):
+        DialogPolicy().save(tmp_path / "never")
+
+
+def test_all_that_predict_are_predictors(trained, tmp_path):
+    assert isinstance(trained, Predictor)
+    assert isinstance(DialogPolicy(), Predictor)
+    assert DialogPolicy().actions is None
+    assert trained.actions is trained.actions_
+    trained.save(tmp_path / "mine")
+    assert DialogPolicy.load(tmp_path / "mine").name == "mine"
+    assert iter(trained.predict([])) is not None
+    with pytest.raises(RunError, match="call fit"):
+        DialogPolicy().predict([])
+
+
+def dialogue(name, actions, user="hello", split=None):
+    return Dialogue(id=str(name), split=split, turns=(Turn(user=user, actions=actions),))
+
+
+def test_nothing_to_learn_is_said_before_anything(tmp_path):
+    history = [Dialogue(id="a", turns=(Turn(user="hi"),))]
+    empty = [dialogue(n, frozenset()) for n in range(4)]
+    for corpus, message in (
+        (history, "no turn with system actions"),
+        (empty, "in all of its 4 turns the set of actions"),
+    ):
+        with pytest.raises(CorpusError, match=message):
+            DialogPolicy(**FAST).fit(corpus, out=tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("user", ["", "hello"])
+@pytest.mark.parametrize("actions", [[{"a"}, {"b"}], [{"a"}, {"a"}], [{"a"}, set()], [{"a", "b"}, {"a", "b"}]])
+def test_little_to_learn_is_learnt(user, actions, tmp_path):
+    """No text, one action only, one set only, hardly any turns: such a policy says little, but it does not fail."""
+    corpus = Corpus(dialogue(n, frozenset(actions[n % 2]), user) for n in range(6))
+    policy = DialogPolicy(**FAST).fit(corpus, out=tmp_path / "x")
+    assert len(list(Policy.load(tmp_path / "x").predict(corpus))) == 6
+    assert 0 <= policy.score(corpus) <= 1
+
+
+def test_the_validation_part_is_what_is_said(small):
+    train, dev = small.split("train"), small.split("dev")
+    policy = DialogPolicy(**FAST)
+    assert policy.fit(small).validation_ == "the dev part of desk.jsonl, 24 dialogues"
+    assert policy.runtime_.info["corpus"]["train"]["dialogues"] == 36
+    assert policy.fit(train, dev=dev).validation_ == "the dev part of desk.jsonl, 24 dialogues"
+    assert policy.fit(small, dev="dev").validation_ == "the dev part of desk.jsonl, 24 dialogues"
+    assert (
+        policy.fit(train, dev=None).validation_ == "none (as asked for); training runs for its fixed number of epochs"
+    )
+    few = policy.fit(train, dev="inner").validation_
+    assert few.startswith("none (a tenth of the training part has ")
+    assert few.endswith("early stopping needs 20: setting smallest_dev); training runs for its fixed number of epochs")
+    unmarked = small.with_dialogues(msgspec.structs.replace(d, split=None) for d in small)
+    tenth = DialogPolicy(**FAST, smallest_dev=1).fit(unmarked)
+    size = tenth.runtime_.info["corpus"]["dev"]["dialogues"]
+    assert tenth.validation_ == f"a tenth of the training part, {size} dialogues"
