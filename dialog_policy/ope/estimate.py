@@ -36,7 +36,6 @@ from dialog_policy.ope.result import (
 from dialog_policy.ope.target_policy import TARGET_POLICIES, TargetPolicy
 from dialog_policy.prediction import Prediction, Predictor
 from dialog_policy.runtime import Policy
-from dialog_policy.runtime.logged import predict_logged
 
 __all__ = ["LEAST_RESAMPLES", "estimate_value"]
 
@@ -139,7 +138,7 @@ def estimate_value(
 def _predictions(policy: Predictor | Policy | Iterable[Prediction], part: Corpus) -> Iterable[Prediction]:
     if isinstance(policy, Policy):
         # A run's decoder knows the probability of every set.
-        return predict_logged(policy, part)
+        return policy.logged_probabilities(part)
     return policy.predict(part) if isinstance(policy, Predictor) else policy
 
 

@@ -1,6 +1,7 @@
 import msgspec
 import numpy as np
 import pytest
+from dialog_policy.report.value_table import value_table
 
 from benchmarks.simulation import (
     SCENARIOS,
@@ -15,9 +16,7 @@ from dialog_policy.corpus import Corpus
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.ope import ESTIMATORS, estimate_value
 from dialog_policy.prediction import Prediction
-from dialog_policy.report.value_table import value_table
 from dialog_policy.runtime import Policy
-from dialog_policy.runtime.logged import predict_logged
 
 # These lean on the model, or on the embedding, where the log is not against it.
 TRADE_BIAS = {"dm", "switch_dr", "dros", "magic", "mips"}
@@ -186,7 +185,7 @@ def test_a_run_is_a_target_policy_with_its_own_probabilities_date_and_version(tr
     )
     result = estimate_value(run, rewarded, name="desk", resamples=100)
     assert (result.policy, result.run.name, result.run.created) == ("desk", "desk", run.info["created"])
-    told = estimate_value(predict_logged(run, rewarded), rewarded, resamples=100)
+    told = estimate_value(run.logged_probabilities(rewarded), rewarded, resamples=100)
     assert [row.unreliable for row in result.estimates] == [row.unreliable for row in told.estimates]
     assert told.to_json().keys() == result.to_json().keys() - {"run"}
     seen = small.split("train")
