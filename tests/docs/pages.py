@@ -2,7 +2,7 @@
 
 A fenced block has a language. ``python`` and ``sh`` blocks are run; of a ``console`` block the commands after ``$`` are run, with
 the lines after ``you>`` as their input; ``toml``, ``yaml`` and ``json`` are parsed; ``csv`` and ``text`` are shown only. An HTML comment in
-the line before a block changes that::
+a line just before a block changes that::
 
     <!-- test: skip, REASON -->       not run
     <!-- test: file PATH -->          written to PATH, for the blocks that follow
@@ -73,13 +73,22 @@ def blocks_of(page: Path) -> list[Block]:
             continue
         opening = _FENCE.match(lines[begin])
         assert opening is not None
-        comment = _COMMENT.match(lines[begin - 1].strip())
-        kind, argument = comment.groups() if comment else ("", "")
+        kind, argument = _comment_before(lines, begin)
         text = "\n".join(lines[begin + 1 : number]) + "\n"
         blocks.append(Block(opening[1], text, begin + 1, kind, argument))
         begin = None
     assert begin is None, f"{page}: the block that begins in line {(begin or 0) + 1} has no end"
     return blocks
+
+
+def _comment_before(lines: list[str], fence: int) -> tuple[str, str]:
+    """Return what the comments in the lines before a fence say of its block."""
+    while fence and lines[fence - 1].startswith("<!--"):
+        fence -= 1
+        comment = _COMMENT.match(lines[fence])
+        if comment is not None:
+            return comment[1], comment[2]
+    return "", ""
 
 
 def quick_fit(fit: Any) -> Any:
@@ -174,8 +183,8 @@ def _commands(block: Block) -> Iterator[tuple[str, str]]:
         if console and not line.startswith(_PROMPT):
             continue
         command = line.removeprefix(_PROMPT) if console else line
-        while command.endswith("\\"):
-            command = command[:-1] + lines.pop(0).strip()
+        while command.endswith("\\") or not _is_complete(command):
+            command = f"{command}\n{lines.pop(0)}"
         given = []
         while console and lines and not lines[0].startswith(_PROMPT):
             output = lines.pop(0)
@@ -183,3 +192,12 @@ def _commands(block: Block) -> Iterator[tuple[str, str]]:
                 given.append(output.removeprefix(_INPUT) + "\n")
         if shlex.split(command, comments=True):
             yield command, "".join(given)
+
+
+def _is_complete(command: str) -> bool:
+    """Whether every quotation of a command ends in it."""
+    try:
+        shlex.split(command, comments=True)
+    except ValueError:
+        return False
+    return True
