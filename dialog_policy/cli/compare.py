@@ -17,9 +17,7 @@ from dialog_policy.comparison import compare as compare_policies
 from dialog_policy.comparison.compare import LEAST_RESAMPLES, RESAMPLES
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import OptionError, counted
-from dialog_policy.evaluation.sums import SCALARS
-from dialog_policy.report.comparison_table import comparison_table
-from dialog_policy.report.text_report import terminal
+from dialog_policy.evaluation.totals import SCALARS
 
 __all__ = ["compare"]
 
@@ -34,7 +32,9 @@ def _shares(text: str) -> list[float]:
 @click.command(cls=Command)
 @click.argument("policies_and_corpus", metavar="POLICY POLICY [POLICY ...] CORPUS", nargs=-1, required=True)
 @click.option(
-    "--split", default=None, help="Part of the corpus; `all` for the whole.  [default: test, without a run all]"
+    "--split",
+    default=None,
+    help="Part of the corpus; `all` for the whole.  [default: test; all, where every policy is a file of predictions]",
 )
 @click.option(
     "--metric",
@@ -42,7 +42,7 @@ def _shares(text: str) -> list[float]:
     multiple=True,
     type=click.Choice(SCALARS),
     metavar="NAME",
-    help=f"What to compare by, once for each.  [default: {', '.join(METRICS)}]",
+    help=f"Metric to compare by; may be given several times.  [default: {', '.join(METRICS)}]",
 )
 @resamples_option(RESAMPLES, LEAST_RESAMPLES, "Resamples of the bootstrap and of the randomisation test.")
 @click.option(
@@ -50,7 +50,7 @@ def _shares(text: str) -> list[float]:
     metavar="SHARES",
     help="Also train each RUN's settings on shares of the corpus' train part, such as 0.1,0.25,0.5,1 (extra `train`).",
 )
-@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Trainings for each share.")
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1, 1_000), help="Trainings for each share.")
 @form_options
 @corpus_options
 def compare(
@@ -72,6 +72,8 @@ def compare(
     if len(policies_and_corpus) < 3:
         raise click.UsageError("expected at least two policies and, last, the corpus.")
     *arguments, path = policies_and_corpus
+    outputs = Forms(**forms)
+    outputs.check(*policies_and_corpus)
     shares = [] if curve is None else _shares(curve)
     policies = find_policies(arguments)
     corpus = read_their_corpus(path, policies, format_, reader)
@@ -86,8 +88,7 @@ def compare(
     if shares:
         comparison = msgspec.structs.replace(comparison, curve=_curve(policies, corpus, part, shares, seeds))
     result = comparison.to_json()
-    Forms(**forms).write(result)
-    click.echo(comparison_table(result, **terminal()))
+    outputs.emit(result)
 
 
 def _curve(

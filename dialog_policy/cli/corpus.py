@@ -31,7 +31,7 @@ from dialog_policy.corpus.stratify import assign
 from dialog_policy.corpus.write import write_corpus, write_parts
 from dialog_policy.errors import CorpusError, OptionError, counted
 from dialog_policy.files import atomic_write, check_output
-from dialog_policy.report.corpus_text import describe
+from dialog_policy.report import html_report, show
 from dialog_policy.text.tokens import tokenize
 
 __all__ = ["convert", "download", "inspect", "split", "validate"]
@@ -63,12 +63,9 @@ def inspect(
     if json_:
         write_json(json_, summary)
     if html:
-        from dialog_policy.report.corpus_report import corpus_report
-
-        page = corpus_report(summary, sentences)
         with atomic_write(html) as file:
-            file.write(page.encode())
-    click.echo(describe(summary, sentences))
+            file.write(html_report(summary).encode("utf-8", "replace"))
+    show(summary)
 
 
 @click.command(cls=Command)

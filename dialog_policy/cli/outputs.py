@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from dialog_policy.cli.options import assignments, say, write_json
-from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.cli.options import assignments, keep_inputs, say, write_json
+from dialog_policy.cli.resampling import resamples_option
+from dialog_policy.errors import OptionError, did_you_mean, require
 from dialog_policy.evaluation.intervals import RESAMPLES
-from dialog_policy.files import atomic_write
-from dialog_policy.report.csv_tables import numbers, write_tables
-from dialog_policy.report.text_report import terminal, text_report
+from dialog_policy.files import atomic_write, check_output
+from dialog_policy.report import html_report, markdown_report, show, write_csv, write_plots
+from dialog_policy.report.csv_files import numbers
 
 __all__ = ["Forms", "Outputs", "form_options", "output_options"]
 
@@ -24,6 +26,7 @@ _FORMS = (
     click.option("--json", "json_", metavar="FILE", help="Write all results as JSON."),
     click.option("--html", metavar="FILE", help="Write a report to read in a browser (extra `report`)."),
     click.option("--markdown", metavar="FILE", help="Write a report for a pull request."),
+    click.option("--csv", "csv_", metavar="FOLDER", help="Write the numbers, one file for each list."),
     click.option("--plots", metavar="FOLDER", help="Write each plot as a file of its own (extra `report`)."),
     click.option(
         "--plot-format",
@@ -32,73 +35,103 @@ _FORMS = (
         multiple=True,
         default=["svg"],
         show_default=True,
-        help="Of --plots; may be given twice.",
+        help="Format of --plots; may be given twice.",
     ),
 )
 _OPTIONS = (
     *_FORMS,
-    click.option("--csv", "csv_", metavar="FOLDER", help="Write the numbers behind the plots, one file a list."),
     click.option(
         "--fail-under",
         multiple=True,
         metavar="METRIC=VALUE",
-        help="Exit with 1 where a figure is under this, such as turn_accuracy=0.8. May be given several times.",
+        help="Exit with 1 if a metric is below this, such as turn_accuracy=0.8. May be given several times.",
     ),
     click.option(
         "--fail-over",
         multiple=True,
         metavar="METRIC=VALUE",
-        help="Exit with 1 where a figure is over this, such as log_loss=1.5. May be given several times.",
+        help="Exit with 1 if a metric is above this, such as log_loss=1.5. May be given several times.",
     ),
-    click.option(
-        "--resamples",
-        type=click.IntRange(min=0),
-        default=RESAMPLES,
-        show_default=True,
-        help="Bootstrap resamples for the 95 % intervals; 0: no intervals.",
-    ),
+    resamples_option(RESAMPLES, 0, "Bootstrap resamples for the 95 % intervals; 0: no intervals."),
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Forms:
     """Values of the options that :func:`form_options` adds."""
 
     json_: str | None
     html: str | None
     markdown: str | None
+    csv_: str | None
     plots: str | None
     plot_formats: Sequence[str]
 
-    def write(self, result: Mapping[str, Any], *, history: Sequence[Mapping[str, float]] | None = None) -> None:
-        """Write a result in every form that was asked for.
+    def check(self, *inputs: str) -> None:
+        """Refuse, before any work is done, what could not be written in the end.
+
+        Parameters
+        ----------
+        *inputs
+            Paths that the command reads; none of them may be overwritten.
 
         Raises
         ------
+        OptionError
+            If an output cannot be written, is an input, or is named twice.
         MissingExtraError
             If a form needs an extra that is not installed.
+        """
+        options = {"--json": self.json_, "--html": self.html, "--markdown": self.markdown}
+        named: dict[Path, str] = {}
+        for option, path in options.items():
+            if path is None:
+                continue
+            place = check_output(path)
+            keep_inputs(inputs, path)
+            if place.parts[:2] != ("/", "dev") and place in named:
+                raise OptionError(f"{named[place]} and {option} both name {path}. Give each a file of its own.")
+            named[place] = option
+        for option, folder in {"--csv": self.csv_, "--plots": self.plots}.items():
+            if folder is not None and check_output(folder, folder=True) in named:
+                raise OptionError(f"{option} names {folder}, which another option names as a file. Name a folder.")
+        if self.html or self.plots:
+            require("matplotlib", extra="report", purpose="a plot")
+        if self.html:
+            require("jinja2", extra="report", purpose="the HTML report")
+
+    def emit(self, result: Mapping[str, Any], *, history: Sequence[Mapping[str, float]] | None = None) -> None:
+        """Write a result in every form that was asked for, and print it.
+
+        Parameters
+        ----------
+        result
+            The JSON object of a command.
+        history
+            The training's epochs, if they are to be shown.
+
+        Raises
+        ------
+        OptionError
+            If an output cannot be written.
         """
         if self.json_:
             write_json(self.json_, result)
         if self.html:
-            from dialog_policy.report.html_report import html_report
-
             _write_text(self.html, html_report(result, history=history))
         if self.markdown:
-            from dialog_policy.report.markdown import markdown_report
-
             _write_text(self.markdown, markdown_report(result))
+        if self.csv_:
+            write_csv(result, self.csv_, history=history)
         if self.plots:
-            from dialog_policy.report.plots import write_plots
-
             write_plots(result, self.plots, tuple(dict.fromkeys(self.plot_formats)), history=history)
+        show(result)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outputs(Forms):
     """Values of the options that :func:`output_options` adds, but for ``--resamples``."""
 
-    csv_: str | None
     fail_under: Sequence[str]
     fail_over: Sequence[str]
 
@@ -107,18 +140,26 @@ class Outputs(Forms):
         """Whether a form is wanted that has the mistakes."""
         return bool(self.json_ or self.html or self.markdown or self.plots)
 
-    def check(self) -> None:
-        """Refuse a malformed limit before any work is done.
+    def check(self, *inputs: str) -> None:
+        """Refuse, before any work is done, malformed limits and what could not be written in the end.
+
+        Parameters
+        ----------
+        *inputs
+            Paths that the command reads; none of them may be overwritten.
 
         Raises
         ------
         OptionError
-            If a limit is no ``METRIC=NUMBER``.
+            If a limit is not of the form ``METRIC=NUMBER``, or an output cannot be written.
+        MissingExtraError
+            If a form needs an extra that is not installed.
         """
         self._limits()
+        super().check(*inputs)
 
     def _limits(self) -> list[tuple[str, str, float]]:
-        found = []
+        limits = []
         for option, words in (("--fail-under", self.fail_under), ("--fail-over", self.fail_over)):
             for word in words:
                 for metric, value in assignments([word], option).items():
@@ -128,34 +169,34 @@ class Outputs(Forms):
                         limit = math.nan
                     if math.isnan(limit):
                         raise OptionError(f"{option} {metric}: expected a number, found {value!r}.")
-                    found.append((option, metric, limit))
-        return found
+                    limits.append((option, metric, limit))
+        return limits
 
     def emit(self, result: Mapping[str, Any], *, history: Sequence[Mapping[str, float]] | None = None) -> None:
-        """Write the result in every form that was asked for, print it, and exit with 1 where a figure is past its limit.
+        """Write and print a result, and exit with 1 if a metric is past its limit.
+
+        Parameters
+        ----------
+        result
+            The JSON object of a command.
+        history
+            The training's epochs, if they are to be shown.
 
         Raises
         ------
         OptionError
-            If a limit is for a figure that the result does not have.
-        MissingExtraError
-            If a form needs an extra that is not installed.
+            If a limit is for a metric that the result does not have, or an output cannot be written.
         """
-        self.write(result, history=history)
-        if self.csv_:
-            write_tables(result, self.csv_, history=history)
-        click.echo(text_report(result, **terminal()))
-        self._gate(numbers(result))
-
-    def _gate(self, found: Mapping[str, float]) -> None:
+        super().emit(result, history=history)
+        metrics = numbers(result)
         failures = []
         for option, metric, limit in self._limits():
-            if metric not in found:
+            if metric not in metrics:
                 raise OptionError(
-                    f"{option}: this result has no figure {metric!r}.{did_you_mean(metric, found)} "
-                    f"It has: {', '.join(name for name in found if not name.startswith('baselines.'))}."
+                    f"{option}: this result has no metric {metric!r}.{did_you_mean(metric, metrics)} "
+                    f"It has: {', '.join(name for name in metrics if not name.startswith('baselines.'))}."
                 )
-            value = found[metric]
+            value = metrics[metric]
             if option == "--fail-under" and value < limit:
                 failures.append(f"{metric} is {value:.4f}, expected at least {limit:g}")
             elif option == "--fail-over" and value > limit:
@@ -167,7 +208,7 @@ class Outputs(Forms):
 
 def _write_text(path: str, text: str) -> None:
     with atomic_write(path) as file:
-        file.write(text.encode())
+        file.write(text.encode("utf-8", "replace"))
 
 
 def form_options(command: _F) -> _F:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from dialog_policy.baselines import load_baselines
 from dialog_policy.cli.options import read_corpus
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.errors import OptionError, did_you_mean
-from dialog_policy.evaluation.prediction_files import PredictionFile, read_predictions
+from dialog_policy.evaluation.prediction_files import PredictionFile
 from dialog_policy.prediction import Prediction, Predictor
 from dialog_policy.runtime import Policy
 
@@ -35,16 +34,16 @@ class NamedPolicy:
     """
 
     name: str
-    source: Policy | Predictor | PredictionFile
+    source: Predictor
     policy: Policy | None = None
 
-    @cached_property
+    @property
     def actions(self) -> ActionSpace | None:
         """The actions of the run; None for predictions."""
         return None if self.policy is None else self.policy.actions
 
     @property
-    def predictor(self) -> Policy | Predictor | PredictionFile:
+    def predictor(self) -> Predictor:
         """What judges and predicts: the run itself, of which a judge may ask more than of others, or this object."""
         return self if self.is_baseline else self.source
 
@@ -55,7 +54,7 @@ class NamedPolicy:
 
     def predict(self, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
         """Yield a prediction for every target turn of these dialogues; from a file, those that it has."""
-        return iter(self.source) if isinstance(self.source, PredictionFile) else self.source.predict(dialogues)
+        return self.source.predict(dialogues)
 
 
 def find_policies(arguments: Sequence[str]) -> list[NamedPolicy]:
@@ -76,7 +75,7 @@ def _find(argument: str, name: str, runs: dict[str, Policy]) -> NamedPolicy:
     path, baseline = _parts(argument)
     place = Path(path)
     if baseline is None and place.is_file() and place.suffix != ".zip":
-        return NamedPolicy(name, read_predictions(path))
+        return NamedPolicy(name, PredictionFile(path))
     if not place.exists():
         raise OptionError(f"there is no run and no file of predictions {argument!r}.")
     if path not in runs:
@@ -92,7 +91,7 @@ def _find(argument: str, name: str, runs: dict[str, Policy]) -> NamedPolicy:
 
 
 def _parts(argument: str) -> tuple[str, str | None]:
-    """Split ``RUN:BASELINE``; a path that exists as it stands is no such thing."""
+    """Split ``RUN:BASELINE``; a path that exists as a whole is left whole."""
     path, colon, baseline = argument.rpartition(":")
     if Path(argument).exists() or not colon or not Path(path).exists():
         return argument, None
@@ -134,11 +133,11 @@ def read_their_corpus(path: str, policies: Sequence[NamedPolicy], format_: str |
             and other["format"] == remembered["format"]
             and other["reader"] != remembered["reader"]
         ):
-            ours, theirs = _listed(remembered["reader"]), _listed(other["reader"])
+            first_options, other_options = _listed(remembered["reader"]), _listed(other["reader"])
             if not given:
                 raise OptionError(
-                    f"{runs[0][0]} was trained on a corpus read with {ours}, {name} with {theirs}. "
-                    "Say with --reader KEY=VALUE how to read it."
+                    f"{runs[0][0]} was trained on a corpus read with {first_options}, {name} with {other_options}. "
+                    "Use --reader KEY=VALUE to choose how this corpus is read."
                 )
     return read_corpus(path, format_, given, remembered)
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from dialog_policy.evaluation.resampling import MOST_RESAMPLES
+from dialog_policy.evaluation.intervals import MOST_RESAMPLES
 
 __all__ = ["resamples_option"]
 

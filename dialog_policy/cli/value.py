@@ -14,8 +14,6 @@ from dialog_policy.evaluation.intervals import RESAMPLES
 from dialog_policy.ope import ESTIMATORS, estimate_value
 from dialog_policy.ope.estimate import LEAST_RESAMPLES
 from dialog_policy.ope.target_policy import TARGET_POLICIES
-from dialog_policy.report.text_report import terminal
-from dialog_policy.report.value_table import value_table
 
 __all__ = ["value"]
 
@@ -24,7 +22,9 @@ __all__ = ["value"]
 @click.argument("policy")
 @click.argument("corpus")
 @click.option(
-    "--split", default=None, help="Part of the corpus; `all` for the whole.  [default: test, for predictions all]"
+    "--split",
+    default=None,
+    help="Part of the corpus; `all` for the whole.  [default: test; all, where the policy is a file of predictions]",
 )
 @click.option(
     "--estimator",
@@ -78,6 +78,8 @@ def value(
             raise click.UsageError("--greedy contradicts --target-policy stochastic; give one of them.")
         say("--greedy is deprecated; use --target-policy greedy.")
         target_policy = "greedy"
+    outputs = Forms(**forms)
+    outputs.check(policy, corpus)
     named = find_policies([policy])[0]
     result = estimate_value(
         named.predictor,
@@ -91,5 +93,4 @@ def value(
         estimate_propensities=estimate_propensities,
         resamples=resamples,
     ).to_json()
-    Forms(**forms).write(result)
-    click.echo(value_table(result, **terminal()))
+    outputs.emit(result)

@@ -9,7 +9,8 @@ import numpy as np
 
 from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.errors import CorpusError
-from dialog_policy.evaluation.turns import Pairs, Turns, collect_turns
+from dialog_policy.evaluation.collect import collect_turns
+from dialog_policy.evaluation.scored_turns import Pairs, ScoredTurns
 from dialog_policy.prediction import Prediction
 
 __all__ = ["align_policies"]
@@ -17,14 +18,14 @@ __all__ = ["align_policies"]
 
 def align_policies(
     policies: Mapping[str, Iterable[Prediction]], corpus: Corpus, known_actions: Iterable[str] | None
-) -> dict[str, Turns]:
+) -> dict[str, ScoredTurns]:
     """Match the predictions of several policies to a corpus.
 
     Returns
     -------
     dict
         Policy to its turns: the same dialogues and one space of actions, of which training's and gold's come first. Without
-        `known_actions` all actions that any policy predicts count as training's. Probabilities are left out.
+        `known_actions` all actions that any policy predicts count as training's. ProbabilityScores are left out.
 
     Raises
     ------
@@ -32,22 +33,22 @@ def align_policies(
         If predictions do not fit the corpus, or one policy has predictions for a dialogue and another none: with the place.
     """
     known = None if known_actions is None else sorted(known_actions)
-    found = {
+    scored = {
         name: collect_turns(predictions, corpus, known_actions=known, by=name) for name, predictions in policies.items()
     }
-    first = next(iter(found))
-    for name, turns in found.items():
-        _same_dialogues(first, found[first], name, turns)
+    first = next(iter(scored))
+    for name, turns in scored.items():
+        _same_dialogues(first, scored[first], name, turns)
     if known is None:
-        listed: set[str] = {action for turns in found.values() for action in turns.space.classes_}
+        listed: set[str] = {action for turns in scored.values() for action in turns.space.classes_}
     else:
-        listed = set(found[first].space.classes_[: found[first].n_listed])
-    others = {action for turns in found.values() for action in turns.space.classes_} - listed
+        listed = set(scored[first].space.classes_[: scored[first].n_listed])
+    others = {action for turns in scored.values() for action in turns.space.classes_} - listed
     space = ActionSpace([*sorted(listed), *sorted(others)])
-    return {name: _over(turns, space, len(listed)) for name, turns in found.items()}
+    return {name: _over(turns, space, len(listed)) for name, turns in scored.items()}
 
 
-def _same_dialogues(a: str, of_a: Turns, b: str, of_b: Turns) -> None:
+def _same_dialogues(a: str, of_a: ScoredTurns, b: str, of_b: ScoredTurns) -> None:
     ids_a, ids_b = ({dialogue.id for dialogue in turns.dialogues} for turns in (of_a, of_b))
     for with_, without, turns, missing in ((a, b, of_a, ids_a - ids_b), (b, a, of_b, ids_b - ids_a)):
         for dialogue in turns.dialogues:
@@ -61,7 +62,7 @@ def _same_dialogues(a: str, of_a: Turns, b: str, of_b: Turns) -> None:
                 )
 
 
-def _over(turns: Turns, space: ActionSpace, n_listed: int) -> Turns:
+def _over(turns: ScoredTurns, space: ActionSpace, n_listed: int) -> ScoredTurns:
     """Return the same turns over a wider space, in which the actions keep their order."""
     number = np.array([space.bits([name])[0] for name in turns.space.classes_], dtype=turns.gold.bits.dtype)
 
@@ -76,6 +77,6 @@ def _over(turns: Turns, space: ActionSpace, n_listed: int) -> Turns:
         training=training,
         gold=moved(turns.gold),
         predicted=moved(turns.predicted),
-        shares=None,
+        probabilities=None,
         confidence=None,
     )

@@ -23,16 +23,16 @@ from dialog_policy.comparison.result import (
 from dialog_policy.comparison.significance import bootstrap_p, holm, mcnemar_p, randomisation_p
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.evaluation.intervals import check_resamples
 from dialog_policy.evaluation.provenance import describe_run, policy_of, training_warnings
-from dialog_policy.evaluation.resampling import check_resamples
-from dialog_policy.evaluation.sums import SCALARS
-from dialog_policy.evaluation.turns import Pairs, Turns
+from dialog_policy.evaluation.scored_turns import Pairs, ScoredTurns
+from dialog_policy.evaluation.totals import SCALARS
 from dialog_policy.prediction import Predictor
 from dialog_policy.runtime import Policy
 
 __all__ = ["LEAST_RESAMPLES", "METRICS", "RESAMPLES", "compare"]
 
-# What is compared unless others are asked for.
+# The metrics that are compared by default.
 METRICS = ("turn_accuracy", "dialogue_accuracy", "micro_f1", "macro_f1")
 RESAMPLES = 10_000
 # Fewer resamples cannot tell a p of 0.01 from chance.
@@ -64,7 +64,7 @@ def compare(
         The actions of the training parts, over which averages of F1 run, together with the gold actions. None: those of the
         predictors; where they know none, those of the corpus' own train part; without one, gold and predicted actions.
     metrics
-        What to compare by, of :data:`~dialog_policy.evaluation.sums.SCALARS`.
+        What to compare by, of :data:`~dialog_policy.evaluation.totals.SCALARS`.
     split
         The part of the corpus.
     resamples, seed
@@ -178,7 +178,7 @@ def _differences(
 
 
 def _dialogue_successes(
-    names: Sequence[str], pairs: Sequence[tuple[int, int]], scored: Sequence[Turns]
+    names: Sequence[str], pairs: Sequence[tuple[int, int]], scored: Sequence[ScoredTurns]
 ) -> list[DialogueSuccess]:
     """Compare which dialogues the policies of each pair get right throughout; Holm's correction runs over the pairs."""
     dialogues = scored[0].dialogues
@@ -206,7 +206,7 @@ def _dialogue_successes(
     ]
 
 
-def _disagreements(a: str, b: str, of_a: Turns, of_b: Turns) -> list[Disagreement]:
+def _disagreements(a: str, b: str, of_a: ScoredTurns, of_b: ScoredTurns) -> list[Disagreement]:
     """Find the turns that one policy gets right and the other wrong, in the order of the corpus."""
     rows = []
     for row in np.flatnonzero(of_a.exact != of_b.exact).tolist():
@@ -227,6 +227,6 @@ def _disagreements(a: str, b: str, of_a: Turns, of_b: Turns) -> list[Disagreemen
     return rows
 
 
-def _action_names(turns: Turns, pairs: Pairs, row: int) -> list[str]:
+def _action_names(turns: ScoredTurns, pairs: Pairs, row: int) -> list[str]:
     start, end = np.searchsorted(pairs.rows, [row, row + 1])
     return sorted(turns.space.classes_[bit] for bit in pairs.bits[start:end])

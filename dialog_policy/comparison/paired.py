@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from dialog_policy.comparison.significance import resampled
 from dialog_policy.evaluation.intervals import bootstrap_intervals
-from dialog_policy.evaluation.sums import SCALARS, Headline, Sums
-from dialog_policy.evaluation.turns import Turns
+from dialog_policy.evaluation.scored_turns import ScoredTurns
+from dialog_policy.evaluation.totals import SCALARS, DialogueTotals, MetricSet
 
 __all__ = ["PairedMetrics"]
 
@@ -32,17 +32,17 @@ class PairedMetrics:
         Of each policy what each dialogue adds, shape (n_dialogues, n_columns).
     metrics
         From totals, shape (m, n_columns), to metrics, shape (m, n_metrics), in the order of
-        :data:`~dialog_policy.evaluation.sums.SCALARS`.
+        :data:`~dialog_policy.evaluation.totals.SCALARS`.
     values
         Shape (n_policies, n_metrics).
     """
 
-    def __init__(self, scored: Sequence[Turns]) -> None:
+    def __init__(self, scored: Sequence[ScoredTurns]) -> None:
         self.totals: list[Floats] = []
         for turns in scored:
-            totals = Sums(turns)
+            totals = DialogueTotals(turns)
             # All policies have the same actions, so the same columns: the metrics of any of them serve all.
-            self.metrics = Headline(totals, turns)
+            self.metrics = MetricSet(totals, turns)
             self.totals.append(totals.matrix())
         self.values = np.concatenate([self.metrics(t.sum(axis=0, dtype=np.float64)[None]) for t in self.totals])
 

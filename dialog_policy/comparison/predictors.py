@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import CorpusError, OptionError
-from dialog_policy.evaluation.prediction_files import PredictionFile
 from dialog_policy.prediction import Prediction, Predictor
 from dialog_policy.runtime import Policy
 
@@ -26,10 +25,10 @@ def named_predictors(predictors: Mapping[str, Source] | Sequence[Predictor | Pol
         If a predictor of a sequence has no name.
     """
     if isinstance(predictors, Mapping):
-        return dict(predictors)
+        return {name: _runtime(source) for name, source in predictors.items()}
     named: dict[str, Source] = {}
     seen: Counter[str] = Counter()
-    for predictor in predictors:
+    for predictor in map(_runtime, predictors):
         name = getattr(predictor, "name", None)
         if not isinstance(name, str):
             raise OptionError(
@@ -40,15 +39,18 @@ def named_predictors(predictors: Mapping[str, Source] | Sequence[Predictor | Pol
     return named
 
 
+def _runtime(source: Source) -> Source:
+    """Return what predicts without TensorFlow, of a trained DialogPolicy."""
+    runtime: Source = getattr(source, "runtime_", source)
+    return runtime
+
+
 def predictions_of(source: Source, part: Corpus) -> Iterable[Prediction]:
     """Return what a policy predicts for a part of a corpus."""
     if isinstance(source, Policy):
         # Only the sets are compared.
         return source.predict(part, probabilities=False)
-    # A file knows the line of each prediction, for messages.
-    if isinstance(source, Predictor) and not isinstance(source, PredictionFile):
-        return source.predict(part)
-    return source
+    return source.predict(part) if isinstance(source, Predictor) else source
 
 
 def training_actions(sources: Iterable[Source], corpus: Corpus) -> list[str] | None:

@@ -119,7 +119,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     disagreements
         Every turn that one policy of a pair gets right and the other wrong, in the order of pairs and of the corpus.
     curve
-        One for each training of a learning curve; absent where none was asked for.
+        One for each training of a learning curve; absent where no curve was computed.
     """
 
     corpus: str

@@ -23,7 +23,7 @@ _EQUAL = 1e-9
 
 def resampled(sums: Floats, statistic: Callable[[Floats], Floats], *, resamples: int, seed: int) -> Floats:
     """Return the statistic of totals, shape (resamples, …), in bootstrap resamples of dialogues; `sums` of shape (n, columns)."""
-    weights = dialogue_weights(len(sums), resamples, seed)
+    weights = dialogue_weights(len(sums), resamples, seed, sums.shape[1])
     return np.concatenate([statistic((block @ sums).astype(np.float64)) for block in weights])
 
 
@@ -42,7 +42,7 @@ def randomisation_p(a: Floats, b: Floats, metrics: Callable[[Floats], Floats], *
     """Two-sided p, shape (k,), of the hypothesis that the policies' results on a dialogue may change places.
 
     Approximate randomisation over dialogues (Noreen 1989; for language processing Yeh 2000): the two results of each dialogue
-    are swapped or not, by a coin. Where there are no more ways to swap than `resamples`, all of them are gone through: the
+    are swapped or not, by a coin. Where there are no more ways to swap than `resamples`, all of them are computed: the
     p is then exact; else the observed sample counts as one of the resamples.
 
     Parameters
@@ -59,17 +59,21 @@ def randomisation_p(a: Floats, b: Floats, metrics: Callable[[Floats], Floats], *
 
     def count(swaps: Floats) -> Floats:
         moved = swaps @ gap
-        found = np.abs(metrics(total_a + moved) - metrics(total_b - moved)) >= observed - _EQUAL
-        as_far: Floats = found.sum(axis=0)
+        reaches = np.abs(metrics(total_a + moved) - metrics(total_b - moved)) >= observed - _EQUAL
+        as_far: Floats = reaches.sum(axis=0)
         return as_far
 
+    # Swaps, and totals of them, that fit into memory.
+    at_once = max(1, min(resamples, _AT_ONCE // max(1, len(differ), a.shape[1])))
+    as_far = np.zeros(len(observed))
     if len(differ) < 63 and 2 ** len(differ) <= resamples:
-        ways = np.arange(2 ** len(differ))[:, None] >> np.arange(len(differ)) & 1
-        exact: Floats = count(ways.astype(np.float64)) / len(ways)
+        n_ways = 2 ** len(differ)
+        for start in range(0, n_ways, at_once):
+            ways = np.arange(start, min(start + at_once, n_ways))[:, None] >> np.arange(len(differ)) & 1
+            as_far += count(ways.astype(np.float64))
+        exact: Floats = as_far / n_ways
         return exact
     random = np.random.default_rng(seed)
-    at_once = max(1, min(resamples, _AT_ONCE // len(differ)))
-    as_far = np.zeros(len(observed))
     for start in range(0, resamples, at_once):
         coins = random.integers(0, 2, size=(min(at_once, resamples - start), len(differ)), dtype=np.int8)
         as_far += count(coins.astype(np.float64))

@@ -1,0 +1,6 @@
+"""How good a policy is: :func:`evaluate` judges any Predictor by the dialogues of a corpus."""
+
+from dialog_policy.evaluation.evaluation import Evaluation
+from dialog_policy.evaluation.evaluator import evaluate
+
+__all__ = ["Evaluation", "evaluate"]

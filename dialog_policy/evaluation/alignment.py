@@ -7,13 +7,13 @@ from typing import Any
 
 from dialog_policy.corpus import Corpus, Dialogue
 from dialog_policy.errors import CorpusError, did_you_mean
-from dialog_policy.evaluation.prediction_files import PredictionFile
+from dialog_policy.evaluation.prediction_files import PredictionFile, PredictionLines
 from dialog_policy.prediction import Prediction
 
-__all__ = ["Expected", "align"]
+__all__ = ["ExpectedPredictions", "align"]
 
 
-class Expected:
+class ExpectedPredictions:
     """The predictions that a corpus asks for: takes them in any order, and refuses what does not fit.
 
     Parameters
@@ -29,11 +29,11 @@ class Expected:
         The number of each dialogue's first turn among all turns of the corpus.
     """
 
-    _HISTORY, _AWAITED, _FOUND = 0, 1, 2
+    _HISTORY, _AWAITED, _PREDICTED = 0, 1, 2
 
     def __init__(self, corpus: Corpus, by: str = "") -> None:
         self._corpus, self._by = corpus, f" by {by}" if by else ""
-        self._path: object = None
+        self._lines: PredictionLines | None = None
         self.first: dict[str, int] = {}
         states = bytearray()
         for dialogue in corpus:
@@ -50,10 +50,11 @@ class Expected:
             If a prediction belongs to no target turn of the corpus, comes a second time, or has a probability that is not
             from 0 to 1: with the place.
         """
-        is_checked = isinstance(predictions, PredictionFile)
-        self._path = getattr(predictions, "path", None)
+        if isinstance(predictions, PredictionFile):
+            predictions = predictions.predict(self._corpus)
+        self._lines = predictions if isinstance(predictions, PredictionLines) else None
         first, states, corpus = self.first, self._states, self._corpus
-        awaited, found = self._AWAITED, self._FOUND
+        awaited, predicted = self._AWAITED, self._PREDICTED
         for prediction in predictions:
             start = first.get(prediction.dialogue, -1)
             turn = prediction.turn
@@ -64,18 +65,19 @@ class Expected:
                 or turn >= len(corpus.dialogue(prediction.dialogue).turns)
                 or states[row] != awaited
             ):
-                raise self._misfit(prediction, self.place(predictions))
-            if not is_checked and (problem := prediction.out_of_bounds()):
+                raise self._misfit(prediction, self.place())
+            if self._lines is None and (problem := prediction.out_of_bounds()):
                 raise CorpusError(problem, dialogue=prediction.dialogue, turn=turn)
-            states[row] = found
+            states[row] = predicted
             yield row, prediction
 
-    @staticmethod
-    def place(predictions: Iterable[Prediction]) -> dict[str, Any]:
+    def place(self) -> dict[str, Any]:
         """Return file and line of the prediction that came last, where there is a file."""
-        if isinstance(predictions, PredictionFile):
-            return {"path": predictions.path, "line": predictions.line}
-        return {}
+        return {} if self._lines is None else {"path": self._lines.path, "line": self._lines.line}
+
+    @property
+    def _path(self) -> object:
+        return None if self._lines is None else self._lines.path
 
     def _misfit(self, prediction: Prediction, place: dict[str, Any]) -> CorpusError:
         name, number = prediction.dialogue, prediction.turn
@@ -114,11 +116,11 @@ class Expected:
         CorpusError
             If a turn of one of them has no prediction, or there is none at all.
         """
-        found = []
+        scored = []
         for dialogue in self._corpus:
             start = self.first[dialogue.id]
             states = self._states[start : start + len(dialogue)]
-            if not (self._FOUND in states or (everything and self._AWAITED in states)):
+            if not (self._PREDICTED in states or (everything and self._AWAITED in states)):
                 continue
             if self._AWAITED in states:
                 raise CorpusError(
@@ -127,11 +129,11 @@ class Expected:
                     dialogue=dialogue.id,
                     turn=states.index(self._AWAITED),
                 )
-            found.append(dialogue)
-        if not found:
+            scored.append(dialogue)
+        if not scored:
             problem = f"expected predictions{self._by} for dialogues of {self._corpus.name}, found none."
             raise CorpusError(problem, path=self._path)
-        return found
+        return scored
 
 
 def align(predictions: Iterable[Prediction], corpus: Corpus, *, complete: bool = False) -> list[list[Prediction]]:
@@ -156,10 +158,10 @@ def align(predictions: Iterable[Prediction], corpus: Corpus, *, complete: bool =
     CorpusError
         If a prediction belongs to no target turn of the corpus, or a turn has none or two: with the place.
     """
-    expected = Expected(corpus)
-    found = dict(expected.over(predictions))
+    expected = ExpectedPredictions(corpus)
+    predicted = dict(expected.over(predictions))
     aligned = []
     for dialogue in expected.complete(everything=complete):
         start = expected.first[dialogue.id]
-        aligned.append([found[start + n] for n, turn in enumerate(dialogue.turns) if turn.is_target])
+        aligned.append([predicted[start + n] for n, turn in enumerate(dialogue.turns) if turn.is_target])
     return aligned

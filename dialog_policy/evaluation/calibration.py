@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.evaluation.evaluation import CalibrationBin
+
 __all__ = ["BINS", "Reliability", "bin_of", "expected_calibration_error", "reliability_rows"]
 
 Doubles = npt.NDArray[np.float64]
@@ -24,14 +26,14 @@ class Reliability(NamedTuple):
     right: Doubles
 
     @classmethod
-    def of(cls, shares: Doubles, right: npt.NDArray[np.bool_]) -> Reliability:
+    def of(cls, probabilities: Doubles, right: npt.NDArray[np.bool_]) -> Reliability:
         """Count probabilities and whether each came true, both of shape (n,)."""
-        bins = bin_of(shares)
+        bins = bin_of(probabilities)
 
         def sums(weights: npt.NDArray[Any]) -> Doubles:
             return np.bincount(bins, weights, minlength=BINS).astype(np.float64)
 
-        return cls(sums(np.ones(len(shares))), sums(shares), sums(right))
+        return cls(sums(np.ones(len(probabilities))), sums(probabilities), sums(right))
 
     def with_zeros(self, n: int, right: int) -> Reliability:
         """Add `n` probabilities of 0, of which `right` came true."""
@@ -39,25 +41,25 @@ class Reliability(NamedTuple):
         return Reliability(self.n + first * n, self.confidence, self.right + first * right)
 
 
-def bin_of(shares: Doubles) -> npt.NDArray[np.intp]:
+def bin_of(probabilities: Doubles) -> npt.NDArray[np.intp]:
     """Return the bin of each probability."""
-    return np.searchsorted(_EDGES[1:-1], shares, side="left")
+    return np.searchsorted(_EDGES[1:-1], probabilities, side="left")
 
 
-def expected_calibration_error(found: Reliability) -> float:
+def expected_calibration_error(reliability: Reliability) -> float:
     """Return Σ |right − confidence| / n over the bins (Naeini, Cooper & Hauskrecht 2015; Guo et al. 2017, equation 3)."""
-    return float(np.abs(found.right - found.confidence).sum() / max(1.0, found.n.sum()))
+    return float(np.abs(reliability.right - reliability.confidence).sum() / max(1.0, reliability.n.sum()))
 
 
-def reliability_rows(found: Reliability) -> list[dict[str, Any]]:
+def reliability_rows(reliability: Reliability) -> list[CalibrationBin]:
     """Describe the bins that hold something, the lowest first."""
     return [
-        {
-            "low": float(_EDGES[i]),
-            "high": float(_EDGES[i + 1]),
-            "count": int(found.n[i]),
-            "confidence": float(found.confidence[i] / found.n[i]),
-            "accuracy": float(found.right[i] / found.n[i]),
-        }
-        for i in np.flatnonzero(found.n)
+        CalibrationBin(
+            low=float(_EDGES[i]),
+            high=float(_EDGES[i + 1]),
+            count=int(reliability.n[i]),
+            confidence=float(reliability.confidence[i] / reliability.n[i]),
+            accuracy=float(reliability.right[i] / reliability.n[i]),
+        )
+        for i in np.flatnonzero(reliability.n)
     ]

@@ -13,13 +13,26 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LEVEL", "RESAMPLES", "Floats", "bootstrap_intervals", "dialogue_weights"]
+from dialog_policy.errors import OptionError
+
+__all__ = [
+    "LEVEL",
+    "MOST_RESAMPLES",
+    "RESAMPLES",
+    "Floats",
+    "bootstrap_intervals",
+    "check_resamples",
+    "dialogue_weights",
+    "t_quantile",
+]
 
 Floats = npt.NDArray[np.floating]
 Statistic = Callable[[Floats], Floats]
 
 LEVEL = 0.95
 RESAMPLES = 2_000
+# More resamples change no digit that is shown, and cost time and memory.
+MOST_RESAMPLES = 100_000
 
 # Weights that are held in memory at once.
 _WEIGHTS_AT_ONCE = 1 << 23
@@ -32,10 +45,28 @@ _FEW = 10
 _NORMAL = NormalDist()
 
 
-def dialogue_weights(n: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """Yield, in blocks of rows, how often each of `n` dialogues is in each resample: float32, shape (block, n)."""
+def check_resamples(resamples: int, least: int = 0) -> None:
+    """Refuse a number of resamples that would not fit into memory.
+
+    Raises
+    ------
+    OptionError
+        If it is not from `least` to 100,000.
+    """
+    if not least <= resamples <= MOST_RESAMPLES:
+        raise OptionError(
+            f"resamples: expected a number from {least:,} to {MOST_RESAMPLES:,}, found {resamples:,}. With more than that no digit "
+            f"of an interval changes, and memory runs out; {RESAMPLES:,} are usual."
+        )
+
+
+def dialogue_weights(n: int, resamples: int, seed: int, columns: int = 1) -> Iterator[Floats]:
+    """Yield, in blocks of rows, how often each of `n` dialogues is in each resample: float32, shape (block, n).
+
+    Blocks are so small that their products with `columns` columns fit into memory, too.
+    """
     random = np.random.default_rng(seed)
-    at_once = max(1, min(resamples, _WEIGHTS_AT_ONCE // n))
+    at_once = max(1, min(resamples, _WEIGHTS_AT_ONCE // max(n, columns)))
     for start in range(0, resamples, at_once):
         weights = np.empty((min(at_once, resamples - start), n), dtype=np.float32)
         for row in weights:
@@ -83,25 +114,26 @@ def bootstrap_intervals(
         Low and high; NaN where nothing can be said: the statistic is undefined, or one dialogue bears on it and it has no
         bounds.
     """
+    check_resamples(resamples)
     point = statistic(sums.sum(axis=0, dtype=np.float64)[None])[0]
     sums = _grouped(sums, _RESAMPLED, seed).astype(np.float32)
     units = np.broadcast_to(np.asarray(units, dtype=np.int64), point.shape)
     bounded = np.broadcast_to(np.asarray(bounded, dtype=np.bool_), point.shape)
     drawn = np.empty((len(point), resamples))
     done = 0
-    for weights in dialogue_weights(len(sums), resamples, seed):
+    for weights in dialogue_weights(len(sums), resamples, seed, sums.shape[1]):
         drawn[:, done : done + len(weights)] = statistic((weights @ sums).astype(np.float64)).T
         done += len(weights)
     left_out = _jackknife(sums, statistic)
-    found = np.full((len(point), 2), np.nan)
+    intervals = np.full((len(point), 2), np.nan)
     for i, at in enumerate(point.tolist()):
         if math.isnan(at) or not units[i]:
             continue
         if units[i] < _FEW:
-            found[i] = _few(at, left_out[:, i], int(units[i]), bounded=bool(bounded[i]))
+            intervals[i] = _few(at, left_out[:, i], int(units[i]), bounded=bool(bounded[i]))
         else:
-            found[i] = _bca(drawn[i], at, left_out[:, i], int(units[i]), bounded=bool(bounded[i]))
-    return found
+            intervals[i] = _bca(drawn[i], at, left_out[:, i], int(units[i]), bounded=bool(bounded[i]))
+    return intervals
 
 
 def _grouped(sums: Floats, most: int, seed: int) -> Floats:
@@ -160,9 +192,9 @@ def _jackknife(sums: Floats, statistic: Statistic) -> Floats:
     groups = _grouped(sums, _LEFT_OUT, seed=0).astype(np.float64)
     left_out = statistic(groups.sum(axis=0) - groups)
     # A statistic that one group decides is undefined without it; such a group says nothing.
-    is_there = ~np.isnan(left_out)
-    mean = np.where(is_there, left_out, 0.0).sum(axis=0) / np.maximum(1, is_there.sum(axis=0))
-    d: Floats = np.where(is_there, mean - left_out, 0.0)
+    is_defined = ~np.isnan(left_out)
+    mean = np.where(is_defined, left_out, 0.0).sum(axis=0) / np.maximum(1, is_defined.sum(axis=0))
+    d: Floats = np.where(is_defined, mean - left_out, 0.0)
     return d
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from dialog_policy.corpus import ActionSpace, Dialogue
 from dialog_policy.errors import CorpusError, did_you_mean
 from dialog_policy.files import atomic_write
 from dialog_policy.prediction import Prediction
 
-__all__ = ["PredictionFile", "read_predictions", "write_predictions"]
+__all__ = ["PredictionFile", "PredictionLines", "read_predictions", "write_predictions"]
 
 
 _decoder = msgspec.json.Decoder(Prediction)
@@ -20,7 +22,40 @@ _KEYS = Prediction.__struct_fields__
 
 
 class PredictionFile:
-    """Predictions in a file, JSON Lines: read line by line, as often as they are iterated over, and never kept.
+    """Predictions in a file, JSON Lines: a Predictor that is read line by line, as often as it is asked, and never kept.
+
+    Parameters
+    ----------
+    path
+        The file.
+    name
+        What reports call it. None: the file's name without its suffix.
+    actions
+        The actions that the policy was trained on, where they are known.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, name: str | None = None, actions: ActionSpace | None = None
+    ) -> None:
+        self.path, self.actions = path, actions
+        self.name = Path(path).name.removesuffix(".jsonl") if name is None else name
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return iter(PredictionLines(self.path))
+
+    def predict(self, dialogues: Iterable[Dialogue]) -> PredictionLines:
+        """Return what the file has, in its own order: what judges finds out whether it belongs to these dialogues.
+
+        Raises
+        ------
+        CorpusError
+            When iterated over: if the file is missing, or a line is not a prediction: with its number.
+        """
+        return PredictionLines(self.path)
+
+
+class PredictionLines(Iterator[Prediction]):
+    """One pass over a file of predictions.
 
     Attributes
     ----------
@@ -32,8 +67,15 @@ class PredictionFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path, self.line = path, 0
+        self._predictions = self._read()
 
     def __iter__(self) -> Iterator[Prediction]:
+        return self._predictions  # a generator: quicker than __next__, for millions of lines
+
+    def __next__(self) -> Prediction:
+        return next(self._predictions)
+
+    def _read(self) -> Iterator[Prediction]:
         try:
             with open(self.path, "rb") as file:
                 for self.line, line in enumerate(file, 1):
@@ -73,13 +115,7 @@ def _without_bounds(line: bytes) -> Prediction | None:
 
 
 def read_predictions(path: str | os.PathLike[str]) -> PredictionFile:
-    """Open predictions, JSON Lines.
-
-    Raises
-    ------
-    CorpusError
-        When iterated over: if the file is missing, or a line is no prediction: with its number.
-    """
+    """Open predictions, JSON Lines: a :class:`PredictionFile` named after the file."""
     return PredictionFile(path)
 
 
@@ -98,7 +134,7 @@ def _misspelt(line: bytes) -> str:
 def write_predictions(path: str | os.PathLike[str], predictions: Iterable[Prediction]) -> int:
     """Write predictions as JSON Lines, aside and then in place, and return how many.
 
-    Probabilities have six significant digits, the greatest first.
+    ProbabilityScores have six significant digits, the greatest first.
     """
     count = 0
     with atomic_write(path) as file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import msgspec
 
@@ -20,7 +19,7 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     name
-        The last part of its path.
+        The name of its folder or archive.
     created
         When it was trained: a date and time of ISO 8601.
     package_version
@@ -38,7 +37,7 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
 def describe_run(policy: Policy) -> RunDescription:
     """Return name, date, version and id of a run."""
     return RunDescription(
-        name=Path(policy.run.place).resolve().name,
+        name=policy.name,
         created=policy.info["created"],
         package_version=policy.info["package_version"],
         id=policy.id,

@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dialog_policy.corpus import Dialogue
-from dialog_policy.evaluation.turns import Integers, Turns
+from dialog_policy.evaluation.scored_turns import Integers, ScoredTurns
 from dialog_policy.text.tokens import Tokenizer
 
-__all__ = ["LENGTH_BINS", "Slicing", "slicings"]
+__all__ = ["LENGTH_BINS", "SMALL", "Slicing", "slicings"]
 
+# Groups of fewer turns say little: they are marked as small.
+SMALL = 30
 # Upper ends of bins.
 LENGTH_BINS = (2, 4, 6, 8, 12, 16, 24, 32, 48)
 _TURN_BINS = (0, 1, 2, 3, 5, 8, 12, 20)
@@ -38,7 +40,7 @@ class Slicing(NamedTuple):
 
 
 def slicings(
-    turns: Turns,
+    turns: ScoredTurns,
     *,
     tokenize: Tokenizer,
     known_words: Collection[str] | None,
@@ -79,7 +81,7 @@ def _binned(field: str, numbers: Integers, ends: Sequence[int], *, least: int = 
     return Slicing(field, names, np.arange(len(numbers)), np.searchsorted(ends, numbers, side="left"))
 
 
-def _words(turns: Turns, tokenize: Tokenizer, known: Collection[str]) -> tuple[Integers, Integers]:
+def _words(turns: ScoredTurns, tokenize: Tokenizer, known: Collection[str]) -> tuple[Integers, Integers]:
     """Count the words of each turn's user, and those of them that are not known."""
     count, unknown = np.zeros(len(turns), dtype=np.int32), np.zeros(len(turns), dtype=np.int32)
     is_known = known.__contains__
@@ -95,7 +97,7 @@ def _words(turns: Turns, tokenize: Tokenizer, known: Collection[str]) -> tuple[I
     return count, unknown
 
 
-def _by_support(turns: Turns, support: Mapping[str, int] | None) -> Slicing:
+def _by_support(turns: ScoredTurns, support: Mapping[str, int] | None) -> Slicing:
     """By the rarest gold action of the turn."""
     if support is None:
         counts = np.bincount(turns.gold.bits, minlength=len(turns.space))
@@ -107,7 +109,7 @@ def _by_support(turns: Turns, support: Mapping[str, int] | None) -> Slicing:
     return _binned("action_support", rarest[rows], _SUPPORT_BINS)._replace(rows=rows)
 
 
-def _by_field(turns: Turns, field: str) -> Iterator[Slicing]:
+def _by_field(turns: ScoredTurns, field: str) -> Iterator[Slicing]:
     """By what the corpus says about the dialogue; of a list, each item counts."""
     values = [_values(dialogue, field) for dialogue in turns.dialogues]
     numbers = [v for found in values for v in found if isinstance(v, int | float) and not isinstance(v, bool)]

@@ -11,9 +11,8 @@ import numpy as np
 from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.errors import OptionError, did_you_mean
 from dialog_policy.evaluation.alignment import align
-from dialog_policy.evaluation.intervals import RESAMPLES
+from dialog_policy.evaluation.intervals import RESAMPLES, check_resamples
 from dialog_policy.evaluation.provenance import describe_run, policy_of, training_warnings
-from dialog_policy.evaluation.resampling import check_resamples
 from dialog_policy.ope.estimators import ESTIMATORS
 from dialog_policy.ope.evidence import Estimator, Evidence, FloatArray, cumulative_weights
 from dialog_policy.ope.features import state_features
@@ -39,7 +38,7 @@ from dialog_policy.runtime import Policy
 
 __all__ = ["LEAST_RESAMPLES", "estimate_value"]
 
-# The estimate that a conclusion rests on: the first of these that was asked for and stands.
+# The estimate that a conclusion rests on: the first of these that was computed and is not refused.
 _PREFERRED = ("dr", "wdr", "sndr", "magic", "dros", "switch_dr", "wpdis", "snips", "pdis", "ips")
 # Calibration error from which on estimated propensities are warned of.
 _MISCALIBRATED = 0.1
@@ -97,6 +96,7 @@ def estimate_value(
     """
     _check_options(estimators, gamma, clip, target_policy)
     check_resamples(resamples, LEAST_RESAMPLES)
+    policy = getattr(policy, "runtime_", policy)  # a trained DialogPolicy is valued as the run that it saves
     part = corpus.split(split)
     aligned = [p for turns in align(_predictions(policy, part), part) for p in turns]
     log = read_log(part, {p.dialogue for p in aligned}, propensities=not estimate_propensities)

@@ -33,23 +33,23 @@ def state_features(log: Log, space: ActionSpace) -> npt.NDArray[np.float64]:
     before: list[frozenset[str]] = []
     row = 0
     for dialogue in log.dialogues:
-        heard: set[str] = set()
-        last: frozenset[str] = frozenset()
+        since_last: set[str] = set()
+        previous: frozenset[str] = frozenset()
         for turn in dialogue.turns:
-            heard |= {f"user:{token}" for token in tokenize(turn.user)}
-            heard |= {f"context:{term}" for term in context_terms(turn.context)}
+            since_last |= {f"user:{token}" for token in tokenize(turn.user)}
+            since_last |= {f"context:{term}" for term in context_terms(turn.context)}
             if turn.is_target:
-                terms.append(heard)
-                before.append(last)
-                heard, last = set(), log.actions[row]
+                terms.append(since_last)
+                before.append(previous)
+                since_last, previous = set(), log.actions[row]
                 row += 1
-    counts = Counter(term for found in terms for term in found)
+    counts = Counter(term for decision_terms in terms for term in decision_terms)
     usable = [term for term, count in counts.items() if 1 < count < len(terms)]
     chosen = sorted(usable, key=lambda term: (-counts[term], term))[:MAX_TERMS]
     number = {term: i for i, term in enumerate(chosen)}
     words = np.zeros((len(terms), len(chosen)))
-    for i, found in enumerate(terms):
-        words[i, [number[term] for term in found if term in number]] = 1.0
+    for i, decision_terms in enumerate(terms):
+        words[i, [number[term] for term in decision_terms if term in number]] = 1.0
     steps = log.step.astype(np.float64)
     frame = np.concatenate(
         [np.ones((len(steps), 1)), np.log1p(steps)[:, None], steps[:, None] == np.arange(_STEPS)], axis=1

@@ -27,13 +27,13 @@ class Log(NamedTuple):
     dialogues
         The dialogues.
     dialogue, step
-        Of each decision: number of its dialogue, and how many decisions came before it there.
+        Of each decision: number of its dialogue, and how many decisions came before it.
     turns
         Of each decision: the turn's number in its dialogue.
     actions
         Of each decision: the set of actions that was taken.
     rewards
-        Of each decision: what came until the next one.
+        Of each decision: the sum of the rewards from it until the next one.
     propensities
         Of each decision: probability with which its actions were taken. None: not logged.
     rewarded
@@ -89,10 +89,10 @@ def read_log(corpus: Corpus, ids: Iterable[str] | None = None, *, propensities: 
     flat = [dialogue.turns[number] for dialogue, targets in zip(dialogues, numbers, strict=True) for number in targets]
     sizes = [len(targets) for targets in numbers]
     of_dialogue = np.repeat(np.arange(len(dialogues)), sizes)
-    found = None
+    logged = None
     if propensities and any(turn.propensity is not None for turn in flat):
         places = [(d, number) for d, targets in zip(dialogues, numbers, strict=True) for number in targets]
-        found = np.array([_propensity(d, number) for d, number in places])
+        logged = np.array([_propensity(d, number) for d, number in places])
     return Log(
         dialogues=dialogues,
         dialogue=of_dialogue,
@@ -100,7 +100,7 @@ def read_log(corpus: Corpus, ids: Iterable[str] | None = None, *, propensities: 
         turns=[number for targets in numbers for number in targets],
         actions=[turn.actions or frozenset() for turn in flat],
         rewards=np.array(rewards),
-        propensities=found,
+        propensities=logged,
         rewarded=rewarded,
     )
 

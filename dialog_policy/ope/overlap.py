@@ -82,8 +82,8 @@ def pareto_k(weights: FloatArray) -> float | None:
     likelihood = -size * (np.log(scale) + k + 1)
     posterior = np.exp(likelihood - likelihood.max())
     best = float((theta * posterior).sum() / posterior.sum())
-    found = float(np.log1p(-best * excess).mean())
-    return (found * size + 0.5 * 10) / (size + 10)
+    shape = float(np.log1p(-best * excess).mean())
+    return (shape * size + 0.5 * 10) / (size + 10)
 
 
 def examine_overlap(weights: FloatArray, mean_ci95: tuple[float, float]) -> Overlap:

@@ -197,7 +197,7 @@ class OffPolicyValue(msgspec.Struct, frozen=True, kw_only=True):
         Raises
         ------
         KeyError
-            If it was not asked for.
+            If it was not computed.
         """
         for row in self.estimates:
             if row.estimator == estimator:

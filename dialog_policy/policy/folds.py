@@ -2,21 +2,75 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tqdm import tqdm
 
 from dialog_policy.baselines import load_baselines
-from dialog_policy.corpus import Corpus
+from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.corpus.splits import hash_fraction
-from dialog_policy.errors import CorpusError
-from dialog_policy.evaluation.intervals import RESAMPLES
-from dialog_policy.evaluation.metrics import score_predictions
+from dialog_policy.errors import CorpusError, counted
+from dialog_policy.evaluation import Evaluation, evaluate
+from dialog_policy.evaluation.intervals import RESAMPLES, check_resamples
 from dialog_policy.policy.config import Config
 from dialog_policy.policy.dialog_policy import DialogPolicy
-from dialog_policy.prediction import Prediction
+from dialog_policy.prediction import Prediction, Predictor
+from dialog_policy.runtime import Policy
 
-__all__ = ["cross_validate"]
+__all__ = ["FoldedBaseline", "FoldedPolicy", "cross_validate"]
+
+
+class FoldedBaseline:
+    """A Predictor that asks for each dialogue the baseline that was fitted without it.
+
+    Parameters
+    ----------
+    name
+        What reports call it.
+    actions
+        The actions of the whole corpus.
+    fold_of
+        Dialogue id to the number of its fold.
+    members
+        For each fold, what was trained without it.
+    """
+
+    def __init__(
+        self, name: str, actions: ActionSpace, fold_of: Mapping[str, int], members: Sequence[Predictor]
+    ) -> None:
+        self.name, self.actions, self._fold_of, self._members = name, actions, fold_of, members
+
+    def predict(self, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
+        """Yield a prediction for every target turn, fold by fold."""
+        for member, own in zip(self._members, self._by_fold(dialogues), strict=True):
+            yield from member.predict(own)
+
+    def _by_fold(self, dialogues: Iterable[Dialogue]) -> list[list[Dialogue]]:
+        parts: list[list[Dialogue]] = [[] for _ in self._members]
+        for dialogue in dialogues:
+            if dialogue.id in self._fold_of:
+                parts[self._fold_of[dialogue.id]].append(dialogue)
+        return parts
+
+
+class FoldedPolicy(FoldedBaseline):
+    """The same for policies, which also run freely and reply."""
+
+    _members: Sequence[Policy]
+
+    def predict(self, dialogues: Iterable[Dialogue], *, free_running: bool = False) -> Iterator[Prediction]:
+        """Yield a prediction for every target turn, fold by fold."""
+        for policy, own in zip(self._members, self._by_fold(dialogues), strict=True):
+            yield from policy.predict(own, free_running=free_running)
+
+    def replies(self, corpus: Corpus, predictions: Iterable[Prediction]) -> dict[tuple[str, int], str]:
+        """Return what the policy of each dialogue's fold would have said at each predicted turn."""
+        predicted = list(predictions)
+        replies: dict[tuple[str, int], str] = {}
+        for policy, own in zip(self._members, self._by_fold(corpus), strict=True):
+            part = corpus.with_dialogues(own)
+            replies |= policy.replies(part, (p for p in predicted if p.dialogue in part.ids))
+        return replies
 
 
 def cross_validate(
@@ -26,44 +80,59 @@ def cross_validate(
     *,
     split: str = "all",
     free_running: bool = False,
+    mistakes: bool = False,
     resamples: int = RESAMPLES,
-) -> dict[str, Any]:
-    """Train `folds` policies, each on the dialogues outside its fold, and score all predictions together.
+) -> Evaluation:
+    """Train `folds` policies, each on the dialogues outside its fold, and judge all their predictions together.
 
     A dialogue's fold follows from the rank of its id's hash, so folds are of equal size and the same everywhere. Actions that
-    occur in one fold only count as known: each policy is scored over the actions of the whole corpus.
+    occur in one fold only count as known: each policy is judged over the actions of the whole corpus. Baselines are fitted
+    likewise.
+
+    Parameters
+    ----------
+    config
+        The settings of every policy.
+    corpus
+        The dialogues.
+    folds
+        How many policies are trained.
+    split
+        The part of the corpus.
+    free_running, mistakes, resamples
+        As for :func:`~dialog_policy.evaluation.evaluate`.
 
     Raises
     ------
     CorpusError
         If there are fewer dialogues with target turns than folds.
     """
-    usable = [dialogue for dialogue in corpus if dialogue.n_targets]
+    check_resamples(resamples)
+    part = corpus.split(split)
+    usable = [dialogue for dialogue in part if dialogue.n_targets]
     if len(usable) < folds:
         raise CorpusError(
-            f"{corpus.name} has {len(usable)} dialogues to predict: expected at least one a fold, {folds}."
+            f"{corpus.name} has {counted(len(usable), 'dialogue')} to predict: expected at least one a fold, {folds}."
         )
     ranked = sorted(usable, key=lambda dialogue: (hash_fraction(dialogue.id), dialogue.id))
     fold_of = {dialogue.id: rank % folds for rank, dialogue in enumerate(ranked)}
-    predictions: list[Prediction] = []
-    baselines: dict[str, list[Prediction]] = {}
+    policies: list[Policy] = []
     for fold in tqdm(range(folds), desc="folds", disable=None):
-        held = corpus.with_dialogues(dialogue for dialogue in usable if fold_of[dialogue.id] == fold)
-        rest = corpus.with_dialogues(dialogue for dialogue in usable if fold_of[dialogue.id] != fold)
-        policy = DialogPolicy.from_config(config).fit(rest)
-        predictions += policy.predict(held, free_running=free_running)
-        for name, baseline in load_baselines(policy.runtime_.run, policy.runtime_.actions).items():
-            baselines.setdefault(name, []).extend(baseline.predict(held))
-    actions = sorted({action for d in usable for turn in d.turns for action in turn.actions or ()})
-    result = score_predictions(
-        predictions,
+        rest = part.with_dialogues(dialogue for dialogue in usable if fold_of[dialogue.id] != fold)
+        policies.append(DialogPolicy.from_config(config).fit(rest).runtime_)
+    actions = ActionSpace().fit(turn.actions for dialogue in usable for turn in dialogue.turns)
+    fitted = [load_baselines(policy.run, policy.actions) for policy in policies]
+    evaluation = evaluate(
+        FoldedPolicy("cross-validated", actions, fold_of, policies),
         corpus,
-        known_actions=actions,
-        tokenizer=config.encoders.tokenizer,
         split=split,
-        baselines=baselines,
+        baselines=[
+            FoldedBaseline(name, actions, fold_of, [baselines[name] for baselines in fitted]) for name in fitted[0]
+        ],
+        tokenizer=config.encoders.tokenizer,
+        free_running=free_running,
+        mistakes=mistakes,
         resamples=resamples,
     )
-    result["mode"] = "free-running" if free_running else "teacher-forced"
-    result["folds"] = folds
-    return result
+    evaluation.folds = folds
+    return evaluation

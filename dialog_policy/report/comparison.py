@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dialog_policy.errors import counted
 from dialog_policy.report.document import Document, Paragraph, Section, Table
 from dialog_policy.report.words import (
     LOWER_IS_BETTER,
     Estimate,
     action_set,
-    counted,
     interval,
     metric_name,
     number,
@@ -21,7 +21,16 @@ from dialog_policy.report.words import (
     size_of,
 )
 
-__all__ = ["curve_table", "dialogues_table", "document", "is_significant", "pairs_table", "policies_table", "runs_of", "verdicts"]
+__all__ = [
+    "curve_table",
+    "dialogues_table",
+    "document",
+    "is_significant",
+    "pairs_table",
+    "policies_table",
+    "runs_of",
+    "verdicts",
+]
 
 # Turns shown of those that one policy gets right and the other wrong; the JSON has all.
 _SHOWN = 3
@@ -99,9 +108,15 @@ def pairs_table(result: Mapping[str, Any], *, short: bool = False) -> Table:
     """Return the difference of every pair in every metric; without some columns where it is to be `short`."""
     header = ["difference of", "metric", "difference", "95 % CI", "p", "p (Holm)", "effect size d"]
     rows: list[list[object]] = [
-        [f"{row['a']} − {row['b']}", metric_name(row["metric"]), signed(row["difference"])]
-        + [interval(row["ci95"], signed), p_value(row["p_randomisation"]), p_value(row["p_holm"])]
-        + ["–" if row["effect_size"] is None else f"{row['effect_size']:+.2f}"]
+        [
+            f"{row['a']} − {row['b']}",
+            metric_name(row["metric"]),
+            signed(row["difference"]),
+            interval(row["ci95"], signed),
+            p_value(row["p_randomisation"]),
+            p_value(row["p_holm"]),
+            "–" if row["effect_size"] is None else f"{row['effect_size']:+.2f}",
+        ]
         for row in result["pairs"]
     ]
     if not short:
@@ -114,8 +129,15 @@ def pairs_table(result: Mapping[str, Any], *, short: bool = False) -> Table:
 def dialogues_table(result: Mapping[str, Any]) -> Table:
     """Return how many dialogues each policy of a pair gets right from the first turn to the last."""
     rows = [
-        [f"{row['a']} and {row['b']}", len(row["a_only"]), len(row["b_only"]), row["both"], row["neither"]]
-        + [p_value(row["p"]), p_value(row["p_holm"])]
+        [
+            f"{row['a']} and {row['b']}",
+            len(row["a_only"]),
+            len(row["b_only"]),
+            row["both"],
+            row["neither"],
+            p_value(row["p"]),
+            p_value(row["p_holm"]),
+        ]
         for row in result["mcnemar"]
     ]
     header = ["policies", "only the first", "only the second", "both", "neither", "p (exact McNemar)", "p (Holm)"]
@@ -129,14 +151,18 @@ def _disagreements(result: Mapping[str, Any]) -> list[Paragraph | Table]:
         turns = [row for row in result["disagreements"] if (row["a"], row["b"]) == (a, b)]
         for right, wrong, key in ((a, b, "b_actions"), (b, a, "a_actions")):
             own = [row for row in turns if row["right"] == right]
-            first = f"; the first {_SHOWN}" if len(own) > _SHOWN else ""
+            first = f"; the first {_SHOWN} are shown" if len(own) > _SHOWN else ""
             parts.append(Paragraph(f"{right} is right and {wrong} wrong in {counted(len(own), 'turn')}{first}."))
             if own:
                 title = f"Turns that {right} gets right and {wrong} wrong"
                 header = ["dialogue and turn", "the user says", "true actions", f"{wrong} predicts"]
-                rows = [
-                    [f"{row['dialogue']}, {row['turn']}", row["user"] or "(nothing)"]
-                    + [action_set(row["gold"]), action_set(row[key])]
+                rows: list[list[object]] = [
+                    [
+                        f"{row['dialogue']}, {row['turn']}",
+                        row["user"] or "(nothing)",
+                        action_set(row["gold"]),
+                        action_set(row[key]),
+                    ]
                     for row in own[:_SHOWN]
                 ]
                 parts.append(Table(title=title, header=header, rows=rows, left=(0, 1, 2, 3)))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from dialog_policy.errors import counted
 from dialog_policy.report.document import Document, Paragraph, Section, Table
-from dialog_policy.report.words import action_set, counted
+from dialog_policy.report.words import action_set
 
 __all__ = [
     "actions_table",
@@ -108,8 +109,18 @@ def parts_table(summary: Mapping[str, Any]) -> Table:
         words = summary["vocabulary"][name]
         copies = "" if name == "train" else summary["duplicates"]["also_in_train"].get(name, 0)
         rows.append(
-            [name, part["dialogues"], part["turns"], part["target_turns"], part["actions"], copies, words["tokens"]]
-            + [percent(words.get("known_tokens")), words["words"], percent(words.get("known_words"))]
+            [
+                name,
+                part["dialogues"],
+                part["turns"],
+                part["target_turns"],
+                part["actions"],
+                copies,
+                words["tokens"],
+                percent(words.get("known_tokens")),
+                words["words"],
+                percent(words.get("known_words")),
+            ]
         )
     return Table(title="Parts", header=header, rows=rows)
 
@@ -166,7 +177,11 @@ def pairs_table(summary: Mapping[str, Any], shown: int) -> Table:
     """Return the pairs of actions that occur together most often."""
     turns = {row["action"]: row["turns"] for row in summary["actions"]}
     rows = [
-        [action_set(pair["actions"]), pair["turns"], *(percent(pair["turns"] / turns[name]) for name in pair["actions"])]
+        [
+            action_set(pair["actions"]),
+            pair["turns"],
+            *(percent(pair["turns"] / turns[name]) for name in pair["actions"]),
+        ]
         for pair in summary["co_occurrence"][:shown]
     ]
     header = ["actions", "turns", "share of the first's turns", "share of the second's turns"]
@@ -202,8 +217,14 @@ def bounds(found: Mapping[str, Any]) -> list[str]:
 def bounds_table(found: Mapping[str, Any]) -> Table:
     """Return how many histories contradict each other, and what that leaves to a policy."""
     rows = [
-        [one["history"], one["histories"], one["contradictory_histories"], one["contradictory_turns"]]
-        + [percent(one["max_accuracy"]), percent(one["max_accuracy_repeated"])]
+        [
+            one["history"],
+            one["histories"],
+            one["contradictory_histories"],
+            one["contradictory_turns"],
+            percent(one["max_accuracy"]),
+            percent(one["max_accuracy_repeated"]),
+        ]
         for one in (found["recent"], found["whole"])
     ]
     header = ["history", "histories", "contradictory histories", "turns after them", "highest possible turn accuracy"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from dialog_policy.errors import counted
 from dialog_policy.report.document import Document, Paragraph, Section, Table
 from dialog_policy.report.groups import LEAST_TURNS, is_small
 from dialog_policy.report.words import (
@@ -13,7 +14,6 @@ from dialog_policy.report.words import (
     MODES,
     Estimate,
     action_set,
-    counted,
     interval,
     metric_name,
     policy_name,
@@ -115,8 +115,15 @@ def unseen_sentence(result: Mapping[str, Any]) -> str:
 def lengths_table(result: Mapping[str, Any]) -> Table:
     """Return accuracy by the number of turns to predict."""
     rows = [
-        [row["length"], row["dialogues"], row["turns"], row["turn_accuracy"], interval(row.get("ci95"))]
-        + [row["dialogue_accuracy"], "small" if is_small(row) else ""]
+        [
+            row["length"],
+            row["dialogues"],
+            row["turns"],
+            row["turn_accuracy"],
+            interval(row.get("ci95")),
+            row["dialogue_accuracy"],
+            "small" if is_small(row) else "",
+        ]
         for row in result["by_length"]
     ]
     header = ["turns to predict", "dialogues", "turns", "turn accuracy", "95 % CI", "dialogue accuracy", "note"]
@@ -129,9 +136,17 @@ def slices_table(result: Mapping[str, Any]) -> Table:
     for row in result.get("slices", ()):
         ends = row.get("ci95") or {}
         rows.append(
-            [FIELDS.get(row["field"], row["field"]), row["value"], row["dialogues"], row["turns"]]
-            + [row["turn_accuracy"], interval(ends.get("turn_accuracy")), row["micro_f1"]]
-            + [interval(ends.get("micro_f1")), "small" if is_small(row) else ""]
+            [
+                FIELDS.get(row["field"], row["field"]),
+                row["value"],
+                row["dialogues"],
+                row["turns"],
+                row["turn_accuracy"],
+                interval(ends.get("turn_accuracy")),
+                row["micro_f1"],
+                interval(ends.get("micro_f1")),
+                "small" if is_small(row) else "",
+            ]
         )
     header = ["grouped by", "value", "dialogues", "turns", "turn accuracy", "95 % CI", "micro F1", "95 % CI", "note"]
     return _without_empty(Table(title="Groups of turns", header=header, rows=rows, left=(0, 1)))
@@ -142,8 +157,12 @@ def _weakest(result: Mapping[str, Any]) -> list[Paragraph | Table]:
     left_out = len(result["slices"]) - len(usual)
     weakest = sorted(usual, key=lambda row: float(row["turn_accuracy"]))[:_SHOWN]
     rows = [
-        [f"{FIELDS.get(row['field'], row['field'])}: {row['value']}", row["turns"], row["turn_accuracy"]]
-        + [interval((row.get("ci95") or {}).get("turn_accuracy"))]
+        [
+            f"{FIELDS.get(row['field'], row['field'])}: {row['value']}",
+            row["turns"],
+            row["turn_accuracy"],
+            interval((row.get("ci95") or {}).get("turn_accuracy")),
+        ]
         for row in weakest
     ]
     header = ["group", "turns", "turn accuracy", "95 % CI"]
@@ -160,8 +179,16 @@ def _weakest(result: Mapping[str, Any]) -> list[Paragraph | Table]:
 def actions_table(result: Mapping[str, Any]) -> Table:
     """Return the metrics of every action."""
     rows = [
-        [row["action"], row["support"], row["predicted"], row["precision"], row["recall"], row["f1"]]
-        + [interval(row.get("ci95")), row.get("average_precision")]
+        [
+            row["action"],
+            row["support"],
+            row["predicted"],
+            row["precision"],
+            row["recall"],
+            row["f1"],
+            interval(row.get("ci95")),
+            row.get("average_precision"),
+        ]
         for row in result["by_action"]
     ]
     header = ["action", "turns", "predicted", "precision", "recall", "F1", "95 % CI", "average precision"]
@@ -171,11 +198,24 @@ def actions_table(result: Mapping[str, Any]) -> Table:
 def confusions_table(mistakes: Mapping[str, Any]) -> Table:
     """Return which action sets were predicted instead of which."""
     rows = [
-        [action_set(row["gold"]), action_set(row["predicted"]), row["turns"], row["turns"] / row["gold_turns"]]
-        + [row["dialogue"], row["turn"]]
+        [
+            action_set(row["gold"]),
+            action_set(row["predicted"]),
+            row["turns"],
+            row["turns"] / row["gold_turns"],
+            row["dialogue"],
+            row["turn"],
+        ]
         for row in mistakes["confusions"]
     ]
-    header = ["true actions", "predicted instead", "turns", "share of the true set's turns", "first in dialogue", "turn"]
+    header = [
+        "true actions",
+        "predicted instead",
+        "turns",
+        "share of the true set's turns",
+        "first in dialogue",
+        "turn",
+    ]
     return Table(title="Confusions", header=header, rows=rows, left=(0, 1))
 
 

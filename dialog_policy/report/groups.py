@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dialog_policy.report.words import counted, rate
+from dialog_policy.errors import counted
+from dialog_policy.report.words import rate
 
 __all__ = ["LEAST_TURNS", "extremes", "is_small", "listed"]
 

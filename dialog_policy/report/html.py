@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from dialog_policy.errors import require
+from dialog_policy.errors import counted, require
 from dialog_policy.report import comparison, corpus, evaluation, value
 from dialog_policy.report.document import Table
 from dialog_policy.report.plots import plots_of
@@ -20,7 +20,6 @@ from dialog_policy.report.words import (
     MODES,
     action_set,
     cell,
-    counted,
     interval,
     metric_name,
     number,

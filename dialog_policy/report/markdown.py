@@ -11,7 +11,7 @@ from dialog_policy.report.words import cell, printable
 
 __all__ = ["markdown_report"]
 
-_SPECIAL = str.maketrans({character: "\\" + character for character in "\\`*_[]<>|~#$"})
+_SPECIAL = str.maketrans({character: "\\" + character for character in "\\`*_[]<>|~#$&"})
 
 
 def markdown_report(result: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from dialog_policy.report import comparison, corpus, evaluation, value
@@ -35,4 +35,9 @@ def document_of(result: Mapping[str, Any], *, intervals: Literal["rows", "cells"
     subject = subject_of(result)
     if subject == "evaluation":
         return evaluation.document(result, intervals=intervals)
-    return {"comparison": comparison, "value": value, "corpus": corpus}[subject].document(result)
+    describe: dict[str, Callable[[Mapping[str, Any]], Document]] = {
+        "comparison": comparison.document,
+        "value": value.document,
+        "corpus": corpus.document,
+    }
+    return describe[subject](result)

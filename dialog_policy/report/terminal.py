@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from rich import box
 from rich.cells import cell_len
@@ -24,7 +24,7 @@ from dialog_policy.report.words import cell, lines_of, printable
 __all__ = ["show", "text_report"]
 
 _WIDTH = 100
-_GAP, _NARROWEST_NAME, _COMFORTABLE_NAME = 2, 12, 28
+_PADDING, _NARROWEST_NAME, _COMFORTABLE_NAME = 1, 12, 28
 _TRAILING_SPACES = re.compile(r"[ ]+$", re.MULTILINE)
 
 
@@ -37,9 +37,9 @@ def show(result: Mapping[str, Any]) -> None:
         The JSON object.
     """
     # https://no-color.org; what is no terminal gets no codes from rich.
-    colours = None if os.environ.get("NO_COLOR") else "auto"
-    width = shutil.get_terminal_size((_WIDTH, 24)).columns
-    console = Console(width=width, color_system=colours, highlight=False, markup=False, emoji=False)
+    colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    width, height = shutil.get_terminal_size((_WIDTH, 24))
+    console = Console(width=width, height=height, color_system=colours, highlight=False, markup=False, emoji=False)
     with console.capture() as capture:
         _print(console, document_of(result))
     text = _TRAILING_SPACES.sub("", capture.get())
@@ -109,10 +109,12 @@ def _table(table: Table, width: int) -> RichTable:
         # One above the other: the words of a figure's name, a figure and its interval.
         figures = [number for number in range(len(header)) if number not in table.left]
         for number in figures:
-            header[number] = header[number].replace(" ", "\n")
+            header[number] = header[number] if header[number] == "95 % CI" else header[number].replace(" ", "\n")
             for row in rows:
                 row[number] = row[number].replace(" [", "\n[")
-    shown = RichTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="dim")
+    shown = RichTable(
+        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, _PADDING, 0, 0), pad_edge=False, header_style="dim"
+    )
     for number, name in enumerate(header):
         if number in table.left:
             shown.add_column(Text(name), justify="left", overflow="fold")
@@ -128,4 +130,5 @@ def _width_of(table: Table, header: list[str], rows: list[list[str]]) -> int:
     widths = [max(cell_len(row[number]) for row in [header, *rows]) for number in range(len(header))]
     for number in table.left:
         widths[number] = min(widths[number], _COMFORTABLE_NAME)
-    return sum(widths) + _GAP * (len(widths) - 1)
+    # Between two columns rich adds one more.
+    return sum(widths) + (_PADDING + 1) * (len(widths) - 1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dialog_policy.errors import counted
 from dialog_policy.report.document import Document, Paragraph, Section, Table
 from dialog_policy.report.words import (
-    counted,
     interval,
     number,
     rate,
@@ -44,10 +44,11 @@ def document(result: Mapping[str, Any]) -> Document:
 def about(result: Mapping[str, Any]) -> list[str]:
     """Return sentences on what was estimated of whom, and how."""
     run = run_sentence(result.get("run"))
+    policy = "The policy" if result["policy"] == "the policy" else f"The policy {result['policy']}"
     discount = "" if result["gamma"] == 1 else f", with discount {number(result['gamma'])}"
     clip = "" if result["clip"] is None else f"; weights are clipped at {number(result['clip'])}"
     sentences = [
-        f"{result['policy']} {result['acts']}. There is a reward for each {result['rewarded']}{discount}{clip}.",
+        f"{policy} {result['acts']}. There is a reward for each {result['rewarded']}{discount}{clip}.",
         propensities_sentence(result),
     ]
     return [run, *sentences] if run else sentences
@@ -72,8 +73,13 @@ def estimates_table(result: Mapping[str, Any], *, reasons: bool = False) -> Tabl
     for row in result["estimates"]:
         if row["refused"] is None:
             rows.append(
-                [row["name"], number(row["value"]), interval(row["ci95"], number)]
-                + [signed_number(row["difference"]), interval(row["difference_ci95"], signed_number)]
+                [
+                    row["name"],
+                    number(row["value"]),
+                    interval(row["ci95"], number),
+                    signed_number(row["difference"]),
+                    interval(row["difference_ci95"], signed_number),
+                ]
             )
         else:
             rows.append([row["name"], "refused", "", "", ""])

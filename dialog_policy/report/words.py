@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from rich.cells import cell_len, chop_cells
 
+from dialog_policy.errors import counted
+
 __all__ = [
     "FIELDS",
     "HEADLINE",
@@ -16,7 +18,6 @@ __all__ = [
     "Estimate",
     "action_set",
     "cell",
-    "counted",
     "interval",
     "lines_of",
     "metric_name",
@@ -61,6 +62,7 @@ _METRICS = {
 }
 LOWER_IS_BETTER = frozenset({"hamming_loss", "log_loss", "set_negative_log_likelihood", "brier", "ece"})
 MODES = {"teacher-forced": "teacher forcing", "free-running": "free running"}
+_ID = 12  # characters of a run's id that are shown
 # What groups of turns are made by, as a noun phrase.
 FIELDS = {
     "dialogue_length": "length of the dialogue (turns to predict)",
@@ -102,11 +104,6 @@ def action_set(actions: Sequence[str]) -> str:
     return " + ".join(actions) or "(no action)"
 
 
-def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """Return a number with its noun: ``1 dialogue``, ``2 dialogues``, ``1,234 turns``."""
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
-
-
 def size_of(result: Mapping[str, Any], turns: str = "turn to predict", plural: str = "turns to predict") -> str:
     """Return which dialogues a result is about and how many they are."""
     dialogues, decisions = counted(result["dialogues"], "dialogue"), counted(result["turns"], turns, plural)
@@ -119,7 +116,7 @@ def run_sentence(run: Mapping[str, Any] | None, verb: str = "trained") -> str | 
         return None
     when = f" on {str(run['created'])[:10]}" if run.get("created") else ""
     version = f" with dialog-policy {run['package_version']}" if run.get("package_version") else ""
-    identity = f" (id {run['id']})" if run.get("id") else ""
+    identity = f" (id {run['id'][:_ID]})" if run.get("id") else ""
     return f"Run {run.get('name', 'without a name')}{identity}" + (f", {verb}{when}{version}." if when else ".")
 
 

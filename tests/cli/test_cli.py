@@ -67,14 +67,43 @@ def test_free_running_says_so(run_folder, corpus_file):
     assert "free-running" in run("evaluate", run_folder, corpus_file, "--free-running").output
 
 
-def test_evaluate_warns_of_dialogues_that_trained_the_run(run_folder, corpus_file):
-    assert "Warning: the run was trained on 24" in run("evaluate", run_folder, corpus_file, "--split", "train").output
-    assert "stopped and tuned by 24" in run("evaluate", run_folder, corpus_file, "--split", "dev").output
+@pytest.mark.parametrize(
+    ("split", "said"), [("train", "trained on 24 of these 24"), ("dev", "stopped and tuned by 24"), ("test", None)]
+)
+def test_evaluate_says_first_which_dialogues_trained_the_run(split, said, run_folder, corpus_file, tmp_path):
+    run("evaluate", run_folder, corpus_file, "--split", split, "--json", tmp_path / "e.json", "--resamples", 0)
+    result = json.loads((tmp_path / "e.json").read_text())
+    assert next(iter(result)) == "warnings"
+    assert [said in warning for warning in result["warnings"]] == [True] * (said is not None)
+    assert result["run"]["name"] == "run"
+    assert result["run"]["id"] == result["policy"]
 
 
-def test_folds(run_folder, corpus_file, tmp_path):
-    run("evaluate", run_folder, corpus_file, "--split", "test", "--folds", 2, "--json", tmp_path / "f.json")
-    assert json.loads((tmp_path / "f.json").read_text())["folds"] == 2
+@pytest.mark.parametrize("command", ["evaluate", "score"])
+def test_too_many_resamples_are_one_message(command, run_folder, corpus_file, tmp_path):
+    policy = run_folder
+    if command == "score":
+        policy = tmp_path / "p.jsonl"
+        run("predict", run_folder, corpus_file, "--out", policy)
+    shown = run(command, policy, corpus_file, "--split", "test", "--resamples", 100_000_000_000, code=2)
+    assert "from 0 to 100,000, found 100,000,000,000" in shown.stderr
+    assert len(shown.stderr.strip().splitlines()) == 1
+
+
+def test_folds_have_everything_that_an_evaluation_has(run_folder, corpus_file, tmp_path):
+    run("evaluate", run_folder, corpus_file, "--split", "test", "--json", tmp_path / "e.json", "--resamples", 20)
+    options = ["--split", "test", "--folds", 2, "--resamples", 20]
+    run("evaluate", run_folder, corpus_file, *options, "--json", tmp_path / "f.json")
+    evaluated, folded = (json.loads((tmp_path / name).read_text()) for name in ("e.json", "f.json"))
+    assert folded["folds"] == 2
+    assert set(evaluated) - set(folded) == {"run", "policy"}
+    assert set(evaluated["mistakes"]) == set(folded["mistakes"])
+    assert set(evaluated["baselines"]) == set(folded["baselines"])
+    run("evaluate", run_folder, corpus_file, *options, "--free-running", "--json", tmp_path / "g.json")
+    free = json.loads((tmp_path / "g.json").read_text())
+    assert free["mode"] == "free-running"
+    assert list(free["mistakes"]["after_error"]) == ["free-running", "teacher-forced"]
+    assert free["mistakes"]["after_error"]["teacher-forced"]["turn_accuracy"] == folded["turn_accuracy"]
 
 
 def test_reader_options_are_remembered_and_can_be_overridden(tmp_path):

@@ -59,7 +59,7 @@ def test_dialogues_that_a_run_was_trained_on_are_said_in_the_result(places, tmp_
     assert first.endswith("their results are no test.")
 
 
-@pytest.mark.parametrize("name", ["nearest_neighbour", "logreg_utterance", "logreg_history"])
+@pytest.mark.parametrize("name", ["nearest_neighbour", "logreg_utterance", "logreg_context", "logreg_dialogue"])
 def test_every_baseline_of_a_run_can_be_compared(places, tmp_path, name):
     compare(places, places / "run", f"{places / 'run'}:{name}", "--json", tmp_path / "c.json")
     assert json.loads((tmp_path / "c.json").read_text())["policies"][1]["name"] == f"run:{name}"
@@ -107,10 +107,21 @@ def test_a_mistake_gets_one_message_and_leaves_nothing(places, tmp_path, argumen
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_trained(places, tmp_path, monkeypatch):
+    from dialog_policy.policy import curve
+
+    monkeypatch.setattr(curve, "learning_curve", lambda *arguments, **options: pytest.fail("it was trained"))
+    (tmp_path / "folder").mkdir()
+    for option, place in (("--json", "folder"), ("--html", "none/of/it.html"), ("--markdown", "folder")):
+        shown = compare(places, places / "run", places / "mine.jsonl", "--curve", "1", option, tmp_path / place, code=2)
+        assert str(tmp_path / place) in shown.output
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
 @pytest.mark.parametrize("resamples", ["99", "100000000000"])
 def test_a_number_of_resamples_without_sense_is_refused(places, resamples):
     arguments = (places / "run", places / "mine.jsonl", places / "small.jsonl", "--resamples", resamples)
-    assert "100<=x<=1000000" in run("compare", *arguments, code=2).output
+    assert "100<=x<=100000" in run("compare", *arguments, code=2).output
 
 
 def test_runs_that_read_the_corpus_differently_are_refused(places, trained, tmp_path, monkeypatch):

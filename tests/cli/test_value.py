@@ -86,7 +86,7 @@ def test_every_form(places, tmp_path):
         (["{p}/policy.jsonl", "{p}/log.jsonl", "--gamma", "2"], "gamma from 0 to 1"),
         (["{p}/policy.jsonl", "{p}/log.jsonl", "--clip", "0"], "clip over 0"),
         (["{p}/policy.jsonl", "{p}/log.jsonl", "--estimator", "ipss"], "ipss"),
-        (["{p}/policy.jsonl", "{p}/log.jsonl", "--resamples", "100000000000"], "100<=x<=1000000"),
+        (["{p}/policy.jsonl", "{p}/log.jsonl", "--resamples", "100000000000"], "100<=x<=100000"),
         (["{p}/policy.jsonl", "{p}/small.jsonl"], "not in small.jsonl"),
     ],
     ids=lambda x: x if isinstance(x, str) else "",
@@ -95,6 +95,13 @@ def test_a_mistake_gets_one_message_and_leaves_nothing(places, tmp_path, argumen
     given = [argument.format(p=places) for argument in arguments]
     assert message in run("value", *given, "--json", tmp_path / "v.json", code=2).output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_estimated(places, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["dialog_policy.cli.value"], "estimate_value", lambda *a, **options: pytest.fail("it was estimated"))
+    for option in ("--json", "--html", "--markdown"):
+        shown = run("value", places / "policy.jsonl", places / "log.jsonl", option, tmp_path, code=2).output
+        assert f"{tmp_path} is a folder" in shown
 
 
 @pytest.mark.parametrize(("propensity", "found"), [(0, "found 0.0"), (1.2, "found 1.2"), (None, "found none")])

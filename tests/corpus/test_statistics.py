@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.corpus.readers import stream
 from dialog_policy.corpus.statistics import Statistics
-from dialog_policy.report.corpus_text import binned, describe
+from dialog_policy.report import text_report
+from dialog_policy.report.corpus import binned
 from dialog_policy.text.tokens import tokenize
 from tests.strategies import corpora
 
@@ -208,7 +209,7 @@ def test_nothing_is_counted_without_dialogues():
     found = summarise([], tokenize)
     assert found["length"] is None
     assert found["contradictions"]["recent"]["max_accuracy"] is None
-    assert "No dialogues" in describe({"corpus": "c", "format": "f", **found}, ["There are none."])
+    assert "There are no dialogues." in text_report({"corpus": "c", "format": "f", **found, "problems": ["None."]})
 
 
 def test_bins_hold_every_dialogue():

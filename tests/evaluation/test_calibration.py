@@ -6,8 +6,8 @@ from sklearn.calibration import calibration_curve
 
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.evaluation.calibration import Reliability, expected_calibration_error, reliability_rows
-from dialog_policy.evaluation.metrics import score_predictions
 from dialog_policy.prediction import Prediction
+from tests.predictors import judged
 
 told = st.lists(st.tuples(st.sampled_from([i / 20 for i in range(21)]) | st.floats(0, 1), st.booleans()), min_size=1)
 
@@ -17,10 +17,10 @@ def test_bins_are_scikit_learns(pairs):
     shares, right = np.array([p for p, _ in pairs]), np.array([r for _, r in pairs])
     rows = reliability_rows(Reliability.of(shares, right))
     accuracy, confidence = calibration_curve(right.astype(int), shares, n_bins=10, strategy="uniform", pos_label=1)
-    assert [row["accuracy"] for row in rows] == pytest.approx(accuracy.tolist())
-    assert [row["confidence"] for row in rows] == pytest.approx(confidence.tolist())
-    assert sum(row["count"] for row in rows) == len(pairs)
-    by_hand = sum(row["count"] * abs(row["accuracy"] - row["confidence"]) for row in rows) / len(pairs)
+    assert [row.accuracy for row in rows] == pytest.approx(accuracy.tolist())
+    assert [row.confidence for row in rows] == pytest.approx(confidence.tolist())
+    assert sum(row.count for row in rows) == len(pairs)
+    by_hand = sum(row.count * abs(row.accuracy - row.confidence) for row in rows) / len(pairs)
     assert expected_calibration_error(Reliability.of(shares, right)) == pytest.approx(by_hand)
 
 
@@ -32,7 +32,7 @@ def test_the_report_has_sets_and_bits():
         Prediction(dialogue="d", turn=t, actions=frozenset(mine), probabilities=shares, confidence=confidence)
         for t, (shares, confidence, mine) in enumerate(told)
     ]
-    result = score_predictions(predictions, corpus, known_actions="ab", resamples=0)
+    result = judged(predictions, corpus, known_actions="ab", resamples=0)
     sets, bits = result["calibration"], result["calibration_bits"]
     found = [(round(row["low"], 6), row["count"], row["accuracy"]) for row in sets["bins"]]
     assert found == [(0.3, 1, 1.0), (0.4, 1, 0.0), (0.7, 1, 1.0), (0.8, 1, 1.0)]

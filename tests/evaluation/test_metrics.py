@@ -5,8 +5,10 @@ from sklearn import metrics as theirs
 
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError
-from dialog_policy.evaluation.metrics import SCALARS, score_predictions
+from dialog_policy.evaluation import evaluate
+from dialog_policy.evaluation.totals import SCALARS
 from dialog_policy.prediction import Prediction
+from tests.predictors import Given, Replying, judged
 
 NAMES = [f"a{i}" for i in range(6)]
 
@@ -40,7 +42,7 @@ def sets(corpus, predictions):
 @pytest.mark.parametrize("seed", range(12))
 def test_metrics_are_scikit_learns(seed):
     corpus, predictions = random_case(seed, single=seed % 3 == 0)
-    result = score_predictions(predictions, corpus, known_actions=NAMES[:5], resamples=0)
+    result = judged(predictions, corpus, known_actions=NAMES[:5], resamples=0)
     gold, mine = sets(corpus, predictions)
     for labels, found in ((NAMES, result), (NAMES[:5], result["seen"])):
         space = ActionSpace(labels)
@@ -76,7 +78,7 @@ def test_metrics_are_scikit_learns(seed):
 
 def test_slices_add_up():
     corpus, predictions = random_case(3)
-    result = score_predictions(predictions, corpus, resamples=0)
+    result = judged(predictions, corpus, resamples=0)
     for rows in (result["by_length"], result["by_turn"]):
         assert sum(row["turns"] for row in rows) == result["turns"]
         right = sum(row["turns"] * row["turn_accuracy"] for row in rows)
@@ -85,12 +87,17 @@ def test_slices_add_up():
 
 
 def test_replies_and_baselines():
-    corpus = Corpus([Dialogue(id="d", turns=(Turn(user="", actions=frozenset("a"), system="so  be it"),))])
+    dialogue = Dialogue(id="d", turns=(Turn(user="", actions=frozenset("a"), system="so  be it"),))
+    corpus = Corpus([dialogue], replies_are_templates=True)
     mine = [Prediction(dialogue="d", turn=0, actions=frozenset("a"))]
     other = [Prediction(dialogue="d", turn=0, actions=frozenset("b"))]
-    result = score_predictions(mine, corpus, replies={("d", 0): "so be it"}, baselines={"other": other})
-    assert result["response_accuracy"] == 1
-    assert result["baselines"]["other"]["turn_accuracy"] == 0
+    result = evaluate(Replying(mine, {("d", 0): "so be it"}), corpus, baselines=[Given(other, "other")])
+    assert result.response_accuracy == 1
+    assert result.baselines["other"].turn_accuracy == 0
+    assert evaluate(Replying(mine, {("d", 0): "so be"}), corpus).response_accuracy == 0
+    unfilled = corpus.with_dialogues([dialogue])
+    assert "response_accuracy" in evaluate(Replying(mine, {("d", 0): ""}), unfilled).to_json()
+    assert "response_accuracy" not in judged(mine, corpus)
 
 
 def test_seen_has_only_the_labels_of_training():
@@ -100,7 +107,7 @@ def test_seen_has_only_the_labels_of_training():
         Prediction(dialogue="d", turn=0, actions=frozenset("a")),
         Prediction(dialogue="d", turn=1, actions=frozenset("a")),
     ]
-    result = score_predictions(mine, corpus, known_actions=["a", "b"], resamples=0)
+    result = judged(mine, corpus, known_actions=["a", "b"], resamples=0)
     assert result["turn_accuracy"] == 0
     assert result["seen"]["turn_accuracy"] == 0.5
 
@@ -108,21 +115,21 @@ def test_seen_has_only_the_labels_of_training():
 def test_actions_that_only_predictions_have_are_errors_outside_the_macro_average():
     corpus = Corpus([Dialogue(id="d", turns=(Turn(user="", actions=frozenset("a")),))])
     mine = [Prediction(dialogue="d", turn=0, actions=frozenset({"a", "made up"}))]
-    result = score_predictions(mine, corpus, known_actions=["a"], resamples=0)
+    result = judged(mine, corpus, known_actions=["a"], resamples=0)
     assert (result["turn_accuracy"], result["precision"], result["macro_f1"]) == (0, 0.5, 1)
 
 
 def test_baselines_must_cover_what_is_scored():
     corpus, predictions = random_case(2)
     some = [p for p in predictions if p.dialogue in {"0", "1"}]
-    result = score_predictions(some, corpus, baselines={"other": predictions}, resamples=50)
+    result = judged(some, corpus, baselines={"other": predictions}, resamples=50)
     assert result["baselines"]["other"]["turn_accuracy"] == result["turn_accuracy"]
     assert result["baselines"]["other"]["ci95"] == result["ci95"]
     with pytest.raises(CorpusError, match=r"baseline 'other'.*found none"):
-        score_predictions(predictions, corpus, baselines={"other": some}, resamples=0)
+        judged(predictions, corpus, baselines={"other": some}, resamples=0)
     foreign = [*predictions, Prediction(dialogue="elsewhere", turn=0, actions=frozenset())]
     with pytest.raises(CorpusError, match=r"'elsewhere'.*baseline 'other'"):
-        score_predictions(predictions, corpus, baselines={"other": foreign}, resamples=0)
+        judged(predictions, corpus, baselines={"other": foreign}, resamples=0)
 
 
 def with_probabilities(corpus, predictions, seed, single=False, stated=1.0):
@@ -141,7 +148,7 @@ def test_losses_and_curves_are_scikit_learns(seed):
     single = seed % 2 == 0
     corpus, predictions = random_case(seed, single=single)
     predictions = with_probabilities(corpus, predictions, seed, single)
-    result = score_predictions(predictions, corpus, known_actions=NAMES, resamples=0)
+    result = judged(predictions, corpus, known_actions=NAMES, resamples=0)
     gold, _ = sets(corpus, predictions)
     y = ActionSpace(NAMES).transform(gold).astype(int)
     p = np.array([[q.probabilities[name] for name in NAMES] for q in predictions])
@@ -167,7 +174,7 @@ def test_losses_and_curves_are_scikit_learns(seed):
 def test_what_is_left_out_has_probability_zero_and_costs_a_thousandth():
     corpus, predictions = random_case(4)
     sparse = with_probabilities(corpus, predictions, 4, stated=0.4)
-    result = score_predictions(sparse, corpus, known_actions=NAMES, resamples=0)
+    result = judged(sparse, corpus, known_actions=NAMES, resamples=0)
     gold, _ = sets(corpus, sparse)
     y = ActionSpace(NAMES).transform(gold).astype(int)
     p = np.array([[q.probabilities.get(name, 0.0) for name in NAMES] for q in sparse])
@@ -188,16 +195,14 @@ def test_what_is_left_out_has_probability_zero_and_costs_a_thousandth():
 
 def test_without_probabilities_there_are_no_figures_of_them():
     corpus, predictions = random_case(1)
-    result = score_predictions(predictions, corpus, resamples=0)
+    result = judged(predictions, corpus, resamples=0)
     assert not {"log_loss", "brier", "top_k", "calibration", "calibration_bits"} & set(result)
     assert not any("average_precision" in row for row in result["by_action"])
 
 
 def test_every_list_has_its_intervals():
     corpus, predictions = random_case(5)
-    result = score_predictions(
-        with_probabilities(corpus, predictions, 5), corpus, known_actions=NAMES, resamples=60, seed=9
-    )
+    result = judged(with_probabilities(corpus, predictions, 5), corpus, known_actions=NAMES, resamples=60, seed=9)
     assert set(result["ci95"]) == {*SCALARS, "log_loss", "brier", "top_k.1", "top_k.3", "top_k.5"}
     figures = {"by_length": "turn_accuracy", "by_turn": "turn_accuracy", "by_action": "f1"}
     rows = [(row, figure) for name, figure in figures.items() for row in result[name]]
@@ -208,14 +213,12 @@ def test_every_list_has_its_intervals():
     for row in result["slices"]:
         for figure, (low, high) in row["ci95"].items():
             assert 0 <= low <= row[figure] <= high <= 1
-    same = score_predictions(
-        with_probabilities(corpus, predictions, 5), corpus, known_actions=NAMES, resamples=60, seed=9
-    )
+    same = judged(with_probabilities(corpus, predictions, 5), corpus, known_actions=NAMES, resamples=60, seed=9)
     assert same == result
 
 
 def test_predictions_are_taken_in_any_order():
     corpus, predictions = random_case(7)
     told = with_probabilities(corpus, predictions, 7, stated=0.5)
-    ordered = score_predictions(told, corpus, known_actions=NAMES, resamples=20)
-    assert score_predictions(told[::-1], corpus, known_actions=NAMES, resamples=20) == ordered
+    ordered = judged(told, corpus, known_actions=NAMES, resamples=20)
+    assert judged(told[::-1], corpus, known_actions=NAMES, resamples=20) == ordered

@@ -1,8 +1,10 @@
+import msgspec
 import pytest
 
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError
-from dialog_policy.evaluation.mistakes import find_mistakes
+from dialog_policy.evaluation import mistakes
+from dialog_policy.evaluation.collect import collect_turns
 from dialog_policy.prediction import Prediction
 
 
@@ -23,6 +25,11 @@ def predict(name, *predicted, **more):
         for number, actions in enumerate(predicted)
         if actions is not None
     ]
+
+
+def find_mistakes(modes, corpus, **options):
+    turns = {mode: collect_turns(predictions, corpus) for mode, predictions in modes.items()}
+    return msgspec.to_builtins(mistakes.find_mistakes(turns, **options))
 
 
 CORPUS = Corpus(

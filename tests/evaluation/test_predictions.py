@@ -4,8 +4,8 @@ import pytest
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError
 from dialog_policy.evaluation.alignment import align
+from dialog_policy.evaluation.collect import collect_turns
 from dialog_policy.evaluation.prediction_files import read_predictions, write_predictions
-from dialog_policy.evaluation.turns import collect_turns
 from dialog_policy.prediction import Prediction
 
 CORPUS = Corpus(
@@ -129,6 +129,6 @@ def test_turns_as_arrays():
     assert (found.dialogue.tolist(), found.number.tolist()) == ([0, 0, 1], [0, 2, 0])
     assert [part.tolist() for part in found.gold] == [[0, 2], [0, 0]]
     assert [part.tolist() for part in found.predicted] == [[0, 2, 2], [1, 0, 2]]
-    assert [part.tolist() for part in found.shares] == [[0, 2, 2], [1, 0, 2], [1.0, 0.75, 0.5]]
+    assert [part.tolist() for part in found.probabilities] == [[0, 2, 2], [1, 0, 2], [1.0, 0.75, 0.5]]
     assert found.exact.tolist() == [False, True, False]
     assert np.array_equal(found.over(found.training).per_turn(found.over(found.training).gold), [0, 0, 0])

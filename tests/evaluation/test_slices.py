@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from dialog_policy.corpus import Corpus, Dialogue, Turn
-from dialog_policy.evaluation.metrics import score_predictions
+from dialog_policy.corpus.training_part import TrainingPart
 from dialog_policy.prediction import Prediction
+from tests.predictors import judged
 
 
 def case(dialogues, wrong=()):
@@ -37,7 +38,7 @@ def slices_of(result, field):
 
 def score(**options):
     predictions, corpus = case(DIALOGUES, wrong={("d", 2), ("e", 0)})
-    return score_predictions(predictions, corpus, resamples=0, **options)
+    return judged(predictions, corpus, known_actions="abcx", resamples=0, **options)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def score(**options):
     ],
 )
 def test_slices(field, expected):
-    result = score(known_words={"hello", "there"}, support={"a": 50, "b": 5})
+    result = score(training=TrainingPart({"a": 50, "b": 5}, frozenset({"hello", "there"})))
     found = {name: (r["dialogues"], r["turns"], r["turn_accuracy"]) for name, r in slices_of(result, field).items()}
     assert found == expected
 
@@ -65,6 +66,19 @@ def test_slices_that_cannot_be_told_are_absent():
     assert not slices_of(result, "unknown_words")
     # Without the training's counts, those of the scored turns.
     assert set(slices_of(result, "action_support")) == {"1 to 9"}
+
+
+def test_groups_of_fewer_than_thirty_turns_are_marked_small():
+    dialogues = [dialogue(f"d{i}", ("hi", "a"), ("ho", "a"), kind="few" if i < 14 else "many") for i in range(29)]
+    dialogues.append(dialogue("long", *[("hi", "a")] * 3, kind="many"))
+    result = judged(*case(dialogues), resamples=0)
+    slices = slices_of(result, "kind")
+    assert (slices["few"]["turns"], slices["few"]["small"]) == (28, True)
+    assert (slices["many"]["turns"], "small" in slices["many"]) == (33, False)
+    assert [(row["turns"], row.get("small", False)) for row in result["by_length"]] == [(58, False), (3, True)]
+    assert [(row["turns"], row.get("small", False)) for row in result["by_turn"]] == [
+        (30, False), (30, False), (1, True)
+    ]  # fmt: skip
 
 
 def test_micro_f1_of_a_slice():
@@ -87,7 +101,7 @@ def test_fields_of_many_values():
         for i in range(60)
     ]
     predictions, corpus = case(dialogues)
-    result = score_predictions(predictions, corpus, resamples=0)
+    result = judged(predictions, corpus, resamples=0)
     assert not slices_of(result, "title")
     assert not slices_of(result, "same")
     assert not slices_of(result, "deep")
@@ -109,7 +123,7 @@ def test_slices_of_a_partition_add_up(desk):
         for t, turn in enumerate(d.turns)
         if turn.is_target
     ]
-    result = score_predictions(predictions, part, resamples=0)
+    result = judged(predictions, part, resamples=0)
     for field in ("dialogue_length", "turn_index", "number_of_actions", "utterance_length", "language"):
         rows = slices_of(result, field).values()
         assert sum(row["turns"] for row in rows) == result["turns"]

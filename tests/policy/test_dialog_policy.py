@@ -246,12 +246,18 @@ def test_a_run_takes_the_place_of_a_run_and_of_nothing_else(trained, tmp_path):
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
 
 
-def test_cross_validation_tests_every_dialogue_once(small):
+def test_cross_validation_tests_every_dialogue_once(small, trained):
     part = small.split("train")
-    result = cross_validate(make_config({**QUICK, "epochs": 1}), part, 3)
-    assert result["dialogues"] == sum(d.n_targets > 0 for d in part)
-    assert result["turns"] == part.n_targets
-    assert "majority" in result["baselines"]
+    result = cross_validate(make_config({**QUICK, "epochs": 1}), part, 3, mistakes=True, resamples=50)
+    assert result.dialogues == sum(d.n_targets > 0 for d in part)
+    assert result.turns == part.n_targets
+    assert result.folds == 3
+    assert result.mode == "teacher-forced"
+    assert list(result.baselines) == list(load_baselines(trained.runtime_.run, trained.actions_))
+    assert result.baselines["majority"].ci95
+    assert result.mistakes.worst_dialogues[0].turns[0].probabilities
+    assert sum(row.turns for row in result.mistakes.action_sets) == part.n_targets
+    assert result.warnings == []
     with pytest.raises(CorpusError, match="fold"):
         cross_validate(make_config(QUICK), part, 999)
 

@@ -8,13 +8,11 @@ from typing import Any
 from dialog_policy.comparison import compare
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.corpus.checks import examine
-from dialog_policy.evaluation.metrics import score_predictions
-from dialog_policy.evaluation.mistakes import find_mistakes
 from dialog_policy.ope import estimate_value
 from dialog_policy.prediction import Prediction
-from dialog_policy.report.corpus_report import corpus_report
-from dialog_policy.report.html_report import html_report
+from dialog_policy.report import html_report
 from dialog_policy.text.tokens import tokenize
+from tests.predictors import judged
 from tests.report.results import AWKWARD, HISTORY, score_result
 
 ACTIONS = (*AWKWARD, "bye")
@@ -75,8 +73,8 @@ def make() -> Made:
     """Compute everything once."""
     found = corpus()
     good, bad = predictions(found, 0.9, 2), predictions(found, 0.5, 3)
-    score = score_predictions(good, found, baselines={"majority": bad}, resamples=100)
-    score |= {"mode": "teacher-forced", "mistakes": find_mistakes({"teacher-forced": good}, found)}
+    score = judged(good, found, baselines={"majority": bad}, resamples=100, mistakes=True)
+    score["mode"] = "teacher-forced"
     comparison = compare({"good <1>": good, "坏的": bad}, found, resamples=200).to_json()
     comparison["curve"] = [
         {"policy": "good <1>", "share": share, "dialogues": int(60 * share), "seed": seed, "turn_accuracy": share * 0.8}
@@ -89,7 +87,7 @@ def make() -> Made:
         score=score,
         comparison=comparison,
         value=estimate_value(good, found, resamples=100).to_json(),
-        summary=summary | {"corpus": found.name, "format": "native"},
+        summary=summary | {"corpus": found.name, "format": "native", "problems": ["One problem."]},
     )
 
 
@@ -102,5 +100,5 @@ def pages() -> dict[str, str]:
         "many actions": html_report(score_result(251), history=HISTORY),
         "compare": html_report(made.comparison),
         "value": html_report(made.value),
-        "corpus": corpus_report(made.summary, ["One problem."]),
+        "corpus": html_report(made.summary),
     }

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from dialog_policy.report.html_report import html_report
+from dialog_policy.report import html_report
 from tests.report.pages import make, pages
 from tests.report.results import AWKWARD, score_result
 
@@ -90,8 +90,24 @@ def test_a_result_of_bare_figures_has_a_page():
     assert "78.0" in page
 
 
+def test_the_warning_comes_first_and_the_run_is_named(found):
+    page = found["many actions"]
+    main = page[page.index("<main>") :]
+    assert main.index("The run was trained on 24 of these 100 dialogues") < main.index("<h1>")
+    assert "Run small_run (id a1b2c3), trained on 2026-11-24 with dialog-policy 0.2.0." in main
+    assert 'class="warning"' not in found["score"]
+    assert 'class="warning"' in found["value"]
+
+
+def test_names_may_be_broken_after_underscores_where_they_are_shown(found):
+    body = re.sub(r"<(script|style|svg).*?</\1>", "", found["many actions"], flags=re.DOTALL)
+    cells = re.findall(r"(?:<code>|<td[^>]*>)([^<]*_[^<]*)<", body)
+    assert cells
+    assert all(cell.endswith("_") for cell in cells)
+
+
 def test_every_action_is_in_the_table(found):
-    rows = re.findall(r"<tr><td>action_\d+</td><td>\d+</td><td>\d+</td>", found["many actions"])
+    rows = re.findall(r'<tr><td class="name">action_<wbr>\d+</td><td>\d+</td><td>\d+</td>', found["many actions"])
     assert len(rows) == 251 - len(AWKWARD)
 
 

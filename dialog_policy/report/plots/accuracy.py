@@ -10,11 +10,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dialog_policy.errors import counted
 from dialog_policy.report.evaluation import THIS_POLICY
 from dialog_policy.report.groups import LEAST_TURNS, extremes, is_small
 from dialog_policy.report.plots.figure import Paint, Plot
 from dialog_policy.report.plots.rows import Row, draw_rows, rows_size
-from dialog_policy.report.words import FIELDS, counted, interval, policy_name, rate
+from dialog_policy.report.words import FIELDS, interval, policy_name, rate
 
 __all__ = ["accuracy_plots"]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dialog_policy.errors import counted
 from dialog_policy.report.corpus import binned
 from dialog_policy.report.plots.figure import Paint, Plot
 from dialog_policy.report.plots.rows import Row, draw_rows, numbered, rows_size
-from dialog_policy.report.words import action_set, counted
+from dialog_policy.report.words import action_set
 
 __all__ = ["corpus_plots"]
 
@@ -40,9 +41,8 @@ def _bars(name: str, title: str, counts: Sequence[tuple[str, int]], label: str, 
     return Plot(
         name=name,
         title=title,
-        text=f"Most {noun} ({most[1]:,}) have {most[0]} {label}.".replace(" 1 turns", " 1 turn").replace(
-            " 1 actions", " 1 action"
-        ),
+        text=f"The highest bar: {counted(most[1], noun[:-1])} {'has' if most[1] == 1 else 'have'} {most[0]} "
+        f"{label[:-1] if most[0] == '1' else label}.",
         draw=draw,
         header=(label, noun),
         rows=counts,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dialog_policy.errors import counted
 from dialog_policy.report.groups import LEAST_TURNS
 from dialog_policy.report.plots.figure import Paint, Plot
 from dialog_policy.report.plots.rows import Row, draw_rows, numbered, rows_size
-from dialog_policy.report.words import MODES, action_set, counted, rate
+from dialog_policy.report.words import MODES, action_set, rate
 
 __all__ = ["mistake_plots"]
 

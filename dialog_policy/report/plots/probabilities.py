@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dialog_policy.errors import counted
 from dialog_policy.report.groups import LEAST_TURNS
 from dialog_policy.report.plots.figure import Paint, Plot
-from dialog_policy.report.words import counted, lines_of, rate
+from dialog_policy.report.words import lines_of, rate
 
 __all__ = ["RELIABILITY_SIZE", "draw_reliability", "probability_plots", "widest_gap"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dialog_policy.errors import counted
 from dialog_policy.report.plots.figure import Paint, Plot
-from dialog_policy.report.words import counted, rate
+from dialog_policy.report.words import rate
 
 __all__ = ["curve_plot", "history_plot"]
 

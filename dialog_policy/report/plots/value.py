@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from dialog_policy.errors import counted
 from dialog_policy.report.plots.comparison import reach
 from dialog_policy.report.plots.figure import Paint, Plot
 from dialog_policy.report.plots.probabilities import RELIABILITY_SIZE, draw_reliability, widest_gap
 from dialog_policy.report.plots.rows import Row, draw_rows, rows_size
 from dialog_policy.report.value import LOGGING_POLICY
-from dialog_policy.report.words import counted, interval, number, rate
+from dialog_policy.report.words import interval, number, rate
 
 __all__ = ["value_plots"]
 

@@ -1,6 +1,10 @@
 "use strict";
 const text = row => column => row.cells[column].textContent.trim();
-const number = value => /^[-−]?[\d.]/.test(value) ? parseFloat(value.replace("−", "-")) : NaN;
+// An interval counts by its lower end, "< 0.0001" as less than what is written out.
+const number = value => {
+  const digits = value.replace(/^\[/, "").replace("−", "-");
+  return digits.startsWith("<") ? 0 : /^[-+]?[\d.]/.test(digits) ? parseFloat(digits) : NaN;
+};
 
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
@@ -46,6 +50,11 @@ for (const area of document.querySelectorAll(".tall")) {
   const name = area.getAttribute("aria-label").toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "");
   area.after(saver("Save as CSV", () => save(`${name}.csv`, "text/csv", rows().join("\n") + "\n")));
 }
+
+const widths = new ResizeObserver(entries => {
+  for (const {target} of entries) target.classList.toggle("wide", target.scrollWidth > target.clientWidth + 1);
+});
+for (const area of document.querySelectorAll(".scroll")) widths.observe(area);
 
 for (const area of document.querySelectorAll(".filter")) {
   const rows = [...area.querySelectorAll("tbody tr")];

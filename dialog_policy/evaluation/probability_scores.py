@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.evaluation.turns import Integers, Turns
+from dialog_policy.evaluation.scored_turns import Integers, ScoredTurns
 
-__all__ = ["LEFT_OUT", "TOP", "Curve", "Probabilities"]
+__all__ = ["LEFT_OUT", "TOP", "Curve", "ProbabilityScores"]
 
 Doubles = npt.NDArray[np.float64]
 
@@ -29,7 +29,7 @@ class Curve(NamedTuple):
     points: list[list[float]]
 
 
-class Probabilities:
+class ProbabilityScores:
     """The probabilities of scored turns against their gold actions.
 
     Parameters
@@ -40,7 +40,7 @@ class Probabilities:
     Attributes
     ----------
     is_gold
-        Shape (n_shares,): whether the action of each stated probability is gold.
+        Shape (n_probabilities,): whether the action of each stated probability is gold.
     has_gold
         Shape (n_turns,): whether a turn has gold actions.
     left_out
@@ -49,14 +49,14 @@ class Probabilities:
         Whether the actions of a turn exclude each other: one in every gold and every predicted set, probabilities add up to 1.
     """
 
-    def __init__(self, turns: Turns) -> None:
-        if turns.shares is None:
+    def __init__(self, turns: ScoredTurns) -> None:
+        if turns.probabilities is None:
             raise ValueError("these predictions have no probabilities")
-        self._turns, self._shares = turns, turns.shares
+        self._turns, self._stated = turns, turns.probabilities
         n = len(turns)
-        rows, _, values = turns.shares
+        rows, _, values = turns.probabilities
         self.is_gold: npt.NDArray[np.bool_] = np.isin(
-            turns.keys(turns.shares), turns.keys(turns.gold), assume_unique=True
+            turns.keys(turns.probabilities), turns.keys(turns.gold), assume_unique=True
         )
         self._n_gold = turns.per_turn(turns.gold)
         self.has_gold: npt.NDArray[np.bool_] = self._n_gold > 0
@@ -74,28 +74,28 @@ class Probabilities:
         """−ln of the probability of each turn's gold set, shape (n_turns,).
 
         Where actions exclude each other, −ln p of the gold one; else those of independent bits, summed over the actions.
-        Probabilities are clipped as scikit-learn clips them; a gold action that was left out counts 0.001.
+        ProbabilityScores are clipped as scikit-learn clips them; a gold action that was left out counts 0.001.
         """
-        rows, _, values = self._shares
+        rows, _, values = self._stated
         least = np.finfo(np.float64).eps
-        shares, gold = np.clip(values, least, 1 - least), self.is_gold
+        clipped, gold = np.clip(values, least, 1 - least), self.is_gold
         n = len(self._turns)
-        loss: Doubles = np.bincount(rows[gold], -np.log(shares[gold]), minlength=n) - self.left_out * np.log(LEFT_OUT)
+        loss: Doubles = np.bincount(rows[gold], -np.log(clipped[gold]), minlength=n) - self.left_out * np.log(LEFT_OUT)
         if not self.exclusive:
-            loss -= np.bincount(rows[~gold], np.log1p(-shares[~gold]), minlength=n)
+            loss -= np.bincount(rows[~gold], np.log1p(-clipped[~gold]), minlength=n)
         return loss
 
     def brier(self) -> Doubles:
         """Σ (p − y)² over the actions, of each turn, shape (n_turns,) (Brier 1950)."""
-        rows, _, values = self._shares
+        rows, _, values = self._stated
         loss: Doubles = np.bincount(rows, np.square(values - self.is_gold), minlength=len(self._turns)) + self.left_out
         return loss
 
     @cached_property
     def _place(self) -> Integers:
         """Place of each stated probability among all, the greatest first; equal ones in the order of turns and actions."""
-        place = np.empty(len(self._shares.values), dtype=np.int64)
-        place[np.argsort(-self._shares.values, kind="stable")] = np.arange(len(place))
+        place = np.empty(len(self._stated.values), dtype=np.int64)
+        place[np.argsort(-self._stated.values, kind="stable")] = np.arange(len(place))
         return place
 
     def _falling(self, groups: Integers) -> Integers:
@@ -109,7 +109,7 @@ class Probabilities:
 
     @cached_property
     def _worst_rank(self) -> npt.NDArray[np.float64]:
-        rows = self._shares.rows
+        rows = self._stated.rows
         order = self._falling(rows)
         rank = np.arange(len(order)) - np.searchsorted(rows, rows, side="left")
         worst = np.zeros(len(self._turns))
@@ -120,8 +120,8 @@ class Probabilities:
 
     def curves(self) -> list[Curve]:
         """Precision and recall of every action over the thresholds; what was left out has probability 0."""
-        order = self._falling(self._shares.bits)
-        ends = np.searchsorted(self._shares.bits[order], np.arange(len(self._turns.space) + 1))
+        order = self._falling(self._stated.bits)
+        ends = np.searchsorted(self._stated.bits[order], np.arange(len(self._turns.space) + 1))
         support = np.bincount(self._turns.gold.bits, minlength=len(self._turns.space))
         return [
             self._curve(order[start:end], int(positives))
@@ -132,7 +132,7 @@ class Probabilities:
         if not positives:
             return Curve(0.0, [])
         n = len(self._turns)
-        values = self._shares.values[chosen]
+        values = self._stated.values[chosen]
         stated = int(np.count_nonzero(values))
         last_of_tie = np.flatnonzero(np.append(values[1:stated] != values[: max(0, stated - 1)], stated > 0))
         hits = np.cumsum(self.is_gold[chosen])[last_of_tie]

@@ -1,124 +1,23 @@
-"""Gold and predicted actions of every scored turn as arrays: a million turns need no object each."""
+"""Predictions matched to a corpus and collected as arrays, one by one, without keeping them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
+from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.errors import CorpusError, did_you_mean
-from dialog_policy.evaluation.alignment import Expected
+from dialog_policy.evaluation.alignment import ExpectedPredictions
+from dialog_policy.evaluation.scored_turns import Integers, Pairs, ScoredTurns, SparseProbabilities
 from dialog_policy.prediction import Prediction
 
-__all__ = ["Pairs", "Shares", "Turns", "collect_turns"]
+__all__ = ["collect_turns"]
 
 # Turns after which lists become arrays.
 _BLOCK = 20_000
-
-Integers = npt.NDArray[np.signedinteger]
-
-
-class Pairs(NamedTuple):
-    """A sparse table of bits: row and bit of each that is set, shape (n_pairs,), sorted by row and then bit."""
-
-    rows: Integers
-    bits: Integers
-
-
-class Shares(NamedTuple):
-    """A sparse table of probabilities: row, bit and probability, shape (n_shares,), sorted by row and then bit."""
-
-    rows: Integers
-    bits: Integers
-    values: npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Turns:
-    """The scored turns of one policy, in the order of the corpus.
-
-    Attributes
-    ----------
-    space
-        Actions: those of training and gold, then those that only predictions have.
-    n_listed
-        How many of them are training's or gold's: averages over actions run over these.
-    training
-        Shape (n_actions,): whether training has the action.
-    dialogues
-        The scored dialogues.
-    dialogue, number
-        Shape (n_turns,): number of the turn's dialogue among them, and of the turn in its dialogue.
-    gold, predicted
-        Gold and predicted actions.
-    shares
-        Probabilities of actions; None where the predictions have none.
-    confidence
-        Shape (n_turns,): probability of the predicted set; None likewise.
-    """
-
-    space: ActionSpace
-    n_listed: int
-    training: npt.NDArray[np.bool_]
-    dialogues: Sequence[Dialogue]
-    dialogue: Integers
-    number: Integers
-    gold: Pairs
-    predicted: Pairs
-    shares: Shares | None
-    confidence: npt.NDArray[np.float64] | None
-
-    def __len__(self) -> int:
-        return len(self.dialogue)
-
-    def keys(self, pairs: Pairs | Shares) -> Integers:
-        """Return one number for each (row, bit), ascending."""
-        keys: Integers = pairs.rows * np.int64(max(1, len(self.space))) + pairs.bits
-        return keys
-
-    @cached_property
-    def hits(self) -> Pairs:
-        """Actions that are gold and predicted."""
-        is_gold = np.isin(self.keys(self.predicted), self.keys(self.gold), assume_unique=True)
-        return Pairs(self.predicted.rows[is_gold], self.predicted.bits[is_gold])
-
-    def per_turn(self, pairs: Pairs) -> Integers:
-        """Return the number of bits of each turn, shape (n_turns,)."""
-        return np.bincount(pairs.rows, minlength=len(self))
-
-    @cached_property
-    def exact(self) -> npt.NDArray[np.bool_]:
-        """Shape (n_turns,): whether the predicted set is the gold set."""
-        hits = self.per_turn(self.hits)
-        found: npt.NDArray[np.bool_] = (hits == self.per_turn(self.gold)) & (hits == self.per_turn(self.predicted))
-        return found
-
-    def over(self, kept: npt.NDArray[np.bool_]) -> Turns:
-        """Return the same turns as if only some actions existed; shape (n_actions,): which. Probabilities are left out."""
-        number = np.cumsum(kept) - 1
-        names = [name for name, is_kept in zip(self.space.classes_, kept.tolist(), strict=True) if is_kept]
-
-        def only(pairs: Pairs) -> Pairs:
-            chosen = kept[pairs.bits]
-            return Pairs(pairs.rows[chosen], number[pairs.bits[chosen]])
-
-        return Turns(
-            ActionSpace(names),
-            int(kept[: self.n_listed].sum()),
-            self.training[kept],
-            self.dialogues,
-            self.dialogue,
-            self.number,
-            only(self.gold),
-            only(self.predicted),
-            None,
-            None,
-        )
 
 
 class _Bits(dict[str, int]):
@@ -136,7 +35,7 @@ def collect_turns(
     known_actions: Iterable[str] | None = None,
     everything: bool = False,
     by: str = "",
-) -> Turns:
+) -> ScoredTurns:
     """Match predictions to a corpus, one by one, without keeping them.
 
     Parameters
@@ -163,14 +62,13 @@ def collect_turns(
         bits[name]
     n_training = len(bits)
     gold = _Gold(corpus, bits)
-    told = _Told(bits, bits if known_actions is None else dict(bits))
+    predicted = _Predicted(bits, bits if known_actions is None else dict(bits))
     n_listed = len(bits)
-    expected = Expected(corpus, by)
+    expected = ExpectedPredictions(corpus, by)
     for row, prediction in expected.over(predictions):
-        problem = told.add(row, prediction)
+        problem = predicted.add(row, prediction)
         if problem:
-            place = expected.place(predictions)
-            raise CorpusError(problem, dialogue=prediction.dialogue, turn=prediction.turn, **place)
+            raise CorpusError(problem, dialogue=prediction.dialogue, turn=prediction.turn, **expected.place())
     if known_actions is None:
         n_training = n_listed = len(bits)
     scored = expected.complete(everything=everything)
@@ -180,13 +78,13 @@ def collect_turns(
     rank[[bits[name] for name in names]] = np.arange(len(bits), dtype=np.int32)
     in_training = np.empty(len(bits), dtype=np.bool_)
     in_training[rank] = np.arange(len(bits)) < n_training
-    rows = told.rows.array()
+    rows = predicted.rows.array()
     order = np.argsort(rows)
     rows = rows[order]
     starts = np.array([expected.first[dialogue.id] for dialogue in scored], dtype=np.int32)
     dialogue_of = (np.searchsorted(starts, rows, side="right") - 1).astype(np.int32)
-    has_shares, has_confidence = told.has or (False, False)
-    return Turns(
+    has_probabilities, has_confidence = predicted.has or (False, False)
+    return ScoredTurns(
         ActionSpace(names),
         n_listed,
         in_training,
@@ -194,9 +92,10 @@ def collect_turns(
         dialogue_of,
         rows - starts[dialogue_of],
         gold.pairs(np.searchsorted(gold.turns.array(), rows), rank),
-        told.actions.pairs(order, rank),
-        told.shares.shares(order, rank) if has_shares else None,
-        told.confidence.array()[order] if has_confidence else None,
+        predicted.actions.pairs(order, rank),
+        predicted.probabilities.with_values(order, rank) if has_probabilities else None,
+        predicted.confidence.array()[order] if has_confidence else None,
+        predicted.logged.array()[order] if predicted.all_logged else None,
     )
 
 
@@ -245,9 +144,9 @@ class _Lists:
         rows, bits, _ = self._sorted(order, rank)
         return Pairs(rows, bits)
 
-    def shares(self, order: Integers, rank: Integers) -> Shares:
+    def with_values(self, order: Integers, rank: Integers) -> SparseProbabilities:
         rows, bits, places = self._sorted(order, rank)
-        return Shares(rows, bits, self.values.array()[places])
+        return SparseProbabilities(rows, bits, self.values.array()[places])
 
 
 class _Gold(_Lists):
@@ -270,7 +169,7 @@ class _Gold(_Lists):
                 self.close()
 
 
-class _Told:
+class _Predicted:
     """What predictions say, in their order.
 
     Parameters
@@ -282,15 +181,16 @@ class _Told:
     """
 
     def __init__(self, bits: _Bits, nameable: dict[str, int]) -> None:
-        self.rows, self.actions, self.shares = _Numbers(np.int32), _Lists(), _Lists()
-        self.confidence = _Numbers(np.float64)
+        self.rows, self.actions, self.probabilities = _Numbers(np.int32), _Lists(), _Lists()
+        self.confidence, self.logged, self.all_logged = _Numbers(np.float64), _Numbers(np.float64), True
         self.has: tuple[bool, bool] | None = None
-        self._nameable, self._number_of, self._share_of = nameable, bits.__getitem__, nameable.__getitem__
+        self._nameable, self._number_of, self._nameable_bit = nameable, bits.__getitem__, nameable.__getitem__
         # Looked up once, not for each of a million turns.
         self._add_row, self._add_size = self.rows.open.append, self.actions.sizes.open.append
         self._add_actions, self._add_confidence = self.actions.bits.open.extend, self.confidence.open.append
-        self._add_share_size, self._add_share_bits = self.shares.sizes.open.append, self.shares.bits.open.extend
-        self._add_shares = self.shares.values.open.extend
+        stated = self.probabilities
+        self._add_stated_size, self._add_stated_bits = stated.sizes.open.append, stated.bits.open.extend
+        self._add_stated = stated.values.open.extend
 
     def add(self, row: int, prediction: Prediction) -> str:
         """Take a prediction for the turn with number `row`; return what is wrong with it, or an empty string."""
@@ -301,20 +201,24 @@ class _Told:
         if (probabilities is not None, confidence is not None) != self.has and (problem := self._differs(prediction)):
             return problem
         if probabilities is not None:
-            self._add_share_size(len(probabilities))
+            self._add_stated_size(len(probabilities))
             try:
-                self._add_share_bits(map(self._share_of, probabilities))
+                self._add_stated_bits(map(self._nameable_bit, probabilities))
             except KeyError as error:
                 name = error.args[0]
                 hint = did_you_mean(name, self._nameable)
                 return (
                     f"a probability for the action {name!r}, which neither the training part nor the corpus has.{hint}"
                 )
-            self._add_shares(probabilities.values())
+            self._add_stated(probabilities.values())
         if confidence is not None:
             self._add_confidence(confidence)
+        if prediction.logged is None:
+            self.all_logged = False
+        elif self.all_logged:
+            self.logged.open.append(prediction.logged)
         if len(self.rows.open) > _BLOCK:
-            for numbers in (self.rows, self.actions, self.shares, self.confidence):
+            for numbers in (self.rows, self.actions, self.probabilities, self.confidence, self.logged):
                 numbers.close()
         return ""
 

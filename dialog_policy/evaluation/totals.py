@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dialog_policy.evaluation.intervals import Floats, bootstrap_intervals
-from dialog_policy.evaluation.turns import Integers, Turns
+from dialog_policy.evaluation.scored_turns import Integers, ScoredTurns
 
-__all__ = ["SCALARS", "Headline", "Loss", "Sums", "ratio"]
+__all__ = ["SCALARS", "DialogueTotals", "Loss", "MetricSet", "ratio"]
 
 SCALARS = (
     "turn_accuracy",
@@ -54,7 +54,7 @@ class Loss(NamedTuple):
     counted: npt.NDArray[np.bool_] | None = None
 
 
-class Sums:
+class DialogueTotals:
     """Columns of sums, one row a dialogue, and the ratios of columns that are wanted.
 
     Parameters
@@ -63,7 +63,7 @@ class Sums:
         The scored turns.
     """
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: ScoredTurns) -> None:
         self._dialogue, self.n = turns.dialogue, len(turns.dialogues)
         self._columns: list[npt.NDArray[np.float32]] = []
         self._width = 0
@@ -114,7 +114,7 @@ class Sums:
         return totals[None]
 
     def intervals(
-        self, headline: Headline, *, resamples: int, seed: int, dialogues: Integers | None = None
+        self, headline: MetricSet, *, resamples: int, seed: int, dialogues: Integers | None = None
     ) -> tuple[dict[str, list[float]], list[list[float] | None]]:
         """Return 95 % intervals of the headline metrics by name, and of the ratios in the order in which they were asked for.
 
@@ -152,7 +152,7 @@ class Sums:
         return {name: pair for name, pair in named if pair is not None}, intervals[n_headline:]
 
 
-class Headline:
+class MetricSet:
     """The metrics of a policy as a function of totals.
 
     Parameters
@@ -165,7 +165,7 @@ class Headline:
         Further metrics by name.
     """
 
-    def __init__(self, sums: Sums, turns: Turns, losses: Mapping[str, Loss] | None = None) -> None:
+    def __init__(self, sums: DialogueTotals, turns: ScoredTurns, losses: Mapping[str, Loss] | None = None) -> None:
         losses = losses or {}
         self._n_listed, n_actions = turns.n_listed, len(turns.space)
         hits, gold, predicted = map(turns.per_turn, (turns.hits, turns.gold, turns.predicted))
