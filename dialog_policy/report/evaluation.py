@@ -30,6 +30,7 @@ __all__ = [
     "policies_table",
     "probabilities_table",
     "slices_table",
+    "top_k_sentence",
     "unseen_sentence",
 ]
 
@@ -52,6 +53,8 @@ def document(result: Mapping[str, Any], *, intervals: Literal["rows", "cells"] =
     figures: list[Paragraph | Table] = [policies_table(result, intervals=intervals)]
     if (probabilities := probabilities_table(result)).rows:
         figures.append(probabilities)
+    if top := top_k_sentence(result):
+        figures.append(Paragraph(top))
     if unseen := unseen_sentence(result):
         figures.append(Paragraph(unseen))
     sections = [
@@ -101,6 +104,13 @@ def probabilities_table(result: Mapping[str, Any]) -> Table:
         header=["metric", "value", "95 % CI"],
         rows=[[metric_name(key, result), value, interval(ends.get(key))] for key, value in values.items()],
     )
+
+
+def top_k_sentence(result: Mapping[str, Any]) -> str:
+    """Return what top-k accuracy means where turns may have several actions; nothing where it needs no words."""
+    if "top_k" not in result or result.get("actions_exclude_each_other"):
+        return ""
+    return "A turn counts for top-k accuracy if all of its true actions are among the k most probable ones."
 
 
 def unseen_sentence(result: Mapping[str, Any]) -> str:

@@ -119,6 +119,7 @@ def _evaluation(result: Mapping[str, Any]) -> dict[str, Any]:
         "lengths": evaluation.lengths_table(result),
         "slices": evaluation.slices_table(result),
         "measures": evaluation.probabilities_table(result),
+        "top_k": evaluation.top_k_sentence(result),
         "actions": evaluation.actions_table(result),
         "m": mistakes,
         "confusions": None if mistakes is None else evaluation.confusions_table(mistakes),

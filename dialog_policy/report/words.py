@@ -75,7 +75,7 @@ FIELDS = {
 _SPACES = str.maketrans(dict.fromkeys("\t\n\r\x0b\x0c", " "))
 # Control characters, characters that reorder the text around them, and what neither XML nor UTF-8 can hold.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-_PIECES = re.compile(r"[^ _+/.,;:|()=-]*[ _+/.,;:|()=-]*")
+_PIECES = re.compile(r"[^ _+/.,;:|)=-]*[ _+/.,;:|)=-]*")
 
 
 class Estimate(NamedTuple):

@@ -83,8 +83,8 @@ def _calibrated(found: Mapping[str, Any] | None, *, name: str, title: str, x: st
     return Plot(
         name=name,
         title=title,
-        text=f"The expected calibration error is {rate(found['ece'])}. {widest_gap(bins, y, count)} On the dashed line {y} "
-        f"would equal the {x}; below it the policy is overconfident. The grey bars count {count}.",
+        text=f"The expected calibration error is {rate(found['ece'])}. {widest_gap(bins, y, count)} Below the dashed line the "
+        f"policy is overconfident. The grey bars count {count}.",
         draw=lambda figure, paint: draw_reliability(figure, paint, bins, x=x, y=y, count=count),
         header=("from", "to", count, f"mean {x}", y, "lower", "upper"),
         rows=[
