@@ -103,9 +103,17 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the known word closest to `word`, or an empty string."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """Return ``" Did you mean 'x'?"`` for the known word closest to `word`, or an empty string.
+
+    Parameters
+    ----------
+    word, known
+        The word, and those that it may stand for.
+    cutoff
+        Least similarity, from 0 to 1 (:func:`difflib.get_close_matches`); higher for names with a common prefix.
+    """
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

@@ -22,6 +22,8 @@ settings.register_profile(
 settings.load_profile("tests")
 # No test reads or fills the cache of whoever runs the tests.
 os.environ.setdefault("DIALOG_POLICY_CACHE", "")
+# Nor are their conversations kept or offered.
+os.environ.setdefault("DIALOG_POLICY_STATE", "")
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Settings of a training that takes seconds.
 QUICK = {

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dialog_policy.cli.options import Command, corpus_options, read_corpus, say
+from dialog_policy.cli.options import Command, corpora_argument, corpus_options, keep_inputs, read_corpus, say
 from dialog_policy.cli.outputs import Outputs, output_options
 from dialog_policy.collector import uncollected
 from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.corpus.training_part import TrainingPart
-from dialog_policy.errors import CorpusError, OptionError
+from dialog_policy.errors import CorpusError, OptionError, counted
 from dialog_policy.evaluation import Evaluation
 from dialog_policy.evaluation import evaluate as judge
 from dialog_policy.evaluation.intervals import check_resamples
 from dialog_policy.evaluation.prediction_files import PredictionFile, write_predictions
+from dialog_policy.files import check_output
+from dialog_policy.runtime.folder import MANIFEST
 from dialog_policy.text.tokens import tokenize
 
 __all__ = ["evaluate", "predict", "score"]
 
 
 @click.command(cls=Command)
-@click.argument("run_or_corpus", metavar="RUN CORPUS", nargs=-1, required=True)
+@click.argument("run_and_corpora", metavar="RUN CORPUS...", nargs=-1, required=True)
 @click.option("--split", default=None, help="Part of the corpus; `all` for the whole.  [default: test]")
 @click.option(
     "--folds",
     type=click.IntRange(min=2),
     metavar="K",
-    help="Instead of evaluating RUN, train K policies, each tested on the dialogues that it did not see; "
-    "RUN, if given, lends its settings.",
+    help="Instead of evaluating RUN, train K policies, each tested on the dialogues that it did not see. RUN may be left out; "
+    "where it is given, its settings are used.",
 )
 @click.option(
     "--free-running", is_flag=True, help="Feed the policy its own past actions and replies, not the true ones."
@@ -38,7 +41,7 @@ __all__ = ["evaluate", "predict", "score"]
 @output_options
 @corpus_options
 def evaluate(
-    run_or_corpus: tuple[str, ...],
+    run_and_corpora: tuple[str, ...],
     split: str | None,
     folds: int | None,
     free_running: bool,
@@ -62,12 +65,13 @@ def evaluate(
         "resamples": resamples,
     }
     if folds is not None:
-        wanted.emit(_cross_validate(run_or_corpus, split or "all", folds, format_, reader, options).to_json())
+        wanted.emit(_cross_validate(run_and_corpora, split or "all", folds, format_, reader, options).to_json())
         return
-    if len(run_or_corpus) != 2:
+    run, *corpora = run_and_corpora
+    if not corpora:
         raise click.UsageError("expected RUN and CORPUS (or CORPUS with --folds K).")
-    policy = Policy.load(run_or_corpus[0])
-    corpus = read_corpus(run_or_corpus[1], format_, reader, policy.info["corpus"])
+    policy = Policy.load(run)
+    corpus = read_corpus(corpora, format_, reader, policy.info["corpus"])
     evaluation = judge(policy, corpus, split=split or "test", **options)
     wanted.emit(evaluation.to_json(), history=policy.info["history"])
 
@@ -83,17 +87,26 @@ def _cross_validate(
     from dialog_policy.policy import Config, cross_validate, make_config
     from dialog_policy.runtime import Policy
 
-    if len(arguments) > 2:
-        raise click.UsageError("expected CORPUS, or RUN and CORPUS.")
-    run = Policy.load(arguments[0]) if len(arguments) == 2 else None
+    run, corpora = None, arguments
+    if _is_run(arguments[0]):
+        run, corpora = Policy.load(arguments[0]), arguments[1:]
+    if not corpora:
+        raise click.UsageError(f"{arguments[0]} is a run: expected RUN and CORPUS, or CORPUS alone.")
     config = make_config(run.info["config"]) if run else Config()
-    corpus = read_corpus(arguments[-1], format_, reader, run.info["corpus"] if run else None)
+    corpus = read_corpus(corpora, format_, reader, run.info["corpus"] if run else None)
     return cross_validate(config, corpus, folds, split=split, **options)
+
+
+def _is_run(path: str) -> bool:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return MANIFEST in archive.namelist()
+    return Path(path, MANIFEST).exists()
 
 
 @click.command(cls=Command)
 @click.argument("run")
-@click.argument("corpus")
+@corpora_argument
 @click.option("--split", default="test", show_default=True, help="Part of the corpus; `all` for the whole.")
 @click.option("--out", required=True, metavar="PREDICTIONS.jsonl", help="File to write, one line a turn.")
 @click.option(
@@ -101,15 +114,30 @@ def _cross_validate(
 )
 @corpus_options
 def predict(
-    run: str, corpus: str, split: str, out: str, free_running: bool, format_: str | None, reader: tuple[str, ...]
+    run: str,
+    corpora: tuple[str, ...],
+    split: str,
+    out: str,
+    free_running: bool,
+    format_: str | None,
+    reader: tuple[str, ...],
 ) -> None:
-    """Write a policy's predictions for a corpus, with probabilities."""
+    """Write a policy's predictions for a corpus, with probabilities.
+
+    Turns whose actions are known are predicted. Where nobody noted the system's actions (a table without the column), every
+    turn is, and what the system did before is unknown to the policy.
+    """
     from dialog_policy.runtime import Policy
 
+    check_output(out)
+    keep_inputs([*corpora, run], out)
     policy = Policy.load(run)
-    part = read_corpus(corpus, format_, reader, policy.info["corpus"]).split(split)
-    count = write_predictions(out, policy.predict(part, free_running=free_running))
-    say(f"{count} predictions written to {out}.")
+    part = read_corpus(corpora, format_, reader, policy.info["corpus"], annotated=False).split(split)
+    every_turn = not part.n_targets
+    if every_turn:
+        say("The corpus has no actions: every turn is predicted, and what the system did before is taken as unknown.")
+    predictions = policy.predict(part, free_running=free_running, every_turn=every_turn)
+    say(f"{counted(write_predictions(out, predictions), 'prediction')} written to {out}.")
 
 
 @click.command(cls=Command)

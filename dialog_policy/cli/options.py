@@ -75,13 +75,13 @@ def _is_assignment(word: str) -> bool:
 
 def assignments(words: Iterable[str], option: str) -> dict[str, str]:
     """Turn ``KEY=VALUE`` words into a dict of strings."""
-    found = {}
+    values = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
             raise OptionError(f"{option}: expected KEY=VALUE, found {word!r}.")
-        found[key] = value
-    return found
+        values[key] = value
+    return values
 
 
 # The argument of a command that reads several corpora as one.

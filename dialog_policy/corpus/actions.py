@@ -69,10 +69,3 @@ class ActionSpace:
         for row, actions in enumerate(action_sets):
             encoded[row, self.bits(actions)] = 1.0
         return encoded
-
-    def inverse_transform(self, bits: npt.ArrayLike) -> list[frozenset[str]]:
-        """Decode rows of bits, shape (n_sets, n_actions), into action sets."""
-        rows = np.asarray(bits)
-        if rows.ndim != 2 or rows.shape[1] != len(self):
-            raise ValueError(f"expected bits of shape (n_sets, {len(self)}), got {rows.shape}")
-        return [frozenset(self.classes_[bit] for bit in np.flatnonzero(row)) for row in rows]

@@ -17,11 +17,12 @@ import msgspec
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.lines import native_line, table_rows
 from dialog_policy.corpus.readers import jsonl, table
+from dialog_policy.corpus.readers.layout import layout_of
 from dialog_policy.corpus.readers.sheet import Dialect, dialect_of, tables
 from dialog_policy.corpus.readers.source import InMemory, Source, encoding_of, open_source
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.errors import CorpusError, OptionError
-from dialog_policy.files import atomic_write
+from dialog_policy.files import atomic_write, check_output
 
 __all__ = ["append_dialogues"]
 
@@ -61,14 +62,14 @@ def append_dialogues(
     CorpusError
         If the file cannot be read, or a table has no place for something that a dialogue has. Nothing is changed then.
     """
-    target = Path(os.path.realpath(path))
+    target = check_output(path)
     suffix = target.suffix.lower()
     with _locked(target):
         if not target.exists() or (suffix in _LINES + _TABLES and not target.stat().st_size):
             added = _selected(dialogues, ())
             write_corpus(added, target)
             return len(added)
-        if target.is_dir() or suffix not in _LINES + _TABLES:
+        if suffix not in _LINES + _TABLES:
             raise OptionError(
                 f"{path}: dialogues can be added to .jsonl, .csv and .tsv files; nothing was changed. {_elsewhere(target)}"
             )
@@ -95,6 +96,7 @@ def _elsewhere(target: Path) -> str:
 def _locked(target: Path) -> Iterator[None]:
     """Keep other processes and threads that add to a file waiting; the lock goes with the process."""
     lock = target.with_name(f".{target.name}.lock")
+    target.parent.mkdir(exist_ok=True)
     try:
         held = filelock.FileLock(lock, timeout=_PATIENCE_S)
         held.acquire()
@@ -178,7 +180,7 @@ def _add_rows(source: Source, target: Path, dialogues: Iterable[Dialogue], optio
         return 0
     columns = {name: options[name] for name in table.COLUMNS}
     (sheet,) = tables(source, member, columns["dialogue_id"], options["encoding"])
-    separator = table.layout_of(sheet, columns).separator
+    separator = layout_of(sheet, columns).separator
     encoding = options["encoding"] or _encoding(source)
     rows = "".join(_line(_cells(row, dialect, columns), dialect) for d in added for row in table_rows([d], separator))
     try:

@@ -12,6 +12,7 @@ import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn
 from dialog_policy.corpus.problems import LEVELS, SHOWN_PLACES, Level, Place, Problem, of_reading
+from dialog_policy.corpus.spelling import joined_names, same_but_for_marks, similar
 from dialog_policy.corpus.statistics import Statistics
 from dialog_policy.errors import CorpusError, counted
 
@@ -24,42 +25,50 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 # check -> level, what it counts, what is wrong with them, remedy
 _EACH: dict[str, tuple[Level, str, str, str]] = {
-    "duplicate-id": ("error", "dialogue", "with the id of an earlier one", "Give every dialogue an id of its own."),
-    "empty-id": ("error", "dialogue", "with an empty id", "Give every dialogue an id of its own."),
+    "duplicate-id": ("error", "dialogue", "has the id of an earlier one", "Give every dialogue an id of its own."),
+    "empty-id": ("error", "dialogue", "has an empty id", "Give every dialogue an id of its own."),
     "not-storable": (
         "error",
         "dialogue",
-        "with text that is not Unicode, or a context that is not JSON",
+        "has text that is not Unicode, or a context that is not JSON",
         "Save the source as UTF-8; put only JSON values into the context.",
     ),
-    "unnamed-action": ("error", "turn", "with an action that has no name", "Name it, or leave it out."),
-    "reward": ("error", "turn", "with a reward that is no finite number", "Leave it out where it is unknown."),
+    "unnamed-action": ("error", "turn", "has an action without a name", "Name it, or leave it out."),
+    "reward": ("error", "turn", "has a reward that is not a finite number", "Leave it out where it is unknown."),
     "propensity": (
         "error",
         "turn",
-        "with a propensity outside (0, 1]",
+        "has a propensity outside (0, 1]",
         "It is the probability with which the logging policy chose these actions; leave it out where it is unknown.",
     ),
-    "no-turns": ("warning", "dialogue", "without turns", "Leave it out."),
+    "no-turns": ("warning", "dialogue", "has no turns", "Leave it out."),
     "nothing-to-predict": (
         "warning",
         "dialogue",
-        "without an annotated turn: nothing is learnt from it",
+        "has no annotated turn, so nothing is learnt from it",
         "Annotate it, or leave it out.",
     ),
     "silent-user": (
         "warning",
         "dialogue",
-        "of several turns with neither a user's word nor a context",
+        "has several turns, and neither a word of the user nor a context",
         "See whether the reader found the user's column or field (--reader).",
     ),
     "damaged-text": (
         "warning",
         "turn",
-        "with control characters or the mark of unreadable bytes in a text",
+        "has control characters or replacement characters (U+FFFD) in a text",
         "Save the source as UTF-8.",
     ),
 }
+
+
+def _sentence(count: int, noun: str, predicate: str) -> str:
+    """Return ``"1 dialogue has no turns"`` or ``"2 dialogues have no turns"``."""
+    verb, rest = predicate.split(" ", 1)
+    if count != 1:
+        verb = "have" if verb == "has" else verb.removesuffix("s")
+    return f"{counted(count, noun)} {verb} {rest}"
 
 
 class _Checker:
@@ -105,14 +114,14 @@ class _Checker:
             self._leak = self._leak or Place(dialogue.id, number)
 
     def problems(self) -> list[Problem]:
-        found = [
-            Problem(level, check, f"{counted(self._counts[check], noun)} {what}", remedy, self._counts[check], places)
+        problems = [
+            Problem(level, check, _sentence(self._counts[check], noun, what), remedy, self._counts[check], places)
             for check, (level, noun, what, remedy) in _EACH.items()
             if (places := self._places[check])
         ]
         # Now and then a value is called like an action; in most turns it is no coincidence.
         if self._leak is not None and self._leaking > self._annotated / 2:
-            found.append(
+            problems.append(
                 Problem(
                     "warning",
                     "leak",
@@ -122,7 +131,7 @@ class _Checker:
                     [self._leak],
                 )
             )
-        return found
+        return problems
 
 
 def _wrong(turn: Turn) -> Iterable[str]:
@@ -138,26 +147,29 @@ def _wrong(turn: Turn) -> Iterable[str]:
 
 def _of_the_whole(summary: dict[str, Any]) -> list[Problem]:
     """Problems that only the counts show."""
-    found: list[Problem] = []
+    problems: list[Problem] = []
 
     def add(level: Level, check: str, message: str, remedy: str, count: int = 1) -> Problem:
-        found.append(Problem(level, check, message, remedy, count))
-        return found[-1]
+        problems.append(Problem(level, check, message, remedy, count))
+        return problems[-1]
 
     if not summary["dialogues"]:
         add("error", "empty", "There are no dialogues", "See whether the path and the format (--format) are right.")
     elif not summary["target_turns"]:
-        message = f"None of the {summary['turns']} turns has system actions: there is nothing to predict"
+        message = f"None of {counted(summary['turns'], 'turn')} has system actions: there is nothing to predict"
         add(
             "error", "no-actions", message, "Choose a corpus that is annotated with them, or another --reader labels=…."
         )
+    elif summary["empty_sets"] == summary["target_turns"]:
+        message = "No turn has an action: there is nothing to learn"
+        add("error", "empty-actions", message, "Write into `actions` what the system did.")
     elif summary["action_sets"] == 1:
         add("warning", "one-set", "All turns have the same actions: there is nothing to learn", "Look at the labels.")
     copies = summary["duplicates"]
     if copies["groups"]:
         leaked = ", ".join(f"{n} of {part}" for part, n in copies["also_in_train"].items())
-        message = f"{counted(copies['dialogues'], 'dialogue')} with the same content as another"
-        message += f"; {leaked} in train as well, which flatters a test" if leaked else ""
+        message = _sentence(copies["dialogues"], "dialogue", "has the same content as another")
+        message += f"; train has {leaked}, too, which flatters results there" if leaked else ""
         remedy = "Keep one of each; `dialog-policy split` keeps copies in one part."
         problem = add("warning", "duplicates", message, remedy, copies["dialogues"])
         # One pair, of two parts if there is one.
@@ -167,21 +179,29 @@ def _of_the_whole(summary: dict[str, Any]) -> list[Problem]:
     for part in summary["splits"] if summary["splits"].get("train", {}).get("target_turns") else ():
         new = [r["action"] for r in summary["actions"] if r["splits"][part] and not r["splits"]["train"]]
         if new:
-            message = f"{counted(len(new), 'action')} of {part} that train never has: {_listed(new)}"
+            verb = "does" if len(new) == 1 else "do"
+            message = f"{counted(len(new), 'action')} of {part} {verb} not occur in train: {_listed(new)}"
             remedy = "No policy can predict what it never saw; it counts as wrong."
             add("warning", "unseen-actions", message, remedy, len(new))
     once = [row["action"] for row in summary["actions"] if row["turns"] == 1]
     if once:
-        message = f"{counted(len(once), 'action')} in a single turn only: {_listed(once)}"
+        message = f"{_sentence(len(once), 'action', 'occurs in a single turn only')}: {_listed(once)}"
         add("warning", "rare-actions", message, "Merge rare actions with others, or annotate more.", len(once))
-    spellings: dict[str, list[str]] = defaultdict(list)
-    for row in summary["actions"]:
-        spellings[re.sub(r"[\s_-]+", " ", row["action"].casefold()).strip()].append(row["action"])
-    for same in spellings.values():
-        if len(same) > 1:
-            message = f"Actions that differ only in case, spaces, hyphens or underscores: {_listed(sorted(same))}"
-            add("warning", "spelling", message, "Write one action in one way.", len(same))
-    return found
+    turns = {row["action"]: row["turns"] for row in summary["actions"]}
+    for same in same_but_for_marks(turns):
+        message = f"Action names differ only in case, spaces, hyphens or underscores: {_listed(same)}"
+        add("warning", "spelling", message, "Write one action in one way.", len(same))
+    for common, rare in similar(turns):
+        message = (
+            f"The action names {common!r} ({counted(turns[common], 'turn')}) and {rare!r} "
+            f"({counted(turns[rare], 'turn')}) differ in one letter"
+        )
+        add("warning", "similar-names", message, "If they are one action, write it in one way.", 2)
+    if several := joined_names(turns):
+        message = f"{_sentence(len(several), 'action', 'looks like several')}: {_listed(several)}"
+        remedy = "Put | between the actions of a cell, or write them as a JSON list."
+        add("warning", "joined-names", message, remedy, len(several))
+    return problems
 
 
 def _listed(names: list[str]) -> str:

@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-__all__ = ["Dialogue", "Turn"]
+__all__ = ["Dialogue", "Turn", "huge_number"]
+
+
+# More digits than any number of double precision has before its point.
+_HUGE = re.compile(r"\d{309}")
+
+
+def huge_number(text: str, value: Any) -> bool:
+    """Whether a JSON value has an integer that is beyond double precision, and so beyond whatever computes with it.
+
+    Parameters
+    ----------
+    text
+        JSON that the value comes from; it is looked through first.
+    value
+        The value.
+    """
+    return _HUGE.search(text) is not None and _is_huge(value)
+
+
+def _is_huge(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_is_huge, value.values()))
+    if isinstance(value, list):
+        return any(map(_is_huge, value))
+    return isinstance(value, int) and value.bit_length() > 1023
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn
-from dialog_policy.corpus.readers.table import SEPARATOR
+from dialog_policy.corpus.readers.layout import SEPARATOR
 from dialog_policy.errors import CorpusError
 
 __all__ = ["native_line", "table_rows"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 
-from dialog_policy.errors import CorpusError, did_you_mean
+from dialog_policy.errors import CorpusError, counted, did_you_mean
 
 __all__ = ["hash_fraction", "hash_range", "in_split", "part_of", "splits_of"]
 
@@ -83,6 +83,7 @@ def in_split(name: str, dialogues: Sequence[tuple[str, str | None]], *, corpus: 
     if not any(chosen):
         remedy = "Use --split all, or name the parts in the corpus itself (its `split` field or column)."
         raise CorpusError(
-            f"the split {name!r} of {corpus} is empty: the corpus has {len(dialogues)} dialogues.", remedy=remedy
+            f"the split {name!r} of {corpus} is empty: the corpus has {counted(len(dialogues), 'dialogue')}.",
+            remedy=remedy,
         )
     return chosen

@@ -180,24 +180,24 @@ def _quantiles(lengths: Counter[int]) -> dict[str, float] | None:
     total = lengths.total()
     if not total:
         return None
-    found: dict[str, float] = {"min": min(lengths), "max": max(lengths)}
-    found["mean"] = sum(n * count for n, count in lengths.items()) / total
+    quantiles: dict[str, float] = {"min": min(lengths), "max": max(lengths)}
+    quantiles["mean"] = sum(n * count for n, count in lengths.items()) / total
     for name, tenths in (("median", 5), ("p90", 9)):
         rank, passed = -(-total * tenths // 10), 0
         for n in sorted(lengths):
             passed += lengths[n]
             if passed >= rank:
-                found[name] = n
+                quantiles[name] = n
                 break
-    return found
+    return quantiles
 
 
 def _only_in(parts: Mapping[str, _Tally]) -> dict[str, list[str]]:
     """Actions that one part has and no other, for corpora with several parts."""
-    there = Counter(action for part in parts.values() for action in part.actions)
+    parts_with = Counter(action for part in parts.values() for action in part.actions)
     if sum(part.targets > 0 for part in parts.values()) < 2:
         return {}
-    return {name: sorted(a for a in part.actions if there[a] == 1) for name, part in parts.items()}
+    return {name: sorted(a for a in part.actions if parts_with[a] == 1) for name, part in parts.items()}
 
 
 def _co_occurrence(sets: Counter[frozenset[str]]) -> list[dict[str, Any]]:
@@ -210,16 +210,16 @@ def _co_occurrence(sets: Counter[frozenset[str]]) -> list[dict[str, Any]]:
 
 def _vocabulary(parts: Mapping[str, _Tally]) -> dict[str, dict[str, Any]]:
     known = parts["train"].words if "train" in parts else Counter()
-    found: dict[str, dict[str, Any]] = {}
+    vocabulary: dict[str, dict[str, Any]] = {}
     for name, part in parts.items():
         tokens = part.words.total()
-        found[name] = {"tokens": tokens, "words": len(part.words)}
+        vocabulary[name] = {"tokens": tokens, "words": len(part.words)}
         if name != "train" and known and tokens:
             unknown = Counter({word: n for word, n in part.words.items() if word not in known})
             ranked = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))
-            found[name] |= {
+            vocabulary[name] |= {
                 "known_tokens": (tokens - unknown.total()) / tokens,
                 "known_words": (len(part.words) - len(unknown)) / len(part.words),
                 "unknown_words": [word for word, _ in ranked[:_UNKNOWN_WORDS]],
             }
-    return found
+    return vocabulary

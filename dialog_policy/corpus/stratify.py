@@ -9,7 +9,7 @@ from hashlib import blake2b
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue
-from dialog_policy.errors import CorpusError, OptionError, did_you_mean
+from dialog_policy.errors import CorpusError, OptionError, counted, did_you_mean
 
 __all__ = ["assign"]
 
@@ -59,16 +59,16 @@ def assign(
         If the shares are not positive or do not add up to 1.
     """
     if not shares or any(not share > 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:
-        found = ", ".join(f"{part}={share:g}" for part, share in shares.items())
-        raise OptionError(f"expected shares above 0 that add up to 1, found {found or 'none'}.")
+        listed = ", ".join(f"{part}={share:g}" for part, share in shares.items())
+        raise OptionError(f"expected shares above 0 that add up to 1, found {listed or 'none'}.")
     unit_of, units = _units(dialogues, seed, group_by)
     part_of = _deal(units, shares)
     assigned = [part_of[unit] for unit in unit_of]
     for part in shares:
         if part not in assigned:
             raise CorpusError(
-                f"the part {part!r} would be empty: there are {len(assigned)} dialogues in {len(units)} groups that stay "
-                "together.",
+                f"the part {part!r} would be empty: the {counted(len(assigned), 'dialogue')} are in "
+                f"{counted(len(units), 'group')} that stay together.",
                 remedy="Make fewer parts, give it a larger share, or group by another field.",
             )
     return assigned

@@ -15,7 +15,7 @@ import msgspec
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.lines import native_line, table_rows
 from dialog_policy.corpus.readers.table import COLUMNS
-from dialog_policy.errors import CorpusError, OptionError, did_you_mean, require
+from dialog_policy.errors import CorpusError, OptionError, counted, did_you_mean, require
 from dialog_policy.files import atomic_folder, atomic_write
 
 __all__ = ["write_corpus", "write_parts"]
@@ -71,7 +71,9 @@ def write_parts(dialogues: Iterable[Dialogue], parts: Sequence[str], folder: str
             files[f"{part}.jsonl"].write(native_line(msgspec.structs.replace(dialogue, split=part)))
             written += 1
         if written < len(parts):
-            raise CorpusError(f"expected {len(parts)} dialogues, found {written}: the source has changed meanwhile.")
+            raise CorpusError(
+                f"expected {counted(len(parts), 'dialogue')}, found {written}: the source has changed meanwhile."
+            )
     return [Path(folder) / name for name in names]
 
 

@@ -55,7 +55,8 @@ class Metrics(msgspec.Struct, kw_only=True, omit_defaults=True):
     brier
         Σ (p − y)² over the actions, mean over turns (Brier 1950, "Verification of forecasts expressed in terms of probability").
     set_negative_log_likelihood
-        −ln of the probability that the policy gives the whole gold set (``logged`` of its predictions), mean over turns, in nats.
+        −ln of the probability that the policy gives the whole gold set (``logged`` of its predictions), at least 1e-12, mean
+        over turns, in nats.
     top_k
         k to the share of turns with gold actions of which all gold actions are among the k most probable.
     ci95

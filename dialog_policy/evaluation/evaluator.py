@@ -17,7 +17,7 @@ from dialog_policy.evaluation.collect import collect_turns
 from dialog_policy.evaluation.evaluation import Evaluation, Metrics, nested
 from dialog_policy.evaluation.intervals import RESAMPLES, check_resamples
 from dialog_policy.evaluation.mistakes import find_mistakes
-from dialog_policy.evaluation.probability_scores import TOP, ProbabilityScores
+from dialog_policy.evaluation.probability_scores import LEAST, TOP, ProbabilityScores
 from dialog_policy.evaluation.provenance import describe_run, training_warnings
 from dialog_policy.evaluation.scored_turns import ScoredTurns
 from dialog_policy.evaluation.slices import slicings
@@ -107,8 +107,8 @@ def evaluate(
     tokenizer = tokenizer or "default"
     known = predictor.actions if predictor.actions is not None else training and training.support
     known = None if known is None else tuple(known)
-    forced = {"free_running": True} if free_running else {}
-    turns = collect_turns(predictor.predict(part, **forced), part, known_actions=known)
+    options = {"free_running": True} if free_running else {"logged": True} if policy is not None else {}
+    turns = collect_turns(predictor.predict(part, **options), part, known_actions=known)
     totals = DialogueTotals(turns)
     stated = None if turns.probabilities is None else ProbabilityScores(turns)
     metrics = MetricSet(totals, turns, losses_of(turns, stated))
@@ -165,8 +165,7 @@ def losses_of(turns: ScoredTurns, stated: ProbabilityScores | None) -> dict[str,
         losses |= {"log_loss": Loss(stated.log_loss(), is_rate=False), "brier": Loss(stated.brier(), is_rate=False)}
         losses |= {f"top_k.{k}": Loss(stated.top(k), counted=stated.has_gold) for k in TOP}
     if turns.gold_set is not None:
-        least = np.finfo(np.float64).tiny
-        losses["set_negative_log_likelihood"] = Loss(-np.log(np.maximum(turns.gold_set, least)), is_rate=False)
+        losses["set_negative_log_likelihood"] = Loss(-np.log(np.maximum(turns.gold_set, LEAST)), is_rate=False)
     return losses
 
 

@@ -10,13 +10,15 @@ import numpy.typing as npt
 
 from dialog_policy.evaluation.scored_turns import Integers, ScoredTurns
 
-__all__ = ["LEFT_OUT", "TOP", "Curve", "ProbabilityScores"]
+__all__ = ["LEAST", "LEFT_OUT", "TOP", "Curve", "ProbabilityScores"]
 
 Doubles = npt.NDArray[np.float64]
 
 TOP = (1, 3, 5)
 # What an action counts that predictions leave out and that was right: policies leave out what is less probable than that.
 LEFT_OUT = 1e-3
+# What a gold set counts that the policy cannot choose, as with an action that training never showed: 27.6 nats.
+LEAST = 1e-12
 # How far the probabilities of actions that exclude each other may be from 1, besides what may have been left out.
 _ROUNDING = 1e-3
 _POINTS = 50
@@ -71,9 +73,9 @@ class ProbabilityScores:
         )
 
     def log_loss(self) -> Doubles:
-        """−ln of the probability of each turn's gold set, shape (n_turns,).
+        """Binary cross-entropy summed over the actions, of each turn, shape (n_turns,), in nats.
 
-        Where actions exclude each other, −ln p of the gold one; else those of independent bits, summed over the actions.
+        That is −Σ y ln p + (1 − y) ln(1 − p). Where actions exclude each other, −ln p of the gold one.
         ProbabilityScores are clipped as scikit-learn clips them; a gold action that was left out counts 0.001.
         """
         rows, _, values = self._stated

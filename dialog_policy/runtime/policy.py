@@ -137,7 +137,13 @@ class Policy:
         return respond_together(self.engine, [Request(*request) for request in requests])
 
     def predict(
-        self, dialogues: Iterable[Dialogue], *, free_running: bool = False, probabilities: bool = True
+        self,
+        dialogues: Iterable[Dialogue],
+        *,
+        free_running: bool = False,
+        probabilities: bool = True,
+        logged: bool = False,
+        every_turn: bool = False,
     ) -> Iterator[Prediction]:
         """Predict every target turn, in the order of the dialogues.
 
@@ -151,9 +157,16 @@ class Policy:
             so does the system side of turns that are history only.
         probabilities
             Whether to say the probability of each action that has at least 0.001.
+        logged
+            Whether to say, with the true history, the probability of the set of actions that the dialogue has.
+        every_turn
+            Whether to predict turns without known actions, too: dialogues of which nobody noted what the system did.
         """
-        predict = predicting.free_running if free_running else predicting.teacher_forced
-        return predict(self.engine, dialogues, probabilities=probabilities)
+        if free_running:
+            return predicting.free_running(self.engine, dialogues, probabilities=probabilities, every_turn=every_turn)
+        return predicting.teacher_forced(
+            self.engine, dialogues, probabilities=probabilities, logged=logged, every_turn=every_turn
+        )
 
     def logged_probabilities(self, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
         """Predict every target turn as :meth:`predict` does, with the probability of the logged actions.

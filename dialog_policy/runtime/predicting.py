@@ -32,7 +32,12 @@ def _chunks(dialogues: Iterable[Dialogue]) -> Iterator[list[Dialogue]]:
 
 
 def teacher_forced(
-    engine: Engine, dialogues: Iterable[Dialogue], *, probabilities: bool = True
+    engine: Engine,
+    dialogues: Iterable[Dialogue],
+    *,
+    probabilities: bool = True,
+    logged: bool = False,
+    every_turn: bool = False,
 ) -> Iterator[Prediction]:
     """Predict every target turn in order; the system side of earlier turns is the gold one.
 
@@ -42,20 +47,30 @@ def teacher_forced(
         Which policy, which dialogues.
     probabilities
         Whether to say the probability of each action that has at least 0.001.
+    logged
+        Whether to say the probability of the set of actions that the dialogue has.
+    every_turn
+        Whether turns without known actions are predicted, too.
     """
     for chunk in _chunks(dialogues):
-        decided = engine.decoder.decide(_logits(engine, chunk))
-        rows = zip(decided.actions, decided.probabilities, decided.confidence.tolist(), strict=True)
+        logits = _logits(engine, chunk)
+        decided = engine.decoder.decide(logits)
+        of_logged: Sequence[float | None] = [None] * len(logits)
+        if logged:
+            sets = [turn.actions or frozenset() for dialogue in chunk for turn in dialogue.turns]
+            of_logged = np.minimum(1.0, np.exp(engine.decoder.log_probabilities(logits, sets))).tolist()
+        rows = zip(decided.actions, decided.probabilities, decided.confidence.tolist(), of_logged, strict=True)
         for dialogue in chunk:
             for number, turn in enumerate(dialogue.turns):
-                actions, shares, confidence = next(rows)
-                if turn.is_target:
+                actions, shares, confidence, likelihood = next(rows)
+                if turn.is_target or every_turn:
                     yield Prediction(
                         dialogue=dialogue.id,
                         turn=number,
                         actions=actions,
                         probabilities=_likely(engine, shares) if probabilities else None,
                         confidence=confidence,
+                        logged=likelihood,
                     )
 
 
@@ -107,7 +122,9 @@ def _likely(engine: Engine, shares: npt.NDArray[np.floating]) -> dict[str, float
     return {names[bit]: float(shares[bit]) for bit in np.flatnonzero(shares >= _NEGLIGIBLE)}
 
 
-def free_running(engine: Engine, dialogues: Iterable[Dialogue], *, probabilities: bool = True) -> Iterator[Prediction]:
+def free_running(
+    engine: Engine, dialogues: Iterable[Dialogue], *, probabilities: bool = True, every_turn: bool = False
+) -> Iterator[Prediction]:
     """Predict every target turn in order; every dialogue is a session that is told the user side only.
 
     What is history only was not the policy's to decide: there the session observes what was logged. Parameters as those of
@@ -121,7 +138,7 @@ def free_running(engine: Engine, dialogues: Iterable[Dialogue], *, probabilities
             turns = [chunk[number].turns[position] for number in active]
             requests = [Request(sessions[n], turn.user, turn.context) for n, turn in zip(active, turns, strict=True)]
             for number, turn, step in zip(active, turns, respond_together(engine, requests), strict=True):
-                if not turn.is_target:
+                if not (turn.is_target or every_turn):
                     sessions[number].observe(actions=None, system=turn.system)
                     continue
                 shares = np.fromiter(step.probabilities.values(), dtype=np.float64)

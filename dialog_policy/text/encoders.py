@@ -110,7 +110,13 @@ def fit_encoder(
     Returns
     -------
     TermTable
-        Scaled so that a text has a squared length of about its number of features, on average.
+        Scaled so that a text has a squared length of about its number of features, on average. One that is to be trained on
+        words, where there are none, has no terms and no features.
+
+    Raises
+    ------
+    OptionError
+        If a context is to be encoded by word vectors, or a file of vectors cannot be read.
     """
     if isinstance(encoder, Bits | Lsa):
         analyzer = Analyzer("term") if are_terms else Analyzer(encoder.unit, *encoder.ngrams)
@@ -123,12 +129,16 @@ def fit_encoder(
                 f"a context is not a sentence: expected init = 'random' for its embedding, found {encoder.init!r}."
             )
         analyzer = Analyzer("term") if are_terms else Analyzer("word", *encoder.ngrams)
+        if encoder.init == "word2vec" and not any(sentences):
+            return TermTable(analyzer, [])
         return _embedding(encoder, analyzer, texts, sentences, seed)
     if are_terms:
         kind = msgspec.to_builtins(encoder)["kind"]
         raise OptionError(
             f"a context is not a sentence: expected encoders of kind 'lsa' or 'bits' for it, found {kind!r}."
         )
+    if not isinstance(encoder, Pretrained) and not any(sentences):
+        return TermTable(Analyzer("word"), [])
     if isinstance(encoder, Pretrained):
         table = load_vectors(encoder.path, encoder.format, sentences, encoder.max_terms, encoder.pools)
     else:

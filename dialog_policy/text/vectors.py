@@ -36,10 +36,6 @@ def train_vectors(
 ) -> TermTable:
     """Train skip-gram vectors: Word2Vec, or FastText where `subwords` gives its shortest and longest n-gram."""
     texts = [list(tokens) for tokens in sentences if tokens]
-    if not texts:
-        raise OptionError(
-            "word vectors need words: expected utterances in the training part, found none. Use encoders of kind 'bits'."
-        )
     models = require("gensim.models", extra="train", purpose="training word vectors")
     # One worker: with several the result depends on the order in which they happen to run.
     options = {
@@ -64,7 +60,7 @@ def load_vectors(path: str, format: str, sentences: TokenLists, max_terms: int, 
     Raises
     ------
     OptionError
-        If the file is missing or is not in this format.
+        If the file is missing, is not in this format, or has a number that is NaN or infinite.
     """
     if not Path(path).is_file():
         raise OptionError(f"there is no file of pretrained vectors at {path!r}.")
@@ -72,6 +68,7 @@ def load_vectors(path: str, format: str, sentences: TokenLists, max_terms: int, 
     try:
         if format == "fasttext":
             vectors = models.fasttext.load_facebook_vectors(path)
+            _check_finite(vectors, path)
             return _word_table(vectors, sentences, pools, (vectors.min_n, vectors.max_n))
         vectors = models.KeyedVectors.load_word2vec_format(
             path, binary=path.endswith(".bin"), no_header=format == "glove", limit=max_terms, unicode_errors="replace"
@@ -81,7 +78,17 @@ def load_vectors(path: str, format: str, sentences: TokenLists, max_terms: int, 
             f"{path}: expected vectors in {format} format, but it cannot be read as that ({error}). "
             "Known formats: word2vec (text, or binary in a file that ends in .bin), glove (text), fasttext (.bin)."
         ) from None
+    _check_finite(vectors, path)
     return _word_table(vectors, sentences, pools, None)
+
+
+def _check_finite(vectors: Any, path: str) -> None:
+    is_finite = np.isfinite(vectors.vectors).all(axis=1)
+    if not is_finite.all():
+        word = vectors.index_to_key[int(is_finite.argmin())]
+        raise OptionError(
+            f"{path}: expected finite numbers, found NaN or infinity in the vector of {word!r}; remove that line."
+        )
 
 
 def _word_table(

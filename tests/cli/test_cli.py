@@ -4,7 +4,9 @@ import sys
 
 import pytest
 
+from dialog_policy.corpus import Dialogue, Turn
 from dialog_policy.corpus.write import write_corpus
+from dialog_policy.runtime import Policy
 from tests.cli.commands import run
 from tests.conftest import QUICK, REPOSITORY
 
@@ -55,6 +57,8 @@ def test_evaluate_predict_and_score_agree(run_folder, corpus_file, tmp_path):
     for name in ("turn_accuracy", "dialogue_accuracy", "micro_f1", "macro_f1", "hamming_loss", "turns", "seen"):
         assert scored[name] == evaluated[name], name
     # What is computed from probabilities differs by their rounding in the file.
+    likelihood = evaluated["ci95"].pop("set_negative_log_likelihood")
+    assert likelihood[0] <= evaluated["set_negative_log_likelihood"] <= likelihood[1]
     for name, interval in evaluated["ci95"].items():
         assert scored["ci95"][name] == pytest.approx(interval, rel=1e-4), name
     page = (tmp_path / "r.html").read_text()
@@ -104,6 +108,53 @@ def test_folds_have_everything_that_an_evaluation_has(run_folder, corpus_file, t
     assert free["mode"] == "free-running"
     assert list(free["mistakes"]["after_error"]) == ["free-running", "teacher-forced"]
     assert free["mistakes"]["after_error"]["teacher-forced"]["turn_accuracy"] == folded["turn_accuracy"]
+
+
+def test_several_corpora_are_judged_as_one(run_folder, corpus_file, small, tmp_path):
+    parts = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    dialogues = list(small.split("test"))
+    for path, own in zip(parts, (dialogues[:5], dialogues[5:]), strict=True):
+        write_corpus(small.with_dialogues(own), path)
+    run("evaluate", run_folder, *parts, "--json", tmp_path / "both.json", "--resamples", 0)
+    run("evaluate", run_folder, corpus_file, "--json", tmp_path / "whole.json", "--resamples", 0)
+    both, whole = (json.loads((tmp_path / name).read_text()) for name in ("both.json", "whole.json"))
+    assert both["turn_accuracy"] == whole["turn_accuracy"]
+    assert both["turns"] == whole["turns"]
+    run("predict", run_folder, *parts, "--out", tmp_path / "p.jsonl")
+    assert len((tmp_path / "p.jsonl").read_text().splitlines()) == whole["turns"]
+
+
+@pytest.mark.parametrize("mode", [[], ["--free-running"]])
+def test_predict_needs_no_actions(mode, run_folder, tmp_path):
+    """What the system did is unknown then, which is not the same as nothing."""
+    rows = ["dialogue_id,user", "a,hello", "a,a cheap hotel please", "b,goodbye"]
+    (tmp_path / "new.csv").write_text("\n".join(rows) + "\n")
+    out = tmp_path / "p.jsonl"
+    shown = run("predict", run_folder, tmp_path / "new.csv", "--split", "all", "--out", out, *mode)
+    assert "unknown" in shown.stderr
+    predicted = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [(p["dialogue"], p["turn"]) for p in predicted] == [("a", 0), ("a", 1), ("b", 0)]
+    policy = Policy.load(run_folder)
+    unknown, nothing = (
+        Dialogue(
+            id="a", turns=(Turn(user="hello", actions=before), Turn(user="a cheap hotel please", actions=frozenset()))
+        )
+        for before in (None, frozenset())
+    )
+    if not mode:
+        of_unknown, of_nothing = (list(policy.predict([d]))[-1].probabilities for d in (unknown, nothing))
+        assert predicted[1]["probabilities"] == pytest.approx(of_unknown, rel=1e-4)
+        assert of_unknown != of_nothing
+
+
+@pytest.mark.parametrize("out", ["{tmp}", "{tmp}/no/such/p.jsonl", "{corpus}"])
+def test_predictions_that_cannot_be_written_are_refused_first(out, run_folder, corpus_file, tmp_path):
+    before = corpus_file.read_bytes()
+    place = out.format(tmp=tmp_path, corpus=corpus_file)
+    shown = run("predict", run_folder, corpus_file, "--out", place, code=2)
+    assert len(shown.stderr.strip().splitlines()) == 1
+    assert place in shown.stderr or str(tmp_path) in shown.stderr
+    assert corpus_file.read_bytes() == before
 
 
 def test_reader_options_are_remembered_and_can_be_overridden(tmp_path):

@@ -59,7 +59,7 @@ def test_validate_of_a_good_corpus(corpus_file, tmp_path):
 
 FAULTY = {
     "broken line": ('{"id": "a", "turns": [{"user": "x", "actions": ["y"]}]}\n{"id": 3}', "line 2"),
-    "same id": ('{"id": "a", "turns": [{"user": "x", "actions": ["y"]}]}\n' * 2, "with the id of an earlier one"),
+    "same id": ('{"id": "a", "turns": [{"user": "x", "actions": ["y"]}]}\n' * 2, "has the id of an earlier one"),
     "no actions": ('{"id": "a", "turns": [{"user": "x", "actions": null}]}', "nothing to predict"),
     "empty": ("\n", "no dialogues"),
     "propensity": ('{"id": "a", "turns": [{"actions": ["y"], "propensity": 2}]}', "dialogue 'a', turn 0"),
@@ -179,7 +179,7 @@ def test_several_corpora_are_inspected_validated_converted_and_split_as_one(tmp_
     assert "mine.csv + chat.jsonl (mixed): 4 dialogues" in run("inspect", *both).output
     shown = run("validate", *both).output
     assert "mine.csv + chat.jsonl: 4 dialogues, 4 turns to predict" in shown
-    assert "1 dialogue with the same content as another" in shown
+    assert "1 dialogue has the same content as another" in shown
     run("convert", *both, tmp_path / "all.jsonl")
     assert [d.id for d in stream(tmp_path / "all.jsonl")] == ["1", "2", "chat.jsonl:1", "3"]
     run("split", *both, tmp_path / "parts", "--parts", "train=0.5", "test=0.5")

@@ -3,6 +3,8 @@ from hypothesis import given, settings
 
 from dialog_policy.corpus import Dialogue, Turn
 from dialog_policy.corpus.checks import examine
+from dialog_policy.corpus.problems import Problem
+from dialog_policy.corpus.spelling import similar
 from dialog_policy.errors import CorpusError
 from dialog_policy.report import text_report
 from dialog_policy.report.words import printable
@@ -47,6 +49,8 @@ CASES = {
     "damaged-text": ("warning", Dialogue(id="d", turns=(turn(), turn(system="caf\ufffd"))), 1),
     "duplicates": ("warning", Dialogue(id="d", turns=GOOD[0].turns), None),
     "rare-actions": ("warning", Dialogue(id="d", turns=(turn(actions=["once"]),)), None),
+    "similar-names": ("warning", Dialogue(id="d", turns=(turn(actions=["offer_taxi", "ofer_taxi"]),) * 2), None),
+    "joined-names": ("warning", Dialogue(id="d", turns=(turn("x", ["ask, greet"]), turn("y", ["ask, greet"]))), None),
     "spelling": ("warning", Dialogue(id="d", turns=(turn(actions=["Greet"]), turn(actions=["Greet"]))), None),
 }
 
@@ -58,7 +62,7 @@ def test_every_problem_is_found_and_placed(check):
     rare = {"rare-actions"} if check == "unnamed-action" else set()
     assert set(found) == {check} | rare
     problem = found[check]
-    assert (problem.level, problem.count) == (level, 2 if check == "spelling" else 1)
+    assert (problem.level, problem.count) == (level, 2 if check in ("spelling", "similar-names") else 1)
     assert problem.message
     assert problem.remedy
     if number is not None:
@@ -85,9 +89,9 @@ def test_copies_in_other_parts_and_actions_that_train_lacks():
     ]
     found = {problem.check: problem for problem in examine([*train, *test], tokenize)[1]}
     assert set(found) == {"duplicates", "unseen-actions"}
-    assert "1 of test in train" in found["duplicates"].message
+    assert "train has 1 of test, too" in found["duplicates"].message
     assert {place.dialogue for place in found["duplicates"].places} == {"t2", "copy"}
-    assert "1 action of test" in found["unseen-actions"].message
+    assert "1 action of test does not occur in train" in found["unseen-actions"].message
     assert "'new'" in found["unseen-actions"].message
 
 
@@ -95,6 +99,8 @@ def test_nothing_to_learn():
     assert [p.check for p in examine([], tokenize)[1]] == ["empty"]
     history = [Dialogue(id="d", turns=(turn(actions=None),))]
     assert [p.check for p in examine(history, tokenize)[1]] == ["no-actions", "nothing-to-predict"]
+    blank = [Dialogue(id="d", turns=(turn("x", []), turn("y", [])))]
+    assert [p.check for p in examine(blank, tokenize)[1]] == ["empty-actions"]
     same = [Dialogue(id=i, turns=(turn(f"x {i}"), turn())) for i in "ab"]
     assert [p.check for p in examine(same, tokenize)[1]] == ["one-set"]
 
@@ -126,4 +132,27 @@ def test_any_corpus_can_be_examined_and_described(corpus):
     shown = text_report({"corpus": corpus.name, "format": corpus.format, **summary, "problems": sentences})
     written = "".join(shown.split())
     assert all("".join(printable(sentence).split()) in written for sentence in sentences)
-    assert not any(problem.level == "error" for problem in found)
+    assert {problem.check for problem in found if problem.level == "error"} <= {"empty-actions"}
+
+
+@pytest.mark.parametrize(
+    ("turns", "pairs"),
+    [
+        ({"inform_adress": 4, "inform_address": 9}, [("inform_address", "inform_adress")]),
+        ({"inform_adress": 9, "inform_address": 9}, [("inform_address", "inform_adress")]),
+        ({"request_aera": 2, "request_area": 5}, [("request_area", "request_aera")]),
+        ({"Inform-Time": 90, "inform_tine": 2}, [("Inform-Time", "inform_tine")]),
+        ({"inform-time": 90, "inform-type": 30}, []),  # other words
+        ({"inform_1": 9, "inform_2": 1, "inform_12": 1}, []),  # numbers
+        ({"bye": 9, "byes": 1}, []),  # too short to say
+        ({"offer_room": 9, "offer_Room": 1}, []),  # told of elsewhere
+    ],
+)
+def test_names_that_are_probably_one(turns, pairs):
+    assert similar(turns) == pairs
+
+
+def test_problems_of_the_source_are_listed_by_their_level():
+    told = [Problem("note", "n", "m", "r"), Problem("error", "e", "m", "r")]
+    bad = Dialogue(id="d", turns=())
+    assert [p.check for p in examine([*GOOD, bad], tokenize, of_source=lambda: told)[1]] == ["e", "no-turns", "n"]

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dialog_policy.corpus import gazetteer
 from dialog_policy.corpus.entity_tracker import EntityTracker
+from dialog_policy.corpus.gazetteer import Gazetteer
 from dialog_policy.corpus.readers import load_corpus
 
 GAZETTEER = {"cuisine": ("thai", "north indian", "indian"), "price": ("cheap", "moderate", "expensive")}
@@ -143,6 +145,66 @@ def test_a_long_dialogue_costs_no_more_memory_than_its_entities():
         tracker.observe_user("cheap", {})
         tracker.observe_system("Dr. Clark, then Dr. Moore")
     assert len(json.dumps(tracker.state())) < after + 50
+
+
+def test_adding_and_finding_values_take_as_many_steps_as_they_have_tokens(monkeypatch):
+    """All values of a first word were sorted anew for each new one, and tried one after the other in every text."""
+    steps = 0
+
+    class Counted(str):
+        def __hash__(self):
+            nonlocal steps
+            steps += 1
+            return str.__hash__(self)
+
+        __eq__ = str.__eq__
+
+    monkeypatch.setattr(gazetteer, "_value_tokens", lambda value: tuple(map(Counted, value.split())))
+    values = Gazetteer()
+    for number in range(2_000):
+        values.add("name", f"shared {number} end")
+    assert len(values) == 2_000
+    assert steps < 2_000 * 3 * 10
+    steps = 0
+    assert values.longest_at([*map(Counted, ["shared", "1999", "end", "now"])], 0) == (3, "name", "shared 1999 end")
+    assert steps <= 4
+
+
+def test_a_dialogue_remembers_so_many_values_those_of_the_newest_records():
+    tracker = EntityTracker()
+    for turn in range(30):
+        records = [{"name": f"Place {turn} {number}", "phone": f"555-{turn}-{number}"} for number in range(400)]
+        tracker.observe_turn("", "", {"results": records})
+        state = tracker.state()
+        assert len(state["values"]) <= 4_000
+        assert sum(map(len, state["records"].values())) <= 4_000
+        assert tracker.delexicalise(f"Place {turn} 0 has 555-{turn}-0") == "<name> has <phone>", "all of the newest"
+    assert tracker.delexicalise("Place 0 0") == "Place 0 0", "forgotten"
+    assert tracker.observe_user("place 28 7, please", {}) == "_name_, please", "still known"
+    restored = EntityTracker()
+    restored.restore(json.loads(json.dumps(tracker.state())))
+    assert restored.state() == tracker.state()
+
+
+def test_of_one_context_the_best_records_are_remembered():
+    tracker = tracker_with([{"name": f"Place {number}", "phone": f"555-{number}"} for number in range(5_000)])
+    assert tracker.n_results == 5_000
+    assert tracker.fill("<name>: <phone>") == "Place 0: 555-0"
+    assert tracker.delexicalise("Place 0 or Place 999, or Place 1000", refillable=False) == (
+        "<name> or <name>, or Place 1000"
+    )
+
+
+def test_values_that_nobody_says_word_by_word_are_left_out():
+    tracker = tracker_with([{"name": "Oak", "about": "word " * 64}, {"name": "Elm", "about": "word " * 65}])
+    assert [kind for kind, _ in tracker.state()["values"]] == ["name", "about", "name"]
+
+
+def test_the_number_of_results_is_said_in_digits_or_words():
+    tracker = tracker_with()
+    assert tracker.fill("<number_of_results> found. <number_of_results_in_words> are open") == "3 found. Three are open"
+    assert tracker.fill("We have <number_of_results_in_words>") == "We have three"
+    assert EntityTracker().fill("<number_of_results>") is None
 
 
 BABI = """1 hi\thello what can i help you with today

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from dialog_policy.corpus.checks import examine
 from dialog_policy.corpus.readers import load_corpus, stream
-from dialog_policy.errors import CorpusError
+from dialog_policy.errors import CorpusError, CorpusWarning, OptionError
+from dialog_policy.text.tokens import tokenize
 
 HEAD = "dialogue_id,user,actions"
 
@@ -150,3 +152,200 @@ def test_results_of_the_unified_format_are_records(tmp_path):
 def test_camrest_has_the_turns_that_carry_acts(public_corpora):
     corpus = load_corpus(public_corpora("camrest-convlab-unified.zip"))
     assert (len(corpus), corpus.n_turns, corpus.n_targets, corpus.splits) == (541, 2209, 1603, ("train", "dev"))
+
+
+SHEET = "dialogue_id,user,actions\n1,hi,greet\n,yo,ask|greet\n2,für?,ask\n"
+AS_SAVED = {
+    "Excel's separator line": ("sep=;\r\n" + SHEET.replace(",", ";").replace("\n", "\r\n")).encode(),
+    "blank lines above": ("\r\n \n" + SHEET).encode(),
+    "UTF-16 from Excel": SHEET.replace(",", "\t").encode("utf-16"),
+    "big-endian UTF-16": ("\ufeff" + SHEET).encode("utf-16-be"),
+    "empty columns": "".join(f"{line},,\n" for line in SHEET.splitlines()).encode(),
+    "empty columns in some rows": SHEET.replace("ask\n", "ask,, \n").encode(),
+    "an empty column within": SHEET.replace(",user", ",,user").replace(",hi", ",,hi").replace(",yo", ",,yo")
+    .replace(",für", ", ,für").encode(),
+    "quotes everywhere": "".join('"' + line.replace(",", '","') + '"\n' for line in SHEET.splitlines()).encode(),
+    "blank rows": SHEET.replace("2,", ",,\n , ,\n2,").encode(),
+    "commas between actions": SHEET.replace("ask|greet", '"ask, greet"').encode(),
+    "semicolons between actions": SHEET.replace("ask|greet", "ask; greet").encode(),
+    "lines between actions": SHEET.replace("ask|greet", '"ask\ngreet"').encode(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AS_SAVED)
+def test_sheets_as_people_have_them(tmp_path, name):
+    one, two = read(tmp_path, "c.csv", AS_SAVED[name])
+    assert [(turn.user, turn.actions) for turn in one.turns] == [("hi", {"greet"}), ("yo", {"ask", "greet"})]
+    assert [(turn.user, turn.actions) for turn in two.turns] == [("für?", {"ask"})]
+    assert dict(one.fields) == {}
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["a,b", "c|d"],  # another separator is in use
+        ["a,b", "c"],  # no piece occurs again
+        ["well, all right", "well, no", "no"],  # sentences
+        ["inform(a, b)", "b"],
+    ],
+)
+def test_commas_stay_where_they_can_be_part_of_a_name(tmp_path, cells):
+    rows = "".join(f'1,x,"{cell}"\n' for cell in cells)
+    (dialogue,) = read(tmp_path, "c.csv", f"{HEAD}\n{rows}")
+    assert dialogue.turns[0].actions == {cells[0]}
+
+
+def test_other_encodings_are_answered_and_read_by_name(tmp_path):
+    content = SHEET.encode("cp1252")
+    with pytest.raises(CorpusError, match=r"line 4: expected UTF-8 .* 0xfc.*--reader encoding=cp1252"):
+        read(tmp_path, "c.csv", content)
+    _, two = read(tmp_path, "c.csv", content, reader={"encoding": "cp1252"})
+    assert two.turns[0].user == "für?"
+    with pytest.raises(OptionError, match="encoding=hex: there is no such encoding"):
+        read(tmp_path, "c.csv", content, reader={"encoding": "hex"})
+    with pytest.raises(CorpusError, match="expected UTF-16 text"):
+        read(tmp_path, "c.csv", SHEET.encode("utf-16")[:-1])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            f"{HEAD},context\n1,hi,a,north\n",
+            r"line 2.*'context'.*expected a JSON object.*found 'north'.*rename the column",
+        ),
+        (f"{HEAD},context\n1,hi,a,[1]\n", r"expected a JSON object.*found '\[1\]'"),
+        (f"{HEAD},\n1,hi,a,note\n", "line 2: the cell 'note' stands in column 4, which has no name"),
+        (f"{HEAD}\n1,hi,a,b\n", "line 2: expected 3 cells as in the header, found 4"),
+        (f"{HEAD}\n,hi,a\n", "line 2: the cell 'dialogue_id' is empty"),
+        (f"sep=;\n{HEAD}\n", "line 1: expected a column 'dialogue_id'|found none"),
+        (
+            "dialogue_id,user,action\n1,a,b\n",
+            r"expected a column 'actions'.*Did you mean 'action'\?.*--reader actions=",
+        ),
+        ("dialogue_id,actions\n1,a\n", "expected a column 'user'"),
+        (
+            f'{HEAD},context\n1,a,b,"{{""n"": {"9" * 400}}}"\n',
+            "'context' cannot be read: it has an integer of more than",
+        ),
+        (f"{HEAD},reward\n1,a,b,{'9' * 400}\n", r"expected a finite number, found 9{40}\."),
+    ],
+)
+def test_what_people_put_into_sheets_is_answered(tmp_path, text, message):
+    with pytest.raises(CorpusError, match=message):
+        read(tmp_path, "c.csv", text)
+
+
+def workbook(path, **sheets):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+        if name == "merged":
+            sheet.merge_cells("A2:A3")
+    book.save(path)
+    return path
+
+
+def test_excel_workbooks(tmp_path):
+    head = ["dialogue_id", "user", "actions", "reward", None]
+    path = workbook(
+        tmp_path / "c.xlsx",
+        merged=[head, [1, "hi", "greet", 0.5], [None, 7, "ask|greet", None], [2.0, True, "ask"]],
+        more=[[None], head, ["x", None, "bye"]],
+        legend=[["action", "meaning"], ["ask", "asks"]],
+    )
+    with pytest.warns(CorpusWarning, match="the sheet 'legend' is not read: it has no column 'dialogue_id'"):
+        one, two, three = load_corpus(path)
+    assert [one.id, two.id, three.id] == ["1", "2", "x"]
+    assert [(t.user, t.actions, t.reward) for t in one.turns] == [("hi", {"greet"}, 0.5), ("7", {"ask", "greet"}, None)]
+    assert two.turns[0].user == "TRUE"
+    assert three.turns[0].actions == {"bye"}
+
+
+def test_faults_in_workbooks_are_named(tmp_path):
+    path = workbook(tmp_path / "c.xlsx", a=[["id", "user"], [1, "x"]], b=[["z"]])
+    with pytest.raises(
+        CorpusError, match="expected a sheet with a column 'dialogue_id', found the sheets 'a': id, user; 'b': z"
+    ):
+        load_corpus(path)
+    rows = [HEAD.split(","), [1, "x", "[a"]]
+    with pytest.raises(CorpusError, match=r"c\.xlsx, sheet 'a', line 2, dialogue '1': the cell 'actions'"):
+        load_corpus(workbook(tmp_path / "c.xlsx", a=rows, b=rows))
+    (tmp_path / "c.xlsx").write_bytes(b"no workbook")
+    with pytest.raises(CorpusError, match="expected an Excel workbook"):
+        load_corpus(tmp_path / "c.xlsx")
+    (tmp_path / "c.ods").write_bytes(b"x")
+    with pytest.raises(CorpusError, match=r"Save it as \.xlsx or as CSV"):
+        load_corpus(tmp_path / "c.ods")
+
+
+def test_a_workbook_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    path = workbook(tmp_path / "c.xlsx", a=[HEAD.split(","), [1, "x" * 30_000, "a"]])
+    monkeypatch.setattr("dialog_policy.corpus.readers.source._RATIO_COUNTS_FROM", 1000)
+    monkeypatch.setattr("dialog_policy.corpus.readers.source._LARGEST_RATIO", 1)
+    with pytest.raises(CorpusError, match="refused"):
+        load_corpus(path)
+
+
+def test_a_corpus_without_user_texts(tmp_path):
+    text = 'dialogue_id,context,actions\n1,"{""intent"": ""greet""}",greet\n1,"{""intent"": ""bye""}",bye\n'
+    (dialogue,) = read(tmp_path, "c.csv", text)
+    assert [(turn.user, turn.context["intent"]) for turn in dialogue.turns] == [("", "greet"), ("", "bye")]
+    assert not [p for p in examine([dialogue], tokenize)[1] if p.level == "error"]
+
+
+UNANNOTATED = {
+    "no column": ("c.csv", "dialogue_id,user\n1,a\n1,b\n"),
+    "a blank column": ("c.csv", f"{HEAD}\n1,a,\n1,b,\n"),
+    "no keys": ("c.jsonl", '{"id": "1", "turns": [{"user": "a"}, {"user": "b"}]}\n'),
+    "null": ("c.jsonl", '{"id": "1", "turns": [{"user": "a", "actions": null}, {"user": "b", "actions": null}]}\n'),
+    "transcript": ("c.txt", 't1: user: "a"\nt2: user: "b"\n'),
+}
+
+
+@pytest.mark.parametrize("name", UNANNOTATED)
+def test_actions_that_are_not_told_are_unknown_for_prediction(tmp_path, name):
+    file, text = UNANNOTATED[name]
+    (dialogue,) = read(tmp_path, file, text, annotated=False)
+    assert [(turn.user, turn.actions) for turn in dialogue.turns] == [("a", None), ("b", None)]
+    if name == "a blank column":
+        with pytest.warns(CorpusWarning, match="no turn has an action, so there is nothing to learn"):
+            read(tmp_path, file, text)
+    else:
+        with pytest.raises(CorpusError, match="actions"):
+            read(tmp_path, file, text)
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("c.csv", "dialogue_id,user,action\n1,a,b\n"),
+        ("c.jsonl", '{"id": "1", "turns": [{"user": "a", "action": ["b"]}]}\n'),
+        ("c.jsonl", '{"id": "1", "turns": [{"user": "a"}]}\n{"id": "2", "turns": [{"user": "a", "actions": []}]}\n'),
+    ],
+)
+def test_a_misspelt_or_missing_key_is_no_unknown_action(tmp_path, file, text):
+    with pytest.raises(CorpusError, match="actions"):
+        read(tmp_path, file, text, annotated=False)
+
+
+def test_actions_that_are_told_are_read_for_prediction_too(tmp_path):
+    (dialogue,) = read(tmp_path, "c.csv", f"{HEAD}\n1,a,\n1,b,x\n", annotated=False)
+    assert [turn.actions for turn in dialogue.turns] == [frozenset(), {"x"}]
+
+
+def test_blanks_in_a_transcript_are_not_tried_in_every_division(tmp_path):
+    # With four quantifiers side by side these would take days.
+    with pytest.raises(CorpusError, match="line 1: expected t1: user"):
+        read(tmp_path, "c.txt", 't1: user: "a"' + " " * 3000 + "x\n", format="transcript")
+
+
+def test_long_integers_in_json_lines_are_answered(tmp_path):
+    text = '{"id": "a", "turns": [{"actions": ["x"]}, {"actions": [], "context": {"n": [%s]}}]}\n' % ("9" * 400)
+    with pytest.raises(CorpusError, match=r"line 1, dialogue 'a', turn 1 .*an integer of more than 308 digits"):
+        read(tmp_path, "c.jsonl", text)
+    assert len(read(tmp_path, "c.jsonl", text.replace("[999", '["999').replace("999]", '999"]'))) == 1

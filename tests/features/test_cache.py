@@ -170,9 +170,7 @@ def test_training_gives_the_same_run_with_and_without(folder, small, tmp_path, m
         policy.fit(small.split("train"), dev=small.split("dev"), out=run)
         return {path.name: path.read_bytes() for path in run.iterdir() if path.is_file() and path.name != "run.json"}
 
-    encode_small(
-        small, EncoderSettings(user=policy.config.user, system=policy.config.system, context=policy.config.context)
-    )
+    encode_small(small, policy.config.encoders)
     with monkeypatch.context() as patch:
         patch.setattr(encode, "fit_turn_encoder", refuse)
         found = train(tmp_path / "found")

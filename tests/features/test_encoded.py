@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
 from dialog_policy.corpus.entity_tracker import EntityTracker
+from dialog_policy.errors import OptionError
 from dialog_policy.features.encode import encode_dialogues
-from dialog_policy.features.encoded import PADDING
+from dialog_policy.features.encoded import PADDING, EncodedDialogues
 from dialog_policy.features.encoder import START, TurnEncoder
 from dialog_policy.features.fit import fit_turn_encoder
 from dialog_policy.features.settings import EncoderSettings
@@ -160,3 +161,52 @@ def test_saved_parts_give_the_same_encoder(encoder):
     dialogue = next(iter(TRAIN))
     np.testing.assert_array_equal(features(dialogue, again), features(dialogue, encoder))
     assert again.layout == encoder.layout
+
+
+def test_unknown_actions_none_and_the_start_are_three_things(encoder):
+    unknown, nothing, start = encoder.encode_actions([None, frozenset(), START])
+    assert len({row.tobytes() for row in (unknown, nothing, start)}) == 3
+    first = Turn(user="hello", actions=None, system="north")
+    rows = [
+        features(Dialogue(id="d", turns=(Turn(user="hello", actions=actions, system="north"), first)), encoder)[1]
+        for actions in (None, frozenset())
+    ]
+    assert (rows[0] != rows[1]).any()
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400), 10**5_000, 10**30, float("nan"), float("inf")], ids=range(6))
+def test_any_number_may_stand_in_a_context(encoder, number):
+    dialogue = Dialogue(id="d", turns=(Turn(context={"slots": {"n": [number]}}, actions=frozenset(["ask"])),))
+    assert np.isfinite(features(dialogue, encoder)).all()
+
+
+def test_a_corpus_without_any_text_is_encoded_by_its_contexts():
+    """Bots with an understanding of their own log intents and slots, and no words."""
+    turns = [Turn(context={"intent": intent}, actions=frozenset(["ask"])) for intent in ("greet", "inform", "bye")]
+    corpus = Corpus(Dialogue(id=str(number), turns=tuple(turns)) for number in range(4))
+    for word_encoder in (None, Word2Vec(dim=4), FastText(dim=4), Embedding(dim=4)):
+        words = {} if word_encoder is None else {"user": (word_encoder,), "system": (word_encoder,)}
+        encoder = fit_turn_encoder(corpus, ActionSpace(["ask"]), EncoderSettings(**words))
+        rows = encode_dialogues(corpus, encoder).features(np.arange(3))
+        assert np.isfinite(rows).all()
+        assert len({row.tobytes() for row in rows}) == 3
+
+
+ONES = np.ones((3, 2))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "match"),
+    [
+        (np.where(np.eye(3, 2), np.nan, 1), ONES, "as features, found nan in dialogue 1, turn 0, column 0"),
+        (np.where(np.eye(3, 2), np.inf, 1), ONES, "as features, found inf in dialogue 1, turn 0"),
+        (np.where(np.eye(3, 2), 1e300, 1), ONES, "as features, found inf in dialogue 1, turn 0"),
+        (ONES, np.where(np.eye(3, 2), np.nan, 1), "as targets, found nan in dialogue 1, turn 0"),
+        (np.ones((3, 5)), ONES, r"features of shape \(turns, n\).*\(3, 5\) in dialogue 1"),
+        (np.ones(3), ONES, r"found \(3,\) in dialogue 1"),
+        (np.ones((4, 2)), ONES, "one row of each a turn"),
+    ],
+)
+def test_arrays_that_nothing_can_be_learnt_from_are_refused(x, y, match):
+    with pytest.raises(OptionError, match=match):
+        EncodedDialogues.from_arrays([ONES, x], [ONES, y])

@@ -6,7 +6,6 @@ import pytest
 from dialog_policy import DialogPolicy
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.features.fit import fit_turn_encoder
-from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.runtime import Policy
 from tests.conftest import QUICK
 from tests.policy.test_dialog_policy import digests
@@ -54,7 +53,7 @@ def test_training_moves_the_vectors_of_words_and_the_one_of_unknown_words(small)
     before = fit_turn_encoder(
         train,
         ActionSpace(),
-        EncoderSettings(user=config.user, system=config.system, context=config.context),
+        config.encoders,
         seed=config.seed,
     )
     for part in ("user", "system"):

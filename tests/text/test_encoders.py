@@ -104,6 +104,23 @@ def test_pretrained_errors(tmp_path):
     (tmp_path / "bad.txt").write_text("this is\nno vector file\n")
     with pytest.raises(OptionError, match="word2vec format"):
         fit(Pretrained(path=str(tmp_path / "bad.txt")))
+    (tmp_path / "nan.txt").write_text("2 2\ncheap 1 2\nfood nan 4\n")
+    with pytest.raises(OptionError, match="vector of 'food'"):
+        fit(Pretrained(path=str(tmp_path / "nan.txt")))
+
+
+@pytest.mark.parametrize(
+    "encoder", [e for e in ENCODERS if not isinstance(e, Pretrained)], ids=lambda e: type(e).__name__
+)
+@pytest.mark.parametrize("texts", [[], [[], []]], ids=["no texts", "empty texts"])
+def test_without_any_words_there_are_no_features_of_words(encoder, texts):
+    table = fit_encoder(encoder, texts, sentences=texts, seed=0)
+    again = TermTable.from_parts(*table.to_parts())
+    for each in (table, again):
+        encoded = each.encode([[], ["hello"]])
+        assert encoded.shape == (2, each.dim)
+        assert np.isfinite(encoded).all()
+        assert not encoded[0].any()
 
 
 @pytest.mark.parametrize("encoder", [e for e in ENCODERS if isinstance(e, Embedding)], ids=["mean", "sum, mean"])

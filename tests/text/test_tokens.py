@@ -3,7 +3,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialog_policy.errors import OptionError
-from dialog_policy.text import tokens
 from dialog_policy.text.tokens import character_ngrams, context_terms, get_tokenizer, tokenize, word_ngrams
 
 
@@ -27,7 +26,7 @@ def test_tokenize(text, expected):
 
 @given(st.text(alphabet=st.characters(max_codepoint=127)))
 def test_the_quick_way_for_ascii_gives_what_the_unicode_way_gives(text):
-    assert tokenize(text) == tokens._UNICODE.findall(text.casefold())
+    assert tokenize(f"{text} é") == [*tokenize(text), "é"]
 
 
 @given(st.text())
@@ -48,6 +47,15 @@ def test_context_terms():
     )
     assert "results#many" in context_terms({"results": [{}] * 9})
     assert context_terms({}) == []
+
+
+@pytest.mark.parametrize(("sign", "marked"), [(1, "+big"), (-1, "-big")])
+@pytest.mark.parametrize("digits", [20, 308, 309, 400, 5_000])
+def test_integers_of_any_length_are_numbers(sign, marked, digits):
+    """No float holds an integer of 400 digits, and Python spells none of 5,000."""
+    exact, magnitude = context_terms({"n": sign * 10**digits})[1:]
+    assert exact.startswith("n=-" if sign < 0 else "n=")
+    assert magnitude == f"n~{marked}"
 
 
 @given(

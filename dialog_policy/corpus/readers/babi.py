@@ -32,22 +32,22 @@ _Gazetteer = dict[str, tuple[str, ...]]
 
 def _parts(source: Source, task: str) -> list[tuple[str, str]]:
     """Members of the task with their split, train first; a single file of another name has none."""
-    found = []
+    files = []
     for member in source.members:
         match = _FILE.search(PurePosixPath(member).name)
         if match and (match.group(1) == task or source.is_single_file):
-            found.append((member, _SPLITS[match.group(2)]))
+            files.append((member, _SPLITS[match.group(2)]))
         elif source.is_single_file:
-            found.append((member, ""))
+            files.append((member, ""))
     order = [*_SPLITS.values(), ""]
-    found.sort(key=lambda part: order.index(part[1]))
-    if not found:
+    files.sort(key=lambda part: order.index(part[1]))
+    if not files:
         raise CorpusError(
             f"expected files of dialog bAbI task {task} (…task{task}-…-trn.txt, -dev.txt), found none.",
             path=source.path,
             remedy="Choose another task with --reader task=N.",
         )
-    return found
+    return files
 
 
 def _record_line(words: list[str]) -> tuple[str, str, str] | None:
@@ -91,7 +91,7 @@ def _gazetteer(source: Source, task: str, parts: list[tuple[str, str]]) -> _Gaze
         names[name.replace("_", " ")] = None
         if name in ordinary:
             del names[name]
-    return {kind: tuple(sorted(found)) for kind, found in sorted(values.items())}
+    return {kind: tuple(sorted(texts)) for kind, texts in sorted(values.items())}
 
 
 def _results(records: Mapping[str, dict[str, str]]) -> list[dict[str, str]]:

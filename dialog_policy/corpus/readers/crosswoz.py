@@ -58,12 +58,12 @@ def _utterances(messages: list[_Message], parts: tuple[str, ...]) -> Iterator[Ut
 
 def _read(source: Source, labels: str) -> Iterator[Dialogue]:
     for member in _members(source):
-        for name, found in entries(source, member, _Dialogue, "CrossWOZ dialogues"):
+        for name, dialogue in entries(source, member, _Dialogue, "CrossWOZ dialogues"):
             yield Dialogue(
                 id=name,
-                turns=tuple(pair(_utterances(found.messages, _LABELS[labels]))),
+                turns=tuple(pair(_utterances(dialogue.messages, _LABELS[labels]))),
                 split=part_of(PurePosixPath(member).stem),
-                fields={"domains": list(dict.fromkeys(domain for _, domain, *_ in found.goal))},
+                fields={"domains": list(dict.fromkeys(domain for _, domain, *_ in dialogue.goal))},
             )
 
 

@@ -17,7 +17,7 @@ from dialog_policy.corpus.readers.acts import Utterance, join, labels_option, pa
 from dialog_policy.corpus.readers.json_files import decode
 from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.source import Source
-from dialog_policy.errors import CorpusError
+from dialog_policy.errors import CorpusError, counted
 
 __all__ = ["READER"]
 
@@ -119,7 +119,7 @@ def _said(source: Source, log: _Log, member: str, asr: str) -> list[str]:
     said = [turn.transcription for turn in decode(source, labelled, _Labels, "the labels of a DSTC2 call").turns]
     if len(said) != len(log.turns):
         raise CorpusError(
-            f"expected {len(log.turns)} turns as in log.json, found {len(said)}.",
+            f"expected {counted(len(log.turns), 'turn')} as in log.json, found {len(said)}.",
             path=source.place(labelled),
             dialogue=log.session_id,
         )
@@ -153,8 +153,8 @@ def _key(folder: PurePosixPath) -> str:
 
 def _listed(source: Source) -> list[tuple[str, str]]:
     """Return lists of calls with the name of their part: ``dstc2_train.flist``."""
-    found = [(member, PurePosixPath(member).stem.rpartition("_")[2]) for member in source.find("*.flist")]
-    return sorted(found, key=lambda item: _PARTS.index(item[1]) if item[1] in _PARTS else len(_PARTS))
+    files = [(member, PurePosixPath(member).stem.rpartition("_")[2]) for member in source.find("*.flist")]
+    return sorted(files, key=lambda item: _PARTS.index(item[1]) if item[1] in _PARTS else len(_PARTS))
 
 
 def _calls(source: Source) -> Iterator[tuple[str, str | None]]:

@@ -74,16 +74,16 @@ def _slots(args: list[_Slot]) -> Iterator[str]:
 
 def _actions(acts: list[_Act], labels: str) -> frozenset[str] | None:
     if labels == "act":
-        found = frozenset(act.name for act in acts)
+        actions = frozenset(act.name for act in acts)
     else:
-        found = frozenset(join(act.name, slot) for act in acts for slot in list(_slots(act.args)) or [""])
-    return found - {""} or None
+        actions = frozenset(join(act.name, slot) for act in acts for slot in list(_slots(act.args)) or [""])
+    return actions - {""} or None
 
 
 def _context(searched: _Searched | None) -> dict[str, Any]:
     if searched is None or not (searched.search or searched.result):
         return {}
-    return {"results": [record for found in searched.result or [] for record in found if record]}
+    return {"results": [record for records in searched.result or [] for record in records if record]}
 
 
 def _utterances(turns: list[_Turn], labels: str) -> Iterator[Utterance]:
@@ -97,11 +97,11 @@ def _utterances(turns: list[_Turn], labels: str) -> Iterator[Utterance]:
 
 def _read(source: Source, labels: str) -> Iterator[Dialogue]:
     for member in _members(source):
-        for found in elements(source, member, _Dialogue, "Frames dialogues"):
+        for dialogue in elements(source, member, _Dialogue, "Frames dialogues"):
             yield Dialogue(
-                id=found.id,
-                turns=tuple(pair(_utterances(found.turns, labels))),
-                fields={"user_id": found.user_id, "wizard_id": found.wizard_id},
+                id=dialogue.id,
+                turns=tuple(pair(_utterances(dialogue.turns, labels))),
+                fields={"user_id": dialogue.user_id, "wizard_id": dialogue.wizard_id},
             )
 
 

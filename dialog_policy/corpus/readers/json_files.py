@@ -20,8 +20,8 @@ _WRONG = (msgspec.DecodeError, RecursionError, OverflowError, ValueError)
 
 
 def _error(error: Exception, source: Source, member: str, expected: str, place: str = "") -> CorpusError:
-    found = "it is nested too deeply" if isinstance(error, RecursionError) else str(error).strip().splitlines()[0]
-    return CorpusError(f"expected {expected}; {found}{place}.", path=source.place(member))
+    problem = "it is nested too deeply" if isinstance(error, RecursionError) else str(error).strip().splitlines()[0]
+    return CorpusError(f"expected {expected}; {problem}{place}.", path=source.place(member))
 
 
 def decode(source: Source, member: str, kind: type[_T], expected: str) -> _T:
@@ -51,9 +51,9 @@ def decode(source: Source, member: str, kind: type[_T], expected: str) -> _T:
 def elements(source: Source, member: str, kind: type[_T], expected: str) -> Iterator[_T]:
     """Yield the elements of a member that is one JSON array, without keeping it; parameters as for :func:`decode`."""
     convert = msgspec.json.Decoder(kind).decode
-    for number, (_, found) in enumerate(_streamed(source, member, b"[", expected)):
+    for number, (_, content) in enumerate(_streamed(source, member, b"[", expected)):
         try:
-            element = convert(found)
+            element = convert(content)
         except _WRONG as error:
             raise _error(error, source, member, expected, f" (element {number}, counted from 0)") from None
         yield element
@@ -62,9 +62,9 @@ def elements(source: Source, member: str, kind: type[_T], expected: str) -> Iter
 def entries(source: Source, member: str, kind: type[_T], expected: str) -> Iterator[tuple[str, _T]]:
     """Yield keys and values of a member that is one JSON object, without keeping it; parameters as for :func:`decode`."""
     convert = msgspec.json.Decoder(kind).decode
-    for name, found in _streamed(source, member, b"{", expected):
+    for name, content in _streamed(source, member, b"{", expected):
         try:
-            entry = msgspec.json.decode(name, type=str), convert(found)
+            entry = msgspec.json.decode(name, type=str), convert(content)
         except _WRONG as error:
             raise _error(error, source, member, expected, f" (under {name.decode(errors='replace')})") from None
         yield entry

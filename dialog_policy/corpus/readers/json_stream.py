@@ -76,17 +76,17 @@ def values(file: BinaryIO, opening: bytes) -> Iterator[tuple[bytes, bytes]]:
         for at, depth in brackets:
             bracket = text[at : at + 1]
             ends_value = depth == 1 and bracket not in _CLOSING
-            found = b"".join([*begun, text[start : at + ends_value]])
+            value = b"".join([*begun, text[start : at + ends_value]])
             begun, start, is_gap = [], at + (depth < 2), depth < 2
             if ends_value:
-                yield name, found
+                yield name, value
             elif depth == 2:
-                match = before.fullmatch(found)
+                match = before.fullmatch(value)
                 if match is None:
-                    raise _unexpected(found + bracket)
+                    raise _unexpected(value + bracket)
                 name, before = match[1], later
-            elif outermost[-1:] != [bracket] or blank.fullmatch(found) is None:
-                raise _unexpected(found + bracket)
+            elif outermost[-1:] != [bracket] or blank.fullmatch(value) is None:
+                raise _unexpected(value + bracket)
             else:
                 outermost.pop()
         begun.append(text[start:])
@@ -99,5 +99,5 @@ def values(file: BinaryIO, opening: bytes) -> Iterator[tuple[bytes, bytes]]:
         raise ValueError("it ends too early")
 
 
-def _unexpected(found: bytes) -> ValueError:
-    return ValueError(f"found {found.lstrip()[:40].decode(errors='replace')!r} where a value begins or all ends")
+def _unexpected(content: bytes) -> ValueError:
+    return ValueError(f"found {content.lstrip()[:40].decode(errors='replace')!r} where a value begins or all ends")

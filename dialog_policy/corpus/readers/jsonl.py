@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.dialogue import Dialogue, Turn, huge_number
 from dialog_policy.corpus.readers.reader import Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError, did_you_mean
@@ -72,7 +72,7 @@ def _parse(line: str, place: str, number: int, kind: type[_Dialogue]) -> Dialogu
     raw: Any = None
     try:
         raw = _decode(line)
-        found = msgspec.convert(raw, kind)
+        dialogue = msgspec.convert(raw, kind)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         if raw is None:
             raise CorpusError(f"expected a JSON object; found: {error}.", path=place, line=number) from None
@@ -86,6 +86,15 @@ def _parse(line: str, place: str, number: int, kind: type[_Dialogue]) -> Dialogu
         ) from None
     except RecursionError:
         raise CorpusError("expected a dialogue, found JSON nested too deep.", path=place, line=number) from None
+    if huge_number(line, raw):
+        raise CorpusError(
+            "it has an integer of more than 308 digits.",
+            path=place,
+            line=number,
+            dialogue=dialogue.id,
+            turn=next((n for n, turn in enumerate(raw["turns"]) if huge_number(line, turn)), None),
+            remedy="Write it as a text, or leave it out.",
+        )
     turns = tuple(
         Turn(
             user=turn.user,
@@ -95,10 +104,10 @@ def _parse(line: str, place: str, number: int, kind: type[_Dialogue]) -> Dialogu
             reward=turn.reward,
             propensity=turn.propensity,
         )
-        for turn in found.turns
+        for turn in dialogue.turns
     )
     fields = {name: value for name, value in raw.items() if name not in _KNOWN}
-    return Dialogue(id=found.id, turns=turns, split=found.split or None, fields=fields)
+    return Dialogue(id=dialogue.id, turns=turns, split=dialogue.split or None, fields=fields)
 
 
 def _read(source: Source, members: list[str], *, annotated: bool = True) -> Iterator[Dialogue]:

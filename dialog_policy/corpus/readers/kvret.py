@@ -69,10 +69,10 @@ def _actions(data: _Data, labels: str) -> frozenset[str] | None:
     return frozenset(join(act, slot if labels == "act-slot" else None) for act, slot in notes)
 
 
-def _utterances(found: _Dialogue, labels: str) -> Iterator[Utterance]:
-    items = found.scenario.kb.items if found.scenario.kb else None
+def _utterances(dialogue: _Dialogue, labels: str) -> Iterator[Utterance]:
+    items = dialogue.scenario.kb.items if dialogue.scenario.kb else None
     context = {"results": items} if items else {}
-    for turn in found.dialogue:
+    for turn in dialogue.dialogue:
         if turn.turn == "driver":
             yield Utterance(True, turn.data.utterance)
         else:
@@ -83,14 +83,14 @@ def _utterances(found: _Dialogue, labels: str) -> Iterator[Utterance]:
 def _read(source: Source, labels: str) -> Iterator[Dialogue]:
     for member in _members(source):
         split = part_of(PurePosixPath(member).stem.removeprefix("kvret_").removesuffix("_public"))
-        for number, found in enumerate(elements(source, member, _Dialogue, "KVRET dialogues")):
+        for number, dialogue in enumerate(elements(source, member, _Dialogue, "KVRET dialogues")):
             # A few dialogues of the published files are empty.
-            if not found.dialogue:
+            if not dialogue.dialogue:
                 continue
-            task = found.scenario.task
+            task = dialogue.scenario.task
             yield Dialogue(
                 id=f"{split or 'dialogue'}-{number}",
-                turns=tuple(pair(_utterances(found, labels))),
+                turns=tuple(pair(_utterances(dialogue, labels))),
                 split=split,
                 fields={"domains": [task.intent] if task else []},
             )

@@ -60,12 +60,12 @@ def _read(source: Source, labels: str) -> Iterator[Dialogue]:
 
 def _members(source: Source) -> list[tuple[str, str | None]]:
     """Members with their part, train first; a single file may have any name."""
-    found = []
+    files = []
     for member in source.members:
         path = PurePosixPath(member)
         if path.suffix == ".json" and (path.stem in _PARTS or source.is_single_file):
-            found.append((member, path.stem if path.stem in _PARTS else None))
-    return sorted(found, key=lambda item: _PARTS.index(item[1]) if item[1] else 0)
+            files.append((member, path.stem if path.stem in _PARTS else None))
+    return sorted(files, key=lambda item: _PARTS.index(item[1]) if item[1] else 0)
 
 
 def _recognises(source: Source) -> bool:

@@ -59,7 +59,9 @@ def _actions(acts: Acts | str, parts: tuple[str, ...]) -> frozenset[str] | None:
     return frozenset(labels - {""}) or None
 
 
-def labels_of(found: Iterator[tuple[str, Mapping[str, Acts | str]]], parts: tuple[str, ...]) -> Callable[[str], Labels]:
+def labels_of(
+    entries: Iterator[tuple[str, Mapping[str, Acts | str]]], parts: tuple[str, ...]
+) -> Callable[[str], Labels]:
     """Return a function that gives, once, the labels of a dialogue's turns.
 
     `found` is read only as far as it must be, and labels wait until somebody asks for them: where its dialogues come in the
@@ -71,7 +73,7 @@ def labels_of(found: Iterator[tuple[str, Mapping[str, Acts | str]]], parts: tupl
 
     def find(name: str) -> Labels:
         while name not in waiting:
-            other, turns = next(found, (name, {}))
+            other, turns = next(entries, (name, {}))
             sets = {turn: _actions(acts, parts) for turn, acts in turns.items()}
             waiting[other.removesuffix(".json")] = {t: kept.setdefault(labels, labels) for t, labels in sets.items()}
         return waiting.pop(name)
@@ -116,14 +118,14 @@ def _read(source: Source, labels: str) -> Iterator[Dialogue]:
     is_annotated = bool(_acts_members(source))
     for member in _members(source):
         own = _part(member)
-        for key, found in entries(source, member, _Dialogue, "MultiWOZ dialogues"):
+        for key, dialogue in entries(source, member, _Dialogue, "MultiWOZ dialogues"):
             name = key.removesuffix(".json")
-            is_annotated = is_annotated or any(entry.dialog_act is not None for entry in found.log)
+            is_annotated = is_annotated or any(entry.dialog_act is not None for entry in dialogue.log)
             yield Dialogue(
                 id=name,
-                turns=tuple(pair(_utterances(name, found.log, parts, apart))),
+                turns=tuple(pair(_utterances(name, dialogue.log, parts, apart))),
                 split=own or (None if listed is None else listed.get(name, "train")),
-                fields={"domains": [domain for domain in _DOMAINS if found.goal.get(domain)]},
+                fields={"domains": [domain for domain in _DOMAINS if dialogue.goal.get(domain)]},
             )
     if not is_annotated:
         raise CorpusError(

@@ -68,13 +68,13 @@ def _utterances(turns: list[_Turn], acts: Mapping[str, frozenset[str] | None]) -
 def _read(source: Source, labels: str) -> Iterator[Dialogue]:
     acts = labels_of(_acts(source), LABELS[labels])
     for member in _members(source):
-        for found in elements(source, member, _Dialogue, "MultiWOZ 2.2 dialogues"):
-            name = found.dialogue_id.removesuffix(".json")
+        for dialogue in elements(source, member, _Dialogue, "MultiWOZ 2.2 dialogues"):
+            name = dialogue.dialogue_id.removesuffix(".json")
             yield Dialogue(
                 id=name,
-                turns=tuple(pair(_utterances(found.turns, acts(name)))),
+                turns=tuple(pair(_utterances(dialogue.turns, acts(name)))),
                 split=part_of(PurePosixPath(member).parent.name),
-                fields={"domains": found.services},
+                fields={"domains": dialogue.services},
             )
 
 

@@ -55,12 +55,14 @@ class _Dialogue(msgspec.Struct, gc=False):
 
 def _actions(frames: list[_Frame], labels: str) -> frozenset[str] | None:
     if labels == "act":
-        found = frozenset(action.act for frame in frames for action in frame.actions)
+        labelled = frozenset(action.act for frame in frames for action in frame.actions)
     elif labels == "act-slot":
-        found = frozenset(join(action.act, action.slot) for frame in frames for action in frame.actions)
+        labelled = frozenset(join(action.act, action.slot) for frame in frames for action in frame.actions)
     else:
-        found = frozenset(join(frame.service, action.act, action.slot) for frame in frames for action in frame.actions)
-    return found or None
+        labelled = frozenset(
+            join(frame.service, action.act, action.slot) for frame in frames for action in frame.actions
+        )
+    return labelled or None
 
 
 def _context(frames: list[_Frame]) -> dict[str, Any]:
@@ -99,11 +101,11 @@ def _members(source: Source) -> list[tuple[str, str | None]]:
     """Members with their part, train first; a single file may have any name."""
     if source.is_single_file:
         return [(source.members[0], None)]
-    found = []
+    files = []
     for member in source.find("dialogues_*.json"):
         folder = PurePosixPath(member).parent.name
-        found.append((member, folder if folder in _PARTS else None))
-    return sorted(found, key=lambda item: _PARTS.index(item[1]) if item[1] else len(_PARTS))
+        files.append((member, folder if folder in _PARTS else None))
+    return sorted(files, key=lambda item: _PARTS.index(item[1]) if item[1] else len(_PARTS))
 
 
 def _recognises(source: Source) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TextIO
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError, require
 
-__all__ = ["SUFFIXES", "Dialect", "Row", "Table", "dialect_of", "tables"]
+__all__ = ["SUFFIXES", "Dialect", "Row", "Table", "dialect_of", "tables", "unread_sheets"]
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".xlsx", ".xlsm")
 _EXCEL = (".xlsx", ".xlsm")
@@ -188,12 +188,25 @@ def _parquet_rows(source: Source, member: str) -> Iterator[tuple[int, Row]]:
             raise CorpusError(f"expected a Parquet file ({error}).", path=source.place(member)) from None
 
 
-def _sheets(source: Source, member: str, id_column: str) -> Iterator[Table]:
-    place = source.place(member)
+def _headers(source: Source, member: str) -> dict[str, list[str]]:
+    """Return the header of each sheet of a workbook."""
     headers = {}
     for name in _workbook(source, member).sheetnames:
         rows = _excel_rows(source, member, name)
         headers[name] = [cell.strip() for cell in next(rows, (1, []))[1]]
+    return headers
+
+
+def unread_sheets(source: Source, member: str, id_column: str) -> list[str]:
+    """Return the sheets of a workbook that are not empty and lack the column `id_column`: :func:`tables` passes over them."""
+    if not member.endswith(_EXCEL):
+        return []
+    return [name for name, header in _headers(source, member).items() if any(header) and id_column not in header]
+
+
+def _sheets(source: Source, member: str, id_column: str) -> Iterator[Table]:
+    place = source.place(member)
+    headers = _headers(source, member)
     chosen = [name for name, header in headers.items() if id_column in header]
     if not chosen:
         listed = "; ".join(f"{name!r}: {', '.join(filter(None, header))}" for name, header in headers.items())

@@ -44,7 +44,7 @@ def encoding_of(head: bytes) -> str:
 
 def _check_encoding(encoding: str) -> None:
     try:
-        b"".decode(encoding)
+        io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     except (LookupError, ValueError):
         raise OptionError(
             f"encoding={encoding}: there is no such encoding; expected one such as utf-8, utf-16, cp1252."
@@ -276,25 +276,25 @@ def open_source(path: str | Path) -> Source:
     CorpusError
         If there is nothing at `path` or an archive is damaged.
     """
-    found = Path(path)
+    place = Path(path)
     try:
-        if found.is_dir():
-            return _Folder(found)
-        is_file = found.is_file()
+        if place.is_dir():
+            return _Folder(place)
+        is_file = place.is_file()
     except OSError as error:  # a name that is too long, a folder that is nobody's to read
-        raise CorpusError(f"cannot be read ({error.strerror}).", path=found) from None
+        raise CorpusError(f"cannot be read ({error.strerror}).", path=place) from None
     if not is_file:
-        neighbours = [p.name for p in found.parent.iterdir()] if found.parent.is_dir() else []
-        raise CorpusError(f"there is no file or folder {str(found)!r}.{did_you_mean(found.name, neighbours)}")
-    if found.suffix.lower() in _PACKED_DOCUMENTS:
-        return _File(found)
+        neighbours = [p.name for p in place.parent.iterdir()] if place.parent.is_dir() else []
+        raise CorpusError(f"there is no file or folder {str(place)!r}.{did_you_mean(place.name, neighbours)}")
+    if place.suffix.lower() in _PACKED_DOCUMENTS:
+        return _File(place)
     try:
-        if zipfile.is_zipfile(found):
-            return _Zip(found)
-        if tarfile.is_tarfile(found):
-            return _Tar(found)
+        if zipfile.is_zipfile(place):
+            return _Zip(place)
+        if tarfile.is_tarfile(place):
+            return _Tar(place)
     except (*_DAMAGED, ValueError, NotImplementedError) as error:
-        raise CorpusError(f"the archive is damaged ({error}).", path=found) from None
-    if found.suffix == ".zip" or found.name.endswith((".tar.gz", ".tgz", ".tar")):
-        raise CorpusError(f"expected a {found.suffix} archive by its name, found something else.", path=found)
-    return _File(found)
+        raise CorpusError(f"the archive is damaged ({error}).", path=place) from None
+    if place.suffix == ".zip" or place.name.endswith((".tar.gz", ".tgz", ".tar")):
+        raise CorpusError(f"expected a {place.suffix} archive by its name, found something else.", path=place)
+    return _File(place)

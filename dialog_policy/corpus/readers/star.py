@@ -85,17 +85,17 @@ def _turns(events: list[_Event]) -> Iterator[Turn]:
 
 def _read(source: Source, members: list[str], scenario: str) -> Iterator[Dialogue]:
     for member in members:
-        found = decode(source, member, _File, "a STAR dialogue")
-        kind = _kind(found.scenario)
+        file = decode(source, member, _File, "a STAR dialogue")
+        kind = _kind(file.scenario)
         if scenario not in ("all", kind):
             continue
-        turns = tuple(_turns(found.events))
+        turns = tuple(_turns(file.events))
         if not turns:
             continue
-        split = "train" if found.dialogue_id <= _LAST_TRAIN_ID[kind] else "test"
-        tasks = [str(c.get("Task")) for c in found.scenario.wizard_capabilities]
-        fields = {"scenario": kind, "domains": [domain for domain in found.scenario.domains if domain], "tasks": tasks}
-        yield Dialogue(id=str(found.dialogue_id), turns=turns, split=split, fields=fields)
+        split = "train" if file.dialogue_id <= _LAST_TRAIN_ID[kind] else "test"
+        tasks = [str(c.get("Task")) for c in file.scenario.wizard_capabilities]
+        fields = {"scenario": kind, "domains": [domain for domain in file.scenario.domains if domain], "tasks": tasks}
+        yield Dialogue(id=str(file.dialogue_id), turns=turns, split=split, fields=fields)
 
 
 def _number(member: str) -> tuple[int, str]:

@@ -9,95 +9,25 @@ each other, or the column ``turn`` gives their order; a row with an empty id bel
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 
-from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.dialogue import Dialogue, Turn, huge_number
+from dialog_policy.corpus.problems import Place, Problem
+from dialog_policy.corpus.readers.layout import LISTED, layout_of, with_ids
 from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
-from dialog_policy.corpus.readers.sheet import SUFFIXES, Row, Table, tables
+from dialog_policy.corpus.readers.sheet import SUFFIXES, Row, Table, tables, unread_sheets
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError, did_you_mean
 
-__all__ = ["COLUMNS", "READER", "SEPARATOR", "TableLayout", "layout_of"]
+__all__ = ["COLUMNS", "READER"]
 
 COLUMNS = ("dialogue_id", "turn", "user", "actions", "system", "context", "split", "reward", "propensity", "fields")
 # Columns of these names are no fields: a dialogue has them already, in another meaning.
 _TAKEN = {"id", "turns", "split"}
-
-SEPARATOR = "|"
-# What people write between actions instead; and names that have none of it within them.
-_LISTED = re.compile(r"[,;\n]")
-_NAME = re.compile(r"[\w.:/+-]+")
-
-
-class TableLayout(NamedTuple):
-    """What only the whole of a table tells about its cells.
-
-    Attributes
-    ----------
-    separator
-        What stands between the actions of a turn: ``|``, or ``,``, which then stands for semicolons and line breaks, too.
-    is_scattered
-        Whether rows have turn numbers and come in such an order that those of one dialogue do not follow each other.
-    has_actions
-        Whether any turn says what the system did.
-    """
-
-    separator: str
-    is_scattered: bool
-    has_actions: bool
-
-
-def layout_of(table: Table, columns: Mapping[str, str]) -> TableLayout:
-    """Look through a table once, before it is read."""
-    cells = _ActionCells()
-    ids: set[str] = set()
-    last: str | None = None
-    is_scattered = False
-    for _, row in _with_ids(table, columns):
-        cell = row.get(columns["actions"])
-        cells.add(cell if table.is_text else SEPARATOR)
-        if columns["turn"] in row:
-            dialogue_id = row[columns["dialogue_id"]]
-            is_scattered = is_scattered or (dialogue_id != last and dialogue_id in ids)
-            ids.add(dialogue_id)
-            last = dialogue_id
-        if (is_scattered or columns["turn"] not in row) and cells.are_decided:
-            break
-    return TableLayout("," if cells.are_listed_by_commas else SEPARATOR, is_scattered, cells.has_any)
-
-
-class _ActionCells:
-    """Decides from cells whether their commas separate names.
-
-    They do where no cell has another separator, every piece is a plain name, and a piece occurs in several cells.
-    """
-
-    def __init__(self) -> None:
-        self.are_decided = self.has_any = False
-        self._pieces: set[str] = set()
-        self._has_commas = self._occurs_again = False
-
-    def add(self, cell: Any) -> None:
-        text = "" if cell is None else str(cell).strip()
-        if not text or text == "null" or self.are_decided:
-            return
-        self.has_any = True
-        pieces = {piece.strip() for piece in _LISTED.split(text)} - {""}
-        has_commas = _LISTED.search(text) is not None
-        is_plain = all(map(_NAME.fullmatch, pieces))
-        self.are_decided = SEPARATOR in text or text.startswith("[") or (has_commas and not is_plain)
-        self._occurs_again = self._occurs_again or bool(pieces & self._pieces)
-        self._has_commas = self._has_commas or has_commas
-        self._pieces |= pieces
-
-    @property
-    def are_listed_by_commas(self) -> bool:
-        return self._has_commas and self._occurs_again and not self.are_decided
 
 
 def _actions(cell: Any, separator: str) -> frozenset[str] | None:
@@ -110,7 +40,7 @@ def _actions(cell: Any, separator: str) -> frozenset[str] | None:
         return None
     if text.startswith("["):
         return frozenset(map(str, msgspec.json.decode(text, type=list[str | int])))
-    parts = _LISTED.split(text) if separator == "," else text.split(separator)
+    parts = LISTED.split(text) if separator == "," else text.split(separator)
     return frozenset(name for part in parts if (name := part.strip()))
 
 
@@ -122,11 +52,14 @@ def _object(cell: Any) -> dict[str, Any]:
     if isinstance(cell, dict):
         return cell
     try:
-        return msgspec.json.decode(cell, type=dict[str, Any])
+        value = msgspec.json.decode(cell, type=dict[str, Any])
     except (msgspec.DecodeError, TypeError) as error:
         if isinstance(cell, str) and cell.startswith("{"):
             raise
         raise ValueError(f'expected a JSON object such as {{"area": "north"}}, found {str(cell)[:40]!r}') from error
+    if huge_number(cell, value):
+        raise ValueError("it has an integer of more than 308 digits")
+    return value
 
 
 def _number(cell: Any) -> float | None:
@@ -134,7 +67,7 @@ def _number(cell: Any) -> float | None:
         return None
     value = float(cell)
     if math.isinf(value):
-        raise ValueError(f"expected a finite number, found {cell}")
+        raise ValueError(f"expected a finite number, found {str(cell)[:40]}")
     # What pandas writes for a missing number.
     return None if math.isnan(value) else value
 
@@ -222,16 +155,6 @@ class _Collected:
         return Dialogue(id=dialogue_id, turns=turns, split=self.split, fields=fields)
 
 
-def _with_ids(table: Table, columns: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows with the id of their dialogue, as text; an empty cell, such as merged cells leave, stands for the id above."""
-    column, last = columns["dialogue_id"], ""
-    for line, row in table.rows():
-        last = _text(row.get(column)) or last
-        if not last and column in row:
-            raise CorpusError(f"the cell {column!r} is empty.", path=table.place, line=line)
-        yield line, {**row, **({column: last} if column in row else {})}
-
-
 def _gathered(rows: Iterable[tuple[int, dict[str, Any]]], column: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows by dialogue, in the order in which the dialogues begin; all of them are held in memory."""
     by_dialogue: dict[str, list[tuple[int, dict[str, Any]]]] = {}
@@ -248,7 +171,7 @@ def _read_table(table: Table, columns: Mapping[str, str], *, annotated: bool) ->
     layout = layout_of(table, columns)
     cells = _Cells(columns, layout.separator, table.place)
     known = _TAKEN | set(columns.values())
-    rows = _with_ids(table, columns)
+    rows = with_ids(table, columns)
     if layout.is_scattered:
         rows = _gathered(rows, columns["dialogue_id"])
     current: str | None = None
@@ -297,8 +220,18 @@ def _recognises(source: Source) -> bool:
 
 def _open(source: Source, options: Options) -> Opened:
     return Opened(
-        lambda: _read(source, options, annotated=True), unannotated=lambda: _read(source, options, annotated=False)
+        lambda: _read(source, options, annotated=True),
+        unannotated=lambda: _read(source, options, annotated=False),
+        problems=lambda: _problems(source, options["dialogue_id"]),
     )
+
+
+def _problems(source: Source, id_column: str) -> Iterator[Problem]:
+    for member in _members(source):
+        for name in unread_sheets(source, member, id_column):
+            message = f"the sheet {name!r} is not read: it has no column {id_column!r}"
+            remedy = "If it holds dialogues, give it the same header as the others."
+            yield Problem("warning", "unread-sheet", message, remedy, places=[Place(file=source.place(member))])
 
 
 READER = Reader(

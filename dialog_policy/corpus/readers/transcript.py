@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import regex
+
 from dialog_policy.corpus.dialogue import Dialogue, Turn
 from dialog_policy.corpus.readers.reader import Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source, encoding_of
@@ -17,10 +19,12 @@ from dialog_policy.errors import CorpusError
 __all__ = ["READER"]
 
 # Word processors turn quotation marks into curly ones, sometimes only one of a pair.
+# Quantifiers are possessive: blanks before a word that does not come are not tried in every division.
 _QUOTED = r'(?:["“”]((?:\\.|[^"“”\\])*)["“”]|"((?:\\.|[^"\\])*)")'
-_LINE = re.compile(
-    rf"\s*t(\d+)\s*:\s*(?:user\s*:\s*{_QUOTED}\s*,?\s*)?(?:system\s*:\s*{_QUOTED}\s*)?(?:\(\s*actions?\s*=(.*)\))?\s*\.?\s*$",
-    re.IGNORECASE,
+_LINE = regex.compile(
+    rf"\s*+t(\d++)\s*+:\s*+(?:user\s*+:\s*+{_QUOTED}\s*+,?\s*+)?(?:system\s*+:\s*+{_QUOTED}\s*+)?"
+    r"(?:\(\s*+actions?\s*+=(.*)\))?\s*+\.?\s*+$",
+    regex.IGNORECASE,
 )
 _START = re.compile(r"\s*t\d+\s*:\s*(?:user|system)\s*:", re.IGNORECASE)
 

@@ -54,19 +54,19 @@ def _actions(utterance: _Utterance, parts: tuple[str, ...]) -> frozenset[str] | 
     return labels - {""} or None
 
 
-def _context(found: Any) -> dict[str, Any]:
+def _context(results: Any) -> dict[str, Any]:
     """Results of several domains as one list, each record with its domain."""
-    if not found:
+    if not results:
         return {}
-    if not isinstance(found, dict):
-        return {"results": found}
-    if all(isinstance(r, list) and all(isinstance(record, dict) for record in r) for r in found.values()):
-        return {"results": [{"domain": domain, **r} for domain, records in found.items() for r in records]}
-    return {"results": found}
+    if not isinstance(results, dict):
+        return {"results": results}
+    if all(isinstance(r, list) and all(isinstance(record, dict) for record in r) for r in results.values()):
+        return {"results": [{"domain": domain, **r} for domain, records in results.items() for r in records]}
+    return {"results": results}
 
 
-def _utterances(found: list[_Utterance], parts: tuple[str, ...]) -> Iterator[Utterance]:
-    for utterance in found:
+def _utterances(utterances: list[_Utterance], parts: tuple[str, ...]) -> Iterator[Utterance]:
+    for utterance in utterances:
         if utterance.speaker == "user":
             yield Utterance(True, utterance.utterance)
         else:

@@ -54,9 +54,9 @@ def _dialogues(source: Source, keys: Mapping[str, set[str]], builder: Builder) -
 
 def _items(source: Source, keys: Mapping[str, set[str]]) -> Iterator[tuple[str | None, list[Part]]]:
     """Yield the split and the parts of each story and rule."""
-    told = [member for member, own in keys.items() if own & {*_KINDS, "story"}]
-    has_tests = any(map(_is_test, told))
-    for member in told:
+    files = [member for member, own in keys.items() if own & {*_KINDS, "story"}]
+    has_tests = any(map(_is_test, files))
+    for member in files:
         split = ("test" if _is_test(member) else "train") if has_tests else None
         for key, value in sections(source, member):
             check_section(key, value, source.place(member))

@@ -74,15 +74,15 @@ def _joins(parts: Sequence[Part]) -> tuple[dict[int, list[int]], dict[int, list[
 
 def _shortest(begin: Iterable[int], neighbours: Mapping[int, list[int]]) -> dict[int, int | None]:
     """For each part that can be reached, the one before it on a shortest way (breadth first)."""
-    found: dict[int, int | None] = dict.fromkeys(begin)
-    queue = deque(found)
+    came_from: dict[int, int | None] = dict.fromkeys(begin)
+    queue = deque(came_from)
     while queue:
         here = queue.popleft()
-        for there in neighbours[here]:
-            if there not in found:
-                found[there] = here
-                queue.append(there)
-    return found
+        for successor in neighbours[here]:
+            if successor not in came_from:
+                came_from[successor] = here
+                queue.append(successor)
+    return came_from
 
 
 def _follow(part: int, previous: Mapping[int, int | None]) -> Iterator[int]:

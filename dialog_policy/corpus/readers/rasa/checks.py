@@ -45,6 +45,8 @@ _LEVELS: dict[str, Level] = {
     "entity": "warning",
 }
 _SHOWN_NAMES = 10
+# Names begin alike: "utter_done" is no misspelt "utter_song".
+_SIMILAR = 0.85
 
 _Uses = dict[str, list[Place]]
 
@@ -63,7 +65,10 @@ def problems(project: Project, items: Iterable[Sequence[Part]]) -> list[Problem]
     for parts in items:
         for part in parts:
             for kind, name in _used(part):
-                uses[kind].setdefault(name, []).append(Place(part.name, file=part.path, line=part.line))
+                of_name = uses[kind].setdefault(name, [])
+                place = Place(part.name, file=part.path, line=part.line)
+                if place not in of_name[-1:]:
+                    of_name.append(place)
     listed = [
         Problem(
             "warning",
@@ -116,32 +121,36 @@ def _used(part: Part) -> Iterator[tuple[str, str]]:
 
 
 def _undeclared(kind: str, places: Mapping[str, list[Place]], known: set[str]) -> Iterator[Problem]:
-    for name, found in places.items():
+    for name, uses in places.items():
         # An entity stands with its role and group: "city-from".
         is_known = name in known or (kind == "entity" and any(name.startswith(f"{entity}-") for entity in known))
         base = name.partition("/")[0]
         if is_known or (kind == "intent" and base in known and name not in known and base not in _BUILT_IN["intent"]):
             continue
-        hint = did_you_mean(name, known).strip()
+        hint = did_you_mean(name, known, cutoff=_SIMILAR).strip()
         remedy = hint or f"Declare it under '{_PLURALS[kind]}' in the domain, or correct the story."
         message = f"The domain has no {kind} {name!r}"
-        yield Problem(_LEVELS[kind], f"undeclared-{kind}", message, remedy, len(found), found[:SHOWN_PLACES])
+        yield Problem(_LEVELS[kind], f"undeclared-{kind}", message, remedy, len(uses), uses[:SHOWN_PLACES])
 
 
 def _without_texts(project: Project, uses: Mapping[str, _Uses]) -> Iterator[Problem]:
     """Intents without examples, and responses without texts: the policy would learn from their names."""
     if project.with_examples:
-        for name, found in uses["intent"].items():
+        for name, uses_of_one in uses["intent"].items():
             if name not in project.with_examples and name in _known(project)["intent"] - _BUILT_IN["intent"]:
                 message = f"The intent {name!r} has no example under 'nlu', so its name stands for what the user says"
-                yield Problem("warning", "no-examples", message, "Write examples.", len(found), found[:SHOWN_PLACES])
+                yield Problem(
+                    "warning", "no-examples", message, "Write examples.", len(uses_of_one), uses_of_one[:SHOWN_PLACES]
+                )
     responses = project.declared["responses"] | {name.partition("/")[0] for name in project.declared["responses"]}
-    for name, found in uses["action"].items():
+    for name, uses_of_one in uses["action"].items():
         if name.startswith("utter_") and name not in responses and name in _known(project)["action"]:
             message = f"The action {name!r} has no text under 'responses'"
-            yield Problem("warning", "no-response", message, "Write its text.", len(found), found[:SHOWN_PLACES])
+            yield Problem(
+                "warning", "no-response", message, "Write its text.", len(uses_of_one), uses_of_one[:SHOWN_PLACES]
+            )
     for name in sorted(project.with_examples - _known(project)["intent"]):
-        hint = did_you_mean(name, project.declared["intents"]).strip()
+        hint = did_you_mean(name, project.declared["intents"], cutoff=_SIMILAR).strip()
         message = f"The intent {name!r} has examples, and the domain does not have it"
         yield Problem("warning", "undeclared-intent", message, hint or "Declare it under 'intents' in the domain.")
 

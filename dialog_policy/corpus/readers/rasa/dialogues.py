@@ -50,7 +50,7 @@ class Builder:
         ]
         name = " > ".join(name for name, _ in itertools.groupby(part.name for part in way))
         for i in range(max(len(alternatives) for _, alternatives in steps)):
-            utterances = self._utterances((key, found[i % len(found)]) for key, found in steps)
+            utterances = self._utterances((key, choices[i % len(choices)]) for key, choices in steps)
             turns = tuple(pair(_as_sets(utterances) if self._labels == "set" else utterances))
             if turns:
                 yield Dialogue(id=self._unique(name), turns=turns, split=split, fields={"kind": way[0].kind})

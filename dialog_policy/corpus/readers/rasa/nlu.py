@@ -38,7 +38,7 @@ _decode = msgspec.json.Decoder(list[Entity]).decode
 
 def plain(text: str) -> tuple[str, dict[str, Any]]:
     """Return a text without the markup of entities, and the entities' values by their names."""
-    found: dict[str, Any] = {}
+    entities_by_name: dict[str, Any] = {}
 
     def replace(match: re.Match[str]) -> str:
         words, kind, value, one, several = match.groups()
@@ -47,10 +47,10 @@ def plain(text: str) -> tuple[str, dict[str, Any]]:
         except msgspec.DecodeError:
             return match.group()  # brackets that mean something else
         for entity in entities:
-            found[entity.name] = words if entity.value is None else entity.value
+            entities_by_name[entity.name] = words if entity.value is None else entity.value
         return words
 
-    return _MARKED.sub(replace, text), found
+    return _MARKED.sub(replace, text), entities_by_name
 
 
 class Examples:
@@ -84,11 +84,11 @@ class Examples:
 
 
 def _lines(item: Entry, place: str) -> Iterator[str]:
-    found = item.get("examples") or []
-    if isinstance(found, str):
-        yield from (line.strip()[1:] for line in found.splitlines() if line.strip().startswith("-"))
+    examples = item.get("examples") or []
+    if isinstance(examples, str):
+        yield from (line.strip()[1:] for line in examples.splitlines() if line.strip().startswith("-"))
         return
-    for example in found if isinstance(found, list) else [found]:
+    for example in examples if isinstance(examples, list) else [examples]:
         text = example.get("text") if isinstance(example, Entry) else example
         if not isinstance(text, str):
             raise CorpusError(

@@ -148,10 +148,10 @@ class _Place(NamedTuple):
                 raise self.error(f"{what} has the keys {', '.join(known)}; found {key!r}", entry, hint)
 
     def listed(self, entry: Entry, key: str) -> list[Any]:
-        found = entry.get(key) or []
-        if not isinstance(found, list):
-            raise self.error(f"expected a list under '{key}', found {found!r}", entry)
-        return found
+        items = entry.get(key) or []
+        if not isinstance(items, list):
+            raise self.error(f"expected a list under '{key}', found {items!r}", entry)
+        return items
 
     def kind(self, step: Entry) -> str:
         kinds = [[key for key in keys if key in step] for keys in _KINDS]
@@ -169,13 +169,13 @@ class _Place(NamedTuple):
     def alternatives(self, step: Entry) -> list[Step]:
         """Return what the step may be; nothing where it is of no meaning for a dialogue."""
         if self.kind(step) != "or":
-            found = self._step(step)
-            return [] if found is None else [found]
+            meaning = self._step(step)
+            return [] if meaning is None else [meaning]
         options = self.listed(step, "or")
         allowed = [o for o in options if isinstance(o, Entry) and self.kind(o) in ("user", "intent", "slot_was_set")]
         if not options or len(allowed) < len(options):
             raise self.error("expected a list of 'intent: …' or 'slot_was_set: …' under 'or'", step)
-        return [found for option in allowed if (found := self._step(option)) is not None]
+        return [meaning for option in allowed if (meaning := self._step(option)) is not None]
 
     def _step(self, step: Entry) -> Step | None:
         kind = self.kind(step)

@@ -1,0 +1,165 @@
+import json
+import math
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from dialog_policy import DialogPolicy, load_corpus
+from dialog_policy.baselines import load_baselines
+from dialog_policy.corpus import Corpus, Dialogue, Turn
+from dialog_policy.errors import OptionError
+from dialog_policy.evaluation import evaluate
+from dialog_policy.evaluation.evaluation import Evaluation
+from dialog_policy.evaluation.prediction_files import PredictionFile, write_predictions
+from dialog_policy.prediction import Prediction, Predictor
+from dialog_policy.runtime import Policy
+from tests.conftest import QUICK
+from tests.predictors import Given
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return Policy.load(FIXTURES / "run-format-4")
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return load_corpus(FIXTURES / "run-format-4-dialogues.jsonl")
+
+
+@pytest.fixture(scope="module")
+def evaluation(policy, corpus):
+    return evaluate(policy, corpus, resamples=20, mistakes=True)
+
+
+def test_runs_baselines_and_files_are_predictors(policy, corpus, tmp_path):
+    path = tmp_path / "mine.jsonl"
+    write_predictions(path, policy.predict(corpus))
+    file = PredictionFile(path, actions=policy.actions)
+    assert file.name == "mine"
+    for predictor in (policy, file, *load_baselines(policy.run, policy.actions).values()):
+        assert isinstance(predictor, Predictor)
+        predicted = [(p.dialogue, p.turn) for p in predictor.predict(corpus)]
+        assert predicted == [(d.id, n) for d in corpus for n, turn in enumerate(d.turns) if turn.is_target]
+    ours, theirs = (evaluate(predictor, corpus, baselines=(), resamples=0) for predictor in (policy, file))
+    assert (theirs.turn_accuracy, theirs.seen) == (ours.turn_accuracy, ours.seen)
+    assert theirs.run is theirs.mode is None
+
+
+def test_a_baseline_alone_has_the_figures_that_it_has_beside_a_run(policy, corpus, evaluation):
+    for name, baseline in load_baselines(policy.run, policy.actions).items():
+        alone = evaluate(baseline, corpus, resamples=20)
+        assert alone.baselines == {}
+        assert alone.turn_accuracy == evaluation.baselines[name].turn_accuracy
+        assert alone.ci95 == evaluation.baselines[name].ci95
+
+
+def test_a_result_is_typed_and_its_json_object_can_be_read_back(evaluation):
+    written = json.loads(json.dumps(evaluation.to_json()))
+    assert msgspec.convert(written, Evaluation) == evaluation
+    assert list(written)[:3] == ["warnings", "run", "corpus"]
+    assert written["by_length"][0]["from"] == evaluation.by_length[0].from_
+    assert written["baselines"]["bigram"]["micro_f1"] == evaluation.baselines["bigram"].micro_f1
+    assert "folds" not in written
+    assert None not in written.values()
+
+
+def test_a_frame_has_a_row_for_every_policy(evaluation):
+    frame = evaluation.to_frame()
+    assert list(frame.index) == ["this policy", *evaluation.baselines]
+    assert frame.loc["bigram", "turn_accuracy"] == evaluation.baselines["bigram"].turn_accuracy
+    assert frame.loc["this policy", "top_k.3"] == evaluation.top_k["3"]
+    assert math.isnan(frame.loc["bigram", "log_loss"])
+    assert "<td>" in evaluation._repr_html_()
+
+
+def test_a_trained_policy_is_judged_as_the_run_that_it_saves(trained, small, tmp_path):
+    trained.save(tmp_path / "run")
+    ours, theirs = (
+        evaluate(p, small, split="test", resamples=0, mistakes=True) for p in (trained, Policy.load(tmp_path / "run"))
+    )
+    assert msgspec.structs.replace(ours, run=theirs.run) == theirs
+    assert ours.split == "test"
+    assert ours.dialogues == len(small.split("test"))
+
+
+def test_training_dialogues_are_named_in_the_result(trained, small):
+    both = evaluate(trained, small, resamples=0).warnings
+    assert [word in said for word, said in zip(("trained on 24 of these 60", "tuned by 24 of"), both, strict=True)] == [
+        True,
+        True,
+    ]
+    assert evaluate(trained, small, split="test", resamples=0).warnings == []
+    assert evaluate(Given(list(trained.predict(small))), small, resamples=0).warnings == []
+
+
+def test_predictions_are_asked_for_once_and_not_kept(corpus, policy):
+    """Mistakes and replies come from what was scored: a policy that costs an hour is not run twice."""
+    given = Given(list(policy.predict(corpus)))
+    assert evaluate(given, corpus, resamples=0, mistakes=True).mistakes.worst_dialogues
+    assert given.asked == 1
+
+
+def test_free_running_needs_a_policy_that_can(policy, corpus):
+    free = evaluate(policy, corpus, free_running=True, mistakes=True, resamples=0)
+    assert free.mode == "free-running"
+    assert list(free.mistakes.after_error) == ["free-running", "teacher-forced"]
+    with pytest.raises(OptionError, match="free running needs a run"):
+        evaluate(Given([]), corpus, free_running=True)
+
+
+@pytest.mark.parametrize("resamples", [-1, 100_001, 10**20])
+def test_resamples_are_bounded_before_anything_is_predicted(resamples, corpus):
+    given = Given([])
+    with pytest.raises(OptionError, match="from 0 to 100,000, found"):
+        evaluate(given, corpus, resamples=resamples)
+    assert given.asked == 0
+
+
+def one_dialogue(*gold):
+    return Corpus([Dialogue(id="d", turns=tuple(Turn(actions=frozenset(actions)) for actions in gold))])
+
+
+def test_the_likelihood_of_the_gold_set_is_not_the_cross_entropy_of_the_actions():
+    corpus = one_dialogue("ab", "")
+    predictions = [
+        Prediction(dialogue="d", turn=0, actions=frozenset("ab"), probabilities={"a": 0.5, "b": 0.5}, logged=0.5),
+        Prediction(dialogue="d", turn=1, actions=frozenset(), probabilities={"a": 0.5, "b": 0.5}, logged=0.25),
+    ]
+    result = evaluate(Given(predictions), corpus, resamples=0)
+    assert result.log_loss == pytest.approx(2 * math.log(2))
+    assert result.set_negative_log_likelihood == pytest.approx((math.log(2) + math.log(4)) / 2)
+    impossible = [msgspec.structs.replace(p, logged=0.0) for p in predictions]
+    assert evaluate(Given(impossible), corpus, resamples=0).set_negative_log_likelihood == pytest.approx(
+        12 * math.log(10)
+    )
+    some = [predictions[0], msgspec.structs.replace(predictions[1], logged=None)]
+    assert evaluate(Given(some), corpus, resamples=0).set_negative_log_likelihood is None
+
+
+def test_a_run_says_how_likely_the_gold_sets_are(policy, corpus, evaluation):
+    logged = [max(p.logged, 1e-12) for p in policy.logged_probabilities(corpus)]
+    assert evaluation.set_negative_log_likelihood == pytest.approx(-sum(map(math.log, logged)) / len(logged))
+
+
+def test_a_corpus_without_user_text_is_trained_on_and_judged():
+    """Intents and slots as the context, as bots with an NLU of their own log them."""
+    dialogues = [
+        Dialogue(
+            id=f"{n}",
+            turns=tuple(
+                Turn(context={"intent": intent}, actions=frozenset({f"answer_{intent}"}))
+                for intent in ("greet", "ask", "bye")[: 1 + n % 3]
+            ),
+        )
+        for n in range(40)
+    ]
+    corpus = Corpus(dialogues)
+    trained = DialogPolicy(**{**QUICK, "epochs": 2}).fit(corpus, dev=None)
+    result = evaluate(trained, corpus, resamples=0, mistakes=True)
+    assert result.turns == corpus.n_targets
+    assert result.baselines["logreg_context"].turn_accuracy == 1
+    assert result.baselines["logreg_utterance"].turn_accuracy == result.baselines["majority"].turn_accuracy < 1
