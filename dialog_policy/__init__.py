@@ -6,15 +6,15 @@
 >>> policy.save("runs/mine")  # doctest: +SKIP
 """
 
-import importlib
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
-from dialog_policy.corpus.readers import load_corpus
 from dialog_policy.errors import DialogPolicyError
 
 if TYPE_CHECKING:
     from dialog_policy.comparison import compare
+    from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
+    from dialog_policy.corpus.readers import load_corpus
     from dialog_policy.evaluation import evaluate
     from dialog_policy.network.batches import DialogueBatches
     from dialog_policy.policy import DialogPolicy
@@ -36,22 +36,29 @@ __all__ = [
     "load_corpus",
 ]
 
-# Imported when they are asked for: reading a corpus needs neither onnxruntime nor Keras.
-_LATER = {
+# Each is imported when it is first used: reading a corpus needs neither onnxruntime nor Keras.
+_ROOMS = {
+    "ActionSpace": "corpus",
+    "Corpus": "corpus",
     "DialogPolicy": "policy",
+    "Dialogue": "corpus",
     "DialogueBatches": "network.batches",
     "Policy": "runtime",
     "Session": "runtime",
+    "Turn": "corpus",
     "compare": "comparison",
     "evaluate": "evaluation",
+    "load_corpus": "corpus.readers",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted({*globals(), *__all__})

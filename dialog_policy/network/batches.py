@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.errors import OptionError
+from dialog_policy.errors import OptionError, did_you_mean
 from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.network.config import ClassWeight, Strategy, Weighting
 from dialog_policy.text.embedding import PADDING_ID
@@ -119,6 +119,11 @@ class DialogueBatches(keras.utils.PyDataset):
         The order of epoch e depends on (seed, e) alone, so that an interrupted training can go on exactly.
     epoch
         The first epoch, counted from 0.
+
+    Raises
+    ------
+    OptionError
+        If there are no dialogues, a number is not positive, or a name is unknown.
     """
 
     def __init__(
@@ -138,8 +143,21 @@ class DialogueBatches(keras.utils.PyDataset):
         super().__init__(workers=1)
         if not len(encoded):
             raise OptionError("there are no dialogues to make batches of.")
-        if min(batch_size, window, 1 if max_lengths is None else max_lengths) < 1:
-            raise OptionError("batch_size, window and max_lengths must be at least 1.")
+        for name, number in (
+            ("batch_size", batch_size),
+            ("window", window),
+            ("max_lengths", 1 if max_lengths is None else max_lengths),
+        ):
+            if number < 1:
+                raise OptionError(f"{name}: expected a whole number from 1, found {number}.")
+        for name, value, known in (
+            ("strategy", strategy, get_args(Strategy)),
+            ("weighting", weighting, get_args(Weighting)),
+            ("class_weight", class_weight, get_args(ClassWeight)),
+        ):
+            if value not in known:
+                hint = did_you_mean(str(value), known)
+                raise OptionError(f"{name}: expected one of {', '.join(known)}; found {value!r}.{hint}")
         self.encoded, self.strategy, self.window, self.seed = encoded, strategy, window, seed
         self.packed = packed
         self._mean_terms = [encoded.mean_terms(part) for part in encoded.embedded] if packed else []

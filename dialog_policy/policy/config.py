@@ -100,10 +100,30 @@ def make_config(settings: Mapping[str, Any], base: Config | None = None) -> Conf
     except TypeError as error:
         raise OptionError(f"a setting has a value of an impossible type: {error}.") from None
     merged["encoders"] = {name: merged.pop(name) for name in EncoderSettings.__struct_fields__}
+    _check_numbers(merged)
     try:
-        return msgspec.convert(merged, Config)
+        config = msgspec.convert(merged, Config)
     except msgspec.ValidationError as error:
         raise OptionError(explain(error, Config, merged)) from None
+    for part in ("user", "system", "context"):
+        for number, encoder in enumerate(getattr(config.encoders, part)):
+            shortest, longest = getattr(encoder, "ngrams", (1, 1))
+            if shortest > longest:
+                raise OptionError(
+                    f"setting {part}[{number}].ngrams: expected the shorter length first; found [{shortest}, {longest}]."
+                )
+    return config
+
+
+def _check_numbers(settings: Mapping[str, Any]) -> None:
+    """Refuse NaN, which is within any bounds for msgspec, and numbers that are too large for it to compare with a bound."""
+    for field in msgspec.structs.fields(Config):
+        value = settings.get(field.name)
+        values = value if isinstance(value, list | tuple) else (value,)
+        if any(isinstance(one, int | float) and (one != one or abs(one) >= 2**63) for one in values):
+            raise OptionError(
+                explain(msgspec.ValidationError(f"Not a possible number - at `$.{field.name}`"), Config, settings)
+            )
 
 
 def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:

@@ -20,8 +20,14 @@ from dialog_policy.text.vectors import common_component, load_vectors, train_vec
 
 __all__ = ["Bits", "Embedding", "Encoder", "FastText", "Lsa", "Pretrained", "Word2Vec", "fit_encoder"]
 
-_Positive = Annotated[int, msgspec.Meta(ge=1)]
-_Ngrams = tuple[_Positive, _Positive]
+# Why a number may not be larger, as messages say it.
+_Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000, description="more has never been of use")]
+_Terms = Annotated[
+    int, msgspec.Meta(ge=1, le=1_000_000, description="every term is a column of features or a row of a table")
+]
+_Dim = Annotated[int, msgspec.Meta(ge=1, le=10_000, description="every turn has so many features")]
+_Length = Annotated[int, msgspec.Meta(ge=1, le=16, description="longer n-grams hardly ever occur twice")]
+_Ngrams = tuple[_Length, _Length]
 _WordPools = Annotated[tuple[Literal["mean", "sif", "max"], ...], msgspec.Meta(min_length=1)]
 
 
@@ -30,7 +36,7 @@ class Bits(msgspec.Struct, frozen=True, tag="bits", tag_field="kind", forbid_unk
 
     unit: Literal["word", "character"] = "word"
     ngrams: _Ngrams = (1, 1)
-    max_terms: _Positive = 1_000
+    max_terms: _Terms = 1_000
 
 
 class Lsa(msgspec.Struct, frozen=True, tag="lsa", tag_field="kind", forbid_unknown_fields=True):
@@ -38,14 +44,14 @@ class Lsa(msgspec.Struct, frozen=True, tag="lsa", tag_field="kind", forbid_unkno
 
     unit: Literal["word", "character"] = "word"
     ngrams: _Ngrams = (1, 2)
-    dim: _Positive = 200
-    max_terms: _Positive = 50_000
+    dim: _Dim = 200
+    max_terms: _Terms = 50_000
 
 
 class Word2Vec(msgspec.Struct, frozen=True, tag="word2vec", tag_field="kind", forbid_unknown_fields=True):
     """Skip-gram vectors trained on the training part; an unknown word has the mean vector of the rarest words."""
 
-    dim: _Positive = 100
+    dim: _Dim = 100
     window: _Positive = 5
     epochs: _Positive = 10
     pools: _WordPools = ("mean", "max")
@@ -54,7 +60,7 @@ class Word2Vec(msgspec.Struct, frozen=True, tag="word2vec", tag_field="kind", fo
 class FastText(msgspec.Struct, frozen=True, tag="fasttext", tag_field="kind", forbid_unknown_fields=True):
     """Skip-gram vectors with subwords: an unknown word is composed of its character n-grams."""
 
-    dim: _Positive = 100
+    dim: _Dim = 100
     window: _Positive = 5
     epochs: _Positive = 10
     ngrams: _Ngrams = (3, 5)
@@ -66,7 +72,7 @@ class Pretrained(msgspec.Struct, frozen=True, tag="pretrained", tag_field="kind"
 
     path: str
     format: Literal["word2vec", "glove", "fasttext"] = "word2vec"
-    max_terms: _Positive = 100_000
+    max_terms: _Terms = 100_000
     pools: _WordPools = ("sif", "max")
 
 
@@ -78,9 +84,9 @@ class Embedding(msgspec.Struct, frozen=True, tag="embedding", tag_field="kind", 
     """
 
     ngrams: _Ngrams = (1, 1)
-    dim: _Positive = 100
-    max_terms: _Positive = 20_000
-    min_count: _Positive = 2
+    dim: _Dim = 100
+    max_terms: _Terms = 20_000
+    min_count: _Terms = 2
     pools: Annotated[tuple[Literal["mean", "sum"], ...], msgspec.Meta(min_length=1)] = ("mean",)
     init: Literal["word2vec", "random"] = "word2vec"
     word_dropout: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.05
