@@ -104,6 +104,11 @@ class DialogPolicy(Estimator):
     >>> policy.score(corpus.split("test"))  # doctest: +SKIP
     """
 
+    runtime_: Policy
+    actions_: ActionSpace
+    history_: list[dict[str, float]]
+    validation_: str
+
     @classmethod
     def load(cls, run: str | os.PathLike[str]) -> DialogPolicy:
         """Load what :meth:`save` wrote, or any other run.
@@ -114,9 +119,7 @@ class DialogPolicy(Estimator):
             If it is not a run, of another format version, incomplete, or a file was changed.
         """
         runtime = Policy.load(run)
-        policy = cls.from_config(runtime.info["config"])
-        policy._take(runtime)
-        return policy
+        return _with_run(cls.from_config(runtime.info["config"]), runtime)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether :meth:`fit` was called."""
@@ -200,15 +203,9 @@ class DialogPolicy(Estimator):
             if folder is not None:
                 write_run(folder, fitted.files, kept=[CHECKPOINT])
         # Loaded from what is saved: what is measured here is what a loaded run does.
-        self._take(Policy(RunReader(fitted.files.get, "the trained policy")))
+        _with_run(self, Policy(RunReader(fitted.files.get, "the trained policy")))
         self.network_ = fitted.network
         return self
-
-    def _take(self, runtime: Policy) -> None:
-        self.runtime_ = runtime
-        self.actions_ = runtime.actions
-        self.history_: list[dict[str, float]] = runtime.info["history"]
-        self.validation_: str = runtime.info["corpus"].get("validation", "")
 
     @property
     def name(self) -> str:
@@ -293,3 +290,12 @@ class DialogPolicy(Estimator):
 def _dialogues(data: Data) -> Iterable[Dialogue]:
     """Return dialogues, without a copy of them where they come one by one."""
     return data if isinstance(data, Iterator) else as_corpus(data)
+
+
+def _with_run(policy: DialogPolicy, runtime: Policy) -> DialogPolicy:
+    """Give a policy what a run has learnt."""
+    policy.runtime_ = runtime
+    policy.actions_ = runtime.actions
+    policy.history_ = runtime.info["history"]
+    policy.validation_ = runtime.info["corpus"].get("validation", "")
+    return policy

@@ -98,7 +98,9 @@ def test_a_mistake_gets_one_message_and_leaves_nothing(places, tmp_path, argumen
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_anything_is_estimated(places, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["dialog_policy.cli.value"], "estimate_value", lambda *a, **options: pytest.fail("it was estimated"))
+    monkeypatch.setattr(
+        sys.modules["dialog_policy.cli.value"], "estimate_value", lambda *a, **options: pytest.fail("it was estimated")
+    )
     for option in ("--json", "--html", "--markdown"):
         shown = run("value", places / "policy.jsonl", places / "log.jsonl", option, tmp_path, code=2).output
         assert f"{tmp_path} is a folder" in shown
