@@ -16,7 +16,6 @@ from dialog_policy.corpus.training_part import TrainingPart
 from dialog_policy.errors import CorpusError, OptionError, counted
 from dialog_policy.evaluation import Evaluation
 from dialog_policy.evaluation import evaluate as judge
-from dialog_policy.evaluation.intervals import check_resamples
 from dialog_policy.evaluation.prediction_files import PredictionFile, write_predictions
 from dialog_policy.files import check_output
 from dialog_policy.runtime.folder import MANIFEST
@@ -58,7 +57,6 @@ def evaluate(
 
     wanted = Outputs(**outputs)
     wanted.check()
-    check_resamples(resamples)
     options: dict[str, Any] = {
         "free_running": free_running,
         "mistakes": wanted.shows_mistakes,
@@ -165,7 +163,6 @@ def score(
     """Score the predictions of any policy: JSON Lines with dialogue, turn (from 0), actions."""
     wanted = Outputs(**outputs)
     wanted.check()
-    check_resamples(resamples)
     if not Path(predictions).is_file():
         raise OptionError(f"there is no file of predictions {predictions!r}.")
     with uncollected():

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from dialog_policy.evaluation.intervals import MOST_RESAMPLES
+from dialog_policy.errors import OptionError
+from dialog_policy.evaluation.intervals import MOST_RESAMPLES, check_resamples
 
 __all__ = ["resamples_option"]
 
@@ -24,10 +25,19 @@ def resamples_option(default: int, least: int, help: str) -> Callable[[_F], _F]:
     help
         What is resampled.
     """
+
+    def check(context: click.Context, parameter: click.Parameter, value: int) -> int:
+        try:
+            check_resamples(value, least)
+        except OptionError as error:
+            raise click.BadParameter(str(error)) from None
+        return value
+
     return click.option(
         "--resamples",
-        type=click.IntRange(least, MOST_RESAMPLES),
+        type=int,
+        callback=check,
         default=default,
         show_default=True,
-        help=help,
+        help=f"{help} At most {MOST_RESAMPLES:,}.",
     )

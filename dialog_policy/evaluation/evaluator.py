@@ -92,7 +92,8 @@ def evaluate(
     """
     check_resamples(resamples)
     predictor = getattr(predictor, "runtime_", predictor)  # a trained DialogPolicy is judged as the run that it saves
-    runs_freely = "free_running" in inspect.signature(predictor.predict).parameters
+    options = inspect.signature(predictor.predict).parameters
+    runs_freely = "free_running" in options
     if free_running and not runs_freely:
         raise OptionError(
             f"free running needs a run; the past actions of {predictor.name} are those that it was given."
@@ -106,8 +107,9 @@ def evaluate(
     tokenizer = tokenizer or "default"
     known = predictor.actions if predictor.actions is not None else training and training.support
     known = None if known is None else tuple(known)
-    options = {"free_running": True} if free_running else {"logged": True} if policy is not None else {}
-    turns = collect_turns(predictor.predict(part, **options), part, known_actions=known)
+    wanted = "free_running" if free_running else "logged" if "logged" in options else None
+    predictions = predictor.predict(part, **{wanted: True}) if wanted else predictor.predict(part)
+    turns = collect_turns(predictions, part, known_actions=known)
     totals = DialogueTotals(turns)
     stated = None if turns.probabilities is None else ProbabilityScores(turns)
     metrics = MetricSet(totals, turns, losses_of(turns, stated))

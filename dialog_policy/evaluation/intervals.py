@@ -1,6 +1,6 @@
 """95 % intervals by resampling whole dialogues: the turns of one dialogue are not independent of each other.
 
-A metric is a function of sums over dialogues, so a resample is a row of weights (how often each dialogue was drawn) and all
+A metric is a function of totals over dialogues, so a resample is a row of weights (how often each dialogue was drawn) and all
 resamples are one product of matrices.
 """
 
@@ -55,8 +55,8 @@ def check_resamples(resamples: int, least: int = 0) -> None:
     """
     if not least <= resamples <= MOST_RESAMPLES:
         raise OptionError(
-            f"resamples: expected a number from {least:,} to {MOST_RESAMPLES:,}, found {resamples:,}. With more than that no digit "
-            f"of an interval changes, and memory runs out; {RESAMPLES:,} are usual."
+            f"resamples: expected a number from {least:,} to {MOST_RESAMPLES:,}, found {resamples:,}. More change no digit of an "
+            f"interval and do not fit into memory, fewer say nothing; {RESAMPLES:,} are usual."
         )
 
 
@@ -75,7 +75,7 @@ def dialogue_weights(n: int, resamples: int, seed: int, columns: int = 1) -> Ite
 
 
 def bootstrap_intervals(
-    sums: Floats,
+    totals: Floats,
     statistic: Statistic,
     units: npt.ArrayLike,
     *,
@@ -83,7 +83,7 @@ def bootstrap_intervals(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Floats:
-    """95 % intervals of statistics of sums over dialogues.
+    """95 % intervals of statistics of totals over dialogues.
 
     Bias-corrected and accelerated (BCa; Efron 1987, "Better bootstrap confidence intervals"), at levels widened for few
     dialogues (Hesterberg 2015, "What teachers should know about the bootstrap": t quantiles and √(n/(n−1))). More than
@@ -95,7 +95,7 @@ def bootstrap_intervals(
 
     Parameters
     ----------
-    sums
+    totals
         Shape (n_dialogues, n_columns): what each dialogue adds.
     statistic
         From totals, shape (m, n_columns), to values, shape (m, n_statistics); NaN where a statistic is undefined.
@@ -115,16 +115,16 @@ def bootstrap_intervals(
         bounds.
     """
     check_resamples(resamples)
-    point = statistic(sums.sum(axis=0, dtype=np.float64)[None])[0]
-    sums = _grouped(sums, _RESAMPLED, seed).astype(np.float32)
+    point = statistic(totals.sum(axis=0, dtype=np.float64)[None])[0]
+    totals = _grouped(totals, _RESAMPLED, seed).astype(np.float32)
     units = np.broadcast_to(np.asarray(units, dtype=np.int64), point.shape)
     bounded = np.broadcast_to(np.asarray(bounded, dtype=np.bool_), point.shape)
     drawn = np.empty((len(point), resamples))
     done = 0
-    for weights in dialogue_weights(len(sums), resamples, seed, sums.shape[1]):
-        drawn[:, done : done + len(weights)] = statistic((weights @ sums).astype(np.float64)).T
+    for weights in dialogue_weights(len(totals), resamples, seed, totals.shape[1]):
+        drawn[:, done : done + len(weights)] = statistic((weights @ totals).astype(np.float64)).T
         done += len(weights)
-    left_out = _jackknife(sums, statistic)
+    left_out = _jackknife(totals, statistic)
     intervals = np.full((len(point), 2), np.nan)
     for i, at in enumerate(point.tolist()):
         if math.isnan(at) or not units[i]:
@@ -136,13 +136,13 @@ def bootstrap_intervals(
     return intervals
 
 
-def _grouped(sums: Floats, most: int, seed: int) -> Floats:
-    """Put rows into at most `most` groups of equal size (but for one row more or less) at random; return the sums of each."""
-    n = len(sums)
+def _grouped(totals: Floats, most: int, seed: int) -> Floats:
+    """Put rows into at most `most` groups of equal size (but for one row more or less) at random; return the totals of each."""
+    n = len(totals)
     if n <= most:
-        return sums
+        return totals
     order = np.random.default_rng(seed).permutation(n)
-    grouped: Floats = np.add.reduceat(sums[order], np.linspace(0, n, most, endpoint=False).astype(np.intp), axis=0)
+    grouped: Floats = np.add.reduceat(totals[order], np.linspace(0, n, most, endpoint=False).astype(np.intp), axis=0)
     return grouped
 
 
@@ -184,12 +184,12 @@ def _bent(z: float, acceleration: float) -> float:
     return z / below if below > 0 else math.copysign(math.inf, z)
 
 
-def _jackknife(sums: Floats, statistic: Statistic) -> Floats:
+def _jackknife(totals: Floats, statistic: Statistic) -> Floats:
     """Mean less value of each statistic without one group, shape (n_groups, n_statistics).
 
     Σd³ / 6(Σd²)^1.5 is the acceleration (Efron & Tibshirani 1993, equation 14.15).
     """
-    groups = _grouped(sums, _LEFT_OUT, seed=0).astype(np.float64)
+    groups = _grouped(totals, _LEFT_OUT, seed=0).astype(np.float64)
     left_out = statistic(groups.sum(axis=0) - groups)
     # A statistic that one group decides is undefined without it; such a group says nothing.
     is_defined = ~np.isnan(left_out)

@@ -112,20 +112,20 @@ def _by_support(turns: ScoredTurns, support: Mapping[str, int] | None) -> Slicin
 def _by_field(turns: ScoredTurns, field: str) -> Iterator[Slicing]:
     """By what the corpus says about the dialogue; of a list, each item counts."""
     values = [_values(dialogue, field) for dialogue in turns.dialogues]
-    numbers = [v for found in values for v in found if isinstance(v, int | float) and not isinstance(v, bool)]
+    numbers = [v for own in values for v in own if isinstance(v, int | float) and not isinstance(v, bool)]
     if len(set(numbers)) > _VALUES:
         names, chosen = _quarters(values, np.array(numbers, dtype=np.float64))
     else:
-        counts = Counter(name for found in values for name in set(map(_name, found)))
+        counts = Counter(name for own in values for name in set(map(_name, own)))
         frequent = [name for name, n in counts.most_common(_VALUES) if n > 1 or len(counts) <= _VALUES]
         # A name or a number of its own for every dialogue is no slice; nor is a value that all of them have.
         if not frequent or (len(counts) == 1 and all(values)):
             return
         names = sorted(frequent) + ([_OTHER] if len(counts) > len(frequent) else [])
         number = {name: i for i, name in enumerate(names)}
-        chosen = [sorted({number.get(_name(value), len(frequent)) for value in found}) for found in values]
-    of_dialogue = np.repeat(np.arange(len(chosen)), [len(found) for found in chosen])
-    slices = np.array([i for found in chosen for i in found], dtype=np.int64)
+        chosen = [sorted({number.get(_name(value), len(frequent)) for value in own}) for own in values]
+    of_dialogue = np.repeat(np.arange(len(chosen)), [len(own) for own in chosen])
+    slices = np.array([i for own in chosen for i in own], dtype=np.int64)
     starts = np.searchsorted(turns.dialogue, of_dialogue, side="left")
     sizes = np.searchsorted(turns.dialogue, of_dialogue, side="right") - starts
     ends = np.cumsum(sizes)
@@ -136,8 +136,8 @@ def _by_field(turns: ScoredTurns, field: str) -> Iterator[Slicing]:
 def _values(dialogue: Dialogue, field: str) -> list[Any]:
     """Return the field's values that can name a slice: of a list its items, of an object its keys."""
     value = dialogue.fields.get(field)
-    found = list(value) if isinstance(value, list | tuple | Mapping) else [value]
-    return [item for item in found if isinstance(item, str | int | float | bool)]
+    items = list(value) if isinstance(value, list | tuple | Mapping) else [value]
+    return [item for item in items if isinstance(item, str | int | float | bool)]
 
 
 def _name(value: Any) -> str:
@@ -152,7 +152,7 @@ def _quarters(values: Sequence[Sequence[Any]], numbers: npt.NDArray[np.float64])
         for i, (low, high) in enumerate(zip(lows, ends, strict=True))
     ]
     chosen = [
-        sorted({int(np.searchsorted(ends, value, side="left")) for value in found if isinstance(value, int | float)})
-        for found in values
+        sorted({int(np.searchsorted(ends, value, side="left")) for value in own if isinstance(value, int | float)})
+        for own in values
     ]
     return names, chosen

@@ -1,4 +1,4 @@
-"""What each dialogue adds to the figures: every metric is a function of these sums, so that a bootstrap only has to weigh them.
+"""What each dialogue adds to the figures: every metric is a function of these totals, so that a bootstrap only has to weigh them.
 
 Averages of F1 follow scikit-learn with ``zero_division=0`` (also the samples average: a turn where both sets are empty counts 0).
 """
@@ -8,32 +8,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.evaluation.evaluation import Metrics
 from dialog_policy.evaluation.intervals import Floats, bootstrap_intervals
 from dialog_policy.evaluation.scored_turns import Integers, ScoredTurns
 
 __all__ = ["SCALARS", "DialogueTotals", "Loss", "MetricSet", "ratio"]
 
-SCALARS = (
-    "turn_accuracy",
-    "dialogue_accuracy",
-    "micro_f1",
-    "macro_f1",
-    "macro_f1_gold",
-    "weighted_f1",
-    "samples_f1",
-    "precision",
-    "recall",
-    "hamming_loss",
-)
+# The metrics that every policy has, in their order.
+SCALARS = tuple(field.name for field in msgspec.structs.fields(Metrics) if field.required)
 
 
 def ratio(above: Floats, below: Floats, undefined: float = 0.0) -> Floats:
     """Divide, where there is something to divide by."""
-    found: Floats = np.divide(above, below, out=np.full(np.shape(above), undefined), where=below > 0)
-    return found
+    quotient: Floats = np.divide(above, below, out=np.full(np.shape(above), undefined), where=below > 0)
+    return quotient
 
 
 class Loss(NamedTuple):
@@ -101,12 +93,12 @@ class DialogueTotals:
 
     def last(self, n: int) -> npt.NDArray[np.float32]:
         """Return the `n` columns that were added last."""
-        found: list[npt.NDArray[np.float32]] = []
+        last: list[npt.NDArray[np.float32]] = []
         for block in reversed(self._columns):
-            if sum(part.shape[1] for part in found) >= n:
+            if sum(part.shape[1] for part in last) >= n:
                 break
-            found.insert(0, block)
-        return np.concatenate(found, axis=1)[:, -n:]
+            last.insert(0, block)
+        return np.concatenate(last, axis=1)[:, -n:]
 
     def totals(self) -> npt.NDArray[np.float64]:
         """Return the sum of each column, shape (1, n_columns)."""
@@ -114,16 +106,16 @@ class DialogueTotals:
         return totals[None]
 
     def intervals(
-        self, headline: MetricSet, *, resamples: int, seed: int, dialogues: Integers | None = None
+        self, metrics: MetricSet, *, resamples: int, seed: int, dialogues: Integers | None = None
     ) -> tuple[dict[str, list[float]], list[list[float] | None]]:
-        """Return 95 % intervals of the headline metrics by name, and of the ratios in the order in which they were asked for.
+        """Return 95 % intervals of the metrics by name, and of the ratios in the order in which they were asked for.
 
         An interval of which nothing can be said is left out, or None.
 
         Parameters
         ----------
-        headline
-            The metrics.
+        metrics
+            What is computed from the totals.
         resamples, seed
             Of the bootstrap.
         dialogues
@@ -134,22 +126,22 @@ class DialogueTotals:
 
         def statistic(totals: Floats) -> Floats:
             ratios = ratio(totals[:, above], totals[:, below], np.nan)
-            return np.concatenate([headline(totals), ratios], axis=1)
+            return np.concatenate([metrics(totals), ratios], axis=1)
 
         matrix = self.matrix() if dialogues is None else self.matrix()[dialogues]
         bearing = np.count_nonzero(matrix, axis=0)
-        n_headline = len(headline.names)
-        found = bootstrap_intervals(
+        n_metrics = len(metrics.names)
+        bounds = bootstrap_intervals(
             matrix,
             statistic,
-            np.concatenate([np.full(n_headline, len(matrix)), bearing[below]]),
-            bounded=np.concatenate([headline.bounded, np.ones(len(below), dtype=np.bool_)]),
+            np.concatenate([np.full(n_metrics, len(matrix)), bearing[below]]),
+            bounded=np.concatenate([metrics.bounded, np.ones(len(below), dtype=np.bool_)]),
             resamples=resamples,
             seed=seed,
         )
-        intervals = [None if np.isnan(pair).any() else pair.tolist() for pair in found]
-        named = zip(headline.names, intervals[:n_headline], strict=True)
-        return {name: pair for name, pair in named if pair is not None}, intervals[n_headline:]
+        intervals = [None if np.isnan(pair).any() else pair.tolist() for pair in bounds]
+        named = zip(metrics.names, intervals[:n_metrics], strict=True)
+        return {name: pair for name, pair in named if pair is not None}, intervals[n_metrics:]
 
 
 class MetricSet:
@@ -157,7 +149,7 @@ class MetricSet:
 
     Parameters
     ----------
-    sums
+    totals
         Gets the columns.
     turns
         The scored turns.
@@ -165,22 +157,22 @@ class MetricSet:
         Further metrics by name.
     """
 
-    def __init__(self, sums: DialogueTotals, turns: ScoredTurns, losses: Mapping[str, Loss] | None = None) -> None:
+    def __init__(self, totals: DialogueTotals, turns: ScoredTurns, losses: Mapping[str, Loss] | None = None) -> None:
         losses = losses or {}
         self._n_listed, n_actions = turns.n_listed, len(turns.space)
         hits, gold, predicted = map(turns.per_turn, (turns.hits, turns.gold, turns.predicted))
         own_f1 = ratio(2.0 * hits, (gold + predicted).astype(np.float64))
-        self.turns, self.exact, own = sums.of_turns(), sums.of_turns(turns.exact), sums.of_turns(own_f1)
-        wrong = np.bincount(turns.dialogue, ~turns.exact, minlength=sums.n)
-        dialogues, whole = sums.add(np.ones((sums.n, 1))), sums.add((wrong == 0)[:, None])
+        self.turns, self.exact, own = totals.of_turns(), totals.of_turns(turns.exact), totals.of_turns(own_f1)
+        wrong = np.bincount(turns.dialogue, ~turns.exact, minlength=totals.n)
+        dialogues, whole = totals.add(np.ones((totals.n, 1))), totals.add((wrong == 0)[:, None])
         self.hit, self.gold, self.predicted = (
-            sums.of_groups(pairs.rows, pairs.bits, n_actions) for pairs in (turns.hits, turns.gold, turns.predicted)
+            totals.of_groups(pairs.rows, pairs.bits, n_actions) for pairs in (turns.hits, turns.gold, turns.predicted)
         )
         self._means = {"turn_accuracy": (self.exact, self.turns), "dialogue_accuracy": (whole, dialogues)}
         self._means["samples_f1"] = (own, self.turns)
         for name, loss in losses.items():
-            below = self.turns if loss.counted is None else sums.of_turns(loss.counted)
-            self._means[name] = (sums.of_turns(loss.values), below)
+            below = self.turns if loss.counted is None else totals.of_turns(loss.counted)
+            self._means[name] = (totals.of_turns(loss.values), below)
         self.names = (*SCALARS, *losses)
         self.bounded = np.array([True] * len(SCALARS) + [loss.is_rate for loss in losses.values()])
 
@@ -191,7 +183,7 @@ class MetricSet:
         in_gold = gold > 0
         all_hit, all_gold, all_predicted = hit.sum(axis=1), gold.sum(axis=1), predicted.sum(axis=1)
         bits = totals[:, self.turns[0]] * max(1, hit.shape[1])
-        found = {
+        values = {
             "micro_f1": ratio(2 * all_hit, all_gold + all_predicted),
             "macro_f1": f1[:, : self._n_listed].sum(axis=1) / max(1, self._n_listed),
             "macro_f1_gold": ratio((f1 * in_gold).sum(axis=1), in_gold.sum(axis=1).astype(np.float64)),
@@ -201,8 +193,8 @@ class MetricSet:
             "hamming_loss": ratio(all_gold + all_predicted - 2 * all_hit, bits),
         }
         for name, (above, below) in self._means.items():
-            found[name] = ratio(totals[:, above[0]], totals[:, below[0]])
-        return np.stack([found[name] for name in self.names], axis=1)
+            values[name] = ratio(totals[:, above[0]], totals[:, below[0]])
+        return np.stack([values[name] for name in self.names], axis=1)
 
     def values(self, totals: Floats) -> dict[str, float]:
         """Return every metric of one row of totals."""

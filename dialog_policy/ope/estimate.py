@@ -188,7 +188,8 @@ def _evidence(
         q, v = log.spread(model.q, 0.0) * discounts, log.spread(model.v, 0.0) * discounts
         evidence = evidence._replace(q=q, v=v, fit_influence=model.fit_influence)
     if with_embedding:
-        evidence = evidence._replace(marginal=marginal_weights(log, states, taken, ratios, space.classes_, clip))
+        marginal = marginal_weights(log, states, taken, ratios, space.classes_, gamma=gamma, clip=clip)
+        evidence = evidence._replace(marginal=marginal)
     return evidence, source
 
 

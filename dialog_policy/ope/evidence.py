@@ -43,10 +43,14 @@ class MarginalWeights(NamedTuple):
         The action bits that the embedding keeps.
     weights
         Shape (n, T): products of p(e_t|x_t, π) / p(e_t|x_t, b).
+    fit_influence
+        Shape (n,): what each dialogue adds to (1/n) Σ_i Σ_t γ^t w_it r_it through the fits of the weights that it takes part in;
+        adds up to 0. None: the weights are taken as given.
     """
 
     kept: Sequence[str]
     weights: FloatArray
+    fit_influence: FloatArray | None = None
 
 
 class Evidence(NamedTuple):

@@ -50,9 +50,14 @@ class MarginalizedIPS(Estimator):
         """
         if not evidence.marginal:
             raise ValueError("this estimator needs weights of embeddings")
-        columns = np.stack([(m.weights * evidence.rewards).sum(axis=1) for m in evidence.marginal], axis=1)
+        columns = np.stack([_contributions(marginal, evidence.rewards) for marginal in evidence.marginal], axis=1)
         chosen = slope(columns.mean(axis=0), standard_error(columns))
         return Terms(columns[:, [chosen]], mean, {"kept_actions": list(evidence.marginal[chosen].kept)})
+
+
+def _contributions(marginal: MarginalWeights, rewards: FloatArray) -> FloatArray:
+    values: FloatArray = (marginal.weights * rewards).sum(axis=1)
+    return values if marginal.fit_influence is None else values + marginal.fit_influence
 
 
 def marginal_weights(
@@ -61,6 +66,8 @@ def marginal_weights(
     taken: FloatArray,
     ratios: FloatArray,
     names: Sequence[str],
+    *,
+    gamma: float = 1.0,
     clip: float | None = None,
 ) -> list[MarginalWeights]:
     """Estimate weights of ever coarser embeddings of the action sets.
@@ -81,6 +88,8 @@ def marginal_weights(
         Shape (m,): ρ of the logged sets.
     names
         The actions' names, shape (n_actions,).
+    gamma
+        Discount.
     clip
         Greatest cumulative weight.
 
@@ -98,14 +107,18 @@ def marginal_weights(
     order = np.argsort(-matters, kind="stable")
     sizes = sorted({round(size) for size in np.geomspace(1, len(names), _EMBEDDINGS)}, reverse=True)
     embeddings = [MarginalWeights(list(names), cumulative_weights(log.spread(ratios, 1.0), clip))]
+    discounted = log.spread(log.rewards, 0.0) * gamma ** np.arange(int(log.step.max()) + 1)
     for size in sizes[1:]:
         kept = np.sort(order[:size])
         # The penalty draws ratios to 1, their mean.
-        estimated = 1.0 + crossfitted(interactions(states, directions, taken[:, kept]), ratios - 1.0, folds).predictions
-        bounded = np.clip(estimated, 0.0, ratios.max())
-        embeddings.append(
-            MarginalWeights([names[bit] for bit in kept], cumulative_weights(log.spread(bounded, 1.0), clip))
-        )
+        fitted = crossfitted(interactions(states, directions, taken[:, kept]), ratios - 1.0, folds)
+        estimated = np.clip(1.0 + fitted.predictions, 0.0, ratios.max())
+        weights = cumulative_weights(log.spread(estimated, 1.0), clip)
+        # A dialogue's sum grows with a ratio by all that comes after it, divided by the ratio.
+        following = np.cumsum((weights * discounted)[:, ::-1], axis=1)[:, ::-1][log.dialogue, log.step]
+        gradient = np.divide(following, estimated, out=np.zeros_like(following), where=estimated > 0)
+        moved = np.bincount(log.dialogue, fitted.influence(gradient), minlength=len(log.dialogues))
+        embeddings.append(MarginalWeights([names[bit] for bit in kept], weights, moved - moved.mean()))
     return embeddings
 
 

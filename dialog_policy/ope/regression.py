@@ -31,10 +31,47 @@ def interactions(states: FloatArray, directions: FloatArray, actions: FloatArray
 
 
 class Crossfitted(NamedTuple):
-    """A regression's out-of-fold predictions, and its coefficients from all rows."""
+    """A ridge regression, fitted for each fold on the others.
+
+    Attributes
+    ----------
+    predictions
+        Shape (m,): of each row by the fit that did not see its fold.
+    coefficients
+        Shape (f,): of a fit on all rows.
+    features, folds
+        Shapes (m, f) and (m,): what it was fitted on.
+    inverses, errors
+        Of each fold the inverse of its fit's equations, shape (f, f), and the errors in the rows it was fitted on, shape (m,).
+    """
 
     predictions: FloatArray
     coefficients: FloatArray
+    features: FloatArray
+    folds: npt.NDArray[np.int64]
+    inverses: list[FloatArray]
+    errors: list[FloatArray]
+
+    def influence(self, gradient: FloatArray) -> FloatArray:
+        """Return what each row adds, through the fits that it takes part in, to a sum that the predictions are a part of.
+
+        In the first order: a row's terms of the fit's equations times the inverse of their derivative (an M-estimator's influence:
+        van der Vaart 1998, §5.3).
+
+        Parameters
+        ----------
+        gradient
+            Shape (m,): by how much the sum grows with the prediction of each row.
+
+        Returns
+        -------
+        ndarray of shape (m,)
+        """
+        added: FloatArray = np.zeros(len(self.features))
+        for fold, (inverse, errors) in enumerate(zip(self.inverses, self.errors, strict=True)):
+            inside = self.folds == fold
+            added += (self.features @ (gradient[inside] @ self.features[inside] @ inverse)) * errors
+        return added
 
 
 def crossfitted(features: FloatArray, targets: FloatArray, folds: npt.NDArray[np.int64]) -> Crossfitted:
@@ -47,16 +84,21 @@ def crossfitted(features: FloatArray, targets: FloatArray, folds: npt.NDArray[np
     targets
         Shape (m,).
     folds
-        Shape (m,): the fold of each row.
+        Shape (m,): the fold of each row, from 0.
     """
     gram, moments = features.T @ features, features.T @ targets
     diagonal = np.diag_indices_from(gram)
     predictions = np.empty(len(targets))
-    for fold in np.unique(folds).tolist():
+    inverses, errors = [], []
+    for fold in range(int(folds.max()) + 1):
         inside = folds == fold
         own = features[inside]
         rest = gram - own.T @ own
         rest[diagonal] += PENALTY
-        predictions[inside] = own @ np.linalg.solve(rest, moments - own.T @ targets[inside])
+        inverse = np.linalg.inv(rest)
+        weights = inverse @ (moments - own.T @ targets[inside])
+        predictions[inside] = own @ weights
+        inverses.append(inverse)
+        errors.append(np.where(inside, 0.0, targets - features @ weights))
     gram[diagonal] += PENALTY
-    return Crossfitted(predictions, np.linalg.solve(gram, moments))
+    return Crossfitted(predictions, np.linalg.solve(gram, moments), features, folds, inverses, errors)

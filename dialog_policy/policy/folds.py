@@ -54,14 +54,16 @@ class FoldedBaseline:
 
 
 class FoldedPolicy(FoldedBaseline):
-    """The same for policies, which also run freely and reply."""
+    """The same for policies, which also run freely, say how likely the logged actions are, and reply."""
 
     _members: Sequence[Policy]
 
-    def predict(self, dialogues: Iterable[Dialogue], *, free_running: bool = False) -> Iterator[Prediction]:
+    def predict(
+        self, dialogues: Iterable[Dialogue], *, free_running: bool = False, logged: bool = False
+    ) -> Iterator[Prediction]:
         """Yield a prediction for every target turn, fold by fold."""
         for policy, own in zip(self._members, self._by_fold(dialogues), strict=True):
-            yield from policy.predict(own, free_running=free_running)
+            yield from policy.predict(own, free_running=free_running, logged=logged)
 
     def replies(self, corpus: Corpus, predictions: Iterable[Prediction]) -> dict[tuple[str, int], str]:
         """Return what the policy of each dialogue's fold would have said at each predicted turn."""

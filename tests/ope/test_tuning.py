@@ -136,3 +136,26 @@ def test_bits_that_change_nothing_are_given_up_first_and_weights_are_those_of_th
         exact.append(world.target[state, action] / world.logging[state, action])
     assert np.abs(middle.weights[:, 0] - exact).mean() < 0.12
     assert np.abs(embeddings[0].weights[:, 0] - exact).mean() > 0.3
+
+
+def test_the_influence_of_a_dialogue_on_the_weights_is_what_the_estimate_moves_by():
+    world = make_world(1, longest=2)
+    corpus, predictions = lead_dialogues(world, 400, 3)
+    log = read_log(corpus)
+    space = ActionSpace().fit(log.actions)
+    (target,) = {frozenset(p.probabilities) for p in predictions}
+    assert target == set(space.classes_)
+    shares = [p.probabilities[next(iter(actions))] for p, actions in zip(predictions, log.actions, strict=True)]
+    ratios, taken = np.array(shares) / log.propensities, space.transform(log.actions).astype(float)
+    states, rewards = state_features(log, space), log.spread(log.rewards, 0.0)
+
+    def coarsest(ratios):
+        marginal = marginal_weights(log, states, taken, ratios, space.classes_)[-1]
+        return (marginal.weights * rewards).sum(axis=1).mean(), marginal.fit_influence
+
+    # The fits are linear in the ratios: raised a little in one dialogue, the estimate moves by what its influence grows by.
+    raised = ratios.copy()
+    raised[log.dialogue == 7] += 1e-4
+    (before, influence), (after, moved) = coarsest(ratios), coarsest(raised)
+    assert after - before == pytest.approx((moved - influence)[7] / (len(log.dialogues) - 1), rel=0.05)
+    assert influence.mean() == pytest.approx(0, abs=1e-12)
