@@ -146,15 +146,15 @@ class Autosave:
         self._file, self._lock = file, lock
 
     def _waiting(self) -> list[tuple[Path, Kept]]:
-        found: list[tuple[Path, Kept]] = []
+        conversations: list[tuple[Path, Kept]] = []
         if self._folder is None or not self._folder.is_dir():
-            return found
+            return conversations
         for file in self._folder.glob(f"{self._policy}-*.json"):
             if file == self._file or _is_held(file):
                 continue
             with contextlib.suppress(OSError, msgspec.MsgspecError):
-                found.append((file, msgspec.json.decode(file.read_bytes(), type=Kept)))
-        return sorted(found, key=lambda item: item[1].changed, reverse=True)
+                conversations.append((file, msgspec.json.decode(file.read_bytes(), type=Kept)))
+        return sorted(conversations, key=lambda item: item[1].changed, reverse=True)
 
     def _make_room(self) -> None:
         for file, _ in self._waiting()[_MOST - 1 :]:

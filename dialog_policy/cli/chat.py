@@ -203,10 +203,10 @@ class _Chat:
     def _offer(self) -> None:
         waiting = self.autosave.waiting()
         if waiting:
-            many = f"There are {len(waiting)} conversations that were not saved; the newest" if len(waiting) > 1 else (
+            subject = f"There are {len(waiting)} conversations that were not saved; the newest" if len(waiting) > 1 else (
                 "There is a conversation that was not saved; it"
             )  # fmt: skip
-            _tell("", f"{many} has {_describe(waiting[0])}. /restore goes on with it, /discard drops it.")
+            _tell("", f"{subject} has {_describe(waiting[0])}. /restore goes on with it, /discard drops it.")
 
     def _restore(self, _: str) -> None:
         if len(self.session):

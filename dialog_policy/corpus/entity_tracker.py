@@ -25,14 +25,9 @@ __all__ = ["NUMBER", "NUMBER_IN_WORDS", "NUMBER_WORDS", "EntityTracker", "Marked
 NAME, AT_HAND = "name", "name_at_hand"
 # Placeholders of how many records the last results have. "one" is no number word here: it is a pronoun more often.
 NUMBER, NUMBER_IN_WORDS = "number_of_results", "number_of_results_in_words"
-NUMBER_WORDS = dict(
-    zip(
-        ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"],
-        range(2, 13),
-        strict=True,
-    )
-)
-_WORD_OF = {number: word for word, number in NUMBER_WORDS.items()}
+_WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+NUMBER_WORDS = {word: number for number, word in enumerate(_WORDS, start=2)}
+_WORD_OF = dict(enumerate(_WORDS, start=2))
 _PLACEHOLDER = re.compile(r"<(\w+)>")
 _SENTENCE_START = re.compile(r"(?:^|[.!?]\s+)$")
 # A dialogue remembers so many values of the newest records; of one context so many records, the first, are looked at.

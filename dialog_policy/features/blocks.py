@@ -52,10 +52,10 @@ def encode_part(
     flags = _Dense(new_matrix(f"{part}.own", (len(values) + 1, own)))
     blocks = [_begin(table, f"{part}.{number}", len(values), new_matrix) for number, table in enumerate(tables)]
     for start in range(0, len(values), _TOGETHER):
-        some = slice(start, start + _TOGETHER)
-        known = None if terms_of is None else terms_of[some]
-        terms, found = encoder.terms_and_flags(part, values[some], known)
-        flags.add(start, found)
+        chunk = slice(start, start + _TOGETHER)
+        known = None if terms_of is None else terms_of[chunk]
+        terms, own_features = encoder.terms_and_flags(part, values[chunk], known)
+        flags.add(start, own_features)
         for block in blocks:
             block.add_texts(start, terms)
     return [block.done() for block in (flags, *blocks)]

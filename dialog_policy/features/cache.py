@@ -245,7 +245,7 @@ def read_entry(entry: Path, train: Corpus, dev: Corpus | None, actions: ActionSp
 
 def _make_trainable(encoder: TurnEncoder, dropouts: Mapping[str, Mapping[str, float]]) -> list[TrainableTable]:
     """Turn tables that were trainable back into such, and return them in the order of the features."""
-    found: list[TrainableTable] = []
+    trainable: list[TrainableTable] = []
     for name, tables in encoder.tables.items():
         made = list(tables)
         for number, dropout in dropouts[name].items():
@@ -254,9 +254,9 @@ def _make_trainable(encoder: TurnEncoder, dropouts: Mapping[str, Mapping[str, fl
             pools: Any = own.pools
             table = TrainableTable(own.analyzer, own.terms, own.vectors, pools=pools, word_dropout=dropout)
             made[int(number)] = table
-            found.append(table)
+            trainable.append(table)
         encoder.tables[name] = tuple(made)
-    return found
+    return trainable
 
 
 def _put_in_place(folder: Path, entry: Path) -> bool:

@@ -61,11 +61,11 @@ class SparseRows:
 
     def __getitem__(self, rows: npt.NDArray[np.int64]) -> FloatArray:
         """Rows by number, shape (*rows.shape, width), dense."""
-        wanted = rows.reshape(-1)
-        places, counts = self.columns.places(np.where(wanted < 0, wanted + self.shape[0], wanted))
-        found = np.zeros((len(wanted), self.width), dtype=np.float32)
-        found[np.repeat(np.arange(len(wanted)), counts), self.columns.values[places]] = self.values[places]
-        return found.reshape(*rows.shape, self.width)
+        flat = rows.reshape(-1)
+        places, counts = self.columns.places(np.where(flat < 0, flat + self.shape[0], flat))
+        dense = np.zeros((len(flat), self.width), dtype=np.float32)
+        dense[np.repeat(np.arange(len(flat)), counts), self.columns.values[places]] = self.values[places]
+        return dense.reshape(*rows.shape, self.width)
 
 
 class MappedRows:
@@ -88,12 +88,12 @@ class MappedRows:
 
     def __getitem__(self, rows: npt.NDArray[np.int64]) -> FloatArray:
         """Rows by number, shape (*rows.shape, columns)."""
-        found: FloatArray = self._view[rows]
+        picked: FloatArray = self._view[rows]
         self._touched += rows.size * _AROUND
         if min(self._touched, self._view.nbytes) > _RESIDENT:
             self._touched = 0
             release(self._array)
-        return found
+        return picked
 
 
 def new_file(path: Path, shape: tuple[int, int]) -> FloatArray:

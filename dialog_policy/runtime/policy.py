@@ -167,11 +167,10 @@ class Policy:
         every_turn
             Whether to predict turns without known actions, too: dialogues of which nobody noted what the system did.
         """
+        least = predicting.NEGLIGIBLE if probabilities else None
         if free_running:
-            return predicting.free_running(self.engine, dialogues, probabilities=probabilities, every_turn=every_turn)
-        return predicting.teacher_forced(
-            self.engine, dialogues, probabilities=probabilities, logged=logged, every_turn=every_turn
-        )
+            return predicting.free_running(self.engine, dialogues, least=least, every_turn=every_turn)
+        return predicting.teacher_forced(self.engine, dialogues, least=least, logged=logged, every_turn=every_turn)
 
     def logged_probabilities(self, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
         """Predict every target turn as :meth:`predict` does, with the probability of the logged actions.
@@ -179,7 +178,7 @@ class Policy:
         Each prediction has the probability of every action and, as ``logged``, that of the set of actions which the dialogue
         has: what off-policy evaluation needs.
         """
-        return predicting.logged_probabilities(self.engine, dialogues)
+        return predicting.teacher_forced(self.engine, dialogues, least=0.0, logged=True)
 
     def replies(self, corpus: Corpus, predictions: Iterable[Prediction]) -> dict[tuple[str, int], str]:
         """Return what the policy would have said at each predicted turn, the dialogue so far being the gold one.

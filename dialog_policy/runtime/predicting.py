@@ -15,14 +15,14 @@ from dialog_policy.prediction import Prediction
 from dialog_policy.runtime.engine import Engine
 from dialog_policy.runtime.session import Request, Session, respond_together
 
-__all__ = ["free_running", "logged_probabilities", "teacher_forced", "teacher_forced_replies"]
+__all__ = ["NEGLIGIBLE", "free_running", "teacher_forced", "teacher_forced_replies"]
 
 # Dialogues that are encoded together: bounds memory, changes no result.
 _CHUNK = 512
 # Dialogues in one call of the network; they are sorted by length, so little of it is padding.
 _BATCH = 64
-# Probabilities below this are left out of predictions.
-_NEGLIGIBLE = 1e-3
+# Probabilities below this are left out of predictions, unless all are asked for.
+NEGLIGIBLE = 1e-3
 
 
 def _chunks(dialogues: Iterable[Dialogue]) -> Iterator[list[Dialogue]]:
@@ -35,7 +35,7 @@ def teacher_forced(
     engine: Engine,
     dialogues: Iterable[Dialogue],
     *,
-    probabilities: bool = True,
+    least: float | None = NEGLIGIBLE,
     logged: bool = False,
     every_turn: bool = False,
 ) -> Iterator[Prediction]:
@@ -45,8 +45,8 @@ def teacher_forced(
     ----------
     engine, dialogues
         Which policy, which dialogues.
-    probabilities
-        Whether to say the probability of each action that has at least 0.001.
+    least
+        Predictions say the probability of each action that has at least so much; None: of none.
     logged
         Whether to say the probability of the set of actions that the dialogue has.
     every_turn
@@ -55,11 +55,11 @@ def teacher_forced(
     for chunk in _chunks(dialogues):
         logits = _logits(engine, chunk)
         decided = engine.decoder.decide(logits)
-        of_logged: Sequence[float | None] = [None] * len(logits)
+        likelihoods: Sequence[float | None] = [None] * len(logits)
         if logged:
             sets = [turn.actions or frozenset() for dialogue in chunk for turn in dialogue.turns]
-            of_logged = np.minimum(1.0, np.exp(engine.decoder.log_probabilities(logits, sets))).tolist()
-        rows = zip(decided.actions, decided.probabilities, decided.confidence.tolist(), of_logged, strict=True)
+            likelihoods = np.minimum(1.0, np.exp(engine.decoder.log_probabilities(logits, sets))).tolist()
+        rows = zip(decided.actions, decided.probabilities, decided.confidence.tolist(), likelihoods, strict=True)
         for dialogue in chunk:
             for number, turn in enumerate(dialogue.turns):
                 actions, shares, confidence, likelihood = next(rows)
@@ -68,38 +68,10 @@ def teacher_forced(
                         dialogue=dialogue.id,
                         turn=number,
                         actions=actions,
-                        probabilities=_likely(engine, shares) if probabilities else None,
+                        probabilities=_probabilities(engine, shares, least),
                         confidence=confidence,
-                        logged=likelihood,
+                        logged=likelihood if turn.is_target else None,
                     )
-
-
-def logged_probabilities(engine: Engine, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
-    """Predict every target turn in order, the past being the logged one, for off-policy evaluation.
-
-    Each prediction has the probability of every action, of the chosen set, and, as ``logged``, of the set that the dialogue has:
-    exactly as the policy's decoder has them.
-    """
-    names = engine.actions.classes_
-    for chunk in _chunks(dialogues):
-        places = [(dialogue.id, number) for dialogue in chunk for number in range(len(dialogue))]
-        gold = [turn.actions for dialogue in chunk for turn in dialogue.turns]
-        targets = [row for row, actions in enumerate(gold) if actions is not None]
-        if not targets:
-            continue
-        logits = _logits(engine, chunk)[targets]
-        decided = engine.decoder.decide(logits)
-        logged = np.exp(engine.decoder.log_probabilities(logits, [gold[row] or frozenset() for row in targets]))
-        for i, row in enumerate(targets):
-            dialogue_id, number = places[row]
-            yield Prediction(
-                dialogue=dialogue_id,
-                turn=number,
-                actions=decided.actions[i],
-                probabilities=dict(zip(names, decided.probabilities[i].tolist(), strict=True)),
-                confidence=float(decided.confidence[i]),
-                logged=min(1.0, float(logged[i])),
-            )
 
 
 def _logits(engine: Engine, dialogues: Sequence[Dialogue]) -> npt.NDArray[np.float32]:
@@ -117,13 +89,15 @@ def _logits(engine: Engine, dialogues: Sequence[Dialogue]) -> npt.NDArray[np.flo
     return logits
 
 
-def _likely(engine: Engine, shares: npt.NDArray[np.floating]) -> dict[str, float]:
+def _probabilities(engine: Engine, shares: npt.NDArray[np.floating], least: float | None) -> dict[str, float] | None:
+    if least is None:
+        return None
     names = engine.actions.classes_
-    return {names[bit]: float(shares[bit]) for bit in np.flatnonzero(shares >= _NEGLIGIBLE)}
+    return {names[bit]: float(shares[bit]) for bit in np.flatnonzero(shares >= least)}
 
 
 def free_running(
-    engine: Engine, dialogues: Iterable[Dialogue], *, probabilities: bool = True, every_turn: bool = False
+    engine: Engine, dialogues: Iterable[Dialogue], *, least: float | None = NEGLIGIBLE, every_turn: bool = False
 ) -> Iterator[Prediction]:
     """Predict every target turn in order; every dialogue is a session that is told the user side only.
 
@@ -147,7 +121,7 @@ def free_running(
                         dialogue=chunk[number].id,
                         turn=position,
                         actions=step.actions,
-                        probabilities=_likely(engine, shares) if probabilities else None,
+                        probabilities=_probabilities(engine, shares, least),
                         confidence=step.confidence,
                     )
                 )

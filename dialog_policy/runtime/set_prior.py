@@ -51,8 +51,8 @@ class SetPrior(NamedTuple):
         new = (once + _UNSEEN_COUNT) / total
         of_actions = np.zeros(len(space))
         for start in range(0, len(sets), MOST_SETS):
-            some = slice(start, start + MOST_SETS)
-            of_actions += of_sets[some] @ space.transform(sets[some])
+            chunk = slice(start, start + MOST_SETS)
+            of_actions += of_sets[chunk] @ space.transform(sets[chunk])
         rates = (of_actions + _UNSEEN_COUNT) / total
         log_new = float(np.log(new) + np.log1p(-rates).sum())
         log_seen = np.log1p(-new) + np.log(of_sets[:MOST_SETS] / of_sets.sum())

@@ -142,10 +142,10 @@ class TermTable:
             if len(rows):
                 weights.dot(self.vectors.take(rows, axis=0), out=out)
             return len(rows) > 0
-        found = self._gather(tokens)
-        if found is None:
+        gathered = self._gather(tokens)
+        if gathered is None:
             return False
-        vectors, weights = found
+        vectors, weights = gathered
         start = 0
         for pool in self.pools:
             part = out[start : start + vectors.shape[1]]
@@ -167,11 +167,11 @@ class TermTable:
         """Vectors and weights of a text's terms, one row for each time a term occurs."""
         assert self.vectors is not None
         if self.analyzer.unit == "subword":
-            found = [pair for token in tokens if (pair := self._subword(token)) is not None]
-            if not found:
+            pairs = [pair for token in tokens if (pair := self._subword(token)) is not None]
+            if not pairs:
                 return None
-            return np.stack([vector for vector, _ in found]), np.array(
-                [weight for _, weight in found], dtype=np.float32
+            return np.stack([vector for vector, _ in pairs]), np.array(
+                [weight for _, weight in pairs], dtype=np.float32
             )
         rows = self.rows(tokens)
         if not len(rows):
@@ -189,13 +189,13 @@ class TermTable:
         return np.array([row for term in terms if (row := get(term)) is not None], dtype=np.intp)
 
     def _rows_of_token(self, token: str) -> npt.NDArray[np.intp]:
-        found = self._token_rows.get(token)
-        if found is None:
+        token_rows = self._token_rows.get(token)
+        if token_rows is None:
             if len(self._token_rows) >= _CACHED_TOKENS:
                 self._token_rows.clear()
             rows = (self._row.get(gram) for gram in self.analyzer.terms([token]))
-            found = self._token_rows[token] = np.array([row for row in rows if row is not None], dtype=np.intp)
-        return found
+            token_rows = self._token_rows[token] = np.array([row for row in rows if row is not None], dtype=np.intp)
+        return token_rows
 
     def _subword(self, token: str) -> tuple[FloatArray, float] | None:
         assert self.vectors is not None

@@ -48,8 +48,8 @@ def tokenize(text: str) -> list[str]:
     """
     if text.isascii():
         return _ASCII.findall(text.lower())
-    found: list[str] = _UNICODE.findall(unicodedata.normalize("NFKC", text).casefold())
-    return found
+    tokens: list[str] = _UNICODE.findall(unicodedata.normalize("NFKC", text).casefold())
+    return tokens
 
 
 def get_tokenizer(name: str) -> Tokenizer:

@@ -145,7 +145,7 @@ def test_a_learning_curve_is_trained_and_shown(places, tmp_path):
     assert [(row["policy"], row["share"], row["dialogues"], row["seed"]) for row in rows] == [
         ("run", 0.25, 6, 0), ("run", 0.25, 6, 1), ("run", 1.0, 24, 0), ("run", 1.0, 24, 1),
     ]  # fmt: skip
-    assert "25%" in shown
+    assert "25 %" in shown
 
 
 def test_an_interrupted_curve_leaves_nothing(places, tmp_path, monkeypatch):

@@ -267,6 +267,10 @@ def test_runs_are_named_with_date_and_version_and_known_dialogues_are_said_first
     assert document["warnings"] == result.warnings
     held_out = compare({"desk": run, "majority": majority}, small, split="test", resamples=100)
     assert held_out.warnings == []
+    # What was just trained is compared as the run that it saves.
+    unsaved = compare({"unsaved": trained, "majority": majority}, small, split="test", resamples=100)
+    assert unsaved.policies[0].turn_accuracy == held_out.policies[0].turn_accuracy
+    assert unsaved.policies[0].run.id == run.id
 
 
 def test_the_json_object_has_the_documented_keys_and_the_frame_a_row_for_each_difference():

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
@@ -225,3 +229,14 @@ def test_simulated_estimates_are_unbiased_and_their_intervals_cover(name):
 def test_coverage_is_told_by_overlap():
     rows = describe_overlap(measure(Scenario(sharpness=3.0), range(10), dialogues=80, same_world=False, resamples=200))
     assert sum(row["logs"] for row in rows) == 10
+
+
+def test_the_script_prints_the_tables_that_are_asked_for():
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, root / "scripts" / "simulate", "2", "one decision"], capture_output=True, text=True, cwd=root
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("**") == 2
+    lines = done.stdout.splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines[5:]] == [e.name for e in ESTIMATORS.values()]

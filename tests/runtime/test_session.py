@@ -246,3 +246,40 @@ def test_low_confidence_is_marked(trained, tmp_path):
     never, always = (Policy.load(tmp_path / "run", fallback_below=share) for share in (0.0, 1.1))
     assert not never.start().respond("hello").fallback
     assert always.start().respond("hello").fallback
+
+
+def test_nothing_is_decided_under_a_mask_only_where_it_is_asked_for(small):
+    """One empty training turn of many made nothing at all the surest decision among the few that a mask left."""
+    turns = [Turn(user=text, actions=frozenset([name])) for text, name in (("hi", "greet"), ("bye", "end"))]
+    silent = Turn(user="hm", actions=frozenset())
+    corpus = small.with_dialogues(
+        Dialogue(id=str(number), turns=(*turns, silent, silent) if number < 2 else tuple(turns)) for number in range(20)
+    )
+    policy = DialogPolicy(**QUICK | {"epochs": 1}).fit(corpus, dev=None).runtime_
+
+    def respond(**options):
+        return policy.respond_many([Request(policy.start(), "hm", **options)])[0]
+
+    forced = respond(allowed=["end"])
+    assert forced.actions == {"end"}
+    assert forced.confidence == pytest.approx(1)
+    asked = respond(allowed=["end"], allow_none=True)
+    assert asked.confidence < 1
+    assert respond(allow_none=True) == respond(), "without a mask it competes as in training"
+    assert respond(allowed=[]).actions == set()
+
+
+def test_a_corpus_without_any_text_is_trained_and_served(small):
+    """Bots with an understanding of their own log intents and slots, and no words."""
+    turns = [Turn(context={"intent": name}, actions=frozenset([f"do {name}"])) for name in ("greet", "bye")]
+    corpus = small.with_dialogues(Dialogue(id=str(number), turns=tuple(turns)) for number in range(20))
+    policy = DialogPolicy(hidden=8, epochs=2).fit(corpus, dev=None).runtime_
+    step = policy.start().respond(None, {"intent": "greet"})
+    assert step.actions < {"do greet", "do bye"}
+    assert [p.turn for p in policy.predict(corpus)] == [0, 1] * 20
+
+
+def test_integers_of_any_length_are_a_context(policy):
+    for number in (10**30, 10**400):
+        assert policy.start().respond("hello", {"slots": {"n": number}}).actions is not None
+    refused(policy.start(), lambda: policy.start().respond("x", {"n": 10**5_000}), OptionError, "JSON object")
