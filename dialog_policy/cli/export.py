@@ -35,11 +35,11 @@ def export(run: str, archive: str, licence: str | None, evaluation: str | None) 
 
 def _evaluation(path: str) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(Path(path).read_bytes())
+        evaluation = msgspec.json.decode(Path(path).read_bytes())
     except OSError as error:
         raise OptionError(f"the evaluation {path} cannot be read: {error.strerror}.") from None
     except msgspec.DecodeError as error:
         raise OptionError(f"the evaluation {path} is not JSON: {error}.") from None
-    if not isinstance(found, dict):
+    if not isinstance(evaluation, dict):
         raise OptionError(f"the evaluation {path} is not what `evaluate --json` writes: expected an object.")
-    return found
+    return evaluation

@@ -7,7 +7,7 @@ under such a name is removed when the same place is written again.
 from dialog_policy.files.file import atomic_write, sha256_of
 from dialog_policy.files.folder import atomic_folder, output_folder, recover_folder, replace_folder
 from dialog_policy.files.lock import locked
-from dialog_policy.files.place import check_output
+from dialog_policy.files.place import check_output, refusals
 
 __all__ = [
     "atomic_folder",
@@ -16,6 +16,7 @@ __all__ = [
     "locked",
     "output_folder",
     "recover_folder",
+    "refusals",
     "replace_folder",
     "sha256_of",
 ]

@@ -57,7 +57,7 @@ def locked(path: str | os.PathLike[str], purpose: str) -> Iterator[None]:
     OptionError
         If nothing can be written there.
     """
-    target = check_output(path, folder=True)
+    target = check_output(path, folder=not Path(path).is_file())
     file = target.with_name(f".{target.name}.lock")
     with contextlib.ExitStack() as stack:
         with refusals(Path(path)):

@@ -41,11 +41,21 @@ def _refusal(path: Path, error: OSError) -> OptionError:
 
 
 @contextlib.contextmanager
-def refusals(path: Path) -> Iterator[None]:
-    """Turn the operating system's errors into one sentence about `path`."""
+def refusals(path: Path, *, of_disk: bool = False) -> Iterator[None]:
+    """Turn the operating system's errors into one sentence about `path`.
+
+    Parameters
+    ----------
+    path
+        What is being written.
+    of_disk
+        Only those errors that a full or read-only disk raises, where others may be about something else.
+    """
     try:
         yield
     except OSError as error:
+        if of_disk and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            raise
         raise _refusal(path, error) from error
 
 

@@ -193,8 +193,8 @@ def scan(
     """
     keras = load_keras()
     if keras.backend.backend() != "tensorflow":
-        found: tuple[tuple[Any, ...], tuple[Any, ...]] = keras.ops.scan(step, state, inputs, reverse=reverse)
-        return found
+        result: tuple[tuple[Any, ...], tuple[Any, ...]] = keras.ops.scan(step, state, inputs, reverse=reverse)
+        return result
     import tensorflow as tf
 
     n = tf.shape(inputs[0])[0]

@@ -255,7 +255,7 @@ class DialogueBatches(keras.utils.PyDataset):
         return inputs if len(inputs) > 1 else features, self.encoded.targets(turns), weights
 
     def _packed_terms(self, turns: _IntArray) -> dict[str, npt.NDArray[Any]]:
-        found: dict[str, npt.NDArray[Any]] = {}
+        inputs: dict[str, npt.NDArray[Any]] = {}
         for number, part in enumerate(self.encoded.embedded):
             packed, rows = self.encoded.packed(part, turns)
             ids, counts = packed.values, packed.counts
@@ -266,9 +266,9 @@ class DialogueBatches(keras.utils.PyDataset):
             terms[: len(ids)], texts[: len(ids)] = ids, np.repeat(np.arange(len(counts)), counts)
             shares = np.zeros(turns.size + 1, dtype=np.float32)
             np.divide(1.0, counts, out=shares[: len(counts)], where=counts > 0, casting="same_kind")
-            found.update({f"terms_{number}": terms, f"texts_{number}": texts, f"shares_{number}": shares})
-            found[f"rows_{number}"] = rows.astype(np.int32)
-        return found
+            inputs.update({f"terms_{number}": terms, f"texts_{number}": texts, f"shares_{number}": shares})
+            inputs[f"rows_{number}"] = rows.astype(np.int32)
+        return inputs
 
     def turns(self, index: int) -> _IntArray:
         """Turn numbers of a batch, shape (batch_size, time), as :meth:`EncodedDialogues.padded_turns` gives them.

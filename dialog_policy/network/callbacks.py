@@ -224,7 +224,7 @@ def loggers(folder: Path | None) -> list[keras.callbacks.Callback]:
         return []
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    found: list[keras.callbacks.Callback] = [keras.callbacks.CSVLogger(str(logs / "training.csv"), append=True)]
+    callbacks: list[keras.callbacks.Callback] = [keras.callbacks.CSVLogger(str(logs / "training.csv"), append=True)]
     if keras.backend.backend() == "tensorflow":
-        found.append(keras.callbacks.TensorBoard(str(logs / "tensorboard"), write_graph=False))
-    return found
+        callbacks.append(keras.callbacks.TensorBoard(str(logs / "tensorboard"), write_graph=False))
+    return callbacks

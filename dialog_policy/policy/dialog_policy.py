@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -108,6 +108,7 @@ class DialogPolicy(Estimator):
     actions_: ActionSpace
     history_: list[dict[str, float]]
     validation_: str
+    network_: keras.Model
 
     @classmethod
     def load(cls, run: str | os.PathLike[str]) -> DialogPolicy:
@@ -119,7 +120,9 @@ class DialogPolicy(Estimator):
             If it is not a run, of another format version, incomplete, or a file was changed.
         """
         runtime = Policy.load(run)
-        return _with_run(cls.from_config(runtime.info["config"]), runtime)
+        policy = cls.from_config(runtime.info["config"])
+        vars(policy).update(_learnt(runtime))
+        return policy
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether :meth:`fit` was called."""
@@ -203,7 +206,7 @@ class DialogPolicy(Estimator):
             if folder is not None:
                 write_run(folder, fitted.files, kept=[CHECKPOINT])
         # Loaded from what is saved: what is measured here is what a loaded run does.
-        _with_run(self, Policy(RunReader(fitted.files.get, "the trained policy")))
+        vars(self).update(_learnt(Policy(RunReader(fitted.files.get, "the trained policy"))))
         self.network_ = fitted.network
         return self
 
@@ -292,10 +295,11 @@ def _dialogues(data: Data) -> Iterable[Dialogue]:
     return data if isinstance(data, Iterator) else as_corpus(data)
 
 
-def _with_run(policy: DialogPolicy, runtime: Policy) -> DialogPolicy:
-    """Give a policy what a run has learnt."""
-    policy.runtime_ = runtime
-    policy.actions_ = runtime.actions
-    policy.history_ = runtime.info["history"]
-    policy.validation_ = runtime.info["corpus"].get("validation", "")
-    return policy
+def _learnt(runtime: Policy) -> dict[str, Any]:
+    """Return what a trained policy has besides its settings."""
+    return {
+        "runtime_": runtime,
+        "actions_": runtime.actions,
+        "history_": runtime.info["history"],
+        "validation_": runtime.info["corpus"].get("validation", ""),
+    }

@@ -54,7 +54,7 @@ def tune(
     corpus
         The training part.
     dev
-        What settings are judged by, and training stops by. None: an inner tenth of `corpus`.
+        What settings are compared on, and what training is validated on. None: an inner tenth of `corpus`.
     base
         Settings to begin with; what is not searched stays.
     out
@@ -116,8 +116,8 @@ def tune(
 def best_settings(study: optuna.Study) -> dict[str, Any]:
     """Return the settings of the best trial that differ from what the search began with, as a configuration file has them."""
     settings = _settings(study.best_trial.params)
-    found: dict[str, Any] = msgspec.to_builtins(settings)
-    return found
+    best: dict[str, Any] = msgspec.to_builtins(settings)
+    return best
 
 
 def _as_proposed(base: Config) -> dict[str, Any]:

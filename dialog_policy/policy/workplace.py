@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dialog_policy.errors import DivergenceError, RunError, counted
-from dialog_policy.files import atomic_folder, locked, recover_folder, replace_folder
+from dialog_policy.files import atomic_folder, locked, recover_folder, refusals, replace_folder
 from dialog_policy.network.checkpoint import CHECKPOINT, epochs_done
 from dialog_policy.runtime.folder import LOGS, MANIFEST, check_target, partial_folder
 
@@ -51,7 +51,8 @@ def workplace(run: Path, resume: bool | None) -> Iterator[Path]:
         _settle(folder, run)
         _prepare(folder, run, resume)
         try:
-            yield folder
+            with refusals(folder, of_disk=True):  # Keras' own logs are written there, too
+                yield folder
             if (folder / MANIFEST).exists():
                 check_target(run)
                 replace_folder(folder, run)

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dialog_policy.errors import OptionError
-from dialog_policy.runtime.folder import RunReader, pack, write_archive
+from dialog_policy.errors import OptionError, counted
+from dialog_policy.files import check_output, locked
+from dialog_policy.runtime.folder import RunReader, repack, write_archive
 from dialog_policy.runtime.policy import Policy
 
 __all__ = ["export_run", "model_card"]
@@ -18,8 +19,8 @@ _SERVING = (
     "replies.json",
 )  # fmt: skip
 _METRICS = {
-    "turn_accuracy": "turns right",
-    "dialogue_accuracy": "dialogues right",
+    "turn_accuracy": "turn accuracy",
+    "dialogue_accuracy": "dialogue accuracy",
     "micro_f1": "micro F1",
     "macro_f1": "macro F1",
     "weighted_f1": "weighted F1",
@@ -58,6 +59,7 @@ def export_run(
     path = Path(target)
     if path.suffix != ".zip":
         raise OptionError(f"expected a name that ends in .zip for the archive, found {str(target)!r}.")
+    check_output(path)
     reader = RunReader.open(run)
     policy = Policy(reader)
     if evaluation is not None and evaluation.get("policy") != policy.id:
@@ -65,10 +67,9 @@ def export_run(
             f"this evaluation is not one of the run {reader.place}. "
             f"`dialog-policy evaluate {reader.place} CORPUS --json FILE` makes one."
         )
-    blobs = {name: reader.read(name) for name in _SERVING}
-    blobs["MODEL_CARD.md"] = model_card(policy, licence, evaluation).encode()
-    about = {name: value for name, value in reader.manifest.items() if name not in ("files", "format_version")}
-    write_archive(path, pack({}, {}, blobs, about))
+    card = {"MODEL_CARD.md": model_card(policy, licence, evaluation).encode()}
+    with locked(path, "exporting"):
+        write_archive(path, repack(reader, _SERVING, card))
 
 
 def model_card(policy: Policy, licence: str | None, evaluation: Mapping[str, Any] | None) -> str:
@@ -80,7 +81,7 @@ def _card(policy: Policy, licence: str | None, evaluation: Mapping[str, Any] | N
     info = policy.info
     corpus, config, names = info["corpus"], info["config"], policy.actions.classes_
     train, dev = corpus["train"], corpus["dev"]
-    yield from (f"# A dialogue policy trained on {corpus['name']}", "")
+    yield from (f"# {policy.name}: a dialogue policy trained on {corpus['name']}", "")
     yield from (f"- Trained: {info['created'][:10]} with dialog-policy {info['package_version']}",)
     yield from (f"- Licence: {licence or 'not stated'}", f"- Policy: `{policy.id}`", "")
     one = (
@@ -97,14 +98,15 @@ def _card(policy: Policy, licence: str | None, evaluation: Mapping[str, Any] | N
     yield from ("from dialog_policy.runtime import Policy", "", 'policy = Policy.load("this-file.zip")')
     yield from ("session = policy.start()", 'step = session.respond("hello")', "```", "")
     yield from ("## Data", "", "| part | dialogues | turns to predict |", "| --- | --- | --- |")
-    yield f"| train | {train['dialogues']:,} | {train['turns']:,} |"
+    yield f"| training | {train['dialogues']:,} | {train['turns']:,} |"
     if dev:
-        yield f"| dev: stopping, decoding | {dev['dialogues']:,} | {dev['turns']:,} |"
+        yield f"| validation: early stopping, calibration | {dev['dialogues']:,} | {dev['turns']:,} |"
     options = " ".join(f"{key}={value}" for key, value in corpus["reader"].items())
     yield from ("", f"Format {corpus['format']}{f', reader options {options}' if options else ''}.", "")
     hidden = config["hidden"] if isinstance(config["hidden"], list) else [config["hidden"]]
     units = " and ".join(map(str, hidden))
-    yield from (f"An LSTM over turns ({units} units), {len(info['history'])} epochs, seed {config['seed']}.", "")
+    epochs = counted(len(info["history"]), "epoch")
+    yield from (f"An LSTM over turns ({units} units), {epochs}, seed {config['seed']}.", "")
     yield from ("## How often it is right", "")
     if evaluation is None:
         yield from ("Not evaluated, or the evaluation was not given to the export.", "")
@@ -120,10 +122,12 @@ def _card(policy: Policy, licence: str | None, evaluation: Mapping[str, Any] | N
 
 
 def _results(evaluation: Mapping[str, Any]) -> Iterator[str]:
-    name, split = evaluation["corpus"], evaluation["split"]
-    yield f"{name}, split {split}: {evaluation['dialogues']:,} dialogues, {evaluation['turns']:,} turns, {evaluation['mode']}."
+    for warning in evaluation.get("warnings", ()):
+        yield from (f"**Warning:** {warning}", "")
+    sizes = f"{counted(evaluation['dialogues'], 'dialogue')}, {counted(evaluation['turns'], 'turn')}"
+    yield f"{evaluation['corpus']}, split {evaluation['split']}: {sizes}, {evaluation['mode']}."
     yield from ("", f"| | {' | '.join(_METRICS.values())} |", f"| --- |{' ---: |' * len(_METRICS)}")
     for row, metrics in {"this policy": evaluation, **evaluation.get("baselines", {})}.items():
         yield f"| {row} | {' | '.join(f'{metrics[metric]:.3f}' for metric in _METRICS)} |"
     low, high = evaluation["ci95"]["turn_accuracy"]
-    yield from ("", f"95 % interval of the turns right, over dialogues: {low:.3f} to {high:.3f}.", "")
+    yield from ("", f"95 % CI of the turn accuracy, over dialogues: {low:.3f} to {high:.3f}.", "")

@@ -95,7 +95,9 @@ def pack(
     return files
 
 
-def repack(run: RunReader, names: Iterable[str] | None = None, **changed: Any) -> dict[str, bytes]:
+def repack(
+    run: RunReader, names: Iterable[str] | None = None, added: Mapping[str, bytes] | None = None, **changed: Any
+) -> dict[str, bytes]:
     """Return files of a run, and a manifest of these.
 
     Parameters
@@ -104,12 +106,14 @@ def repack(run: RunReader, names: Iterable[str] | None = None, **changed: Any) -
         The run.
     names
         Of the files. None: all that policy and baselines are made of.
+    added
+        Further files.
     **changed
         What the manifest says otherwise.
     """
     about = {name: value for name, value in run.manifest.items() if name not in ("files", "format_version")}
     chosen = sorted(_CHECKED & set(run.manifest["files"])) if names is None else names
-    return pack({}, {}, {name: run.read(name) for name in chosen}, {**about, **changed})
+    return pack({}, {}, {name: run.read(name) for name in chosen} | dict(added or {}), about | changed)
 
 
 def write_run(folder: Path, files: Mapping[str, bytes], kept: Iterable[str] = ()) -> None:

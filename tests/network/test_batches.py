@@ -152,9 +152,9 @@ def test_evaluation_goes_through_every_turn_once(lengths, size, limit):
 
 def test_impossible_wishes_are_refused():
     encoded = dialogues([2, 3])
-    with pytest.raises(OptionError, match="at least 1"):
+    with pytest.raises(OptionError, match="from 1"):
         DialogueBatches(encoded, 0)
-    with pytest.raises(OptionError, match="at least 1"):
+    with pytest.raises(OptionError, match="from 1"):
         DialogueBatches(encoded, 2, strategy="window", window=0)
     with pytest.raises(OptionError, match="same dialogues"):
         EncodedDialogues.from_arrays([np.zeros((2, 3))], [np.zeros((3, 2))])
@@ -214,3 +214,28 @@ def test_packed_terms_are_those_of_the_turns_each_distinct_text_once(corpus, siz
         np.testing.assert_allclose([x["shares_0"][row] * max(len(text), 1) for row, text in found.items()], [
             bool(text) for text in found.values()
         ])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strategy": "buckets"}, r"strategy: expected one of bucket, .* found 'buckets'\. Did you mean 'bucket'"),
+        ({"weighting": "turns"}, r"weighting: expected one of turn, dialogue; found 'turns'\. Did you mean 'turn'"),
+        ({"class_weight": "balance"}, "Did you mean 'balanced'"),
+        ({"class_weight": None}, "class_weight: expected one of none, balanced; found None"),
+        ({"batch_size": 0}, "batch_size: expected a whole number from 1, found 0"),
+        ({"max_lengths": 0}, "max_lengths: expected a whole number from 1, found 0"),
+    ],
+)
+def test_impossible_options_are_named(options, message):
+    with pytest.raises(OptionError, match=message):
+        DialogueBatches(dialogues([2, 3]), **options)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.parametrize("place", [0, 1])
+def test_features_and_targets_must_be_numbers(wrong, place):
+    arrays = [np.ones((3, 2)), np.ones((3, 2))]
+    arrays[place][1, 1] = wrong
+    with pytest.raises(OptionError, match="features" if place == 0 else "targets"):
+        EncodedDialogues.from_arrays([arrays[0]], [arrays[1]])

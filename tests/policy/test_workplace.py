@@ -11,7 +11,7 @@ import pytest
 
 from dialog_policy import DialogPolicy
 from dialog_policy.corpus.write import write_corpus
-from dialog_policy.errors import OptionError, RunError
+from dialog_policy.errors import DivergenceError, OptionError, RunError
 from dialog_policy.files import folder as folder_module
 from dialog_policy.files import locked
 from dialog_policy.policy import workplace as workplace_module
@@ -232,3 +232,49 @@ def test_locks_are_for_threads_of_a_process_too(tmp_path):
     with locked(tmp_path / "run", "saving"):
         assert names(tmp_path) == [".run.lock"]
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(("when", "message"), [
+    ("on_epoch_begin", r"the loss is nan in epoch 2, batch 1 of \d+: the training has diverged"),
+    ("on_train_end", "after the last epoch weights are no numbers"),
+])  # fmt: skip
+def test_numbers_that_are_none_end_a_training(corpus_file, policy, tmp_path, when, message):
+    import keras
+    import numpy as np
+
+    policy.save(tmp_path / "run")
+
+    class Poison(keras.callbacks.Callback):
+        def poison(self):
+            self.model.set_weights([np.full_like(weight, np.nan) for weight in self.model.get_weights()])
+
+        def on_epoch_begin(self, epoch, logs=None):
+            if when == "on_epoch_begin" and epoch == 1:
+                self.poison()
+
+        def on_train_end(self, logs=None):
+            if when == "on_train_end":
+                self.poison()
+
+    with pytest.raises(DivergenceError, match=message):
+        DialogPolicy(**QUICK).fit(corpus_file, dev=None, out=tmp_path / "run", callbacks=[Poison()])
+    assert Policy.load(tmp_path / "run").id == policy.runtime_.id
+    assert names(tmp_path) == ["run"]
+
+
+def test_a_disk_that_is_full_during_training_is_one_sentence_and_keeps_what_there_is(corpus_file, policy, tmp_path):
+    import errno
+
+    import keras
+
+    policy.save(tmp_path / "run")
+
+    class Full(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OptionError, match=r"run\.partial cannot be written: the disk is full"):
+        DialogPolicy(**QUICK).fit(corpus_file, dev=None, out=tmp_path / "run", callbacks=[Full()])
+    assert Policy.load(tmp_path / "run").id == policy.runtime_.id
+    assert names(tmp_path) == ["run", "run.partial"], "the finished epoch is kept"

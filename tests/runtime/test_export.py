@@ -100,3 +100,57 @@ def test_a_damaged_archive_is_refused(run, tmp_path):
     target.write_bytes(content[: len(content) // 2])
     with pytest.raises(RunError, match=r"p\.zip"):
         Policy.load(target)
+
+
+@pytest.mark.parametrize("damage", ["bytes", "content"])
+def test_one_damaged_file_is_named_by_whatever_opens_the_archive(run, evaluation, tmp_path, damage):
+    """Loading reads the graph, too, although chatting does not need it."""
+    target = tmp_path / "p.zip"
+    export_run(run, target)
+    if damage == "bytes":
+        with zipfile.ZipFile(target) as archive:
+            start = archive.getinfo("model.onnx").header_offset
+        content = bytearray(target.read_bytes())
+        content[start + 200 : start + 260] = bytes(60)
+        target.write_bytes(content)
+        message = f"the file model.onnx in the archive {target} is damaged"
+    else:
+        with zipfile.ZipFile(target) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(target, "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, content + b" " if name == "model.onnx" else content)
+        message = f"{target}/model.onnx was changed after training"
+    with pytest.raises(RunError, match=message):
+        Policy.load(target)
+    for command in (["chat", str(target)], ["evaluate", str(target), str(run.parent / "small.jsonl")]):
+        done = CliRunner().invoke(main, command)
+        assert done.exit_code == 2
+        assert message in done.output
+
+
+def test_a_damaged_folder_is_refused_when_it_is_opened(trained, tmp_path):
+    trained.save(tmp_path / "run")
+    (tmp_path / "run" / "model.onnx").write_bytes(b"")
+    with pytest.raises(RunError, match=r"model\.onnx was changed after training"):
+        Policy.load(tmp_path / "run")
+
+
+def test_an_export_replaces_an_export_and_keeps_its_link(run, tmp_path):
+    export_run(run, tmp_path / "first.zip")
+    (tmp_path / "current.zip").symlink_to("first.zip")
+    export_run(run, tmp_path / "current.zip", licence="MIT")
+    assert (tmp_path / "current.zip").is_symlink()
+    with zipfile.ZipFile(tmp_path / "first.zip") as archive:
+        assert "Licence: MIT" in archive.read("MODEL_CARD.md").decode()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["current.zip", "first.zip"]
+
+
+def test_the_card_says_first_what_a_reader_must_know(run, evaluation, tmp_path):
+    warning = "The run was trained on 24 of these 24 dialogues."
+    export_run(run, tmp_path / "p.zip", evaluation=evaluation | {"warnings": [warning]})
+    with zipfile.ZipFile(tmp_path / "p.zip") as archive:
+        card = archive.read("MODEL_CARD.md").decode()
+    results = card[card.index("## How often it is right") :]
+    assert results.index(warning) < results.index("turn accuracy")
+    assert card.startswith("# run: a dialogue policy trained on desk.jsonl")

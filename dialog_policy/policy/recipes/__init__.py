@@ -16,8 +16,8 @@ __all__ = ["load_recipe", "recipe_names"]
 
 def recipe_names() -> list[str]:
     """Names of all recipes, sorted."""
-    found = (entry.name for entry in files(__name__).iterdir())
-    return sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml"))
+    names = (entry.name for entry in files(__name__).iterdir())
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
 def load_recipe(name: str) -> tuple[dict[str, Any], dict[str, str]]:
