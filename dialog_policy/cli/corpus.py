@@ -58,7 +58,7 @@ def inspect(
     for problem in problems:
         if problem.check in ("empty", "no-actions"):
             raise CorpusError(f"{problem.message}.", path=", ".join(corpora), remedy=problem.remedy)
-    sentences = [str(problem) for problem in problems]
+    sentences = [str(problem) for problem in problems if problem.level != "note"]
     summary = {"corpus": opened.name, "format": opened.format, **counts, "problems": sentences}
     if json_:
         write_json(json_, summary)

@@ -35,7 +35,7 @@ def write_corpus(dialogues: Iterable[Dialogue], path: str | os.PathLike[str]) ->
     MissingExtraError
         If Parquet is wanted and pyarrow is not installed.
     """
-    suffix = Path(path).suffix
+    suffix = Path(path).suffix.lower()
     if suffix not in _SUFFIXES:
         hint = did_you_mean(suffix, _SUFFIXES)
         raise OptionError(f"{path}: expected a name that ends in {', '.join(_SUFFIXES)}, found {suffix!r}.{hint}")

@@ -1,5 +1,6 @@
 """Adding to somebody's file: every byte that was there stays, and nothing that is added is lost."""
 
+import errno
 import multiprocessing
 import os
 import stat
@@ -151,6 +152,32 @@ def test_links_and_permissions_stay(tmp_path):
     assert (tmp_path / "link.jsonl").is_symlink()
     assert len(list(stream(path))) == 2
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("folder", "is a folder"), ("no/such/c.jsonl", "folder .*no does not exist"), ("f/c.jsonl", "is a file")],
+)
+def test_places_that_cannot_be_written_are_refused(tmp_path, name, message):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "f").write_text("x")
+    with pytest.raises(OptionError, match=message):
+        append_dialogues(tmp_path / name, [chat()])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["f", "folder"]
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "c.csv"
+    path.write_text("dialogue_id,user,actions\n1,hi,a\n")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OptionError, match="the disk is full"):
+        append_dialogues(path, [chat()])
+    assert path.read_text() == "dialogue_id,user,actions\n1,hi,a\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["c.csv"]
 
 
 def test_a_new_file_is_made(tmp_path):

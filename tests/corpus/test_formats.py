@@ -5,7 +5,8 @@ import json
 import pytest
 
 from dialog_policy.corpus.checks import examine
-from dialog_policy.corpus.readers import load_corpus, stream
+from dialog_policy.corpus.readers import load_corpus, open_corpus, stream
+from dialog_policy.corpus.write import write_corpus
 from dialog_policy.errors import CorpusError, CorpusWarning, OptionError
 from dialog_policy.text.tokens import tokenize
 
@@ -258,7 +259,7 @@ def test_excel_workbooks(tmp_path):
         more=[[None], head, ["x", None, "bye"]],
         legend=[["action", "meaning"], ["ask", "asks"]],
     )
-    with pytest.warns(CorpusWarning, match="the sheet 'legend' is not read: it has no column 'dialogue_id'"):
+    with pytest.warns(CorpusWarning, match="The sheet 'legend' is not read: it has no column 'dialogue_id'"):
         one, two, three = load_corpus(path)
     assert [one.id, two.id, three.id] == ["1", "2", "x"]
     assert [(t.user, t.actions, t.reward) for t in one.turns] == [("hi", {"greet"}, 0.5), ("7", {"ask", "greet"}, None)]
@@ -349,3 +350,34 @@ def test_long_integers_in_json_lines_are_answered(tmp_path):
     with pytest.raises(CorpusError, match=r"line 1, dialogue 'a', turn 1 .*an integer of more than 308 digits"):
         read(tmp_path, "c.jsonl", text)
     assert len(read(tmp_path, "c.jsonl", text.replace("[999", '["999').replace("999]", '999"]'))) == 1
+
+
+@pytest.mark.parametrize("name", ["C.CSV", "C.Tsv", "C.JSONL", "C.XLSX"])
+def test_suffixes_in_capitals(tmp_path, name):
+    dialogues = read(tmp_path, "c.csv", SHEET)
+    path = tmp_path / "corpus" / name
+    path.parent.mkdir()
+    if name == "C.XLSX":
+        workbook(path, a=[line.split(",") for line in SHEET.splitlines()])
+    else:
+        write_corpus(dialogues, path)
+    assert list(load_corpus(path)) == list(load_corpus(path.parent)) == dialogues
+
+
+def test_columns_that_are_left_out_are_named(tmp_path):
+    with pytest.warns(CorpusWarning, match="The column 'note' differs within a dialogue and cannot be a field of it"):
+        one, two = read(tmp_path, "c.csv", f"{HEAD},note,domain\n1,a,x,good,bank\n1,b,x,bad,\n2,b,x,ok,taxi\n")
+    assert (dict(one.fields), dict(two.fields)) == ({"domain": "bank"}, {"note": "ok", "domain": "taxi"})
+
+
+def test_misspelt_keys_and_columns_are_named(tmp_path):
+    with pytest.warns(CorpusWarning, match=r"The column 'sytem' is read as a field.*Did you mean 'system'\?"):
+        read(tmp_path, "c.csv", f"{HEAD},sytem\n1,a,x,hello\n")
+    text = '{"id": "1", "turns": [{"user": "a", "actions": ["x"], "sytem": "b", "mood": 1}]}\n'
+    with pytest.warns(CorpusWarning, match=r"The key 'sytem' of turns is not read.*Did you mean 'system'\?"):
+        read(tmp_path, "c.jsonl", text)
+    opened = open_corpus(tmp_path / "c.jsonl")
+    list(opened.dialogues())
+    assert [str(p.message) for p in opened.problems() if p.level == "note"] == [
+        "1 other key of turns is not read: 'mood'"
+    ]

@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn, huge_number
+from dialog_policy.corpus.problems import Place, Problem
 from dialog_policy.corpus.readers.reader import Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
-from dialog_policy.errors import CorpusError, did_you_mean
+from dialog_policy.errors import CorpusError, counted, did_you_mean
 
 __all__ = ["READER"]
 
-_TURN_KEYS = ("user", "context", "actions", "system", "reward", "propensity")
+_TURN_KEYS = frozenset({"user", "context", "actions", "system", "reward", "propensity"})
 
 
 class _Turn(msgspec.Struct):
@@ -68,7 +69,8 @@ def _faulty_turn(raw: dict[str, Any]) -> int | None:
     return None
 
 
-def _parse(line: str, place: str, number: int, kind: type[_Dialogue]) -> Dialogue:
+def _parse(line: str, place: str, number: int, kind: type[_Dialogue], unknown: set[str]) -> Dialogue:
+    """Return the dialogue of a line; names of keys of its turns that are not read are added to `unknown`."""
     raw: Any = None
     try:
         raw = _decode(line)
@@ -106,43 +108,65 @@ def _parse(line: str, place: str, number: int, kind: type[_Dialogue]) -> Dialogu
         )
         for turn in dialogue.turns
     )
+    unknown.update(*(turn.keys() - _TURN_KEYS for turn in raw["turns"]))
     fields = {name: value for name, value in raw.items() if name not in _KNOWN}
     return Dialogue(id=dialogue.id, turns=turns, split=dialogue.split or None, fields=fields)
 
 
-def _read(source: Source, members: list[str], *, annotated: bool = True) -> Iterator[Dialogue]:
-    for member in members:
+def _read(source: Source, unknown: set[str], *, annotated: bool) -> Iterator[Dialogue]:
+    for member in _members(source):
         # A file says in all its turns what the system did, or in none: a turn without it among others is a mistake.
         kind: type[_Dialogue] = _Dialogue if annotated or _has_actions(source, member) else _Unannotated
         for number, line in source.lines(member):
             if line.strip():
-                yield _parse(line, source.place(member), number, kind)
+                yield _parse(line, source.place(member), number, kind, unknown)
 
 
 def _has_actions(source: Source, member: str) -> bool:
     """Whether any turn of a file has the key ``actions``, or one that seems to mean it."""
     for _, line in source.lines(member):
         try:
-            turns = _decode(line).get("turns", ()) if line.strip() else ()
+            turns = _decode(line).get("turns") if line.strip() else ()
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
             return True  # reading says what is wrong with it
-        if any("actions" in turn or _misspelt(turn) for turn in turns if isinstance(turn, dict)):
-            return True
+        for turn in turns if isinstance(turns, list) else ():
+            if isinstance(turn, dict) and ("actions" in turn or _misspelt(turn)):
+                return True
     return False
 
 
 def _members(source: Source) -> list[str]:
-    return source.members if source.is_single_file else source.find("*.jsonl") + source.find("*.ndjson")
+    return source.members if source.is_single_file else _lines_files(source)
+
+
+def _lines_files(source: Source) -> list[str]:
+    return [member for member in source.members if member.lower().endswith((".jsonl", ".ndjson"))]
 
 
 def _recognises(source: Source) -> bool:
-    return bool(source.find("*.jsonl") + source.find("*.ndjson"))
+    return bool(_lines_files(source))
 
 
 def _open(source: Source, options: Options) -> Opened:
+    unknown: set[str] = set()
     return Opened(
-        lambda: _read(source, _members(source)), unannotated=lambda: _read(source, _members(source), annotated=False)
+        lambda: _read(source, unknown, annotated=True),
+        unannotated=lambda: _read(source, unknown, annotated=False),
+        problems=lambda: _problems(source, unknown),
     )
+
+
+def _problems(source: Source, unknown: set[str]) -> Iterator[Problem]:
+    place = [Place(file=str(source.path))]
+    hints = {key: did_you_mean(key, _TURN_KEYS, cutoff=0.8).strip() for key in sorted(unknown)}
+    for key, hint in hints.items():
+        if hint:
+            yield Problem("warning", "unknown-key", f"The key {key!r} of turns is not read", hint, places=place)
+    if others := [key for key, hint in hints.items() if not hint]:
+        message = f"{counted(len(others), 'other key')} of turns {'is' if len(others) == 1 else 'are'} not read: "
+        message += ", ".join(map(repr, others[:10])) + (", …" if len(others) > 10 else "")
+        remedy = "What the system knew before it acted belongs into 'context'."
+        yield Problem("note", "unknown-key", message, remedy, len(others), place)
 
 
 READER = Reader("jsonl", "JSON Lines, one dialogue a line: the native format", _recognises, _open, members=_members)

@@ -91,4 +91,6 @@ def with_ids(table: Table, columns: Mapping[str, str]) -> Iterator[tuple[int, di
         last = ("" if cell is None else str(cell)) or last
         if not last and column in row:
             raise CorpusError(f"the cell {column!r} is empty.", path=table.place, line=line)
-        yield line, {**row, **({column: last} if column in row else {})}
+        if column in row:
+            row[column] = last
+        yield line, row

@@ -7,7 +7,7 @@ import io
 import itertools
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TextIO
 
 from dialog_policy.corpus.readers.source import Source
@@ -22,7 +22,7 @@ _DECLARED = re.compile(r'"?sep=(.)"?')
 # Long texts are legal in a cell.
 csv.field_size_limit(1 << 27)
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 
 
 class Table(NamedTuple):
@@ -86,9 +86,9 @@ def tables(source: Source, member: str, id_column: str, encoding: str = "") -> I
         If a workbook or Parquet needs a library that is not installed.
     """
     place = source.place(member)
-    if member.endswith(".parquet"):
+    if member.lower().endswith(".parquet"):
         yield Table(place, lambda: _parquet_rows(source, member), is_text=False)
-    elif member.endswith(_EXCEL):
+    elif member.lower().endswith(_EXCEL):
         yield from _sheets(source, member, id_column)
     else:
         yield Table(place, lambda: _csv_rows(source, member, encoding), is_text=True)
@@ -99,7 +99,7 @@ def dialect_of(text: TextIO, member: str) -> Dialect | None:
 
     The text stands behind the header then.
     """
-    delimiter, before = "\t" if member.endswith(".tsv") else "", 0
+    delimiter, before = "\t" if member.lower().endswith(".tsv") else "", 0
     first = text.readline()
     declared = _DECLARED.fullmatch(first.rstrip("\r\n"))
     if declared:
@@ -155,18 +155,19 @@ def _named(numbered: Iterator[tuple[int, list[str]]], place: str) -> Iterator[tu
             f"the column {twice!r} occurs twice.", path=place, line=line, remedy="Give each column a name of its own."
         )
     named = [(column, name) for column, name in enumerate(header) if name]
+    nameless = [column for column, name in enumerate(header) if not name]
     width = 1 + max((column for column, _ in named), default=-1)
     for line, row in numbered:
-        if not any(map(str.strip, row)):
+        if not any(row) or not any(map(str.strip, row)):
             continue
-        if len(row) < width or any(map(str.strip, row[len(header) :])):
+        if len(row) != len(header) and (len(row) < width or any(map(str.strip, row[len(header) :]))):
             raise CorpusError(
                 f"expected {width} cells as in the header, found {len(row)}.",
                 path=place,
                 line=line,
                 remedy="Put quotation marks around texts that contain the separator.",
             )
-        stray = next((c for c, cell in enumerate(row[: len(header)]) if cell.strip() and not header[c]), None)
+        stray = next((column for column in nameless if column < len(row) and row[column].strip()), None)
         if stray is not None:
             raise CorpusError(
                 f"the cell {row[stray].strip()!r} stands in column {stray + 1}, which has no name.",
@@ -199,7 +200,7 @@ def _headers(source: Source, member: str) -> dict[str, list[str]]:
 
 def unread_sheets(source: Source, member: str, id_column: str) -> list[str]:
     """Return the sheets of a workbook that are not empty and lack the column `id_column`: :func:`tables` passes over them."""
-    if not member.endswith(_EXCEL):
+    if not member.lower().endswith(_EXCEL):
         return []
     return [name for name, header in _headers(source, member).items() if any(header) and id_column not in header]
 

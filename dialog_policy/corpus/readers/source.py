@@ -12,7 +12,7 @@ import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from dialog_policy.errors import CorpusError, OptionError, did_you_mean
@@ -80,7 +80,7 @@ class Source:
         """Members whose file name, or whose whole name where the pattern has a ``/``, matches a shell pattern."""
         if "/" in pattern:
             return [name for name in self.members if fnmatch.fnmatchcase(name, pattern)]
-        return [name for name in self.members if fnmatch.fnmatchcase(PurePosixPath(name).name, pattern)]
+        return [name for name in self.members if fnmatch.fnmatchcase(name.rpartition("/")[2], pattern)]
 
     def _open(self, member: str) -> BinaryIO:
         raise KeyError(member)

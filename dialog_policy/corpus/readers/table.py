@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -130,13 +131,43 @@ def _check_header(row: Row, columns: Mapping[str, str], place: str, *, annotated
             )
 
 
-class _Collected:
-    """Rows of one dialogue."""
+@dataclass
+class _Remarks:
+    """What is noticed in reading.
 
-    def __init__(self) -> None:
+    Attributes
+    ----------
+    left_out
+        Columns that cannot be fields, since they differ within a dialogue.
+    misspelt
+        Columns that are read as fields and are nearly called like one of ours, and which.
+    """
+
+    left_out: set[str] = field(default_factory=set)
+    misspelt: set[tuple[str, str]] = field(default_factory=set)
+
+    def look_at(self, header: Iterable[str], columns: Mapping[str, str]) -> None:
+        known = set(columns.values())
+        missing = known - set(header)
+        for name in set(header) - known:
+            if hint := did_you_mean(name, missing, cutoff=0.8).strip():
+                self.misspelt.add((name, hint))
+
+
+class _Collected:
+    """Rows of one dialogue.
+
+    Parameters
+    ----------
+    remarks
+        Gets the names of columns that are no fields, since they differ within a dialogue.
+    """
+
+    def __init__(self, remarks: _Remarks) -> None:
         self.turns: list[tuple[float, Turn]] = []
         self.fields: dict[str, Any] = {}
         self.varying: set[str] = set()
+        self.remarks = remarks
         self.split: str | None = None
 
     def add(self, cells: dict[str, Any], others: Mapping[str, Any]) -> None:
@@ -152,6 +183,7 @@ class _Collected:
     def dialogue(self, dialogue_id: str) -> Dialogue:
         turns = tuple(turn for _, turn in sorted(self.turns, key=lambda item: item[0]))
         fields = {name: value for name, value in self.fields.items() if name not in self.varying}
+        self.remarks.left_out |= self.varying
         return Dialogue(id=dialogue_id, turns=turns, split=self.split, fields=fields)
 
 
@@ -164,9 +196,10 @@ def _gathered(rows: Iterable[tuple[int, dict[str, Any]]], column: str) -> Iterat
         yield from numbered
 
 
-def _read_table(table: Table, columns: Mapping[str, str], *, annotated: bool) -> Iterator[Dialogue]:
+def _read_table(table: Table, columns: Mapping[str, str], remarks: _Remarks, *, annotated: bool) -> Iterator[Dialogue]:
     for _, row in table.rows():
         _check_header(row, columns, table.place, annotated=annotated)
+        remarks.look_at(row, columns)
         break
     layout = layout_of(table, columns)
     cells = _Cells(columns, layout.separator, table.place)
@@ -175,7 +208,7 @@ def _read_table(table: Table, columns: Mapping[str, str], *, annotated: bool) ->
     if layout.is_scattered:
         rows = _gathered(rows, columns["dialogue_id"])
     current: str | None = None
-    collected = _Collected()
+    collected = _Collected(remarks)
     done: set[str] = set()
     for line, row in rows:
         dialogue_id = row[columns["dialogue_id"]]
@@ -190,7 +223,7 @@ def _read_table(table: Table, columns: Mapping[str, str], *, annotated: bool) ->
                     line=line,
                     remedy="Sort the rows so that those of one dialogue follow each other, or number its turns in a column 'turn'.",
                 )
-            current, collected = dialogue_id, _Collected()
+            current, collected = dialogue_id, _Collected(remarks)
         converted = cells(row, line, dialogue_id)
         if not annotated and not layout.has_actions:
             converted["actions"] = None
@@ -203,35 +236,44 @@ def _read_table(table: Table, columns: Mapping[str, str], *, annotated: bool) ->
         yield collected.dialogue(current)
 
 
-def _read(source: Source, options: Options, *, annotated: bool) -> Iterator[Dialogue]:
+def _read(source: Source, options: Options, remarks: _Remarks, *, annotated: bool) -> Iterator[Dialogue]:
     columns = {name: options[name] for name in COLUMNS}
     for member in _members(source):
         for table in tables(source, member, columns["dialogue_id"], options["encoding"]):
-            yield from _read_table(table, columns, annotated=annotated)
+            yield from _read_table(table, columns, remarks, annotated=annotated)
 
 
 def _members(source: Source) -> list[str]:
-    return source.members if source.is_single_file else [m for m in source.members if m.endswith(SUFFIXES)]
+    return source.members if source.is_single_file else [m for m in source.members if m.lower().endswith(SUFFIXES)]
 
 
 def _recognises(source: Source) -> bool:
-    return any(member.endswith(SUFFIXES) for member in source.members)
+    return any(member.lower().endswith(SUFFIXES) for member in source.members)
 
 
 def _open(source: Source, options: Options) -> Opened:
+    remarks = _Remarks()
     return Opened(
-        lambda: _read(source, options, annotated=True),
-        unannotated=lambda: _read(source, options, annotated=False),
-        problems=lambda: _problems(source, options["dialogue_id"]),
+        lambda: _read(source, options, remarks, annotated=True),
+        unannotated=lambda: _read(source, options, remarks, annotated=False),
+        problems=lambda: _problems(source, options["dialogue_id"], remarks),
     )
 
 
-def _problems(source: Source, id_column: str) -> Iterator[Problem]:
+def _problems(source: Source, id_column: str, remarks: _Remarks) -> Iterator[Problem]:
     for member in _members(source):
         for name in unread_sheets(source, member, id_column):
-            message = f"the sheet {name!r} is not read: it has no column {id_column!r}"
+            message = f"The sheet {name!r} is not read: it has no column {id_column!r}"
             remedy = "If it holds dialogues, give it the same header as the others."
             yield Problem("warning", "unread-sheet", message, remedy, places=[Place(file=source.place(member))])
+    for name, hint in sorted(remarks.misspelt):
+        message = f"The column {name!r} is read as a field of the dialogue"
+        yield Problem("warning", "unknown-column", message, hint, places=[Place(file=str(source.path))])
+    if left_out := sorted(remarks.left_out):
+        subject = "The column {} differs" if len(left_out) == 1 else "The columns {} differ"
+        message = f"{subject.format(', '.join(map(repr, left_out)))} within a dialogue and cannot be a field of it"
+        remedy = "It is left out; what the system is to know of each turn belongs into the column of contexts."
+        yield Problem("warning", "left-out-column", message, remedy, len(left_out), [Place(file=str(source.path))])
 
 
 READER = Reader(

@@ -10,6 +10,9 @@ from dialog_policy.corpus.readers.rasa.nlu import plain
 from dialog_policy.errors import CorpusError
 from tests.corpus.rasa.projects import DOMAIN, FORM, NLU, STORIES, linked, put, read, shown, stories, story
 
+# The small projects of these tests declare no more than they need.
+pytestmark = pytest.mark.filterwarnings("ignore::dialog_policy.errors.CorpusWarning")
+
 
 def test_a_small_bot(tmp_path):
     put(tmp_path, domain=DOMAIN, data__nlu=NLU, data__stories=STORIES, config="language: en\npolicies: null\n")
