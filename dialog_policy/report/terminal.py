@@ -31,6 +31,8 @@ _TRAILING_SPACES = re.compile(r"[ ]+$", re.MULTILINE)
 def show(result: Mapping[str, Any]) -> None:
     """Print a result of ``evaluate``, ``score``, ``compare``, ``value`` or ``inspect`` on standard output.
 
+    Sentences are broken into lines for a terminal only; elsewhere each is a line, for programs to find.
+
     Parameters
     ----------
     result
@@ -41,7 +43,7 @@ def show(result: Mapping[str, Any]) -> None:
     width, height = shutil.get_terminal_size((_WIDTH, 24))
     console = Console(width=width, height=height, color_system=colours, highlight=False, markup=False, emoji=False)
     with console.capture() as capture:
-        _print(console, document_of(result))
+        _print(console, document_of(result), wrap=console.is_terminal)
     text = _TRAILING_SPACES.sub("", capture.get())
     encoding = sys.stdout.encoding or "utf-8"
     # What the terminal's encoding lacks is shown as "?".
@@ -61,22 +63,25 @@ def text_report(result: Mapping[str, Any], *, width: int = _WIDTH) -> str:
     """
     stream = io.StringIO()
     console = Console(file=stream, width=width, color_system=None, highlight=False, markup=False, emoji=False)
-    _print(console, document_of(result))
+    _print(console, document_of(result), wrap=True)
     return _TRAILING_SPACES.sub("", stream.getvalue()).rstrip("\n")
 
 
-def _print(console: Console, document: Document) -> None:
+def _print(console: Console, document: Document, *, wrap: bool) -> None:
+    def say(text: str, style: str = "") -> None:
+        console.print(Text(printable(text), style=style), soft_wrap=not wrap)
+
     for warning in document.warnings:
-        console.print(Text(printable(f"Warning: {warning}"), style="bold red"))
+        say(f"Warning: {warning}", "bold red")
     if document.warnings:
         console.print()
-    console.print(Text(printable(document.title), style="bold"))
+    say(document.title, "bold")
     for sentence in document.about:
-        console.print(Text(printable(sentence)))
+        say(sentence)
     for section in document.sections:
         console.print()
         if section.title:
-            console.print(Text(section.title, style="bold"))
+            say(section.title, "bold")
         previous: Paragraph | Table | None = None
         for part in section.parts:
             if isinstance(previous, Table) and isinstance(part, Table):
@@ -84,7 +89,7 @@ def _print(console: Console, document: Document) -> None:
             if isinstance(part, Table):
                 console.print(_table(part, console.width))
             else:
-                console.print(Text(printable(part.text), style="bold" if part.strong else ""))
+                say(part.text, "bold" if part.strong else "")
             previous = part
 
 

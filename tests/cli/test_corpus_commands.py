@@ -27,12 +27,12 @@ def test_inspect_says_the_same_on_screen_in_json_and_in_html(small, corpus_file,
     assert summary["target_turns"] == small.n_targets
     assert {name: part["dialogues"] for name, part in summary["splits"].items()} == {"train": 24, "dev": 24, "test": 12}
     ceiling = f"{100 * summary['contradictions']['recent']['max_accuracy']:.1f}"
-    assert f"{ceiling}%" in shown
+    assert f"{ceiling} %" in shown
     assert f"{ceiling} %" in page
     for row in summary["actions"]:
-        assert f"<td>{row['action']}</td><td>{row['turns']}</td>" in page
+        assert f'<td class="name">{row["action"].replace("_", "_<wbr>")}</td><td>{row["turns"]}</td>' in page
     for problem in summary["problems"]:
-        assert f"Problem: {problem}" in shown
+        assert problem in shown.splitlines()
     assert page.count("<svg") == 4
 
 
@@ -176,7 +176,7 @@ def test_several_corpora_are_inspected_validated_converted_and_split_as_one(tmp_
     (tmp_path / "mine.csv").write_text("dialogue_id,user,actions\n1,x,a\n2,y,b\n")
     (tmp_path / "chat.jsonl").write_text(line("1", "z") + line("3", "x"))
     both = (tmp_path / "mine.csv", tmp_path / "chat.jsonl")
-    assert "mine.csv + chat.jsonl (mixed): 4 dialogues" in run("inspect", *both).output
+    assert "mine.csv + chat.jsonl (format mixed): 4 dialogues" in run("inspect", *both).output
     shown = run("validate", *both).output
     assert "mine.csv + chat.jsonl: 4 dialogues, 4 turns to predict" in shown
     assert "1 dialogue has the same content as another" in shown
@@ -191,7 +191,7 @@ def test_several_corpora_are_inspected_validated_converted_and_split_as_one(tmp_
     (tmp_path / "both" / "old.ods").write_text("a spreadsheet")
     (tmp_path / "both" / "README.md").write_text("about")
     result = run("inspect", tmp_path / "both")
-    assert "both (mixed): 4 dialogues" in result.output
+    assert "both (format mixed): 4 dialogues" in result.output
     assert "1 file is not read: old.ods" in result.output
 
 

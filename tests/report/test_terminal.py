@@ -153,6 +153,14 @@ def test_colours_only_on_a_terminal_that_wants_them(monkeypatch, is_terminal, en
     assert plain.split() == text_report(score_result(), width=72).split()
 
 
+def test_a_sentence_is_one_line_where_no_terminal_shows_it(monkeypatch):
+    stream = Terminal(is_terminal=False)
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setenv("COLUMNS", "60")
+    show(make().value)
+    assert make().value["conclusion"] in stream.getvalue().splitlines()
+
+
 def test_what_the_encoding_lacks_is_replaced(monkeypatch):
     stream = Terminal(is_terminal=False, encoding="ascii")
     monkeypatch.setattr("sys.stdout", stream)
