@@ -11,6 +11,7 @@ import click
 
 from dialog_policy.cli.options import Command, corpus_options, read_corpus
 from dialog_policy.errors import OptionError, require
+from dialog_policy.files import check_output
 
 if TYPE_CHECKING:
     from dialog_policy.corpus import Corpus
@@ -33,8 +34,17 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
     help="Where sessions are kept: an SQLite file, redis://HOST:PORT/DB for several servers together, or memory.  "
     "[default: the file RUN.sessions.sqlite beside the first run]",
 )
-@click.option("--corpus", metavar="CORPUS", help="Let clients browse this corpus, save dialogues and train again.")
-@click.option("--save", metavar="FILE", help="JSON Lines that saved dialogues go to.  [default: RUN.saved.jsonl]")
+@click.option(
+    "--corpus",
+    multiple=True,
+    metavar="CORPUS",
+    help="Let clients browse this corpus, save dialogues and train again. Several: those that the run was trained on.",
+)
+@click.option(
+    "--save",
+    metavar="FILE",
+    help="JSON Lines or a table that saved dialogues are added to.  [default: RUN.saved.jsonl]",
+)
 @click.option(
     "--token-file",
     metavar="FILE",
@@ -73,7 +83,7 @@ def serve(
     host: str,
     port: int,
     store: str | None,
-    corpus: str | None,
+    corpus: tuple[str, ...],
     save: str | None,
     token_file: str | None,
     allow_host: tuple[str, ...],
@@ -106,10 +116,13 @@ def serve(
         raise OptionError(
             f"{host} can be reached by others: give a token that clients must show, by --token-file FILE or ${_TOKEN}."
         )
-    if corpus is None and save is not None:
+    if not corpus and save is not None:
         raise OptionError("--save needs --corpus: without it nothing is saved.")
     paths = name_runs(run)
     first = next(iter(paths.values())).resolve()
+    saved = Path(save) if save else first.with_name(f"{first.name}.saved.jsonl")
+    if corpus:
+        check_output(saved)
     runs = Runs(paths)
     settings = Settings(
         token=token,
@@ -122,7 +135,6 @@ def serve(
         expire_s=expire * 3600,
         log_text=log_text,
     )
-    saved = Path(save) if save else first.with_name(f"{first.name}.saved.jsonl")
     dialogues, retraining = _corpus(corpus, format_, reader, saved, runs) if corpus else (None, None)
     session_store = open_store(store or str(first.with_name(f"{first.name}.sessions.sqlite")))
     app = create_app(runs, session_store, settings, corpus=dialogues, retraining=retraining)
@@ -130,12 +142,15 @@ def serve(
 
 
 def _corpus(
-    path: str, format_: str | None, reader: tuple[str, ...], saved: Path, runs: Runs
+    paths: tuple[str, ...], format_: str | None, reader: tuple[str, ...], saved: Path, runs: Runs
 ) -> tuple[Corpus, Retraining]:
+    from dialog_policy.corpus.readers import readers
     from dialog_policy.serving.training import CorpusSource, Retraining
 
-    corpus = read_corpus(path, format_, reader, runs.default.policy.info["corpus"])
-    return corpus, Retraining(CorpusSource(path, corpus.format, corpus.reader_options), saved)
+    corpus = read_corpus(paths, format_, reader, runs.default.policy.info["corpus"])
+    # Several corpora of different formats are recognised again, one by one.
+    format_ = corpus.format if corpus.format in readers() else None
+    return corpus, Retraining(CorpusSource(list(paths), format_, dict(corpus.reader_options)), saved)
 
 
 def _read_token(path: str | None) -> str | None:

@@ -17,7 +17,7 @@ import msgspec
 
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.readers import load_corpus
-from dialog_policy.errors import CorpusError, DialogPolicyError, RunError, counted
+from dialog_policy.errors import CorpusError, DialogPolicyError, counted
 from dialog_policy.files import locked
 from dialog_policy.runtime import Policy
 from dialog_policy.serving.previous import take_over
@@ -98,48 +98,31 @@ def _train(order: _Order) -> None:
     run = Path(order.run)
     policy = Policy.load(run)
     source = order.corpus
-    corpus = load_corpus(source.path, format=source.format, reader=source.reader)
+    corpus = load_corpus(source.paths, format=source.format, reader=source.reader)
     saved = load_corpus(order.saved) if Path(order.saved).exists() else None
     train, dev = parts(policy, corpus, saved)
     known = policy.fingerprints["train"]
     added = [dialogue for dialogue in train if dialogue.fingerprint() not in known]
     _report(message=f"Training on {counted(len(train), 'dialogue')}, {counted(len(added), 'dialogue')} of them new.")
+    from dialog_policy.evaluation import evaluate
     from dialog_policy.policy import DialogPolicy
 
     made = run.with_name(f"{run.name}.retrained")
     DialogPolicy.from_config(policy.info["config"]).fit(train, dev=dev, out=made, resume=False, callbacks=[_progress()])
-    retrained = Policy.load(made)
-    after, turns = _turn_accuracy(retrained, dev or train)
+    before, after = (
+        None if dev is None else evaluate(each, dev, baselines=(), resamples=0) for each in (policy, Policy.load(made))
+    )
     result = RetrainingResult(
         dialogues=len(train),
         added_dialogues=len(added),
         added_turns=sum(len(dialogue) for dialogue in added),
-        validation_dialogues=0 if dev is None else len(dev),
-        validation_turns=0 if dev is None else turns,
-        turn_accuracy_before=None if dev is None else _turn_accuracy(policy, dev)[0],
-        turn_accuracy_after=None if dev is None else after,
+        validation_dialogues=0 if after is None else after.dialogues,
+        validation_turns=0 if after is None else after.turns,
+        turn_accuracy_before=None if before is None else before.turn_accuracy,
+        turn_accuracy_after=None if after is None else after.turn_accuracy,
     )
     take_over(made, run)
     _report(message=sentence(result), result=result)
-
-
-def _turn_accuracy(policy: Policy, corpus: Corpus) -> tuple[float, int]:
-    """Return the share of turns whose set of actions is predicted exactly, and how many turns there are.
-
-    Raises
-    ------
-    RunError
-        If a prediction is not a number.
-    """
-    gold = {(d.id, n): turn.actions for d in corpus for n, turn in enumerate(d.turns) if turn.actions is not None}
-    correct = 0
-    for prediction in policy.predict(corpus, probabilities=False):
-        if prediction.confidence is None or not math.isfinite(prediction.confidence):
-            raise RunError(
-                "the retrained policy predicts values that are not numbers: its training diverged. The policy before is kept."
-            )
-        correct += prediction.actions == gold[prediction.dialogue, prediction.turn]
-    return correct / max(len(gold), 1), len(gold)
 
 
 def _progress() -> Any:

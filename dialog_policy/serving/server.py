@@ -12,6 +12,7 @@ import uvicorn
 from threadpoolctl import threadpool_limits
 
 from dialog_policy.errors import OptionError
+from dialog_policy.serving.connections import bounded_http
 from dialog_policy.serving.logs import log, start_logging
 from dialog_policy.serving.runs import set_aside
 
@@ -61,6 +62,7 @@ def serve(app: Any, host: str, port: int, proxies: Sequence[str] = ()) -> None:
         signal.signal(stop, lambda *_: None)
     config = uvicorn.Config(
         app,
+        http=bounded_http(),
         log_config=None,
         access_log=False,
         server_header=False,

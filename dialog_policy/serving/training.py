@@ -27,9 +27,9 @@ _PATIENCE_S = 10.0
 
 
 class CorpusSource(msgspec.Struct, frozen=True):
-    """How a corpus is read: its path, format and the reader's options."""
+    """How a corpus is read: its paths (several are read as one), format and the reader's options."""
 
-    path: str
+    paths: list[str]
     format: str | None = None
     reader: dict[str, str] = {}
 

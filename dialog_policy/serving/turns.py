@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from dialog_policy.runtime import Request, Step
@@ -48,14 +47,6 @@ class PendingTurn(NamedTuple):
         """Answer with an error."""
         if not self.result.done():
             self.result.set_exception(error)
-
-    @contextlib.contextmanager
-    def failing_alone(self) -> Iterator[None]:
-        """Give any error in the block to this turn, not to those beside it."""
-        try:
-            yield
-        except Exception as error:
-            self.fail(error)
 
 
 class TurnQueue:
@@ -121,9 +112,10 @@ class TurnQueue:
 
     def _compute(self, batch: list[PendingTurn], stored: list[Stored | None]) -> list[tuple[PendingTurn, OpenSession]]:
         """Answer what needs no computing and compute the rest; return what is to be committed now."""
+        # Whatever goes wrong with a turn is told to this one, not to those beside it.
         by_policy: dict[int, list[tuple[PendingTurn, OpenSession]]] = {}
         for pending, bytes_ in zip(batch, stored, strict=True):
-            with pending.failing_alone():
+            try:
                 opened = self.sessions.resume(pending.id, bytes_)
                 number = opened.record.answered(pending.key, pending.digest)
                 if number is not None:
@@ -134,14 +126,19 @@ class TurnQueue:
                         f"the session has {len(opened.session)} turns (--max-turns): begin another one."
                     )
                 by_policy.setdefault(id(opened.policy), []).append((pending, opened))
+            except Exception as error:
+                pending.fail(error)
         computed = []
         for pairs in by_policy.values():
             for pending, opened, step in _steps(pairs):
-                with pending.failing_alone():
+                try:
                     opened.record.add(step, pending.key, pending.digest)
                     opened.record.session = opened.session.to_bytes()
-                    self._count(opened.run.name, step)
-                    computed.append((pending, opened))
+                except Exception as error:
+                    pending.fail(error)
+                    continue
+                self._count(opened.run.name, step)
+                computed.append((pending, opened))
         self.metrics.together.observe(len(computed))
         return computed
 
@@ -160,11 +157,13 @@ class TurnQueue:
                 pending.fail(error)
             return
         for (pending, opened), is_made in zip(computed, made, strict=True):
-            with pending.failing_alone():
+            try:
                 if is_made:
                     pending.succeed(opened, len(opened.record.answers) - 1, repeated=False)
                 else:
                     await self._repeat(pending)
+            except Exception as error:
+                pending.fail(error)
 
     async def _repeat(self, pending: PendingTurn) -> None:
         """Answer a turn after another server was quicker: with the same request, perhaps, which then is answered."""

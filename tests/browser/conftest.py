@@ -45,11 +45,11 @@ def browser() -> Iterator[Any]:
         pytest.skip("no Chromium: install Debian's package `chromium`, or set DIALOG_POLICY_CHROMIUM to the program")
     with library.sync_playwright() as playwright:
         # Chromium's own sandbox does not work for root, which is what containers run as.
-        found = playwright.chromium.launch(
+        chromium = playwright.chromium.launch(
             executable_path=program, args=list(_QUIET), chromium_sandbox=os.getuid() != 0
         )
-        yield found
-        found.close()
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture
@@ -62,15 +62,15 @@ def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **options
         )
         contexts.append(context)
-        found = Visit(context.new_page())
-        found.page.on("pageerror", lambda error: found.errors.append(str(error)))
-        found.page.on("console", lambda said: said.type in ("error", "warning") and found.errors.append(said.text))
-        found.page.on(
+        opened = Visit(context.new_page())
+        opened.page.on("pageerror", lambda error: opened.errors.append(str(error)))
+        opened.page.on("console", lambda line: line.type in ("error", "warning") and opened.errors.append(line.text))
+        opened.page.on(
             "request",
-            lambda asked: asked.url.startswith(("data:", "blob:", address)) or found.requests.append(asked.url),
+            lambda request: request.url.startswith(("data:", "blob:", address)) or opened.requests.append(request.url),
         )
-        found.page.goto(address)
-        return found
+        opened.page.goto(address)
+        return opened
 
     yield open_
     for context in contexts:
@@ -96,7 +96,7 @@ def site(run: Path, small: Any, tmp_path_factory: pytest.TempPathFactory) -> Ite
     write_corpus(small, folder / "small.jsonl")
     corpus = load_corpus(folder / "small.jsonl")
     saved = folder / "saved.jsonl"
-    retraining = Retraining(CorpusSource(str(folder / "small.jsonl")), saved)
+    retraining = Retraining(CorpusSource([str(folder / "small.jsonl")]), saved)
     app = create_app(Runs({"quick": run, "other": run}), MemoryStore(), corpus=corpus, retraining=retraining)
     with running(app) as address:
         yield SimpleNamespace(address=address, corpus=corpus, saved=saved)
@@ -117,7 +117,7 @@ def chat(visit: Callable[..., Visit], site: SimpleNamespace) -> Iterator[Any]:
     """The page, open; afterwards: it complained of nothing and asked for nothing from elsewhere."""
     from tests.browser.chat import Chat
 
-    seen = visit(site.address)
-    yield Chat(seen.page, site.address)
-    assert seen.errors == []
-    assert seen.requests == []
+    visited = visit(site.address)
+    yield Chat(visited.page, site.address)
+    assert visited.errors == []
+    assert visited.requests == []

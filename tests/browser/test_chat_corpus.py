@@ -89,11 +89,11 @@ def test_retraining_shows_its_progress_and_the_conversation_goes_on(chat, site):
 
 
 def test_without_a_corpus_nothing_is_offered_that_needs_one(visit, bare):
-    seen = visit(bare)
-    chat = Chat(seen.page, bare)
+    visited = visit(bare)
+    chat = Chat(visited.page, bare)
     chat.say(HELLO)
-    offered = seen.page.get_by_role("toolbar").get_by_role("button").all_inner_texts()
+    offered = visited.page.get_by_role("toolbar").get_by_role("button").all_inner_texts()
     assert offered == ["New conversation", "Download", "Delete"]
-    with seen.page.expect_download():
+    with visited.page.expect_download():
         chat.press("Download")
-    assert seen.errors == []
+    assert visited.errors == []

@@ -10,14 +10,14 @@ from tests.browser.chat import HELLO, RESULT, TOOLS, Chat, expect, marked
 
 def test_a_turn_shows_actions_probabilities_and_reply(chat):
     chat.say(HELLO)
-    said = chat.session()["turns"][0]
+    stored = chat.session()["turns"][0]
     turn = chat.page.get_by_role("listitem", name="Turn 1")
     expect(turn.locator(".bubble.user")).to_contain_text(HELLO)
-    if said["reply"]:
-        expect(turn.locator(".bubble.bot")).to_contain_text(said["reply"])
-    assert marked(turn) == (said["actions"] or ["no action"])
-    likely = max(said["probabilities"], key=said["probabilities"].get)
-    share = min(round(100 * said["probabilities"][likely]), 99)  # more is written as >99 %
+    if stored["reply"]:
+        expect(turn.locator(".bubble.bot")).to_contain_text(stored["reply"])
+    assert marked(turn) == (stored["actions"] or ["no action"])
+    likely = max(stored["probabilities"], key=stored["probabilities"].get)
+    share = min(round(100 * stored["probabilities"][likely]), 99)  # more is written as >99 %
     expect(turn.get_by_role("row", name=re.compile(f"^{likely} "))).to_contain_text(f"{share} %")
     expect(turn).to_contain_text(re.compile(r"Confidence [<>]?\d+ %"))
     # What a keyboard and a screen reader need.
@@ -26,7 +26,7 @@ def test_a_turn_shows_actions_probabilities_and_reply(chat):
     turn.locator(".rest summary").click()
     expect(turn.locator(".others li").first).to_be_visible()  # the browser tells of the opened fold a little later
     everything = turn.inner_text()
-    assert all(name in everything for name in said["probabilities"])
+    assert all(name in everything for name in stored["probabilities"])
 
 
 def test_enter_while_an_input_method_composes_sends_nothing(chat):
@@ -114,8 +114,8 @@ def test_correct_to_no_action_and_a_text_of_ones_own(chat):
     form.get_by_label("What the bot should have said").fill("Einen Moment, bitte.")
     expect(form.get_by_label("This text:")).to_be_checked()
     chat.press("Save the correction").idle(1)
-    said = chat.session()["turns"][0]
-    assert (said["actions"], said["reply"]) == ([], "Einen Moment, bitte.")
+    stored = chat.session()["turns"][0]
+    assert (stored["actions"], stored["reply"]) == ([], "Einen Moment, bitte.")
     expect(page.locator(".turn .bot")).to_contain_text("Einen Moment, bitte.")
     expect(page.get_by_role("form", name="Correct")).to_have_count(0)
     chat.press("Correct turn 1")
@@ -223,8 +223,8 @@ def test_buttons_that_are_disabled_say_why(visit, site):
 
 
 def test_on_a_phone_the_buttons_are_a_menu(visit, site):
-    seen = visit(site.address, width=390, height=844)
-    page, chat = seen.page, Chat(seen.page, site.address)
+    visited = visit(site.address, width=390, height=844)
+    page, chat = visited.page, Chat(visited.page, site.address)
     tools, menu = page.get_by_role("toolbar"), page.get_by_role("button", name="Menu")
     expect(tools).to_be_hidden()
     for leave in (lambda: page.keyboard.press("Escape"), lambda: page.locator("h1").click()):
@@ -239,7 +239,7 @@ def test_on_a_phone_the_buttons_are_a_menu(visit, site):
     expect(menu).to_be_in_viewport()
     chat.press("New conversation").idle(0)
     expect(tools).to_be_hidden()
-    assert seen.errors == []
+    assert visited.errors == []
 
 
 def test_names_break_at_underscores_and_wide_tables_scroll(visit, site):
@@ -332,9 +332,9 @@ def test_text_is_text_in_every_script(chat):
     chat.press("Save the correction").idle(3)
     assert page.title() == "Chat with a policy"
     assert page.locator("main img, main script").count() == 0
-    said = page.locator(".bubble.user p")
-    expect(said.first).to_have_text(evil)
-    assert [one.evaluate("p => getComputedStyle(p).direction") for one in said.all()] == ["ltr", "rtl", "ltr"]
+    bubbles = page.locator(".bubble.user p")
+    expect(bubbles.first).to_have_text(evil)
+    assert [one.evaluate("p => getComputedStyle(p).direction") for one in bubbles.all()] == ["ltr", "rtl", "ltr"]
 
 
 @pytest.mark.parametrize("view", [{"dark": False}, {"dark": True}, {"width": 390, "height": 844}])
@@ -346,10 +346,10 @@ def test_the_page_is_accessible_in_every_state(visit, site, view):
     chat = Chat(page, site.address)
 
     def check(state):
-        found = axe.run(
+        result = axe.run(
             page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
         )
-        problems = [(p["id"], [node["html"][:200] for node in p["nodes"]]) for p in found.response["violations"]]
+        problems = [(p["id"], [node["html"][:200] for node in p["nodes"]]) for p in result.response["violations"]]
         assert problems == [], state
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), state
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import json
 import os
 import shutil
 import time
@@ -22,12 +23,15 @@ from dialog_policy.serving.training import CorpusSource, Retraining
 
 @pytest.fixture
 def growing(serving, run, small, tmp_path):
-    """Return a client of a server with a corpus, its run's path and the file of saved dialogues."""
-    path, saved, corpus = tmp_path / "run", tmp_path / "saved.jsonl", tmp_path / "small.jsonl"
+    """Return a client of a server with a corpus in two files, its run's path and the file of saved dialogues."""
+    path, saved, corpus = tmp_path / "run", tmp_path / "saved.jsonl", [tmp_path / "small.jsonl", tmp_path / "rest.csv"]
     shutil.copytree(run, path)
-    write_corpus(small, corpus)
+    write_corpus(small[:30], corpus[0])
+    write_corpus(small[30:], corpus[1])
     client = serving(
-        runs=Runs({"run": path}), corpus=load_corpus(corpus), retraining=Retraining(CorpusSource(str(corpus)), saved)
+        runs=Runs({"run": path}),
+        corpus=load_corpus(corpus),
+        retraining=Retraining(CorpusSource([str(one) for one in corpus]), saved),
     )
     return client, path, saved
 
@@ -46,14 +50,14 @@ def test_the_corpus_is_there_to_browse(growing, small):
     assert (page["total"], page["offset"]) == (len(small), 3)
     assert [d["id"] for d in page["dialogues"]] == [d.id for d in small][3:10]
     dialogue = next(iter(small))
-    found = client.get(f"/corpus/dialogues/{dialogue.id}").json()
-    assert [t["user"] for t in found["turns"]] == [t.user for t in dialogue.turns]
-    assert [t["actions"] for t in found["turns"]] == [
+    logged = client.get(f"/corpus/dialogues/{dialogue.id}").json()
+    assert [t["user"] for t in logged["turns"]] == [t.user for t in dialogue.turns]
+    assert [t["actions"] for t in logged["turns"]] == [
         None if t.actions is None else sorted(t.actions) for t in dialogue.turns
     ]
-    wanted = client.get("/corpus/dialogues", params={"query": "BOOK_CLINIC"}).json()
+    page = client.get("/corpus/dialogues", params={"query": "BOOK_CLINIC"}).json()
     having = [d.id for d in small if any("book_clinic" in (t.actions or ()) for t in d.turns)]
-    assert 0 < wanted["total"] == len(having) < len(small)
+    assert 0 < page["total"] == len(having) < len(small)
     assert client.get("/corpus/dialogues/none").status_code == 404
 
 
@@ -78,7 +82,9 @@ def test_two_servers_that_save_at_once_lose_nothing(serving, run, small, tmp_pat
     saved = tmp_path / "saved.jsonl"
     corpus = tmp_path / "small.jsonl"
     write_corpus(small, corpus)
-    servers = [serving(corpus=small, retraining=Retraining(CorpusSource(str(corpus)), saved), rate=0) for _ in range(2)]
+    servers = [
+        serving(corpus=small, retraining=Retraining(CorpusSource([str(corpus)]), saved), rate=0) for _ in range(2)
+    ]
 
     def save(number):
         client, name = servers[number % 2], f"s{number}"
@@ -99,7 +105,7 @@ def test_what_the_file_of_saved_dialogues_held_stays_byte_for_byte(serving, run,
     before = "\ufeffdialogue_id;user;actions;system;note\r\n1;hallo;greet;Guten Tag;\u00fc\r\n".encode()
     sheet.write_bytes(before)
     sheet.chmod(0o640)
-    client = serving(corpus=small, retraining=Retraining(CorpusSource("none"), sheet))
+    client = serving(corpus=small, retraining=Retraining(CorpusSource(["none"]), sheet))
     converse(client)
     answer = client.post("/corpus/saved", json={"session": "s"})
     assert (answer.status_code, answer.json()["dialogues"]) == (201, 2)
@@ -109,7 +115,7 @@ def test_what_the_file_of_saved_dialogues_held_stays_byte_for_byte(serving, run,
     # What cannot be added to is refused and stays as it is.
     other = tmp_path / "mine.parquet"
     other.write_bytes(b"PAR1")
-    client = serving(corpus=small, retraining=Retraining(CorpusSource("none"), other))
+    client = serving(corpus=small, retraining=Retraining(CorpusSource(["none"]), other))
     converse(client)
     answer = client.post("/corpus/saved", json={"session": "s"})
     assert (answer.status_code, other.read_bytes()) == (422, b"PAR1")
@@ -170,8 +176,8 @@ def test_the_button_trains_in_the_background_and_reloads(growing, small):
     assert (result["validation_dialogues"], result["validation_turns"]) == (24, len(turns))
     assert (result["dialogues"], result["added_dialogues"], result["added_turns"]) == (25, 1, 2)
     assert "25 dialogues, 1 dialogue of them new (2 turns)" in state["message"]
-    told = client.get("/sessions/s").json()
-    assert (told["policy"], len(told["turns"])) == (after["policy"], 2)
+    view = client.get("/sessions/s").json()
+    assert (view["policy"], len(view["turns"])) == (after["policy"], 2)
     assert client.post("/sessions/s/turns", json={"user": "bye"}).json()["turn"] == 2
     # The previous policy comes back, and the retrained one is kept in its place.
     for policy, other in ((before, after), (after, before)):
@@ -179,7 +185,13 @@ def test_the_button_trains_in_the_background_and_reloads(growing, small):
         assert (restored["state"], restored["policy"]) == ("idle", policy["policy"])
         assert client.get("/model").json() == policy
         assert Policy.load(path.with_name("run.before")).id == other["policy"]
-    assert sorted(p.name for p in path.parent.iterdir()) == ["run", "run.before", "saved.jsonl", "small.jsonl"]
+    assert sorted(p.name for p in path.parent.iterdir()) == [
+        "rest.csv",
+        "run",
+        "run.before",
+        "saved.jsonl",
+        "small.jsonl",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -192,9 +204,9 @@ def test_the_button_trains_in_the_background_and_reloads(growing, small):
     ],
 )  # fmt: skip
 def test_what_a_retraining_changed_is_said(before, after, words):
-    told = sentence(RetrainingResult(1, 0, 0, 2, 8, before, after))
-    assert told.startswith("Trained on 1 dialogue, 0 dialogues of them new (0 turns).")
-    assert words in told
+    view = sentence(RetrainingResult(1, 0, 0, 2, 8, before, after))
+    assert view.startswith("Trained on 1 dialogue, 0 dialogues of them new (0 turns).")
+    assert words in view
 
 
 def test_what_was_never_retrained_has_nothing_to_restore(growing):
@@ -209,7 +221,7 @@ def test_a_training_that_fails_says_why_and_leaves_the_run(run, tmp_path, small)
     async def train():
         runs = Runs({"quick": run})
         before = runs.default.policy
-        retraining = Retraining(CorpusSource(str(tmp_path / "other.jsonl")), tmp_path / "saved.jsonl")
+        retraining = Retraining(CorpusSource([str(tmp_path / "other.jsonl")]), tmp_path / "saved.jsonl")
         retraining.start(runs.default)
         with pytest.raises(ConflictError):
             retraining.start(runs.default)
@@ -220,6 +232,21 @@ def test_a_training_that_fails_says_why_and_leaves_the_run(run, tmp_path, small)
 
     progress = asyncio.run(train())
     assert (progress.state, "was not trained on other.jsonl" in progress.message) == ("failed", True)
+
+
+def test_a_retraining_with_settings_that_cannot_be_trained_leaves_the_run(growing):
+    client, path, _ = growing
+    before = client.get("/model").json()
+    manifest = json.loads((path / "run.json").read_text())
+    manifest["config"]["learning_rate"] = 1e30
+    (path / "run.json").write_text(json.dumps(manifest))
+    client.post("/train")
+    while (state := client.get("/train").json())["state"] == "running":
+        time.sleep(0.1)
+    assert (state["state"], state["result"], state["policy"]) == ("failed", None, before["policy"])
+    assert "learning_rate" in state["message"]
+    assert Policy.load(path).id == before["policy"]
+    assert not path.with_name("run.before").exists()
 
 
 def test_stopping_the_server_stops_a_training(run, tmp_path, small, monkeypatch):
@@ -233,7 +260,7 @@ def test_stopping_the_server_stops_a_training(run, tmp_path, small, monkeypatch)
     monkeypatch.setattr(asyncio, "create_subprocess_exec", begin)
 
     async def train():
-        retraining = Retraining(CorpusSource(str(tmp_path / "small.jsonl")), tmp_path / "saved.jsonl")
+        retraining = Retraining(CorpusSource([str(tmp_path / "small.jsonl")]), tmp_path / "saved.jsonl")
         retraining.start(Runs({"quick": run}).default)
         while not processes:
             await asyncio.sleep(0.01)

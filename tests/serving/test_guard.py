@@ -92,12 +92,12 @@ def test_logs_are_json_without_what_was_said(serving, caplog, log_text):
         client.post("/sessions/s/turns", json={"user": "my secret wish", "wrong": 1})
         client.put("/sessions/s/turns/0/actions", json={"actions": [], "system": "a secret reply"})
     lines = [line_formatter().format(record) for record in caplog.records]
-    found = [json.loads(line) for line in lines]
-    assert [(line["method"], line["route"], line["status"]) for line in found] == [
+    entries = [json.loads(line) for line in lines]
+    assert [(line["method"], line["route"], line["status"]) for line in entries] == [
         ("POST", "/sessions", 201), ("POST", "/sessions/{id}/turns", 201), ("POST", "/sessions/{id}/turns", 422),
         ("PUT", "/sessions/{id}/turns/{turn}/actions", 200),
     ]  # fmt: skip
-    assert (found[1]["session"], found[1]["turn"]) == ("s", 0)
+    assert (entries[1]["session"], entries[1]["turn"]) == ("s", 0)
     assert ("secret" in "".join(lines)) == log_text
 
 
@@ -107,9 +107,9 @@ def test_metrics_count(serving):
     client.post("/sessions/s/turns", json={"user": "hello"})
     client.put("/sessions/s/turns/0/actions", json={"actions": []})
     client.get("/no/such/path")
-    found = client.get("/metrics")
-    assert found.headers["content-type"].startswith("text/plain; version=0.0.4")
-    lines = found.text.splitlines()
+    response = client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = response.text.splitlines()
     policy = client.get("/model").json()["policy"]
     for line in (
         'dialog_policy_requests_total{method="POST",route="/sessions/{id}/turns",status="201"} 1.0',

@@ -111,11 +111,11 @@ def test_several_runs_and_reload_by_signal(run, trained, desk, tmp_path):
                 break
             time.sleep(0.05)
         assert [m["policy"] for m in models] == [old, Policy.load(tmp_path / "other").id]
-        told = ask(server, "/sessions/s")
-        assert told["policy"] == models[1]["policy"]
-        assert [t["actions"] for t in told["turns"]] == [told["turns"][0]["predicted"], ["bye"]]
+        view = ask(server, "/sessions/s")
+        assert view["policy"] == models[1]["policy"]
+        assert [t["actions"] for t in view["turns"]] == [view["turns"][0]["predicted"], ["bye"]]
         session = Policy.load(tmp_path / "other").start()
-        for turn in told["turns"]:
+        for turn in view["turns"]:
             session.respond(turn["user"])
             session.observe(None if turn["actions"] == ["bye"] else turn["actions"], turn["reply"] or "")
         after = ask(server, "/sessions/s/turns", {"user": "thanks"})
@@ -141,8 +141,8 @@ def test_several_runs_and_reload_by_signal(run, trained, desk, tmp_path):
 def test_what_is_wrong_ends_it_with_2(run, tmp_path, monkeypatch, arguments, message):
     monkeypatch.delenv("DIALOG_POLICY_TOKEN", raising=False)
     (tmp_path / "token").write_text("secret\n")
-    given = [str(tmp_path / "token") if word == "TOKEN" else word for word in arguments]
-    assert message in command("serve", run, "--store", "memory", *given, code=2).output
+    words = [str(tmp_path / "token") if word == "TOKEN" else word for word in arguments]
+    assert message in command("serve", run, "--store", "memory", *words, code=2).output
 
 
 @pytest.mark.parametrize(("options", "is_limited"), [((), True), (("--proxy", "127.0.0.1"), False)])

@@ -43,23 +43,23 @@ def test_a_conversation_is_the_one_that_a_session_in_python_has(client, run, sma
     begin(client)
     for number, turn in enumerate(max(small.split("test"), key=len).turns):
         step = session.respond(turn.user, turn.context)
-        told = say(client, turn.user, context=dict(turn.context))
-        assert (told["turn"], told["user"], told["context"]) == (number, turn.user, turn.context)
-        assert (told["actions"], told["reply"]) == (sorted(step.actions), step.text or None)
-        assert told["confidence"] == pytest.approx(step.confidence, abs=1e-6)
-        assert told["probabilities"] == pytest.approx(
+        response = say(client, turn.user, context=dict(turn.context))
+        assert (response["turn"], response["user"], response["context"]) == (number, turn.user, turn.context)
+        assert (response["actions"], response["reply"]) == (sorted(step.actions), step.text or None)
+        assert response["confidence"] == pytest.approx(step.confidence, abs=1e-6)
+        assert response["probabilities"] == pytest.approx(
             {a: p for a, p in step.probabilities.items() if p >= 1e-3}, abs=1e-6
         )
-        assert list(told["probabilities"].values()) == sorted(told["probabilities"].values(), reverse=True)
+        assert list(response["probabilities"].values()) == sorted(response["probabilities"].values(), reverse=True)
         if number % 3 == 1:
             session.observe(turn.actions, turn.system)
             done = {"actions": sorted(turn.actions), "system": turn.system}
             corrected = client.put(f"/sessions/s/turns/{number}/actions", json=done).json()["turns"][number]
             assert (corrected["actions"], corrected["reply"]) == (done["actions"], done["system"] or None)
             assert corrected["corrected"]
-    told = client.get("/sessions/s").json()
-    assert [t["actions"] for t in told["turns"]] == [sorted(t.actions) for t in session.turns]
-    assert [t["predicted"] for t in told["turns"]] == [sorted(t.predicted) for t in session.turns]
+    response = client.get("/sessions/s").json()
+    assert [t["actions"] for t in response["turns"]] == [sorted(t.actions) for t in session.turns]
+    assert [t["predicted"] for t in response["turns"]] == [sorted(t.predicted) for t in session.turns]
 
 
 def test_begin_read_delete(client):
@@ -70,9 +70,13 @@ def test_begin_read_delete(client):
     assert made.headers["location"] == f"/sessions/{made.json()['id']}"
     assert client.get(made.headers["location"]).json() == made.json()
     assert client.delete("/sessions/s").status_code == 204
-    for gone in (client.get("/sessions/s"), client.delete("/sessions/s"), client.post("/sessions/s/turns", json={})):
-        assert gone.status_code == 404
-        assert "'s'" in gone.json()["error"]
+    for response in (
+        client.get("/sessions/s"),
+        client.delete("/sessions/s"),
+        client.post("/sessions/s/turns", json={}),
+    ):
+        assert response.status_code == 404
+        assert "'s'" in response.json()["error"]
 
 
 def test_a_turn_that_is_sent_again_counts_once(client):
@@ -97,9 +101,9 @@ def test_an_earlier_turn_is_corrected_and_the_later_ones_stand(client, run):
         session.respond(user)
         say(client, user)
     session.observe({"bye"}, turn=0)
-    told = client.put("/sessions/s/turns/0/actions", json={"actions": ["bye"]}).json()
-    assert [t["actions"] for t in told["turns"]] == [sorted(t.actions) for t in session.turns]
-    assert told["turns"][0]["reply"] == (session.turns[0].system or None)
+    response = client.put("/sessions/s/turns/0/actions", json={"actions": ["bye"]}).json()
+    assert [t["actions"] for t in response["turns"]] == [sorted(t.actions) for t in session.turns]
+    assert response["turns"][0]["reply"] == (session.turns[0].system or None)
     step = session.respond("thanks")
     assert say(client, "thanks")["confidence"] == pytest.approx(step.confidence, abs=1e-6)
 
@@ -115,9 +119,9 @@ def test_undo_takes_back_a_turn_and_what_followed(client):
 
 def test_context_alone_and_allowed_actions(client):
     begin(client)
-    told = say(client, None, context={"results": [{"name": "Oak"}]}, allowed=["bye"])
-    assert (told["user"], told["context"]) == (None, {"results": [{"name": "Oak"}]})
-    assert set(told["actions"]) <= {"bye"}
+    response = say(client, None, context={"results": [{"name": "Oak"}]}, allowed=["bye"])
+    assert (response["user"], response["context"]) == (None, {"results": [{"name": "Oak"}]})
+    assert set(response["actions"]) <= {"bye"}
 
 
 def test_doing_nothing_competes_with_what_is_allowed_if_asked_for(client, run):
@@ -126,9 +130,12 @@ def test_doing_nothing_competes_with_what_is_allowed_if_asked_for(client, run):
     session = Policy.load(run).start()
     for allow_none in (False, True):
         step = session.respond("wait a minute", allowed=["bye"], allow_none=allow_none)
-        told = say(client, "wait a minute", allowed=["bye"], allow_none=allow_none, key=str(allow_none))
-        assert (told["actions"], told["confidence"]) == (sorted(step.actions), pytest.approx(step.confidence, abs=1e-6))
-        assert told["actions"] or allow_none
+        response = say(client, "wait a minute", allowed=["bye"], allow_none=allow_none, key=str(allow_none))
+        assert (response["actions"], response["confidence"]) == (
+            sorted(step.actions),
+            pytest.approx(step.confidence, abs=1e-6),
+        )
+        assert response["actions"] or allow_none
     say(client, "wait a minute", allowed=["bye"], allow_none=False, key="True", status=422)
     assert TurnRequest("hi").digest().hex() == "b36ec68ab8667f5e1170f0f29beaf6c0"
 
@@ -137,9 +144,9 @@ def test_the_dialogue_is_a_corpus(client, tmp_path):
     begin(client)
     say(client, "hello")
     client.put("/sessions/s/turns/0/actions", json={"actions": ["greet"], "system": "Hi."})
-    found = client.get("/sessions/s/dialogue")
-    assert found.headers["content-type"] == "application/x-ndjson"
-    (tmp_path / "saved.jsonl").write_bytes(found.content)
+    response = client.get("/sessions/s/dialogue")
+    assert response.headers["content-type"] == "application/x-ndjson"
+    (tmp_path / "saved.jsonl").write_bytes(response.content)
     (dialogue,) = load_corpus(tmp_path / "saved.jsonl")
     assert (dialogue.id, dialogue.turns[0].actions, dialogue.turns[0].system) == ("s", {"greet"}, "Hi.")
 
@@ -249,8 +256,8 @@ def test_of_turns_at_once_in_one_conversation_one_wins(serving):
     client = serving()
     begin(client)
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
-        asked = [threads.submit(client.post, "/sessions/s/turns", json={"user": f"hello {n}"}) for n in range(40)]
-        answers = [future.result() for future in asked]
+        requests = [threads.submit(client.post, "/sessions/s/turns", json={"user": f"hello {n}"}) for n in range(40)]
+        answers = [future.result() for future in requests]
     won = [answer.json() for answer in answers if answer.status_code == 201]
     assert {answer.status_code for answer in answers} <= {201, 409}
     turns = client.get("/sessions/s").json()["turns"]
@@ -275,8 +282,10 @@ def test_two_servers_do_not_both_win(run):
     async def work(one, two):
         await one.create("s", None)
         for number in range(20):
-            asked = (server.respond("s", TurnRequest(f"hello from {n}"), None) for n, server in enumerate((one, two)))
-            answers = await asyncio.gather(*asked, return_exceptions=True)
+            requests = (
+                server.respond("s", TurnRequest(f"hello from {n}"), None) for n, server in enumerate((one, two))
+            )
+            answers = await asyncio.gather(*requests, return_exceptions=True)
             lost = [answer for answer in answers if isinstance(answer, Exception)]
             assert [type(error) for error in lost] == [ConflictError]
             assert len((await one.read("s")).turns) == number + 1
@@ -287,8 +296,8 @@ def test_two_servers_do_not_both_win(run):
 def test_two_servers_count_a_repeated_turn_once(run):
     async def work(one, two):
         await one.create("s", None)
-        asked = (server.respond("s", TurnRequest("hello"), "key") for server in (one, two, one, two))
-        answers = await asyncio.gather(*asked)
+        requests = (server.respond("s", TurnRequest("hello"), "key") for server in (one, two, one, two))
+        answers = await asyncio.gather(*requests)
         assert len({msgspec.json.encode(answer.turn) for answer in answers}) == 1
         assert sorted(answer.repeated for answer in answers) == [False, True, True, True]
         assert len((await one.read("s")).turns) == 1
@@ -307,8 +316,8 @@ def test_one_wrong_request_does_not_spoil_those_beside_it(run):
             "c": TurnRequest("hi"),
         }
         answers = await asyncio.gather(*(one.respond(n, r, None) for n, r in requests.items()), return_exceptions=True)
-        told = [a.turn.turn if not isinstance(a, Exception) else type(a).__name__ for a in answers]
-        assert told == [0, "OptionError", "NotFoundError", 0]
+        response = [a.turn.turn if not isinstance(a, Exception) else type(a).__name__ for a in answers]
+        assert response == [0, "OptionError", "NotFoundError", 0]
 
     two_servers(run, work)
 
@@ -356,9 +365,9 @@ def test_numbers_beyond_every_float_fail_alone_or_are_taken(client):
 def test_sessions_survive_a_restart(serving, tmp_path):
     begin(before := serving(store=SqliteStore(tmp_path / "s.sqlite")))
     say(before, "hello", key="one")
-    told = before.get("/sessions/s").json()
+    response = before.get("/sessions/s").json()
     after = serving(store=SqliteStore(tmp_path / "s.sqlite"))
-    assert after.get("/sessions/s").json() == told
+    assert after.get("/sessions/s").json() == response
     assert say(after, "hello", key="one")["turn"] == 0
     assert say(after, "a table please")["turn"] == 1
 

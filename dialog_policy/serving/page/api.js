@@ -67,10 +67,10 @@ function askToken(wasWrong) {
   asking ??= (async () => {
     $("token-wrong").hidden = !wasWrong;
     $("token-input").value = "";
-    const said = await opened($("token"));
+    const choice = await opened($("token"));
     const token = $("token-input").value.trim();
     $("token-input").value = "";
-    if (said !== "yes" || !token) throw new ServerError(401, "The server wants a token, and none was given.");
+    if (choice !== "yes" || !token) throw new ServerError(401, "The server wants a token, and none was given.");
     // HTTP headers carry visible ASCII only.
     if (!/^[\x21-\x7e]+$/.test(token)) throw new ServerError(401, "A token has no spaces and no letters beyond ASCII.");
     sessionStorage.setItem(TOKEN, token);
@@ -81,18 +81,18 @@ function askToken(wasWrong) {
 }
 
 function refusal(response, text) {
-  const said = detail(text);
+  const words = detail(text);
   const seconds = Number(response.headers.get("Retry-After"));
   switch (response.status) {
     case 409:
-      return said || "This conversation was changed elsewhere at the same time.";
+      return words || "This conversation was changed elsewhere at the same time.";
     case 413:
-      return said || "That is longer than the server takes.";
+      return words || "That is longer than the server takes.";
     case 429:
       return `The server asks to go slower${seconds ? `: try again in ${seconds} seconds` : ""}.`;
     default:
-      if (response.status >= 500) return `The server has trouble (${response.status})${said ? `: ${said}` : ""}.`;
-      return said || `The server refused this (${response.status}).`;
+      if (response.status >= 500) return `The server has trouble (${response.status})${words ? `: ${words}` : ""}.`;
+      return words || `The server refused this (${response.status}).`;
   }
 }
 

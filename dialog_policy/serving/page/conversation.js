@@ -54,12 +54,12 @@ export class Conversation {
 
   /** Go on by a turn. The same turn asked again has the same key, so that the server counts it once. */
   async respond(user, context) {
-    const asked = { user, context };
-    const key = this.pending && same({ user: this.pending.user, context: this.pending.context }, asked) ? this.pending.key : newKey();
-    this.pending = { ...asked, key, failed: null };
+    const side = { user, context };
+    const key = this.pending && same({ user: this.pending.user, context: this.pending.context }, side) ? this.pending.key : newKey();
+    this.pending = { ...side, key, failed: null };
     try {
       if (this.id === null) this.take(await call("POST", "sessions", this.run ? { run: this.run } : {}));
-      const turn = await this.ask("POST", ["turns"], asked, { "Idempotency-Key": key });
+      const turn = await this.ask("POST", ["turns"], side, { "Idempotency-Key": key });
       // Another tab may have gone on with this conversation.
       if (turn.turn > this.turns.length) await this.lookAgain();
       else this.turns[turn.turn] = turn;

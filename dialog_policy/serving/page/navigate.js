@@ -25,10 +25,10 @@ export function remember({ isNew = false } = {}) {
   if (chat.id !== null) parts.set("session", chat.id);
   else if (chat.run) parts.set("run", chat.run);
   if (chat.gold) parts.set("dialogue", chat.gold.id);
-  const wanted = `#${parts}`;
-  if (location.hash === wanted) return;
-  if (isNew) history.pushState(null, "", wanted);
-  else history.replaceState(null, "", wanted);
+  const hash = `#${parts}`;
+  if (location.hash === hash) return;
+  if (isNew) history.pushState(null, "", hash);
+  else history.replaceState(null, "", hash);
 }
 
 /** Begin a conversation; the server hears of it with the first turn. `gold`: the corpus' dialogue to replay. */

@@ -112,13 +112,13 @@ acts.correct = (n) => {
 
 acts.undo = async (n) => {
   const { chat, isPlaying } = state;
-  const gone = chat.turns.length - n;
+  const count = chat.turns.length - n;
   if (chat.isBusy || isPlaying) return;
-  if (gone > 1 && !(await confirmed(`Take back ${gone} turns, with their corrections?`, "Take them back"))) return;
+  if (count > 1 && !(await confirmed(`Take back ${count} turns, with their corrections?`, "Take them back"))) return;
   clearNotices();
   const first = chat.turns[n];
   if (!(await alone((mine) => mine.undo(n)))) return;
-  announce(`${counted(gone, "turn")} taken back.`);
+  announce(`${counted(count, "turn")} taken back.`);
   if (chat.gold) return $("replay-step").focus();
   // To say it otherwise, unless something is being written already.
   if (!$("message").value && !$("context-summary").textContent) refill(first);

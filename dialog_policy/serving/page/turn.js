@@ -157,13 +157,13 @@ function others(turn, gold, number) {
 }
 
 function verdict(turn, gold) {
-  const said = [];
+  const parts = [];
   const same = agrees(turn.predicted, gold);
-  if (same !== null) said.push(el("strong", { class: same ? "good" : "bad", text: same ? "✓ As in the corpus." : "✗ Not as in the corpus." }));
-  else if (gold) said.push(el("strong", { text: "Not counted: the corpus has no actions here." }));
-  if (turn.actions === null) said.push(el("span", { text: "What was done is none of the policy's actions." }));
-  else if (columns(turn, gold).Corrected || (turn.corrected && !gold)) said.push(el("span", { class: "corrected", text: "Corrected by hand." }));
-  else if (same === false && !turn.corrected) said.push(el("span", { text: "Goes on from what the policy did." }));
-  said.push(el("span", { text: `Confidence ${percent(turn.confidence)}${turn.fallback ? ": unsure, better ask or hand over" : ""}.` }));
-  return el("p", { class: "verdict" }, ...said.flatMap((one) => [one, " "]));
+  if (same !== null) parts.push(el("strong", { class: same ? "good" : "bad", text: same ? "✓ As in the corpus." : "✗ Not as in the corpus." }));
+  else if (gold) parts.push(el("strong", { text: "Not counted: the corpus has no actions here." }));
+  if (turn.actions === null) parts.push(el("span", { text: "What was done is none of the policy's actions." }));
+  else if (columns(turn, gold).Corrected || (turn.corrected && !gold)) parts.push(el("span", { class: "corrected", text: "Corrected by hand." }));
+  else if (same === false && !turn.corrected) parts.push(el("span", { text: "Goes on from what the policy did." }));
+  parts.push(el("span", { text: `Confidence ${percent(turn.confidence)}${turn.fallback ? ": unsure, better ask or hand over" : ""}.` }));
+  return el("p", { class: "verdict" }, ...parts.flatMap((one) => [one, " "]));
 }

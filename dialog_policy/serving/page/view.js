@@ -78,14 +78,14 @@ function renderPending({ pending, gold }) {
   if (place.key === key) return;
   place.key = key;
   if (!pending) return place.replaceChildren();
-  const said = el(
+  const bubble = el(
     "div",
     { class: "bubble user" },
     el("span", { class: "only-heard", text: "User: " }),
     el("p", { dir: "auto", class: pending.user ? null : "unsaid", text: pending.user || "Nobody spoke." }),
   );
   const { failed } = pending;
-  if (!failed) return place.replaceChildren(said, el("p", { class: "hint", text: "The policy is answering …" }));
+  if (!failed) return place.replaceChildren(bubble, el("p", { class: "hint", text: "The policy is answering …" }));
   const buttons = el(
     "div",
     { class: "buttons" },
@@ -93,7 +93,7 @@ function renderPending({ pending, gold }) {
     !gold && button("Change it", acts.change),
   );
   const message = el("p", { text: `${failed.message} This turn got no answer.`, dir: "auto" });
-  place.replaceChildren(said, el("div", { class: "notice error", role: "alert" }, message, buttons));
+  place.replaceChildren(bubble, el("div", { class: "notice error", role: "alert" }, message, buttons));
 }
 
 function renderReplay(chat, isPlaying) {

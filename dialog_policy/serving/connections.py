@@ -1,0 +1,81 @@
+"""HTTP connections that cannot be held open by half a request, nor filled with headers without end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+__all__ = ["bounded_http"]
+
+# As nginx and Apache have it, together.
+_HEADER_BYTES = 32_768
+_REQUEST_S = 10.0
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+def bounded_http(*, header_bytes: int = _HEADER_BYTES, request_s: float = _REQUEST_S) -> type[asyncio.Protocol]:
+    """Return a class of connections for uvicorn, which has neither limit with httptools.
+
+    Parameters
+    ----------
+    header_bytes
+        Bytes after which a request must have come to the end of its headers.
+    request_s
+        Seconds in which a request must have come, with its body; also the first one after the connection was made.
+    """
+
+    class BoundedHttp(HttpToolsProtocol):
+        _deadline: asyncio.TimerHandle | None = None
+        _is_in_headers = False
+        _received = 0
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._begin()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._end()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self._is_in_headers:
+                self._received += len(data)
+                if self._received > header_bytes:
+                    self._refuse(_TOO_LARGE)
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._begin()
+
+        def on_headers_complete(self) -> None:
+            self._is_in_headers = False
+            super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            self._end()
+            super().on_message_complete()
+
+        def _begin(self) -> None:
+            self._end()
+            self._is_in_headers, self._received = True, 0
+            self._deadline = self.loop.call_later(request_s, self._refuse, _TOO_SLOW)
+
+        def _end(self) -> None:
+            self._is_in_headers = False
+            if self._deadline is not None:
+                self._deadline.cancel()
+                self._deadline = None
+
+        def _refuse(self, response: bytes) -> None:
+            self._end()
+            if not self.transport.is_closing():
+                # Where the application has begun to answer, another answer would only confuse.
+                if self.cycle is None or self.cycle.response_complete:
+                    self.transport.write(response)
+                self.transport.close()
+
+    return BoundedHttp
