@@ -265,6 +265,22 @@ def rasa(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
     _put(folder / "domain.yml", f'version: "3.1"\nintents:\n- say\nresponses:\n{said}')
 
 
+def rasa_markdown(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
+    stories, templates = [], {}
+    for i, turns in enumerate(dialogues):
+        stories.append(f"## d{i}")
+        for user, result, action, system in turns:
+            if user:
+                stories.append(f"* say: {user}")
+            if result:
+                stories.append("  - slot" + json.dumps({"name": result}))
+            stories.append(f"  - utter_{action}")
+            templates[action] = system
+    _put(folder / "data" / "stories.md", "\n".join([*stories, ""]))
+    said = "".join(f"  utter_{action}:\n  - text: {json.dumps(text)}\n" for action, text in templates.items())
+    _put(folder / "domain.yml", f"intents:\n- say\ntemplates:\n{said}")
+
+
 SAMPLES: dict[str, Writer] = {
     "jsonl": jsonl,
     "table": table,
@@ -281,6 +297,7 @@ SAMPLES: dict[str, Writer] = {
     "frames": frames,
     "kvret": kvret,
     "rasa": rasa,
+    "rasa_markdown": rasa_markdown,
 }
 
 # Formats that have no place for what a database returned.

@@ -54,6 +54,7 @@ _OWN = (
     "frames",
     "kvret",
     "rasa",
+    "rasa_markdown",
     "unified",
     "transcript",
     "jsonl",

@@ -36,7 +36,7 @@ class Builder:
             for key, value in sections(source, member):
                 if key == "nlu" and value is not None:
                     self._examples.add(value, source.place(member))
-                elif key == "responses" and isinstance(value, Entry):
+                elif key in ("responses", "templates") and isinstance(value, Entry):
                     for action, variants in value.items():
                         self._responses.setdefault(action, _first_text(variants))
 
@@ -64,7 +64,7 @@ class Builder:
                     context = {**context, "entities": {**context.get("entities", {}), **step.entities}}
             elif not isinstance(step, Known):
                 text = self._responses.get(step.action, "") if step.text is None else step.text
-                yield Utterance(False, text, frozenset({step.action}), context)
+                yield Utterance(False, text, frozenset(step.acts or (step.action,)), context)
                 context = {name: value for name, value in context.items() if name != "entities"}
             elif step.slots is None:
                 context = {**context, "active_loop": step.active_loop}

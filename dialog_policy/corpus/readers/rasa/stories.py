@@ -38,10 +38,11 @@ class Said(NamedTuple):
 
 
 class Did(NamedTuple):
-    """The system acted; `text` is None where the domain knows what it says."""
+    """The system acted; `text` is None where the domain knows what it says, `acts` are several acts at once."""
 
     action: str
     text: str | None
+    acts: tuple[str, ...] = ()
 
 
 class Known(NamedTuple):

@@ -1,0 +1,128 @@
+"""Rasa 1's Markdown as dialogues."""
+
+import pytest
+
+from dialog_policy.corpus.readers import load_corpus
+from dialog_policy.errors import CorpusError
+
+DOMAIN = """
+intents: [greet, {inform: {use_entities: [area]}}, bye]
+slots: {area: {type: text}, status: {type: text}}
+actions: [utter_ask, utter_offer, utter_bye, table_form]
+templates:
+  utter_ask: [{text: Which area?}]
+  utter_bye: [{text: Bye!}]
+"""
+
+
+def project(folder, stories, domain=DOMAIN, **files):
+    folder.mkdir(exist_ok=True)
+    (folder / "domain.yml").write_text(domain)
+    (folder / "stories.md").write_text(stories)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+    return folder
+
+
+def turns(dialogue):
+    return [(turn.user, dict(turn.context), set(turn.actions), turn.system) for turn in dialogue.turns]
+
+
+def test_intents_entities_slots_and_forms(tmp_path):
+    stories = """
+## happy <!-- a comment -->
+* greet
+  - utter_ask
+* inform{"area": "north", "guests": "2"}
+  - slot{"status": "one"}
+  - utter_offer
+  - utter_ask
+* inform: in the [south](area)
+  - table_form
+  - form{"name": "table_form"}
+  - form{"name": null}
+  - action_listen
+* bye
+  - utter_bye
+"""
+    (dialogue,) = load_corpus(project(tmp_path, stories), reader={"labels": "set"})
+    slots = {"area": "north", "status": "one"}
+    assert turns(dialogue) == [
+        ("greet", {}, {"utter_ask"}, "Which area?"),
+        (
+            "inform",
+            {"entities": {"area": "north", "guests": "2"}, "slots": slots},
+            {"utter_offer", "utter_ask"},
+            "Which area?",
+        ),
+        (
+            "in the south",
+            {"entities": {"area": "south"}, "slots": {**slots, "area": "south"}},
+            {"table_form"},
+            "",
+        ),
+        ("bye", {"slots": {**slots, "area": "south"}, "active_loop": None}, {"utter_bye"}, "Bye!"),
+    ]
+    single = load_corpus(tmp_path)
+    assert [len(d) for d in single] == [5]
+
+
+def test_checkpoints_join_and_alternatives_all_occur(tmp_path):
+    stories = "## a\n* greet OR bye\n - utter_ask\n> asked\n\n## b\n> asked\n* inform\n - utter_bye\n"
+    found = [[turn.user for turn in d.turns] for d in load_corpus(project(tmp_path, stories))]
+    assert sorted(found) == [["bye", "inform"], ["greet", "inform"]]
+
+
+def test_an_end_to_end_story_maps_texts_to_acts(tmp_path):
+    stories = '## s\n* I want food OR drinks .\n   - slot{"status": "NA"}\n   - None left. Which area?\n* north\n   - Bye, then\n'
+    acts = '{"None left. Which area?": ["nooffer", "request"], "Bye, then": ["bye"]}'
+    folder = project(tmp_path, stories, "slots:\n- status\nactions:\n- Bye, then\n", action_map__json=acts)
+    (dialogue,) = load_corpus(folder)
+    assert turns(dialogue) == [
+        ("I want food OR drinks .", {"slots": {"status": "NA"}}, {"nooffer", "request"}, "None left. Which area?"),
+        ("north", {"slots": {"status": "NA"}}, {"bye"}, "Bye, then"),
+    ]
+
+
+def test_several_projects_are_refused_until_one_is_named(tmp_path):
+    for name in ("one", "two"):
+        project(tmp_path / name, f"## {name}\n* greet\n - utter_bye\n")
+    with pytest.raises(CorpusError, match=r"found 2: one, two\. Choose one: --reader folder=one"):
+        load_corpus(tmp_path)
+    assert [d.id for d in load_corpus(tmp_path, reader={"folder": "two"})] == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("* inofrm{}", r"line 3.*no intent 'inofrm'.*Did you mean 'inform'"),
+        ('* inform{"area" "x"}', r"line 3.*expected {\"name\": \"value\"}"),
+        ("utter_bye", r"line 3.*expected '\* what the user said'"),
+        ("- slot{status}", r"line 3.*expected {"),
+    ],
+)
+def test_faults_are_named_with_their_line(tmp_path, line, message):
+    with pytest.raises(CorpusError, match=message):
+        load_corpus(project(tmp_path, f"## s\n* greet\n{line}\n - utter_bye\n"))
+
+
+def test_a_step_before_the_first_story_is_refused(tmp_path):
+    project(tmp_path, "* bye\n## s\n* greet\n - utter_bye\n")
+    with pytest.raises(CorpusError, match=r"line 1.*before its first step"):
+        load_corpus(tmp_path)
+
+
+def test_examples_of_intents_are_no_stories(tmp_path):
+    (tmp_path / "nlu.md").write_text("## intent:greet\n- hello\n- hi\n")
+    with pytest.raises(CorpusError, match="not recognised"):
+        load_corpus(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("variant", "acts", "sets"),
+    [("e2e", 44, 265), ("e2e-status", 44, 265), ("modular", 48, 286), ("modular-status", 48, 286)],
+)
+def test_the_stories_of_the_ted_paper(public_corpora, variant, acts, sets):
+    corpus = load_corpus(public_corpora("ted-paper.zip"), reader={"folder": variant, "labels": "set"})
+    gold = {turn.actions for dialogue in corpus for turn in dialogue.turns if turn.is_target}
+    assert (len(corpus), corpus.n_targets, len(frozenset().union(*gold)), len(gold)) == (740, 5389, acts, sets)
