@@ -4,8 +4,10 @@ import shutil
 
 import pytest
 
+from benchmarks.simulation import lead_dialogues, make_world
 from dialog_policy import DialogPolicy
 from dialog_policy.corpus.write import write_corpus
+from dialog_policy.evaluation.prediction_files import write_predictions
 from tests.conftest import QUICK, REPOSITORY
 from tests.docs.pages import LANGUAGES, PageRun, blocks_of, quick_fit
 
@@ -16,7 +18,7 @@ BLOCKS = [(page, number) for page, blocks in PAGES.items() for number in range(l
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory, desk):
-    """What the pages begin with: the bundled corpus, shortened, and a run of it with its evaluation."""
+    """What the pages begin with: the bundled corpus, shortened, a run of it, and a log with rewards (docs/value.md)."""
     folder = tmp_path_factory.mktemp("world")
     (folder / "corpora").mkdir()
     chosen = [d for part, n in (("train", 40), ("dev", 24), ("test", 12)) for d in list(desk.split(part))[:n]]
@@ -24,6 +26,9 @@ def world(tmp_path_factory, desk):
     write_corpus(small, folder / "corpora" / "desk.jsonl")
     policy = DialogPolicy(**QUICK).fit(small.split("train"), dev=small.split("dev"), out=folder / "runs" / "demo")
     assert policy.actions_
+    log, predictions = lead_dialogues(make_world(0), 300, seed=0)
+    write_corpus(log, folder / "log.jsonl")
+    write_predictions(predictions, folder / "policy.jsonl")
     return folder
 
 
