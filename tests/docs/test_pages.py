@@ -28,7 +28,7 @@ def world(tmp_path_factory, desk):
     assert policy.actions_
     log, predictions = lead_dialogues(make_world(0), 300, seed=0)
     write_corpus(log, folder / "log.jsonl")
-    write_predictions(predictions, folder / "policy.jsonl")
+    write_predictions(folder / "policy.jsonl", predictions)
     return folder
 
 
