@@ -33,9 +33,7 @@ _RIVALS = ("keras_masking", "batch_of_one", "torch_packed", "torch_padded")
 _NEEDS = {"jax": "jax", "torch_packed": "torch", "torch_padded": "torch"}
 # Multiplications and additions for one real turn: forward and weight gradients of both kernels and the head, gradient through
 # recurrence and head; the inputs need none.
-_FLOP = 2 * (
-    2 * (4 * _HIDDEN * (_FEATURES + _HIDDEN) + _HIDDEN * _ACTIONS) + 4 * _HIDDEN * _HIDDEN + _HIDDEN * _ACTIONS
-)
+FLOP = 2 * (2 * (4 * _HIDDEN * (_FEATURES + _HIDDEN) + _HIDDEN * _ACTIONS) + 4 * _HIDDEN * _HIDDEN + _HIDDEN * _ACTIONS)
 
 _IntArray = npt.NDArray[np.int64]
 _Epoch = Callable[[], object]
@@ -95,7 +93,7 @@ def _measure(histogram: Sequence[int], batch_size: int, rounds: int) -> dict[str
             "turns_per_s": float(np.median(speed)),
             "low": float(speed.min()),
             "high": float(speed.max()),
-            "gflop_per_s": float(np.median(speed)) * _FLOP / 1e9,
+            "gflop_per_s": float(np.median(speed)) * FLOP / 1e9,
             "padding": started[name]["padding"],
             "first_batch_s": started[name]["first_batch_s"],
             "first_epoch_s": started[name]["first_epoch_s"],

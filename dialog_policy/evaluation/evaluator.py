@@ -18,12 +18,11 @@ from dialog_policy.evaluation.evaluation import Evaluation, Metrics, nested
 from dialog_policy.evaluation.intervals import RESAMPLES, check_resamples
 from dialog_policy.evaluation.mistakes import find_mistakes
 from dialog_policy.evaluation.probability_scores import LEAST, TOP, ProbabilityScores
-from dialog_policy.evaluation.provenance import describe_run, training_warnings
+from dialog_policy.evaluation.provenance import Run, describe_run, training_warnings
 from dialog_policy.evaluation.scored_turns import ScoredTurns
 from dialog_policy.evaluation.slices import slicings
 from dialog_policy.evaluation.totals import DialogueTotals, Loss, MetricSet
 from dialog_policy.prediction import Prediction, Predictor
-from dialog_policy.runtime import Policy
 from dialog_policy.text.tokens import get_tokenizer
 
 __all__ = ["Replying", "evaluate", "losses_of"]
@@ -100,11 +99,11 @@ def evaluate(
             f"free running needs a run; the past actions of {predictor.name} are those that it was given."
         )
     part = corpus.split(split)
-    policy = predictor if isinstance(predictor, Policy) else None
+    policy = predictor if isinstance(predictor, Run) else None
     if policy is not None:
         training = load_training_part(policy.run) if training is None else training
         baselines = load_baselines(policy.run, policy.actions).values() if baselines is None else baselines
-        tokenizer = tokenizer or policy.engine.encoder.tokenizer
+        tokenizer = tokenizer or policy.tokenizer
     tokenizer = tokenizer or "default"
     known = predictor.actions if predictor.actions is not None else training and training.support
     known = None if known is None else tuple(known)

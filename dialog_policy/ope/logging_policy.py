@@ -50,6 +50,12 @@ def multinomial_regression(
         Shape (n, n_features), with a constant.
     targets
         Shape (n,): class numbers.
+    n_classes
+        Number of classes.
+    penalty
+        Weight of the penalty.
+    iterations
+        Number of steps.
 
     Returns
     -------
