@@ -135,7 +135,7 @@ def require(module: str, *, extra: str, purpose: str) -> Any:
         If the library that `module` belongs to is not installed.
     """
     try:
-        found: ModuleType = importlib.import_module(module)
+        loaded: ModuleType = importlib.import_module(module)
     except ModuleNotFoundError as error:
         library = (error.name or module).partition(".")[0]
         if library != module.partition(".")[0]:
@@ -144,4 +144,4 @@ def require(module: str, *, extra: str, purpose: str) -> Any:
             f"{purpose} needs {library}, which is not installed. Install it with: pip install 'dialog-policy[{extra}]'"
         )
         raise MissingExtraError(message) from None
-    return found
+    return loaded

@@ -40,14 +40,14 @@ class Command(click.Command):
         }
         spread: list[str] = []
         current: str | None = None
-        fresh = False
+        is_first = False
         for word in args:
             if word in several:
-                current, fresh = word, True
-            elif current is not None and not word.startswith("-") and (fresh or _is_assignment(word)):
-                if not fresh:
+                current, is_first = word, True
+            elif current is not None and not word.startswith("-") and (is_first or _is_assignment(word)):
+                if not is_first:
                     spread.append(current)
-                fresh = False
+                is_first = False
             else:
                 current = None
             spread.append(word)

@@ -107,8 +107,8 @@ def evaluate(
     tokenizer = tokenizer or "default"
     known = predictor.actions if predictor.actions is not None else training and training.support
     known = None if known is None else tuple(known)
-    wanted = "free_running" if free_running else "logged" if "logged" in options else None
-    predictions = predictor.predict(part, **{wanted: True}) if wanted else predictor.predict(part)
+    mode_option = "free_running" if free_running else "logged" if "logged" in options else None
+    predictions = predictor.predict(part, **{mode_option: True}) if mode_option else predictor.predict(part)
     turns = collect_turns(predictions, part, known_actions=known)
     totals = DialogueTotals(turns)
     stated = None if turns.probabilities is None else ProbabilityScores(turns)

@@ -147,16 +147,16 @@ def new_entry(entry: Path) -> Iterator[NewEntry]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write(folder: Path, made: EncodedParts) -> None:
-    described, arrays = made.encoder.to_parts()
+def _write(folder: Path, content: EncodedParts) -> None:
+    described, arrays = content.encoder.to_parts()
     # A run stores trained tables only, which are like any other.
     described["trainable"] = {
         name: {str(n): table.word_dropout for n, table in enumerate(tables) if isinstance(table, TrainableTable)}
-        for name, tables in made.encoder.tables.items()
+        for name, tables in content.encoder.tables.items()
     }
     (folder / _ENCODER).write_bytes(msgspec.json.encode(described))
     (folder / _ENCODER_ARRAYS).write_bytes(save({name: np.ascontiguousarray(a) for name, a in arrays.items()}))
-    for part, encoded in (("train", made.train), ("dev", made.dev)):
+    for part, encoded in (("train", content.train), ("dev", content.dev)):
         if encoded is not None:
             layout, named = _packed(encoded)
             (folder / f"{part}.json").write_bytes(msgspec.json.encode(layout))
@@ -247,15 +247,15 @@ def _make_trainable(encoder: TurnEncoder, dropouts: Mapping[str, Mapping[str, fl
     """Turn tables that were trainable back into such, and return them in the order of the features."""
     trainable: list[TrainableTable] = []
     for name, tables in encoder.tables.items():
-        made = list(tables)
+        content = list(tables)
         for number, dropout in dropouts[name].items():
             own = tables[int(number)]
             assert own.vectors is not None
             pools: Any = own.pools
             table = TrainableTable(own.analyzer, own.terms, own.vectors, pools=pools, word_dropout=dropout)
-            made[int(number)] = table
+            content[int(number)] = table
             trainable.append(table)
-        encoder.tables[name] = tuple(made)
+        encoder.tables[name] = tuple(content)
     return trainable
 
 

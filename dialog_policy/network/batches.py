@@ -227,8 +227,8 @@ class DialogueBatches(keras.utils.PyDataset):
             heapq.heappush(loads, (load + int(sizes[dialogue]), row))
         shape = max(loads)[0], self.batch_size
         dialogues, starts = np.full(shape, _NOBODY, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-        for row, mine in enumerate(rows):
-            shuffled = random.permutation(np.array(mine, dtype=np.int64))
+        for row, dialogues_of_row in enumerate(rows):
+            shuffled = random.permutation(np.array(dialogues_of_row, dtype=np.int64))
             steps = [np.arange(sizes[dialogue]) for dialogue in shuffled]
             n = int(sizes[shuffled].sum())
             dialogues[:n, row] = np.repeat(shuffled, sizes[shuffled])

@@ -104,11 +104,11 @@ def estimate_value(
         [*log.actions, *(p.actions for p in aligned), *((p.probabilities or ()) for p in aligned)]
     )
     target = TARGET_POLICIES[target_policy](aligned, log.actions, space)
-    wanted = {key: ESTIMATORS[key] for key in estimators}
-    evidence, propensities = _evidence(log, target, space, wanted.values(), gamma, clip)
-    usable = {key: e for key, e in wanted.items() if not e.needs_model or evidence.q is not None}
+    chosen = {key: ESTIMATORS[key] for key in estimators}
+    evidence, propensities = _evidence(log, target, space, chosen.values(), gamma, clip)
+    usable = {key: e for key, e in chosen.items() if not e.needs_model or evidence.q is not None}
     intervals = EstimateIntervals(evidence, usable, resamples, seed)
-    rows = [_row(estimator, intervals) for estimator in wanted.values()]
+    rows = [_row(estimator, intervals) for estimator in chosen.values()]
     concludes, conclusion, rests_on = _conclusion(rows)
     run = policy_of(policy)
     return OffPolicyValue(
@@ -171,7 +171,7 @@ def _evidence(
     estimators = list(estimators)
     with_model = target.expected is not None and any(e.needs_model for e in estimators)
     with_embedding = any(e.needs_embedding for e in estimators)
-    taken = space.transform(log.actions).astype(np.float64)
+    logged_bits = space.transform(log.actions).astype(np.float64)
     states: FloatArray = np.ones((len(log.actions), 1))
     if with_model or with_embedding or log.propensities is None:
         states = state_features(log, space)
@@ -184,11 +184,11 @@ def _evidence(
     discounts = gamma ** np.arange(weights.shape[1])
     evidence = Evidence(weights, log.spread(log.rewards, 0.0) * discounts)
     if with_model and target.expected is not None:
-        model = fit_reward_model(log, states, taken, target.expected, gamma)
+        model = fit_reward_model(log, states, logged_bits, target.expected, gamma)
         q, v = log.spread(model.q, 0.0) * discounts, log.spread(model.v, 0.0) * discounts
         evidence = evidence._replace(q=q, v=v, fit_influence=model.fit_influence)
     if with_embedding:
-        marginal = marginal_weights(log, states, taken, ratios, space.classes_, gamma=gamma, clip=clip)
+        marginal = marginal_weights(log, states, logged_bits, ratios, space.classes_, gamma=gamma, clip=clip)
         evidence = evidence._replace(marginal=marginal)
     return evidence, source
 

@@ -204,7 +204,7 @@ class DialogPolicy(Estimator):
                 callbacks=callbacks,
             )
             if folder is not None:
-                write_run(folder, fitted.files, kept=[CHECKPOINT])
+                write_run(folder, fitted.files, present=[CHECKPOINT])
         # Loaded from what is saved: what is measured here is what a loaded run does.
         vars(self).update(_learnt(Policy(RunReader(fitted.files.get, "the trained policy"))))
         self.network_ = fitted.network

@@ -250,7 +250,7 @@ class Decoder:
         """Share of target turns whose decided set is exactly the gold set; turns without gold actions do not count."""
         targets = [turn for turn, actions in enumerate(gold) if actions is not None]
         decided = self.decide(logits[targets]).actions
-        return sum(mine == gold[turn] for mine, turn in zip(decided, targets, strict=True)) / len(targets)
+        return sum(chosen == gold[turn] for chosen, turn in zip(decided, targets, strict=True)) / len(targets)
 
     def calibrate(self, logits: FloatArray, gold: Sequence[frozenset[str] | None]) -> None:
         """Set the temperature to the one under which a dev part is most likely (Guo et al. 2017, section 4.2).
@@ -284,7 +284,9 @@ class Decoder:
         """
         targets = [turn for turn, actions in enumerate(gold) if actions is not None]
         decided = self.decide(logits[targets])
-        right = np.array([mine == gold[turn] for mine, turn in zip(decided.actions, targets, strict=True)], dtype=float)
+        right = np.array(
+            [chosen == gold[turn] for chosen, turn in zip(decided.actions, targets, strict=True)], dtype=float
+        )
         order = np.argsort(-decided.confidence, kind="stable")
         confidence = decided.confidence[order]
         precisions = np.cumsum(right[order]) / np.arange(1, len(order) + 1)

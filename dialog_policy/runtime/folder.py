@@ -116,7 +116,7 @@ def repack(
     return pack({}, {}, {name: run.read(name) for name in chosen} | dict(added or {}), about | changed)
 
 
-def write_run(folder: Path, files: Mapping[str, bytes], kept: Iterable[str] = ()) -> None:
+def write_run(folder: Path, files: Mapping[str, bytes], present: Iterable[str] = ()) -> None:
     """Write the files of a run into a folder, the manifest last.
 
     Parameters
@@ -125,7 +125,7 @@ def write_run(folder: Path, files: Mapping[str, bytes], kept: Iterable[str] = ()
         Where the run is made.
     files
         As :func:`pack` returns them.
-    kept
+    present
         Names of files that are there already and become part of the run, such as a checkpoint.
     """
     for name, content in files.items():
@@ -133,7 +133,7 @@ def write_run(folder: Path, files: Mapping[str, bytes], kept: Iterable[str] = ()
             with atomic_write(folder / name) as file:
                 file.write(content)
     manifest = msgspec.json.decode(files[MANIFEST])
-    manifest["files"].update({name: sha256_of(folder / name) for name in kept})
+    manifest["files"].update({name: sha256_of(folder / name) for name in present})
     manifest["files"] = dict(sorted(manifest["files"].items()))
     with atomic_write(folder / MANIFEST) as file:
         file.write(_json(manifest))

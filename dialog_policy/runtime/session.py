@@ -128,11 +128,11 @@ class Session:
         done = old.actions
         if not isinstance(actions, Predicted):
             done = None if actions is None else self.engine.check_actions(actions)
-        said = old.system if isinstance(system, Predicted) else system
+        reply = old.system if isinstance(system, Predicted) else system
         is_last = number == len(self._turns) - 1
         if isinstance(system, Predicted) and done != old.actions:
-            said = self._reply_at(number, done)
-        changed = msgspec.structs.replace(old, actions=done, system=said)
+            reply = self._reply_at(number, done)
+        changed = msgspec.structs.replace(old, actions=done, system=reply)
         if is_last:
             self._turns[-1] = changed
             self.state.actions, self.state.system = changed.actions, changed.system

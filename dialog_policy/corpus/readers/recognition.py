@@ -99,13 +99,13 @@ def unread(source: Source, readers: Sequence[Reader]) -> list[Problem]:
     if source.is_single_file or not all(reader.members for reader in readers):
         return []
     read = {member for reader in readers if reader.members for member in reader.members(source)}
-    left = [m for m in source.members if m not in read and _holds_data(PurePosixPath(m).name.lower())]
-    if not left:
+    unread_files = [m for m in source.members if m not in read and _holds_data(PurePosixPath(m).name.lower())]
+    if not unread_files:
         return []
-    verb = "is" if len(left) == 1 else "are"
-    message = f"{counted(len(left), 'file')} {verb} not read: {_listed(left)}"
+    verb = "is" if len(unread_files) == 1 else "are"
+    message = f"{counted(len(unread_files), 'file')} {verb} not read: {_listed(unread_files)}"
     remedy = "Name files one by one to read others, or move these away."
-    return [Problem("warning", "unread-files", message, remedy, len(left), [Place(file=str(source.path))])]
+    return [Problem("warning", "unread-files", message, remedy, len(unread_files), [Place(file=str(source.path))])]
 
 
 def _holds_data(name: str) -> bool:
