@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +28,7 @@ from dialog_policy.features.encoded import EmbeddedTexts, EncodedDialogues
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.matrices import MappedRows, Matrix, NewMatrix, SparseRows, new_file
 from dialog_policy.features.settings import EncoderSettings
-from dialog_policy.files import sha256_of
+from dialog_policy.files import sha256_of, user_folder
 from dialog_policy.text.embedding import TrainableTable
 from dialog_policy.text.encoders import Pretrained
 from dialog_policy.text.ragged import Ragged
@@ -57,16 +56,7 @@ class EncodedParts(NamedTuple):
 
 def cache_folder() -> Path | None:
     """Return where encoded corpora are kept: `encoded` in ``$DIALOG_POLICY_CACHE`` or the user's cache folder; None: nowhere."""
-    named = os.environ.get(CACHE)
-    if named is not None:
-        return Path(named).expanduser() / "encoded" if named else None
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "dialog-policy" / "encoded"
+    return user_folder("cache", CACHE, "encoded")
 
 
 def entry_name(

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from dialog_policy.errors import DialogPolicyError, OptionError, RunError
-from dialog_policy.files import atomic_folder, atomic_write, check_output, locked, recover_folder, sha256_of
+from dialog_policy.files import atomic_folder, atomic_write, check_output, locked, recover_folder, sha256_of, write_file
 
 __all__ = [
     "FORMAT_VERSION",
@@ -130,13 +130,11 @@ def write_run(folder: Path, files: Mapping[str, bytes], present: Iterable[str] =
     """
     for name, content in files.items():
         if name != MANIFEST:
-            with atomic_write(folder / name) as file:
-                file.write(content)
+            write_file(folder / name, content)
     manifest = msgspec.json.decode(files[MANIFEST])
     manifest["files"].update({name: sha256_of(folder / name) for name in present})
     manifest["files"] = dict(sorted(manifest["files"].items()))
-    with atomic_write(folder / MANIFEST) as file:
-        file.write(_json(manifest))
+    write_file(folder / MANIFEST, _json(manifest))
 
 
 def save_run(run: str | os.PathLike[str], files: Mapping[str, bytes]) -> None:

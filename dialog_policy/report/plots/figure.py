@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from warnings import catch_warnings, filterwarnings
 
 from dialog_policy.errors import OptionError, did_you_mean, require
-from dialog_policy.files import atomic_write
+from dialog_policy.files import write_file
 from dialog_policy.report.document import Table
 from dialog_policy.report.words import lines_of, printable
 
@@ -152,8 +152,7 @@ def write_plot(plot: Plot, path: Path, *, warnings: Sequence[str] = ()) -> None:
     check_format(suffix)
     buffer = io.BytesIO()
     _save(plot, buffer, suffix, _PAPER, above=[f"Warning: {warning}" for warning in warnings])
-    with atomic_write(path) as file:
-        file.write(buffer.getvalue())
+    write_file(path, buffer.getvalue())
 
 
 def _save(plot: Plot, file: Any, format: str, paint: Paint, *, above: Sequence[str] = ()) -> None:
