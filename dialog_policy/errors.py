@@ -21,6 +21,7 @@ __all__ = [
     "OptionError",
     "RunError",
     "SessionError",
+    "check_known",
     "counted",
     "did_you_mean",
     "require",
@@ -115,6 +116,19 @@ def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str
     """
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def check_known(noun: str, name: str, known: Iterable[str]) -> None:
+    """Refuse a name that is none of the known ones.
+
+    Raises
+    ------
+    OptionError
+        If there is no such `noun`: with the known names, and the one that may be meant.
+    """
+    names = list(known)
+    if name not in names:
+        raise OptionError(f"there is no {noun} {name!r}; known: {', '.join(names)}.{did_you_mean(name, names)}")
 
 
 def require(module: str, *, extra: str, purpose: str) -> Any:

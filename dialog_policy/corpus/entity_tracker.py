@@ -287,7 +287,7 @@ class EntityTracker:
         Raises
         ------
         KeyError, TypeError, ValueError, AttributeError
-            If this is no state of a tracker.
+            If this is not the state of a tracker.
         """
         self._requested = dict(state["asked"])
         self._records = {key: dict(record) for key, record in state["records"].items()}

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from dialog_policy.corpus import ActionSpace, Corpus
-from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.errors import OptionError, check_known
 from dialog_policy.evaluation.alignment import align
 from dialog_policy.evaluation.intervals import RESAMPLES, check_resamples
 from dialog_policy.evaluation.provenance import describe_run, policy_of, training_warnings
@@ -144,19 +144,14 @@ def _predictions(policy: Predictor | Policy | Iterable[Prediction], part: Corpus
 
 def _check_options(estimators: Sequence[str], gamma: float, clip: float | None, target_policy: str) -> None:
     for key in estimators:
-        if key not in ESTIMATORS:
-            known = ", ".join(ESTIMATORS)
-            raise OptionError(f"there is no estimator {key!r}; known: {known}.{did_you_mean(key, ESTIMATORS)}")
+        check_known("estimator", key, ESTIMATORS)
     if not estimators:
         raise OptionError(f"expected at least one estimator of {', '.join(ESTIMATORS)}; found none.")
     if not 0 <= gamma <= 1:
         raise OptionError(f"expected gamma from 0 to 1, found {gamma}.")
     if clip is not None and not clip > 0:
         raise OptionError(f"expected a clip over 0, found {clip}.")
-    if target_policy not in TARGET_POLICIES:
-        known = ", ".join(TARGET_POLICIES)
-        hint = did_you_mean(target_policy, TARGET_POLICIES)
-        raise OptionError(f"there is no target policy {target_policy!r}; known: {known}.{hint}")
+    check_known("target policy", target_policy, TARGET_POLICIES)
 
 
 def _evidence(

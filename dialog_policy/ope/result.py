@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from dialog_policy.errors import require
+from dialog_policy.evaluation.evaluation import CalibrationBin
 from dialog_policy.evaluation.json_object import frame_as_html, json_object
 from dialog_policy.evaluation.provenance import RunDescription
 
@@ -54,7 +55,7 @@ class Propensities(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     log_loss: float | None = None
     log_loss_of_shares: float | None = None
     ece: float | None = None
-    bins: list[dict[str, Any]] | None = None
+    bins: list[CalibrationBin] | None = None
 
 
 class UnreliableEstimate(msgspec.Struct, frozen=True, kw_only=True):

@@ -75,7 +75,7 @@ def fit_policy(
     RunError
         If the checkpoint cannot be read, or comes from other dialogues or settings.
     DivergenceError
-        If the loss is no number any more, or worse in the end than before the training.
+        If the loss is not finite any more, or worse in the end than before the training.
     """
     from dialog_policy.network.export import export_onnx
     from dialog_policy.network.layers import weights_of, with_probabilities

@@ -143,7 +143,7 @@ def save_run(run: str | os.PathLike[str], files: Mapping[str, bytes]) -> None:
     Raises
     ------
     RunError
-        If there is a folder that is no run, or another process is writing the run.
+        If there is a folder that is not a run, or another process is writing the run.
     OptionError
         If the place cannot be written.
     """
@@ -182,7 +182,7 @@ class RunReader:
     Raises
     ------
     RunError
-        If this is no run, is of another format version, or a file is missing or was changed.
+        If this is not a run, is of another format version, or a file is missing or was changed.
     """
 
     def __init__(self, read: Callable[[str], bytes | None], place: str) -> None:

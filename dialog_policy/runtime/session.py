@@ -95,7 +95,7 @@ class Session:
         Raises
         ------
         OptionError
-            If the context is no JSON object, an allowed action is unknown, or nothing is allowed although the policy always
+            If the context is not a JSON object, an allowed action is unknown, or nothing is allowed although the policy always
             takes one action.
         """
         return respond_together(self.engine, [Request(self, user, context, allowed, allow_none)])[0]

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from dialog_policy.corpus.problems import Place, Problem
 from dialog_policy.corpus.readers.reader import Reader
 from dialog_policy.corpus.readers.source import Source
-from dialog_policy.errors import CorpusError, OptionError, counted, did_you_mean
+from dialog_policy.errors import CorpusError, check_known, counted
 
 __all__ = ["choose", "unread"]
 
@@ -43,8 +43,7 @@ def choose(source: Source, format: str | None, known: Mapping[str, Reader]) -> l
         If no format is recognised, or several whose files do not belong together.
     """
     if format is not None:
-        if format not in known:
-            raise OptionError(f"there is no format {format!r}; known: {', '.join(known)}.{did_you_mean(format, known)}")
+        check_known("format", format, known)
         return [known[format]]
     readers = [reader for reader in known.values() if reader.recognises(source)]
     if not readers:
