@@ -248,22 +248,27 @@ class Decoder:
 
     def accuracy(self, logits: FloatArray, gold: Sequence[frozenset[str] | None]) -> float:
         """Share of target turns whose decided set is exactly the gold set; turns without gold actions do not count."""
+        right, _ = self._judged(logits, gold)
+        return float(right.mean())
+
+    def _judged(self, logits: FloatArray, gold: Sequence[frozenset[str] | None]) -> tuple[BoolArray, FloatArray]:
+        """Of each target turn: whether its decided set is exactly the gold set, and the confidence."""
         targets = [turn for turn, actions in enumerate(gold) if actions is not None]
-        decided = self.decide(logits[targets]).actions
-        return sum(chosen == gold[turn] for chosen, turn in zip(decided, targets, strict=True)) / len(targets)
+        decided = self.decide(logits[targets])
+        right = [chosen == gold[turn] for chosen, turn in zip(decided.actions, targets, strict=True)]
+        return np.array(right, dtype=np.bool_), decided.confidence
 
     def calibrate(self, logits: FloatArray, gold: Sequence[frozenset[str] | None]) -> None:
         """Set the temperature to the one under which a dev part is most likely (Guo et al. 2017, section 4.2).
 
         Turns whose gold set cannot be, by an action that training never showed, say nothing of it.
         """
-        targets = [n for n, actions in enumerate(gold) if actions is not None and actions <= self._names]
-        sets = [actions for actions in gold if actions is not None and actions <= self._names]
-        if self.single_action:
-            targets, sets = (
-                [t for t, s in zip(targets, sets, strict=True) if len(s) == 1],
-                [s for s in sets if len(s) == 1],
-            )
+        possible = {
+            turn: actions
+            for turn, actions in enumerate(gold)
+            if actions is not None and actions <= self._names and (len(actions) == 1 or not self.single_action)
+        }
+        targets, sets = list(possible), list(possible.values())
 
         def likelihood(temperature: float) -> float:
             self.temperature = temperature
@@ -282,20 +287,16 @@ class Decoder:
             The share of the dev part's decisions at or above it, and the share of these that are right. Where no confidence
             suffices, `fallback_below` is the highest of the dev part, and the precision less than wanted.
         """
-        targets = [turn for turn, actions in enumerate(gold) if actions is not None]
-        decided = self.decide(logits[targets])
-        right = np.array(
-            [chosen == gold[turn] for chosen, turn in zip(decided.actions, targets, strict=True)], dtype=float
-        )
-        order = np.argsort(-decided.confidence, kind="stable")
-        confidence = decided.confidence[order]
+        right, confidence = self._judged(logits, gold)
+        order = np.argsort(-confidence, kind="stable")
+        confidence = confidence[order]
         precisions = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
         # A threshold lies between decisions of different confidence only.
         last = np.append(confidence[1:] != confidence[:-1], True)
         enough = np.flatnonzero(last & (precisions >= precision))
-        kept = int(enough[-1]) if len(enough) else int(np.flatnonzero(last)[0])
-        self.fallback_below = float(confidence[kept])
-        return (kept + 1) / len(order), float(precisions[kept])
+        place = int(enough[-1]) if len(enough) else int(np.flatnonzero(last)[0])
+        self.fallback_below = float(confidence[place])
+        return (place + 1) / len(order), float(precisions[place])
 
     def to_json(self) -> dict[str, Any]:
         """Return what a run folder stores."""
