@@ -151,7 +151,7 @@ def train_network(
 
         def accuracy() -> float:
             freeze(model, train)
-            return decoder.accuracy(predict_logits(network, dev_encoded), gold)
+            return float(decoder.judge(predict_logits(network, dev_encoded), gold)[0].mean())
 
         stopping = EarlyStopping(DEV_ACCURACY, accuracy, config.patience)
         watchers.append(stopping)
