@@ -175,7 +175,7 @@ class DialogPolicy(Estimator):
         OptionError
             If a setting or an argument is impossible, or nothing can be written at `out`.
         RunError
-            If `out` exists and is no run, another process writes it, there is nothing to resume, or a checkpoint would be lost.
+            If `out` exists and is not a run, another process writes it, there is nothing to resume, or a checkpoint would be lost.
         DivergenceError
             If the loss is not finite any more, or worse in the end than before training. What was at `out` is still there.
         MissingExtraError
@@ -238,14 +238,7 @@ class DialogPolicy(Estimator):
         return self._fitted().predict(_dialogues(corpus), free_running=free_running)
 
     def score(self, corpus: Data, y: None = None) -> float:
-        """Turn accuracy: share of target turns whose predicted set of actions is exactly the gold set.
-
-        Parameters
-        ----------
-        corpus
-            A corpus, the path of one, or a sequence of dialogues.
-        y
-            Not used: dialogues have their actions with them.
+        """Turn accuracy: share of target turns whose predicted set of actions is exactly the gold set; data as for :meth:`fit`.
 
         Raises
         ------
