@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dialog_policy.corpus import ActionSpace, Dialogue
+from dialog_policy.corpus import ActionSpace
+from dialog_policy.corpus.data import Data, as_corpus, as_dialogues
 from dialog_policy.errors import CorpusError, OptionError, RunError
 from dialog_policy.network.checkpoint import CHECKPOINT
 from dialog_policy.network.summary import describe_network
 from dialog_policy.policy.estimator import Estimator
-from dialog_policy.policy.parts import Data, as_corpus, choose_parts
+from dialog_policy.policy.parts import choose_parts
 from dialog_policy.policy.workplace import workplace
 from dialog_policy.prediction import Prediction
 from dialog_policy.runtime import Policy
@@ -235,7 +236,7 @@ class DialogPolicy(Estimator):
         RunError
             If the policy is not trained yet.
         """
-        return self._fitted().predict(_dialogues(corpus), free_running=free_running)
+        return self._fitted().predict(as_dialogues(corpus), free_running=free_running)
 
     def score(self, corpus: Data, y: None = None) -> float:
         """Turn accuracy: share of target turns whose predicted set of actions is exactly the gold set.
@@ -288,11 +289,6 @@ class DialogPolicy(Estimator):
         if not self.__sklearn_is_fitted__():
             raise RunError("this policy is not trained yet: call fit(corpus) first.")
         return self.runtime_
-
-
-def _dialogues(data: Data) -> Iterable[Dialogue]:
-    """Return dialogues, without a copy of them where they come one by one."""
-    return data if isinstance(data, Iterator) else as_corpus(data)
 
 
 def _learnt(runtime: Policy) -> dict[str, Any]:
