@@ -122,9 +122,7 @@ def compare(
 def _warnings(policies: Mapping[str, Source], part: Corpus) -> list[str]:
     warnings = []
     for name, predictor in policies.items():
-        run = policy_of(predictor)
-        if run is not None:
-            warnings += training_warnings(run, part, name)
+        warnings += training_warnings(policy_of(predictor) or predictor, part, name)
     return warnings
 
 

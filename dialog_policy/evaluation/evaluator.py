@@ -125,7 +125,7 @@ def evaluate(
         support=training and training.support,
     )
     evaluation = Evaluation(
-        warnings=[] if policy is None else training_warnings(policy, part),
+        warnings=training_warnings(predictor, part),
         run=None if policy is None else describe_run(policy),
         corpus=part.name,
         split=split,

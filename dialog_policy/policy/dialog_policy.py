@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,6 +192,7 @@ class DialogPolicy(Estimator):
         if resume and out is None:
             raise OptionError("resume=True needs out=…: the folder of the run to go on with.")
         config = self.config
+        callbacks = _checked(callbacks)
         parts = choose_parts(as_corpus(corpus), dev, config.smallest_dev)
         load_keras()
         with ExitStack() as stack:
@@ -289,6 +290,21 @@ class DialogPolicy(Estimator):
         if not self.__sklearn_is_fitted__():
             raise RunError("this policy is not trained yet: call fit(corpus) first.")
         return self.runtime_
+
+
+def _checked(callbacks: Any) -> list[Any]:
+    """Return callbacks as a list.
+
+    Raises
+    ------
+    OptionError
+        If one is no Keras callback.
+    """
+    listed = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+    for callback in listed:
+        if not hasattr(callback, "set_model"):
+            raise OptionError(f"callbacks: expected keras.callbacks.Callback objects, found {callback!r}.")
+    return listed
 
 
 def _learnt(runtime: Policy) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.data import Data, as_corpus
 from dialog_policy.corpus.splits import hash_fraction
-from dialog_policy.errors import CorpusError, counted
+from dialog_policy.errors import CorpusError, OptionError, counted, did_you_mean
 
 __all__ = ["Parts", "choose_parts", "hold_out"]
 
@@ -76,6 +77,12 @@ def _divide(corpus: Corpus, dev: Data | None) -> tuple[Corpus, Corpus | None, st
         return rest, held, source
     if isinstance(dev, str) and dev in corpus.splits:
         dev = corpus.split(dev)
+    if isinstance(dev, str) and not os.path.exists(dev) and "://" not in dev:
+        known = ("auto", "inner", "none", *corpus.splits)
+        raise OptionError(
+            f"dev: expected a part of the corpus ({', '.join(known)}), dialogues, or the path of a corpus; found {dev!r}."
+            f"{did_you_mean(dev, known)}"
+        )
     held = as_corpus(dev)
     ids = {dialogue.id for dialogue in held}
     labels = {dialogue.split for dialogue in held}

@@ -207,3 +207,12 @@ class Wrong:
 def test_what_is_no_predictor_or_no_corpus_is_told_what_to_give(policy, corpus, call, message):
     with pytest.raises(OptionError, match=message):
         call(policy, corpus)
+
+
+def test_a_baseline_says_so_too_where_it_was_fitted_on_what_it_is_judged_on(trained, small):
+    baselines = load_baselines(trained.runtime_.run, trained.actions)
+    train = small.split("train")
+    judged = evaluate(baselines["majority"], train, resamples=0)
+    assert judged.warnings[0].startswith("The baseline was trained on ")
+    compared = compare([baselines["majority"], baselines["bigram"]], train, resamples=100)
+    assert [w[:31] for w in compared.warnings] == ["The baseline majority was train", "The baseline bigram was trained"]
