@@ -38,8 +38,8 @@ _BASELINES = {
     "nearest_neighbour": "nearest-neighbour baseline",
     "logreg_utterance": "logistic-regression baseline (last utterance)",
     "logreg_history": "logistic-regression baseline (last utterance, previous system turn)",
-    "logreg_context": "logistic-regression baseline (this turn and the one before, with context)",
-    "logreg_dialogue": "logistic-regression baseline (the same, and all past user words)",
+    "logreg_context": "logistic-regression baseline (last utterance, previous system turn, context)",
+    "logreg_dialogue": "logistic-regression baseline (dialogue so far, with context)",
 }
 # The metrics of a table of policies.
 HEADLINE = ("turn_accuracy", "dialogue_accuracy", "micro_f1", "macro_f1", "weighted_f1")
