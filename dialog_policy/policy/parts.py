@@ -87,7 +87,7 @@ def _divide(corpus: Corpus, dev: Data | None) -> tuple[Corpus, Corpus | None, st
     ids = {dialogue.id for dialogue in held}
     labels = {dialogue.split for dialogue in held}
     label = next(iter(labels)) if len(labels) == 1 else None
-    source = f"the {label} part of {held.name}" if label else f"dialogues of {held.name} that training does not see"
+    source = f"the {label} part of {held.name}" if label else f"a held-out part of {held.name}"
     return corpus.with_dialogues(dialogue for dialogue in corpus if dialogue.id not in ids), held, source
 
 
