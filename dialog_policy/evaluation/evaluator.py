@@ -10,6 +10,7 @@ import numpy as np
 
 from dialog_policy.baselines import load_baselines, load_training_part
 from dialog_policy.corpus import Corpus
+from dialog_policy.corpus.data import Data, as_corpus
 from dialog_policy.corpus.training_part import TrainingPart
 from dialog_policy.errors import OptionError
 from dialog_policy.evaluation.breakdown import Breakdown
@@ -22,7 +23,7 @@ from dialog_policy.evaluation.provenance import Run, describe_run, training_warn
 from dialog_policy.evaluation.scored_turns import ScoredTurns
 from dialog_policy.evaluation.slices import slicings
 from dialog_policy.evaluation.totals import DialogueTotals, Loss, MetricSet
-from dialog_policy.prediction import Prediction, Predictor
+from dialog_policy.prediction import Prediction, Predictor, check_predictor
 from dialog_policy.text.tokens import get_tokenizer
 
 __all__ = ["Replying", "evaluate", "losses_of"]
@@ -39,7 +40,7 @@ class Replying(Protocol):
 
 def evaluate(
     predictor: Predictor,
-    corpus: Corpus,
+    corpus: Data,
     *,
     split: str = "all",
     training: TrainingPart | None = None,
@@ -60,7 +61,7 @@ def evaluate(
         that is not among them is a false negative, makes its turn wrong, and its turn counts in `unseen_action_turns`. None:
         the actions of `training`; of neither: the gold and the predicted actions.
     corpus
-        The gold dialogues.
+        The gold dialogues: a corpus, the path of one, or a sequence of dialogues.
     split
         The part of them to judge by.
     training
@@ -88,17 +89,20 @@ def evaluate(
     CorpusError
         If there is no such part, or the predictions (or those of a baseline) do not belong to it.
     OptionError
-        If `resamples` is out of bounds, or the predictor cannot run freely.
+        If `resamples` or `seed` is out of bounds, something is no predictor or no corpus, or the predictor cannot run freely.
     """
-    check_resamples(resamples)
+    check_resamples(resamples, seed=seed)
     predictor = getattr(predictor, "runtime_", predictor)  # a trained DialogPolicy is judged as the run that it saves
+    baselines = None if baselines is None else list(baselines)
+    for candidate in (predictor, *(baselines or ())):
+        check_predictor(candidate)
     options = inspect.signature(predictor.predict).parameters
     runs_freely = "free_running" in options
     if free_running and not runs_freely:
         raise OptionError(
             f"free running needs a run; the past actions of {predictor.name} are those that it was given."
         )
-    part = corpus.split(split)
+    part = as_corpus(corpus).split(split)
     policy = predictor if isinstance(predictor, Run) else None
     if policy is not None:
         training = load_training_part(policy.run) if training is None else training
@@ -119,9 +123,9 @@ def evaluate(
         support=training and training.support,
     )
     evaluation = Evaluation(
-        warnings=[] if policy is None else training_warnings(policy, part),
+        warnings=training_warnings(predictor, part),
         run=None if policy is None else describe_run(policy),
-        corpus=corpus.name,
+        corpus=part.name,
         split=split,
         dialogues=len(turns.dialogues),
         turns=len(turns),

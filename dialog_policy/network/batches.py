@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from numbers import Integral
 from typing import Any, NamedTuple, get_args
 
 import keras
@@ -106,15 +107,21 @@ class DialogueBatches(keras.utils.PyDataset):
         epoch: int = 0,
     ) -> None:
         super().__init__(workers=1)
+        if not isinstance(encoded, EncodedDialogues):
+            raise OptionError(
+                f"expected encoded dialogues, found {type(encoded).__name__}. dialog_policy.features.encode.encode_dialogues"
+                "(corpus, encoder) encodes a corpus, EncodedDialogues.from_arrays(features, targets) takes arrays of your own."
+            )
         if not len(encoded):
             raise OptionError("there are no dialogues to make batches of.")
-        for name, number in (
-            ("batch_size", batch_size),
-            ("window", window),
-            ("max_lengths", 1 if max_lengths is None else max_lengths),
+        for name, number, least in (
+            ("batch_size", batch_size, 1),
+            ("window", window, 1),
+            ("max_lengths", 1 if max_lengths is None else max_lengths, 1),
+            ("seed", seed, 0),
         ):
-            if number < 1:
-                raise OptionError(f"{name}: expected a whole number from 1, found {number}.")
+            if not isinstance(number, Integral) or number < least:
+                raise OptionError(f"{name}: expected a whole number from {least}, found {number!r}.")
         for name, value, known in (
             ("strategy", strategy, get_args(Strategy)),
             ("weighting", weighting, get_args(Weighting)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 import numpy as np
 
 from dialog_policy.corpus import ActionSpace, Corpus
+from dialog_policy.corpus.data import Data, as_corpus
 from dialog_policy.errors import OptionError, check_known
 from dialog_policy.evaluation.alignment import align
 from dialog_policy.evaluation.intervals import RESAMPLES, check_resamples
@@ -33,7 +35,7 @@ from dialog_policy.ope.result import (
     WeightHistogram,
 )
 from dialog_policy.ope.target_policy import TARGET_POLICIES, TargetPolicy
-from dialog_policy.prediction import Prediction, Predictor
+from dialog_policy.prediction import Prediction, Predictor, check_predictor
 from dialog_policy.runtime import Policy
 
 __all__ = ["LEAST_RESAMPLES", "estimate_value"]
@@ -49,7 +51,7 @@ _NO_PROBABILITIES = "it needs the policy's probabilities of other sets than the 
 
 def estimate_value(
     policy: Predictor | Policy | Iterable[Prediction],
-    corpus: Corpus,
+    corpus: Data,
     *,
     name: str | None = None,
     split: str = "all",
@@ -95,9 +97,9 @@ def estimate_value(
         If an option has an impossible value.
     """
     _check_options(estimators, gamma, clip, target_policy)
-    check_resamples(resamples, LEAST_RESAMPLES)
+    check_resamples(resamples, LEAST_RESAMPLES, seed=seed)
     policy = getattr(policy, "runtime_", policy)  # a trained DialogPolicy is valued as the run that it saves
-    part = corpus.split(split)
+    part = as_corpus(corpus).split(split)
     aligned = [p for turns in align(_predictions(policy, part), part) for p in turns]
     log = read_log(part, {p.dialogue for p in aligned}, propensities=not estimate_propensities)
     space = ActionSpace().fit(
@@ -139,6 +141,8 @@ def _predictions(policy: Predictor | Policy | Iterable[Prediction], part: Corpus
     if isinstance(policy, Policy):
         # A run's decoder knows the probability of every set.
         return policy.logged_probabilities(part)
+    if isinstance(policy, str | os.PathLike):
+        check_predictor(policy)
     return policy.predict(part) if isinstance(policy, Predictor) else policy
 
 

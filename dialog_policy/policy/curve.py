@@ -8,11 +8,11 @@ from typing import Any
 from tqdm import tqdm
 
 from dialog_policy.corpus import Corpus
+from dialog_policy.corpus.data import Data
 from dialog_policy.corpus.splits import hash_fraction
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.policy.config import Config
 from dialog_policy.policy.dialog_policy import DialogPolicy
-from dialog_policy.policy.parts import Data
 
 __all__ = ["learning_curve", "share_of"]
 

@@ -38,8 +38,8 @@ _BASELINES = {
     "nearest_neighbour": "nearest-neighbour baseline",
     "logreg_utterance": "logistic-regression baseline (last utterance)",
     "logreg_history": "logistic-regression baseline (last utterance, previous system turn)",
-    "logreg_context": "logistic-regression baseline (this turn and the one before, with context)",
-    "logreg_dialogue": "logistic-regression baseline (the same, and all past user words)",
+    "logreg_context": "logistic-regression baseline (last utterance, previous system turn, context)",
+    "logreg_dialogue": "logistic-regression baseline (dialogue so far, with context)",
 }
 LOWER_IS_BETTER = frozenset({"hamming_loss", "log_loss", "set_negative_log_likelihood", "brier", "ece"})
 MODES = {"teacher-forced": "teacher forcing", "free-running": "free running"}
