@@ -111,12 +111,10 @@ def evaluate(
     tokenizer = tokenizer or "default"
     known = predictor.actions if predictor.actions is not None else training and training.support
     known = None if known is None else tuple(known)
-    wanted = "free_running" if free_running else "logged" if "logged" in options else None
-    predictions = predictor.predict(part, **{wanted: True}) if wanted else predictor.predict(part)
+    mode_option = "free_running" if free_running else "logged" if "logged" in options else None
+    predictions = predictor.predict(part, **{mode_option: True}) if mode_option else predictor.predict(part)
     turns = collect_turns(predictions, part, known_actions=known)
-    totals = DialogueTotals(turns)
-    stated = None if turns.probabilities is None else ProbabilityScores(turns)
-    metrics = MetricSet(totals, turns, losses_of(turns, stated))
+    totals, stated, metrics = _figures(turns)
     parts = Breakdown(turns, totals, metrics)
     ways = slicings(
         turns,
@@ -163,6 +161,12 @@ def evaluate(
     return evaluation
 
 
+def _figures(turns: ScoredTurns) -> tuple[DialogueTotals, ProbabilityScores | None, MetricSet]:
+    totals = DialogueTotals(turns)
+    stated = None if turns.probabilities is None else ProbabilityScores(turns)
+    return totals, stated, MetricSet(totals, turns, losses_of(turns, stated))
+
+
 def losses_of(turns: ScoredTurns, stated: ProbabilityScores | None) -> dict[str, Loss]:
     """Return the metrics of probabilities that are means over turns; none where there are no probabilities."""
     losses: dict[str, Loss] = {}
@@ -194,9 +198,7 @@ def _judge_baselines(
         own = (p for p in baseline.predict(scored) if p.dialogue in scored.ids or p.dialogue not in part.ids)
         by = f"the baseline {baseline.name!r}"
         turns = collect_turns(own, scored, known_actions=known, everything=True, by=by)
-        totals = DialogueTotals(turns)
-        stated = None if turns.probabilities is None else ProbabilityScores(turns)
-        metrics = MetricSet(totals, turns, losses_of(turns, stated))
+        totals, _, metrics = _figures(turns)
         judged[baseline.name] = Metrics.of(metrics.values(totals.totals()))
         if resamples:
             judged[baseline.name].ci95, _ = totals.intervals(metrics, resamples=resamples, seed=seed)
