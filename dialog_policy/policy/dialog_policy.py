@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,7 +178,7 @@ class DialogPolicy(Estimator):
             If the extra `train` is not installed.
         """
         from dialog_policy.network.backend import load_keras
-        from dialog_policy.policy.fitting import fit_policy
+        from dialog_policy.policy.fitting import check_callbacks, fit_policy
 
         if y is not None:
             raise OptionError(
@@ -187,7 +187,7 @@ class DialogPolicy(Estimator):
         if resume and out is None:
             raise OptionError("resume=True needs out=…: the folder of the run to go on with.")
         config = self.config
-        callbacks = _checked(callbacks)
+        callbacks = check_callbacks(callbacks)
         parts = choose_parts(as_corpus(corpus), dev, config.smallest_dev)
         load_keras()
         with ExitStack() as stack:
@@ -271,21 +271,6 @@ class DialogPolicy(Estimator):
         if not self.__sklearn_is_fitted__():
             raise RunError("this policy is not trained yet: call fit(corpus) first.")
         return self.runtime_
-
-
-def _checked(callbacks: Any) -> list[Any]:
-    """Return callbacks as a list.
-
-    Raises
-    ------
-    OptionError
-        If one is no Keras callback.
-    """
-    listed = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
-    for callback in listed:
-        if not hasattr(callback, "set_model"):
-            raise OptionError(f"callbacks: expected keras.callbacks.Callback objects, found {callback!r}.")
-    return listed
 
 
 def _learnt(runtime: Policy) -> dict[str, Any]:

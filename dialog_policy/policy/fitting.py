@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dialog_policy.baselines.fit import fit_baselines
 from dialog_policy.corpus import ActionSpace, Corpus
-from dialog_policy.errors import CorpusError
+from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.features.encode import encode_parts
 from dialog_policy.network.calibration import calibrate, choose_fallback
 from dialog_policy.network.checkpoint import read_checkpoint
@@ -25,7 +25,7 @@ from dialog_policy.threads import one_thread
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Fitted", "fit_policy"]
+__all__ = ["Fitted", "check_callbacks", "fit_policy"]
 
 
 class Fitted(NamedTuple):
@@ -186,3 +186,18 @@ def _described(parts: Parts) -> dict[str, Any]:
         "dev": None if dev is None else size(dev),
         "validation": validation,
     }
+
+
+def check_callbacks(callbacks: Any) -> list[Any]:
+    """Return callbacks as a list.
+
+    Raises
+    ------
+    OptionError
+        If one is no Keras callback.
+    """
+    listed = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+    for callback in listed:
+        if not hasattr(callback, "set_model"):
+            raise OptionError(f"callbacks: expected keras.callbacks.Callback objects, found {callback!r}.")
+    return listed

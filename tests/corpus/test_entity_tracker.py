@@ -255,7 +255,7 @@ def test_a_single_babi_file_of_any_name_is_read_when_the_format_is_given(tmp_pat
 def test_a_restaurant_named_like_a_word_of_the_greeting_is_not_found_in_it(tmp_path):
     text = "1 <SILENCE>\tWelcome . You can ask for restaurants .\n2 ask R_phone ask_phone\n3 x\task is on ask_phone\n"
     (tmp_path / "dialog-babi-task6-dstc2-trn.txt").write_text(text)
-    (dialogue,) = load_corpus(tmp_path, reader={"task": "6"})
+    (dialogue,) = load_corpus(tmp_path, reader={"task": 6})
     assert [next(iter(turn.actions)) for turn in dialogue.turns] == [
         "Welcome . You can ask for restaurants .",
         "<name> is on <phone>",

@@ -94,6 +94,7 @@ class Reader:
         OptionError
             If an option is unknown or its value is not one of the choices.
         """
+        given = {name: str(value) for name, value in given.items()}  # in Python a number may be one
         for name, value in given.items():
             if name not in self.options:
                 known = ", ".join(self.options) or "none"
