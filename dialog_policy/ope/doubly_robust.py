@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from dialog_policy.ope.evidence import Estimator, Evidence, FloatArray, Terms, mean, modelled
+from dialog_policy.ope.evidence import Estimator, Evidence, FloatArray, Terms, mean, modelled, sum_of_ratios
 
 __all__ = ["DirectMethod", "DoublyRobust", "SelfNormalizedDR", "WeightedDR", "corrected"]
 
@@ -95,7 +95,4 @@ class WeightedDR(Estimator):
 
 def _mean_and_ratios(totals: FloatArray, counts: FloatArray) -> FloatArray:
     """Mean of the first column and the sum of the ratios of the others' first half to their second; 0 / 0 is 0."""
-    above, below = np.split(totals[:, 1:], 2, axis=1)
-    ratios = np.divide(above, below, out=np.zeros_like(above), where=below > 0).sum(axis=1)
-    values: FloatArray = totals[:, 0] / counts + ratios
-    return values
+    return mean(totals, counts) + sum_of_ratios(totals[:, 1:], counts)

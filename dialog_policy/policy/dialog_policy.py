@@ -139,7 +139,7 @@ class DialogPolicy(Estimator):
         resume: bool | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> DialogPolicy:
-        """Train.
+        """Train, and return this policy.
 
         Parameters
         ----------
@@ -163,11 +163,6 @@ class DialogPolicy(Estimator):
             checkpoint. None: begin anew, but raise where there is a checkpoint.
         callbacks
             Further Keras callbacks.
-
-        Returns
-        -------
-        DialogPolicy
-            This policy.
 
         Raises
         ------
@@ -224,13 +219,6 @@ class DialogPolicy(Estimator):
 
     def predict(self, corpus: Data, *, free_running: bool = False) -> Iterator[Prediction]:
         """Predict every target turn, in the corpus' own order: see :meth:`dialog_policy.runtime.Policy.predict`.
-
-        Parameters
-        ----------
-        corpus
-            A corpus, the path of one, or dialogues.
-        free_running
-            Whether earlier system turns are the policy's own instead of the gold ones.
 
         Raises
         ------

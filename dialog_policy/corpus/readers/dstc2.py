@@ -15,6 +15,7 @@ import msgspec
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.readers.acts import Utterance, join, labels_option, pair
 from dialog_policy.corpus.readers.json_files import decode
+from dialog_policy.corpus.readers.part_names import train_first
 from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError, counted
@@ -26,8 +27,6 @@ _LABELS = {"act": 1, "act-slot": 2, "act-slot-value": 3}
 _ASR = ("transcription", "1best", "nbest")
 # What is believed less is mostly misheard.
 _LEAST_BELIEF = 0.2
-# Parts in the order in which they are read; others follow.
-_PARTS = ("train", "dev", "test")
 
 
 class _Act(msgspec.Struct):
@@ -155,8 +154,7 @@ def _key(folder: PurePosixPath) -> str:
 
 def _listed(source: Source) -> list[tuple[str, str]]:
     """Return lists of calls with the name of their part: ``dstc2_train.flist``."""
-    files = [(member, PurePosixPath(member).stem.rpartition("_")[2]) for member in source.find("*.flist")]
-    return sorted(files, key=lambda item: _PARTS.index(item[1]) if item[1] in _PARTS else len(_PARTS))
+    return train_first((member, PurePosixPath(member).stem.rpartition("_")[2]) for member in source.find("*.flist"))
 
 
 def _calls(source: Source) -> Iterator[tuple[str, str | None]]:

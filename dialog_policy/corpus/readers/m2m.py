@@ -13,12 +13,12 @@ import msgspec
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.readers.acts import Utterance, act_reader, join, pair
 from dialog_policy.corpus.readers.json_files import elements
+from dialog_policy.corpus.readers.part_names import PARTS, train_first
 from dialog_policy.corpus.readers.source import Source
 
 __all__ = ["READER"]
 
 _LABELS = ("act", "act-slot")
-_PARTS = ("train", "dev", "test")
 
 
 class _Act(msgspec.Struct):
@@ -60,12 +60,12 @@ def _read(source: Source, labels: str) -> Iterator[Dialogue]:
 
 def _members(source: Source) -> list[tuple[str, str | None]]:
     """Members with their part, train first; a single file may have any name."""
-    files = []
+    files: list[tuple[str, str | None]] = []
     for member in source.members:
         path = PurePosixPath(member)
-        if path.suffix == ".json" and (path.stem in _PARTS or source.is_single_file):
-            files.append((member, path.stem if path.stem in _PARTS else None))
-    return sorted(files, key=lambda item: _PARTS.index(item[1]) if item[1] else 0)
+        if path.suffix == ".json" and (path.stem in PARTS or source.is_single_file):
+            files.append((member, path.stem if path.stem in PARTS else None))
+    return train_first(files)
 
 
 def _recognises(source: Source) -> bool:

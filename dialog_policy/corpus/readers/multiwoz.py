@@ -64,7 +64,7 @@ def labels_of(
 ) -> Callable[[str], Labels]:
     """Return a function that gives, once, the labels of a dialogue's turns.
 
-    `found` is read only as far as it must be, and labels wait until somebody asks for them: where its dialogues come in the
+    `entries` are read only as far as they must be, and labels wait until somebody asks for them: where its dialogues come in the
     order of the questions, one is in memory at a time.
     """
     waiting: dict[str, Labels] = {}

@@ -15,12 +15,12 @@ import msgspec
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.readers.acts import Utterance, act_reader, join, pair
 from dialog_policy.corpus.readers.json_files import decode
+from dialog_policy.corpus.readers.part_names import PARTS, train_first
 from dialog_policy.corpus.readers.source import Source
 
 __all__ = ["READER"]
 
 _LABELS = ("act", "act-slot", "service-act-slot")
-_PARTS = ("train", "dev", "test")
 
 
 # Millions of these come and go: without gc=False the collector takes a quarter of the time. None can be part of a cycle.
@@ -101,11 +101,11 @@ def _members(source: Source) -> list[tuple[str, str | None]]:
     """Members with their part, train first; a single file may have any name."""
     if source.is_single_file:
         return [(source.members[0], None)]
-    files = []
+    files: list[tuple[str, str | None]] = []
     for member in source.find("dialogues_*.json"):
         folder = PurePosixPath(member).parent.name
-        files.append((member, folder if folder in _PARTS else None))
-    return sorted(files, key=lambda item: _PARTS.index(item[1]) if item[1] else len(_PARTS))
+        files.append((member, folder if folder in PARTS else None))
+    return train_first(files)
 
 
 def _recognises(source: Source) -> bool:
