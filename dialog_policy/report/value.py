@@ -44,7 +44,7 @@ def document(result: Mapping[str, Any]) -> Document:
 def about(result: Mapping[str, Any]) -> list[str]:
     """Return sentences on what was estimated of whom, and how."""
     run = run_sentence(result.get("run"))
-    policy = "The policy" if result["policy"] == "the policy" else f"The policy {result['policy']}"
+    policy = "The policy" if result["policy"] == "the policy" else f"The policy “{result['policy']}”"
     discount = "" if result["gamma"] == 1 else f", with discount {number(result['gamma'])}"
     clip = "" if result["clip"] is None else f"; weights are clipped at {number(result['clip'])}"
     sentences = [
