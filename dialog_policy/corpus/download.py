@@ -151,7 +151,7 @@ def _fetch(pooch: Any, store: Any, key: str, address: str, entry: Entry, *, show
         problem = f"the connection failed: {_reason(error)}."
         remedy = "Try again: files that are complete are kept, nothing half-written is."
     except ValueError:  # pooch's word for a wrong checksum
-        problem = f"what came has another SHA-256 than the expected {store.registry[key]}; it was thrown away."
+        problem = f"the downloaded file has another SHA-256 than the expected {store.registry[key]}; it was deleted."
         remedy = f"Try again; if it stays so, the file was changed or replaced: see {entry.homepage}."
     except OSError as error:
         raise CorpusError(f"cannot be written: {error.strerror}.", path=Path(store.path) / key) from None

@@ -260,7 +260,7 @@ def _make_trainable(encoder: TurnEncoder, dropouts: Mapping[str, Mapping[str, fl
 
 
 def _put_in_place(folder: Path, entry: Path) -> bool:
-    """Give a whole entry its name; a damaged one gives way, and so do we where another process was as fast."""
+    """Give a whole entry its name; a damaged one is replaced; where another process was faster, its entry is kept."""
     old = folder.with_name(f"{folder.name}.old")
     try:
         if entry.exists():

@@ -155,7 +155,7 @@ class DialogPolicy(Estimator):
             of epochs on the whole of `corpus`.
         out
             The run's folder: the run is written there, with its logs. While training goes on, a checkpoint is kept in
-            ``<out>.partial``. A run that is there already gives way at the end, in one step.
+            ``<out>.partial``. An earlier run there is replaced at the end, in one step.
         resume
             True: go on with the training that was interrupted there, or that made the run `out`; the result is the same as
             without the interruption. Corpus and settings (but for `epochs`) must be the same. False: begin anew and discard a
@@ -175,7 +175,7 @@ class DialogPolicy(Estimator):
         OptionError
             If a setting or an argument is impossible, or nothing can be written at `out`.
         RunError
-            If `out` exists and is no run, another process writes it, there is nothing to resume, or a checkpoint would be lost.
+            If `out` exists and is not a run, another process writes it, there is nothing to resume, or a checkpoint would be lost.
         DivergenceError
             If the loss is no number any more, or worse in the end than before training. What was at `out` is still there.
         MissingExtraError
@@ -262,12 +262,12 @@ class DialogPolicy(Estimator):
         return float(np.mean([p.actions == actions for p, actions in zip(predicted, gold, strict=True)]))
 
     def save(self, run: str | os.PathLike[str]) -> None:
-        """Write the run's folder: aside, then in place. A run already there gives way; anything else is refused.
+        """Write the run's folder: aside, then in place. A run already there is replaced; anything else is refused.
 
         Raises
         ------
         RunError
-            If the policy is not trained yet, `run` exists and is no run, or another process writes it.
+            If the policy is not trained yet, `run` exists and is not a run, or another process writes it.
         OptionError
             If nothing can be written there.
         """

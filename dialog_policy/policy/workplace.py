@@ -18,7 +18,7 @@ __all__ = ["workplace"]
 
 @contextmanager
 def workplace(run: Path, resume: bool | None) -> Iterator[Path]:
-    """Hold the place of a run, and make the folder in which it is trained; what is whole then takes its place.
+    """Hold the place of a run, and make the folder in which it is trained; a finished run then takes its place.
 
     A finished run is recognised by its manifest, which is written last. If the training ends otherwise, the folder stays for as
     long as a checkpoint in it makes it worth something.
@@ -26,7 +26,7 @@ def workplace(run: Path, resume: bool | None) -> Iterator[Path]:
     Parameters
     ----------
     run
-        The run's place. A run that is there gives way when the new one is finished, in one step.
+        The run's place. An earlier run there is replaced when the new one is finished, in one step.
     resume
         True: go on from the checkpoint of an interrupted training, or of the run itself. False: begin anew, and discard a
         checkpoint. None: begin anew; a checkpoint is refused, so that it is not lost unasked.

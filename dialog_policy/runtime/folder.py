@@ -145,7 +145,7 @@ def save_run(run: str | os.PathLike[str], files: Mapping[str, bytes]) -> None:
     Raises
     ------
     RunError
-        If there is a folder that is no run, or another process is writing the run.
+        If another folder than a run's is there, or another process is writing the run.
     OptionError
         If the place cannot be written.
     """
@@ -184,7 +184,7 @@ class RunReader:
     Raises
     ------
     RunError
-        If this is no run, is of another format version, or a file is missing or was changed.
+        If this is not a run, has another format version, or a file is missing or was changed.
     """
 
     def __init__(self, read: Callable[[str], bytes | None], place: str) -> None:
@@ -226,7 +226,7 @@ class RunReader:
         elif place.is_file():
             reader = cls(partial(_archived, place, name), name)
         else:
-            raise RunError(f"there is no run at {name}. `dialog-policy train CORPUS --out {name}` makes one.")
+            raise RunError(f"{name} does not exist. `dialog-policy train CORPUS --out {name}` makes one.")
         for file in sorted(_CHECKED & set(reader.manifest["files"])):
             reader.read(file)
         return reader
