@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import msgspec
 
 from dialog_policy.corpus import ActionSpace, Dialogue
+from dialog_policy.errors import OptionError
 
-__all__ = ["Prediction", "Predictor", "Probability"]
+__all__ = ["Prediction", "Predictor", "Probability", "check_predictor"]
 
 Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
@@ -75,3 +77,23 @@ class Predictor(Protocol):
         The system side of turn t and everything after it must not change the prediction at t.
         """
         ...
+
+
+def check_predictor(candidate: Any) -> None:
+    """Refuse what does not predict.
+
+    Raises
+    ------
+    OptionError
+        If it has no `name`, no `actions` or no `predict(dialogues)`.
+    """
+    missing = [name for name in ("name", "actions", "predict") if not hasattr(candidate, name)]
+    if not missing:
+        return
+    expected = "expected a predictor, with `name`, `actions` (None where they are not known) and `predict(dialogues)`"
+    if isinstance(candidate, str | os.PathLike):
+        raise OptionError(
+            f"{expected}; found {os.fspath(candidate)!r}. Load a run with Policy.load(path), a file of predictions with "
+            "dialog_policy.evaluation.PredictionFile(path), a run's baselines with dialog_policy.baselines.load_baselines."
+        )
+    raise OptionError(f"{expected}; found {type(candidate).__name__} without {', '.join(missing)}.")

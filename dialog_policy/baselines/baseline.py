@@ -37,10 +37,13 @@ class Baseline(ABC):
         What reports call it.
     actions
         The actions of the training part.
+    fingerprints
+        ``"train"`` to the hashes of the dialogues it was fitted on; empty where they are not known.
     """
 
     def __init__(self, name: str, actions: ActionSpace) -> None:
         self.name, self.actions = name, actions
+        self.fingerprints: Mapping[str, frozenset[str]] = {}
 
     def predict(self, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
         """Yield a prediction for every target turn, in order; the system side of earlier turns is the gold one."""

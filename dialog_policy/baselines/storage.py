@@ -163,7 +163,11 @@ def load_baselines(run: RunFiles, actions: ActionSpace) -> dict[str, Baseline]:
     """
     if not run.has(DOCUMENT):
         return {}
-    return FittedBaselines.from_parts(run.document(DOCUMENT), run.arrays(ARRAYS), actions).predictors()
+    baselines = FittedBaselines.from_parts(run.document(DOCUMENT), run.arrays(ARRAYS), actions).predictors()
+    fingerprints = {"train": frozenset(run.document("dialogues.json")["train"])}
+    for baseline in baselines.values():
+        baseline.fingerprints = fingerprints
+    return baselines
 
 
 def load_training_part(run: RunFiles) -> TrainingPart | None:

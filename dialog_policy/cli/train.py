@@ -128,7 +128,7 @@ def train(
 
 
 def _described(run: Path) -> str:
-    """Say which run is replaced, if there is one: its date and what else is in its folder."""
+    """Say which run will be replaced, if there is one: its date and what else is in its folder."""
     try:
         manifest = RunReader.open(run).manifest
     except RunError:

@@ -22,7 +22,8 @@ from dialog_policy.comparison.result import (
 )
 from dialog_policy.comparison.significance import bootstrap_p, holm, mcnemar_p, randomisation_p
 from dialog_policy.corpus import Corpus
-from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.corpus.data import Data, as_corpus
+from dialog_policy.errors import OptionError, check_known
 from dialog_policy.evaluation.intervals import check_resamples
 from dialog_policy.evaluation.provenance import describe_run, policy_of, training_warnings
 from dialog_policy.evaluation.scored_turns import Pairs, ScoredTurns
@@ -43,7 +44,7 @@ Integers = npt.NDArray[np.signedinteger[Any]]
 
 def compare(
     predictors: Mapping[str, Source] | Sequence[Predictor | Policy],
-    corpus: Corpus,
+    corpus: Data,
     *,
     known_actions: Iterable[str] | None = None,
     metrics: Sequence[str] = METRICS,
@@ -59,7 +60,7 @@ def compare(
         At least two policies: runs, baselines, files of predictions, objects of your own (:class:`~dialog_policy.prediction.Predictor`);
         or names to predictors or predictions.
     corpus
-        The gold dialogues.
+        The gold dialogues: a corpus, the path of one, or a sequence of dialogues.
     known_actions
         The actions of the training parts, over which averages of F1 run, together with the gold actions. None: those of the
         predictors; where they know none, those of the corpus' own train part; without one, gold and predicted actions.
@@ -81,10 +82,9 @@ def compare(
     if len(policies) < 2:
         raise OptionError(f"expected at least two policies to compare, found {len(policies)}.")
     for metric in metrics:
-        if metric not in SCALARS:
-            known = ", ".join(SCALARS)
-            raise OptionError(f"there is no metric {metric!r}; known: {known}.{did_you_mean(metric, SCALARS)}")
-    check_resamples(resamples, LEAST_RESAMPLES)
+        check_known("metric", metric, SCALARS)
+    check_resamples(resamples, LEAST_RESAMPLES, seed=seed)
+    corpus = as_corpus(corpus)
     part = corpus.split(split)
     if known_actions is None:
         known_actions = training_actions(policies.values(), corpus)
@@ -120,9 +120,7 @@ def compare(
 def _warnings(policies: Mapping[str, Source], part: Corpus) -> list[str]:
     warnings = []
     for name, predictor in policies.items():
-        run = policy_of(predictor)
-        if run is not None:
-            warnings += training_warnings(run, part, name)
+        warnings += training_warnings(policy_of(predictor) or predictor, part, name)
     return warnings
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import CorpusError, OptionError
-from dialog_policy.prediction import Prediction, Predictor
+from dialog_policy.prediction import Prediction, Predictor, check_predictor
 from dialog_policy.runtime import Policy
 
 __all__ = ["Source", "named_predictors", "predictions_of", "training_actions"]
@@ -41,6 +42,8 @@ def named_predictors(predictors: Mapping[str, Source] | Sequence[Predictor | Pol
 
 def _runtime(source: Source) -> Source:
     """Return what predicts without TensorFlow, of a trained DialogPolicy."""
+    if isinstance(source, str | os.PathLike):
+        check_predictor(source)
     runtime: Source = getattr(source, "runtime_", source)
     return runtime
 

@@ -98,13 +98,7 @@ class EntityTracker:
         return MarkedTurn(self.observe_user(user, context), system, self.facts())
 
     def observe_user(self, user: str, context: Mapping[str, Any]) -> str:
-        """Take in the user's utterance and what the system learnt before acting.
-
-        Returns
-        -------
-        str
-            The utterance with ``_type_`` in the place of every value.
-        """
+        """Take in the user's utterance and what the system learnt; return it with ``_type_`` in the place of every value."""
         mentions = self._mentions(user)
         for mention in mentions:
             if mention.kind == NAME:
@@ -220,7 +214,7 @@ class EntityTracker:
         values: dict[str, set[str]] = {}
         for mention in mentions:
             values.setdefault(mention.kind, set()).add(mention.value)
-        listed = {kind for kind, said in values.items() if len(said) > 2 and said == self._static.values.get(kind)}
+        listed = {kind for kind, own in values.items() if len(own) > 2 and own == self._static.values.get(kind)}
         return [None if mention.kind in listed else mention.kind for mention in mentions]
 
     def fill(self, template: str) -> str | None:
@@ -287,7 +281,7 @@ class EntityTracker:
         Raises
         ------
         KeyError, TypeError, ValueError, AttributeError
-            If this is no state of a tracker.
+            If this is not the state of a tracker.
         """
         self._requested = dict(state["asked"])
         self._records = {key: dict(record) for key, record in state["records"].items()}

@@ -2,5 +2,6 @@
 
 from dialog_policy.evaluation.evaluation import Evaluation
 from dialog_policy.evaluation.evaluator import evaluate
+from dialog_policy.evaluation.prediction_files import PredictionFile
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "PredictionFile", "evaluate"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dialog_policy.corpus import Corpus, Dialogue
-from dialog_policy.errors import CorpusError, did_you_mean
+from dialog_policy.errors import CorpusError, OptionError, did_you_mean
 from dialog_policy.evaluation.prediction_files import PredictionFile, PredictionLines
 from dialog_policy.prediction import Prediction
 
@@ -49,6 +49,8 @@ class ExpectedPredictions:
         CorpusError
             If a prediction belongs to no target turn of the corpus, comes a second time, or has a probability that is not
             from 0 to 1: with the place.
+        OptionError
+            If something else than predictions comes.
         """
         if isinstance(predictions, PredictionFile):
             predictions = predictions.predict(self._corpus)
@@ -56,6 +58,11 @@ class ExpectedPredictions:
         first, states, corpus = self.first, self._states, self._corpus
         awaited, predicted = self._AWAITED, self._PREDICTED
         for prediction in predictions:
+            if self._lines is None and not isinstance(prediction, Prediction):
+                raise OptionError(
+                    f"expected `predict` to yield Prediction(dialogue=…, turn=…, actions=…), found{self._by} "
+                    f"{type(prediction).__name__} {str(prediction)[:60]!r}. Prediction is in dialog_policy.prediction."
+                )
             start = first.get(prediction.dialogue, -1)
             turn = prediction.turn
             row = start + turn

@@ -10,6 +10,7 @@ import numpy as np
 
 from dialog_policy.baselines import load_baselines, load_training_part
 from dialog_policy.corpus import Corpus
+from dialog_policy.corpus.data import Data, as_corpus
 from dialog_policy.corpus.training_part import TrainingPart
 from dialog_policy.errors import OptionError
 from dialog_policy.evaluation.breakdown import Breakdown
@@ -22,7 +23,7 @@ from dialog_policy.evaluation.provenance import Run, describe_run, training_warn
 from dialog_policy.evaluation.scored_turns import ScoredTurns
 from dialog_policy.evaluation.slices import slicings
 from dialog_policy.evaluation.totals import DialogueTotals, Loss, MetricSet
-from dialog_policy.prediction import Prediction, Predictor
+from dialog_policy.prediction import Prediction, Predictor, check_predictor
 from dialog_policy.text.tokens import get_tokenizer
 
 __all__ = ["Replying", "evaluate", "losses_of"]
@@ -39,7 +40,7 @@ class Replying(Protocol):
 
 def evaluate(
     predictor: Predictor,
-    corpus: Corpus,
+    corpus: Data,
     *,
     split: str = "all",
     training: TrainingPart | None = None,
@@ -60,7 +61,7 @@ def evaluate(
         that is not among them is a false negative, makes its turn wrong, and its turn counts in `unseen_action_turns`. None:
         the actions of `training`; of neither: the gold and the predicted actions.
     corpus
-        The gold dialogues.
+        The gold dialogues: a corpus, the path of one, or a sequence of dialogues.
     split
         The part of them to judge by.
     training
@@ -88,17 +89,20 @@ def evaluate(
     CorpusError
         If there is no such part, or the predictions (or those of a baseline) do not belong to it.
     OptionError
-        If `resamples` is out of bounds, or the predictor cannot run freely.
+        If `resamples` or `seed` is out of bounds, something is no predictor or no corpus, or the predictor cannot run freely.
     """
-    check_resamples(resamples)
+    check_resamples(resamples, seed=seed)
     predictor = getattr(predictor, "runtime_", predictor)  # a trained DialogPolicy is judged as the run that it saves
+    baselines = None if baselines is None else list(baselines)
+    for candidate in (predictor, *(baselines or ())):
+        check_predictor(candidate)
     options = inspect.signature(predictor.predict).parameters
     runs_freely = "free_running" in options
     if free_running and not runs_freely:
         raise OptionError(
             f"free running needs a run; the past actions of {predictor.name} are those that it was given."
         )
-    part = corpus.split(split)
+    part = as_corpus(corpus).split(split)
     policy = predictor if isinstance(predictor, Run) else None
     if policy is not None:
         training = load_training_part(policy.run) if training is None else training
@@ -107,12 +111,10 @@ def evaluate(
     tokenizer = tokenizer or "default"
     known = predictor.actions if predictor.actions is not None else training and training.support
     known = None if known is None else tuple(known)
-    wanted = "free_running" if free_running else "logged" if "logged" in options else None
-    predictions = predictor.predict(part, **{wanted: True}) if wanted else predictor.predict(part)
+    mode_option = "free_running" if free_running else "logged" if "logged" in options else None
+    predictions = predictor.predict(part, **{mode_option: True}) if mode_option else predictor.predict(part)
     turns = collect_turns(predictions, part, known_actions=known)
-    totals = DialogueTotals(turns)
-    stated = None if turns.probabilities is None else ProbabilityScores(turns)
-    metrics = MetricSet(totals, turns, losses_of(turns, stated))
+    totals, stated, metrics = _figures(turns)
     parts = Breakdown(turns, totals, metrics)
     ways = slicings(
         turns,
@@ -121,9 +123,9 @@ def evaluate(
         support=training and training.support,
     )
     evaluation = Evaluation(
-        warnings=[] if policy is None else training_warnings(policy, part),
+        warnings=training_warnings(predictor, part),
         run=None if policy is None else describe_run(policy),
-        corpus=corpus.name,
+        corpus=part.name,
         split=split,
         dialogues=len(turns.dialogues),
         turns=len(turns),
@@ -159,6 +161,12 @@ def evaluate(
     return evaluation
 
 
+def _figures(turns: ScoredTurns) -> tuple[DialogueTotals, ProbabilityScores | None, MetricSet]:
+    totals = DialogueTotals(turns)
+    stated = None if turns.probabilities is None else ProbabilityScores(turns)
+    return totals, stated, MetricSet(totals, turns, losses_of(turns, stated))
+
+
 def losses_of(turns: ScoredTurns, stated: ProbabilityScores | None) -> dict[str, Loss]:
     """Return the metrics of probabilities that are means over turns; none where there are no probabilities."""
     losses: dict[str, Loss] = {}
@@ -190,9 +198,7 @@ def _judge_baselines(
         own = (p for p in baseline.predict(scored) if p.dialogue in scored.ids or p.dialogue not in part.ids)
         by = f"the baseline {baseline.name!r}"
         turns = collect_turns(own, scored, known_actions=known, everything=True, by=by)
-        totals = DialogueTotals(turns)
-        stated = None if turns.probabilities is None else ProbabilityScores(turns)
-        metrics = MetricSet(totals, turns, losses_of(turns, stated))
+        totals, _, metrics = _figures(turns)
         judged[baseline.name] = Metrics.of(metrics.values(totals.totals()))
         if resamples:
             judged[baseline.name].ci95, _ = totals.intervals(metrics, resamples=resamples, seed=seed)

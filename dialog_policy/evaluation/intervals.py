@@ -45,14 +45,16 @@ _FEW = 10
 _NORMAL = NormalDist()
 
 
-def check_resamples(resamples: int, least: int = 0) -> None:
-    """Refuse a number of resamples that would not fit into memory.
+def check_resamples(resamples: int, least: int = 0, *, seed: int = 0) -> None:
+    """Refuse a number of resamples that would not fit into memory, and a seed below 0.
 
     Raises
     ------
     OptionError
-        If it is not from `least` to 100,000.
+        If the number is not from `least` to 100,000, or the seed is negative.
     """
+    if seed < 0:
+        raise OptionError(f"seed: expected an integer of at least 0, found {seed}.")
     if not least <= resamples <= MOST_RESAMPLES:
         raise OptionError(
             f"resamples: expected a number from {least:,} to {MOST_RESAMPLES:,}, found {resamples:,}. More change no digit of an "

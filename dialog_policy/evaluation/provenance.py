@@ -78,25 +78,29 @@ def describe_run(policy: Run) -> RunDescription:
     )
 
 
-def training_warnings(policy: Run, dialogues: Iterable[Dialogue], name: str = "") -> list[str]:
-    """Say so where a run was trained or validated on dialogues that it is judged on.
+def training_warnings(predictor: object, dialogues: Iterable[Dialogue], name: str = "") -> list[str]:
+    """Say so where a run or a baseline was trained, or stopped and tuned, by dialogues that it is judged on.
 
     Parameters
     ----------
-    policy
-        The run.
+    predictor
+        A run, or a baseline of one; of others it is not known.
     dialogues
         What it is judged on.
     name
         What the sentences call the run, where there are several.
     """
+    fingerprints: Mapping[str, frozenset[str]] = getattr(predictor, "fingerprints", {})
+    if not fingerprints:
+        return []
+    kind = "run" if isinstance(predictor, Run) else "baseline"
     judged = [dialogue.fingerprint() for dialogue in dialogues]
     warnings = []
-    for verb, part in (("trained on", "train"), ("validated on", "dev")):
-        known = policy.fingerprints.get(part, frozenset())
+    for verb, part in (("trained on", "train"), ("stopped and tuned by", "dev")):
+        known = fingerprints.get(part, frozenset())
         shared = sum(fingerprint in known for fingerprint in judged)
         if shared:
-            subject = f"The run {name}" if name else "The run"
+            subject = f"The {kind} {name}" if name else f"The {kind}"
             warnings.append(
                 f"{subject} was {verb} {shared:,} of these {counted(len(judged), 'dialogue')}; results on them say nothing about new ones."
             )

@@ -139,7 +139,8 @@ class DialogueTotals:
             resamples=resamples,
             seed=seed,
         )
-        intervals = [None if np.isnan(pair).any() else pair.tolist() for pair in bounds]
+        # No metric and no loss is negative; Student's t with a few dialogues does not know that.
+        intervals = [None if np.isnan(pair).any() else np.maximum(pair, 0.0).tolist() for pair in bounds]
         named = zip(metrics.names, intervals[:n_metrics], strict=True)
         return {name: pair for name, pair in named if pair is not None}, intervals[n_metrics:]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from numbers import Integral
 from typing import Any, NamedTuple, get_args
 
 import keras
@@ -12,10 +13,11 @@ import numpy.typing as npt
 from dialog_policy.errors import OptionError, did_you_mean
 from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.network.config import ClassWeight, Strategy, Weighting
+from dialog_policy.network.lengths import few_lengths
 from dialog_policy.text.embedding import PADDING_ID
 from dialog_policy.text.table import FloatArray
 
-__all__ = ["COMPILED_LENGTHS", "DialogueBatches", "evaluation_batches", "few_lengths"]
+__all__ = ["COMPILED_LENGTHS", "DialogueBatches", "evaluation_batches"]
 
 _Inputs = FloatArray | dict[str, npt.NDArray[Any]]
 _IntArray = npt.NDArray[np.int64]
@@ -31,42 +33,6 @@ _NOBODY = -1
 
 def _ceil(dividend: int, divisor: int) -> int:
     return -(-dividend // divisor)
-
-
-def few_lengths(lengths: npt.ArrayLike, limit: int) -> list[int]:
-    """Choose the lengths to pad to: at most `limit`, such that padding every dialogue to the next of them costs least.
-
-    Parameters
-    ----------
-    lengths
-        Of the dialogues, in turns.
-    limit
-        At most so many.
-
-    Returns
-    -------
-    list of int
-        Ascending; the last is the longest of `lengths`.
-    """
-    distinct, counts = np.unique(np.asarray(lengths), return_counts=True)
-    if len(distinct) <= limit:
-        return [int(length) for length in distinct]
-    shorter = np.concatenate([[0], np.cumsum(counts)])  # dialogues among the first n distinct lengths
-    # cheapest[n]: least padded turns for the dialogues of the first n distinct lengths, with so many lengths to pad to.
-    cheapest = np.concatenate([[0.0], shorter[1:] * distinct])
-    choices = []
-    for _ in range(limit - 1):
-        cost = cheapest[None, :-1] + (shorter[1:, None] - shorter[None, :-1]) * distinct[:, None]
-        cost[np.triu_indices(len(distinct), 1)] = np.inf
-        choices.append(cost.argmin(axis=1))
-        cheapest = np.concatenate([[0.0], cost.min(axis=1)])
-    chosen, n = [], len(distinct)
-    for choice in (*reversed(choices), None):
-        chosen.append(int(distinct[n - 1]))
-        n = 0 if choice is None else int(choice[n - 1])
-        if n == 0:
-            break
-    return chosen[::-1]
 
 
 class _Batch(NamedTuple):
@@ -101,7 +67,7 @@ class DialogueBatches(keras.utils.PyDataset):
         (:func:`dialog_policy.network.layers.windowed`). Gradients end at the window (truncated back-propagation, Williams &
         Peng 1990).
     max_lengths
-        At most so many lengths of batches with ``"bucket"``, as :func:`few_lengths` chooses them: a compiled network pays
+        At most so many lengths of batches with ``"bucket"``, as :func:`~dialog_policy.network.lengths.few_lengths` chooses them: a compiled network pays
         for every one. None: as many as come.
     window
         Turns a window.
@@ -141,15 +107,21 @@ class DialogueBatches(keras.utils.PyDataset):
         epoch: int = 0,
     ) -> None:
         super().__init__(workers=1)
+        if not isinstance(encoded, EncodedDialogues):
+            raise OptionError(
+                f"expected encoded dialogues, found {type(encoded).__name__}. dialog_policy.features.encode.encode_dialogues"
+                "(corpus, encoder) encodes a corpus, EncodedDialogues.from_arrays(features, targets) takes arrays of your own."
+            )
         if not len(encoded):
             raise OptionError("there are no dialogues to make batches of.")
-        for name, number in (
-            ("batch_size", batch_size),
-            ("window", window),
-            ("max_lengths", 1 if max_lengths is None else max_lengths),
+        for name, number, least in (
+            ("batch_size", batch_size, 1),
+            ("window", window, 1),
+            ("max_lengths", 1 if max_lengths is None else max_lengths, 1),
+            ("seed", seed, 0),
         ):
-            if number < 1:
-                raise OptionError(f"{name}: expected a whole number from 1, found {number}.")
+            if not isinstance(number, Integral) or number < least:
+                raise OptionError(f"{name}: expected a whole number from {least}, found {number!r}.")
         for name, value, known in (
             ("strategy", strategy, get_args(Strategy)),
             ("weighting", weighting, get_args(Weighting)),
@@ -227,8 +199,8 @@ class DialogueBatches(keras.utils.PyDataset):
             heapq.heappush(loads, (load + int(sizes[dialogue]), row))
         shape = max(loads)[0], self.batch_size
         dialogues, starts = np.full(shape, _NOBODY, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-        for row, mine in enumerate(rows):
-            shuffled = random.permutation(np.array(mine, dtype=np.int64))
+        for row, dialogues_of_row in enumerate(rows):
+            shuffled = random.permutation(np.array(dialogues_of_row, dtype=np.int64))
             steps = [np.arange(sizes[dialogue]) for dialogue in shuffled]
             n = int(sizes[shuffled].sum())
             dialogues[:n, row] = np.repeat(shuffled, sizes[shuffled])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ import msgspec
 import numpy as np
 
 from dialog_policy.corpus import ActionSpace, Corpus
-from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.corpus.data import Data, as_corpus
+from dialog_policy.errors import OptionError, check_known
 from dialog_policy.evaluation.alignment import align
 from dialog_policy.evaluation.intervals import RESAMPLES, check_resamples
 from dialog_policy.evaluation.provenance import describe_run, policy_of, training_warnings
@@ -33,7 +35,7 @@ from dialog_policy.ope.result import (
     WeightHistogram,
 )
 from dialog_policy.ope.target_policy import TARGET_POLICIES, TargetPolicy
-from dialog_policy.prediction import Prediction, Predictor
+from dialog_policy.prediction import Prediction, Predictor, check_predictor
 from dialog_policy.runtime import Policy
 
 __all__ = ["LEAST_RESAMPLES", "estimate_value"]
@@ -49,7 +51,7 @@ _NO_PROBABILITIES = "it needs the policy's probabilities of other sets than the 
 
 def estimate_value(
     policy: Predictor | Policy | Iterable[Prediction],
-    corpus: Corpus,
+    corpus: Data,
     *,
     name: str | None = None,
     split: str = "all",
@@ -95,20 +97,20 @@ def estimate_value(
         If an option has an impossible value.
     """
     _check_options(estimators, gamma, clip, target_policy)
-    check_resamples(resamples, LEAST_RESAMPLES)
+    check_resamples(resamples, LEAST_RESAMPLES, seed=seed)
     policy = getattr(policy, "runtime_", policy)  # a trained DialogPolicy is valued as the run that it saves
-    part = corpus.split(split)
+    part = as_corpus(corpus).split(split)
     aligned = [p for turns in align(_predictions(policy, part), part) for p in turns]
     log = read_log(part, {p.dialogue for p in aligned}, propensities=not estimate_propensities)
     space = ActionSpace().fit(
         [*log.actions, *(p.actions for p in aligned), *((p.probabilities or ()) for p in aligned)]
     )
     target = TARGET_POLICIES[target_policy](aligned, log.actions, space)
-    wanted = {key: ESTIMATORS[key] for key in estimators}
-    evidence, propensities = _evidence(log, target, space, wanted.values(), gamma, clip)
-    usable = {key: e for key, e in wanted.items() if not e.needs_model or evidence.q is not None}
+    chosen = {key: ESTIMATORS[key] for key in estimators}
+    evidence, propensities = _evidence(log, target, space, chosen.values(), gamma, clip)
+    usable = {key: e for key, e in chosen.items() if not e.needs_model or evidence.q is not None}
     intervals = EstimateIntervals(evidence, usable, resamples, seed)
-    rows = [_row(estimator, intervals) for estimator in wanted.values()]
+    rows = [_row(estimator, intervals) for estimator in chosen.values()]
     concludes, conclusion, rests_on = _conclusion(rows)
     run = policy_of(policy)
     return OffPolicyValue(
@@ -139,24 +141,21 @@ def _predictions(policy: Predictor | Policy | Iterable[Prediction], part: Corpus
     if isinstance(policy, Policy):
         # A run's decoder knows the probability of every set.
         return policy.logged_probabilities(part)
+    if isinstance(policy, str | os.PathLike):
+        check_predictor(policy)
     return policy.predict(part) if isinstance(policy, Predictor) else policy
 
 
 def _check_options(estimators: Sequence[str], gamma: float, clip: float | None, target_policy: str) -> None:
     for key in estimators:
-        if key not in ESTIMATORS:
-            known = ", ".join(ESTIMATORS)
-            raise OptionError(f"there is no estimator {key!r}; known: {known}.{did_you_mean(key, ESTIMATORS)}")
+        check_known("estimator", key, ESTIMATORS)
     if not estimators:
         raise OptionError(f"expected at least one estimator of {', '.join(ESTIMATORS)}; found none.")
     if not 0 <= gamma <= 1:
         raise OptionError(f"expected gamma from 0 to 1, found {gamma}.")
     if clip is not None and not clip > 0:
         raise OptionError(f"expected a clip over 0, found {clip}.")
-    if target_policy not in TARGET_POLICIES:
-        known = ", ".join(TARGET_POLICIES)
-        hint = did_you_mean(target_policy, TARGET_POLICIES)
-        raise OptionError(f"there is no target policy {target_policy!r}; known: {known}.{hint}")
+    check_known("target policy", target_policy, TARGET_POLICIES)
 
 
 def _evidence(
@@ -171,7 +170,7 @@ def _evidence(
     estimators = list(estimators)
     with_model = target.expected is not None and any(e.needs_model for e in estimators)
     with_embedding = any(e.needs_embedding for e in estimators)
-    taken = space.transform(log.actions).astype(np.float64)
+    logged_bits = space.transform(log.actions).astype(np.float64)
     states: FloatArray = np.ones((len(log.actions), 1))
     if with_model or with_embedding or log.propensities is None:
         states = state_features(log, space)
@@ -184,11 +183,11 @@ def _evidence(
     discounts = gamma ** np.arange(weights.shape[1])
     evidence = Evidence(weights, log.spread(log.rewards, 0.0) * discounts)
     if with_model and target.expected is not None:
-        model = fit_reward_model(log, states, taken, target.expected, gamma)
+        model = fit_reward_model(log, states, logged_bits, target.expected, gamma)
         q, v = log.spread(model.q, 0.0) * discounts, log.spread(model.v, 0.0) * discounts
         evidence = evidence._replace(q=q, v=v, fit_influence=model.fit_influence)
     if with_embedding:
-        marginal = marginal_weights(log, states, taken, ratios, space.classes_, gamma=gamma, clip=clip)
+        marginal = marginal_weights(log, states, logged_bits, ratios, space.classes_, gamma=gamma, clip=clip)
         evidence = evidence._replace(marginal=marginal)
     return evidence, source
 

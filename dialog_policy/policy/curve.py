@@ -8,11 +8,11 @@ from typing import Any
 from tqdm import tqdm
 
 from dialog_policy.corpus import Corpus
+from dialog_policy.corpus.data import Data
 from dialog_policy.corpus.splits import hash_fraction
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.policy.config import Config
 from dialog_policy.policy.dialog_policy import DialogPolicy
-from dialog_policy.policy.parts import Data
 
 __all__ = ["learning_curve", "share_of"]
 
@@ -24,8 +24,8 @@ def share_of(corpus: Corpus, share: float, seed: int) -> Corpus:
     """
     ids = [dialogue.id for dialogue in corpus if dialogue.n_targets]
     ranked = sorted(ids, key=lambda name: (hash_fraction(f"share:{seed}:{name}"), name))
-    kept = set(ranked[: max(1, round(share * len(ranked)))])
-    return corpus.with_dialogues(dialogue for dialogue in corpus if dialogue.id in kept)
+    chosen = set(ranked[: max(1, round(share * len(ranked)))])
+    return corpus.with_dialogues(dialogue for dialogue in corpus if dialogue.id in chosen)
 
 
 def learning_curve(

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dialog_policy.corpus import ActionSpace, Dialogue
+from dialog_policy.corpus import ActionSpace
+from dialog_policy.corpus.data import Data, as_corpus, as_dialogues
 from dialog_policy.errors import CorpusError, OptionError, RunError
 from dialog_policy.network.checkpoint import CHECKPOINT
 from dialog_policy.network.summary import describe_network
 from dialog_policy.policy.estimator import Estimator
-from dialog_policy.policy.parts import Data, as_corpus, choose_parts
+from dialog_policy.policy.parts import choose_parts
 from dialog_policy.policy.workplace import workplace
 from dialog_policy.prediction import Prediction
 from dialog_policy.runtime import Policy
@@ -155,7 +156,7 @@ class DialogPolicy(Estimator):
             of epochs on the whole of `corpus`.
         out
             The run's folder: the run is written there, with its logs. While training goes on, a checkpoint is kept in
-            ``<out>.partial``. An earlier run there is replaced at the end, in one step.
+            ``<out>.partial``. A run that is there already is replaced at the end, in one step.
         resume
             True: go on with the training that was interrupted there, or that made the run `out`; the result is the same as
             without the interruption. Corpus and settings (but for `epochs`) must be the same. False: begin anew and discard a
@@ -177,7 +178,7 @@ class DialogPolicy(Estimator):
         RunError
             If `out` exists and is not a run, another process writes it, there is nothing to resume, or a checkpoint would be lost.
         DivergenceError
-            If the loss is no number any more, or worse in the end than before training. What was at `out` is still there.
+            If the loss is not finite any more, or worse in the end than before training. What was at `out` is still there.
         MissingExtraError
             If the extra `train` is not installed.
         """
@@ -191,6 +192,7 @@ class DialogPolicy(Estimator):
         if resume and out is None:
             raise OptionError("resume=True needs out=…: the folder of the run to go on with.")
         config = self.config
+        callbacks = _checked(callbacks)
         parts = choose_parts(as_corpus(corpus), dev, config.smallest_dev)
         load_keras()
         with ExitStack() as stack:
@@ -204,7 +206,7 @@ class DialogPolicy(Estimator):
                 callbacks=callbacks,
             )
             if folder is not None:
-                write_run(folder, fitted.files, kept=[CHECKPOINT])
+                write_run(folder, fitted.files, present=[CHECKPOINT])
         # Loaded from what is saved: what is measured here is what a loaded run does.
         vars(self).update(_learnt(Policy(RunReader(fitted.files.get, "the trained policy"))))
         self.network_ = fitted.network
@@ -235,17 +237,10 @@ class DialogPolicy(Estimator):
         RunError
             If the policy is not trained yet.
         """
-        return self._fitted().predict(_dialogues(corpus), free_running=free_running)
+        return self._fitted().predict(as_dialogues(corpus), free_running=free_running)
 
     def score(self, corpus: Data, y: None = None) -> float:
-        """Turn accuracy: share of target turns whose predicted set of actions is exactly the gold set.
-
-        Parameters
-        ----------
-        corpus
-            A corpus, the path of one, or a sequence of dialogues.
-        y
-            Not used: dialogues have their actions with them.
+        """Turn accuracy: share of target turns whose predicted set of actions is exactly the gold set; data as for :meth:`fit`.
 
         Raises
         ------
@@ -290,9 +285,19 @@ class DialogPolicy(Estimator):
         return self.runtime_
 
 
-def _dialogues(data: Data) -> Iterable[Dialogue]:
-    """Return dialogues, without a copy of them where they come one by one."""
-    return data if isinstance(data, Iterator) else as_corpus(data)
+def _checked(callbacks: Any) -> list[Any]:
+    """Return callbacks as a list.
+
+    Raises
+    ------
+    OptionError
+        If one is no Keras callback.
+    """
+    listed = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+    for callback in listed:
+        if not hasattr(callback, "set_model"):
+            raise OptionError(f"callbacks: expected keras.callbacks.Callback objects, found {callback!r}.")
+    return listed
 
 
 def _learnt(runtime: Policy) -> dict[str, Any]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from typing import NamedTuple
 
-from dialog_policy.corpus import Corpus, Dialogue
-from dialog_policy.corpus.readers import load_corpus
+from dialog_policy.corpus import Corpus
+from dialog_policy.corpus.data import Data, as_corpus
 from dialog_policy.corpus.splits import hash_fraction
-from dialog_policy.errors import CorpusError, OptionError, counted
+from dialog_policy.errors import CorpusError, OptionError, counted, did_you_mean
 
-__all__ = ["Data", "Parts", "as_corpus", "choose_parts", "hold_out"]
-
-Data = Corpus | Iterable[Dialogue] | str | os.PathLike[str]
+__all__ = ["Parts", "choose_parts", "hold_out"]
 
 
 class Parts(NamedTuple):
@@ -22,38 +19,6 @@ class Parts(NamedTuple):
     train: Corpus
     dev: Corpus | None
     validation: str
-
-
-def as_corpus(data: Data) -> Corpus:
-    """Return dialogues as a corpus: a corpus as it is, a path as :func:`~dialog_policy.load_corpus` reads it.
-
-    Raises
-    ------
-    OptionError
-        If it is none of these, or something in it is not a dialogue.
-    CorpusError
-        If the path cannot be read, or an id occurs twice.
-    """
-    if isinstance(data, Corpus):
-        return data
-    if isinstance(data, str | os.PathLike):
-        return load_corpus(os.fspath(data))
-    expected = "expected a corpus, the path of one, or a sequence of dialogues"
-    if isinstance(data, Dialogue):
-        raise OptionError(f"{expected}; found the single dialogue {data.id!r}. Write [dialogue].")
-    if hasattr(data, "columns"):
-        raise OptionError(
-            f"{expected}; found a {type(data).__name__}. Corpus.from_frame(frame) makes a corpus of a table."
-        )
-    if not hasattr(data, "__iter__"):
-        raise OptionError(f"{expected}; found {data!r}.")
-    dialogues = list(data)
-    for position, dialogue in enumerate(dialogues):
-        if not isinstance(dialogue, Dialogue):
-            raise OptionError(
-                f"{expected}; found {type(dialogue).__name__} {str(dialogue)[:60]!r} at position {position}."
-            )
-    return Corpus(dialogues)
 
 
 def hold_out(corpus: Corpus) -> tuple[Corpus, Corpus | None]:
@@ -112,11 +77,17 @@ def _divide(corpus: Corpus, dev: Data | None) -> tuple[Corpus, Corpus | None, st
         return rest, held, source
     if isinstance(dev, str) and dev in corpus.splits:
         dev = corpus.split(dev)
+    if isinstance(dev, str) and not os.path.exists(dev) and "://" not in dev:
+        known = ("auto", "inner", "none", *corpus.splits)
+        raise OptionError(
+            f"dev: expected a part of the corpus ({', '.join(known)}), dialogues, or the path of a corpus; found {dev!r}."
+            f"{did_you_mean(dev, known)}"
+        )
     held = as_corpus(dev)
     ids = {dialogue.id for dialogue in held}
     labels = {dialogue.split for dialogue in held}
     label = next(iter(labels)) if len(labels) == 1 else None
-    source = f"the {label} part of {held.name}" if label else f"the validation part of {held.name}"
+    source = f"the {label} part of {held.name}" if label else f"a held-out part of {held.name}"
     return corpus.with_dialogues(dialogue for dialogue in corpus if dialogue.id not in ids), held, source
 
 

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from dialog_policy.errors import DialogPolicyError, OptionError, RunError
-from dialog_policy.files import atomic_folder, atomic_write, check_output, locked, recover_folder, sha256_of
+from dialog_policy.files import atomic_folder, atomic_write, check_output, locked, recover_folder, sha256_of, write_file
 
 __all__ = [
     "FORMAT_VERSION",
@@ -116,7 +116,7 @@ def repack(
     return pack({}, {}, {name: run.read(name) for name in chosen} | dict(added or {}), about | changed)
 
 
-def write_run(folder: Path, files: Mapping[str, bytes], kept: Iterable[str] = ()) -> None:
+def write_run(folder: Path, files: Mapping[str, bytes], present: Iterable[str] = ()) -> None:
     """Write the files of a run into a folder, the manifest last.
 
     Parameters
@@ -125,18 +125,16 @@ def write_run(folder: Path, files: Mapping[str, bytes], kept: Iterable[str] = ()
         Where the run is made.
     files
         As :func:`pack` returns them.
-    kept
+    present
         Names of files that are there already and become part of the run, such as a checkpoint.
     """
     for name, content in files.items():
         if name != MANIFEST:
-            with atomic_write(folder / name) as file:
-                file.write(content)
+            write_file(folder / name, content)
     manifest = msgspec.json.decode(files[MANIFEST])
-    manifest["files"].update({name: sha256_of(folder / name) for name in kept})
+    manifest["files"].update({name: sha256_of(folder / name) for name in present})
     manifest["files"] = dict(sorted(manifest["files"].items()))
-    with atomic_write(folder / MANIFEST) as file:
-        file.write(_json(manifest))
+    write_file(folder / MANIFEST, _json(manifest))
 
 
 def save_run(run: str | os.PathLike[str], files: Mapping[str, bytes]) -> None:
@@ -145,7 +143,7 @@ def save_run(run: str | os.PathLike[str], files: Mapping[str, bytes]) -> None:
     Raises
     ------
     RunError
-        If another folder than a run's is there, or another process is writing the run.
+        If there is a folder that is not a run, or another process is writing the run.
     OptionError
         If the place cannot be written.
     """
@@ -184,7 +182,7 @@ class RunReader:
     Raises
     ------
     RunError
-        If this is not a run, has another format version, or a file is missing or was changed.
+        If this is not a run, is of another format version, or a file is missing or was changed.
     """
 
     def __init__(self, read: Callable[[str], bytes | None], place: str) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
+from dialog_policy.corpus.data import Data, as_dialogues
+from dialog_policy.errors import counted
 from dialog_policy.prediction import Prediction
 from dialog_policy.runtime import predicting
 from dialog_policy.runtime.engine import Engine
@@ -66,6 +68,9 @@ class Policy:
             If it is not a run, of another format version, incomplete, or a file was changed.
         """
         return cls(RunReader.open(run), threads=threads, fallback_below=fallback_below)
+
+    def __repr__(self) -> str:
+        return f"<Policy {self.name!r}: {counted(len(self.actions), 'action')}, trained {self.info['created'][:10]}>"
 
     @property
     def name(self) -> str:
@@ -143,7 +148,7 @@ class Policy:
 
     def predict(
         self,
-        dialogues: Iterable[Dialogue],
+        dialogues: Data,
         *,
         free_running: bool = False,
         probabilities: bool = True,
@@ -155,7 +160,7 @@ class Policy:
         Parameters
         ----------
         dialogues
-            A corpus or any dialogues.
+            A corpus, the path of one, or dialogues.
         free_running
             False: the system side of earlier turns is the gold one (teacher forcing). True: earlier actions are the
             policy's own and earlier system texts its own replies; user turns and contexts stay as they were logged, and
@@ -167,6 +172,7 @@ class Policy:
         every_turn
             Whether to predict turns without known actions, too: dialogues of which nobody noted what the system did.
         """
+        dialogues = as_dialogues(dialogues)
         least = predicting.NEGLIGIBLE if probabilities else None
         if free_running:
             return predicting.free_running(self.engine, dialogues, least=least, every_turn=every_turn)

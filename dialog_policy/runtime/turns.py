@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import html
 from enum import Enum
 from typing import Any, Final
 
 import msgspec
 
+from dialog_policy.errors import counted
+
 __all__ = ["PREDICTED", "Predicted", "SessionTurn", "Step"]
+
+
+# Actions that a notebook shows of a step.
+_SHOWN = 10
 
 
 class Predicted(Enum):
@@ -42,6 +49,23 @@ class Step(msgspec.Struct, frozen=True):
     confidence: float
     fallback: bool
     text: str
+
+    def _repr_html_(self) -> str:
+        """Show decision, reply and the most probable actions in a notebook."""
+        decided = ", ".join(sorted(self.actions)) or "no action"
+        caption = f"{decided} (confidence {self.confidence:.3f}{', below the threshold' if self.fallback else ''}): {self.text!r}"
+        ranked = sorted(self.probabilities.items(), key=lambda item: (-item[1], item[0]))
+        rows = "".join(
+            f"<tr><td>{html.escape(action)}</td><td>{probability:.3f}</td><td>{'yes' if action in self.actions else ''}</td></tr>"
+            for action, probability in ranked[:_SHOWN]
+        )
+        left_out = (
+            f"<tr><td colspan=3>and {counted(len(ranked) - _SHOWN, 'further action')}</td></tr>"
+            if len(ranked) > _SHOWN
+            else ""
+        )
+        head = "<tr><th>action</th><th>probability</th><th>decided</th></tr>"
+        return f"<table><caption>{html.escape(caption)}</caption>{head}{rows}{left_out}</table>"
 
 
 class SessionTurn(msgspec.Struct, frozen=True):

@@ -40,3 +40,18 @@ def test_the_report_has_sets_and_bits():
     # Four of eight bits are left out: probability 0, and one of them was right.
     assert (bits["bins"][0]["count"], bits["bins"][0]["accuracy"]) == (4, 0.25)
     assert bits["ece"] == pytest.approx((1 + 0.5 + 0.15 + 0.1) / 8)
+
+
+def test_no_interval_of_a_loss_is_below_zero():
+    """Two dialogues: Student's t with one degree of freedom reaches far below the mean."""
+    shares = (0.9, 0.4)
+    corpus = Corpus([Dialogue(id=str(i), turns=(Turn(user="", actions=frozenset("a")),)) for i in range(2)])
+    predictions = [
+        Prediction(dialogue=str(i), turn=0, actions=frozenset("a"), probabilities={"a": p}, confidence=p)
+        for i, p in enumerate(shares)
+    ]
+    result = judged(predictions, corpus, known_actions="ab")
+    for name in ("log_loss", "brier"):
+        low, high = result["ci95"][name]
+        assert low == 0.0
+        assert high > result[name]

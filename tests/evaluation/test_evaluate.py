@@ -7,11 +7,13 @@ import pytest
 
 from dialog_policy import DialogPolicy, load_corpus
 from dialog_policy.baselines import load_baselines
+from dialog_policy.comparison import compare
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.errors import OptionError
 from dialog_policy.evaluation import evaluate
 from dialog_policy.evaluation.evaluation import Evaluation
 from dialog_policy.evaluation.prediction_files import PredictionFile, write_predictions
+from dialog_policy.ope import estimate_value
 from dialog_policy.prediction import Prediction, Predictor
 from dialog_policy.runtime import Policy
 from tests.conftest import QUICK
@@ -165,3 +167,54 @@ def test_a_corpus_without_user_text_is_trained_on_and_judged():
     assert result.turns == corpus.n_targets
     assert result.baselines["logreg_context"].turn_accuracy == 1
     assert result.baselines["logreg_utterance"].turn_accuracy == result.baselines["majority"].turn_accuracy < 1
+
+
+def test_a_path_and_a_list_are_corpora_everywhere(policy, corpus):
+    path = FIXTURES / "run-format-4-dialogues.jsonl"
+    judged = [evaluate(policy, data, resamples=0) for data in (corpus, path, str(path), list(corpus))]
+    assert {e.turn_accuracy for e in judged} == {judged[0].turn_accuracy}
+    expected = list(policy.predict(corpus))
+    for data in (path, list(corpus), iter(corpus)):
+        assert list(policy.predict(data)) == expected
+    baselines = list(load_baselines(policy.run, policy.actions).values())[:2]
+    assert compare(baselines, path, resamples=100).turns == corpus.n_targets
+
+
+class Wrong:
+    name, actions = "wrong", None
+
+    def predict(self, dialogues):
+        return iter([("d", 0, {"a"})])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda p, c: evaluate("runs/x", c),
+            r"expected a predictor, .*; found 'runs/x'\. Load a run with Policy\.load",
+        ),
+        (lambda p, c: evaluate(5, c), r"found int without name, actions, predict"),
+        (lambda p, c: evaluate(p, c, baselines=["bigram"]), r"found 'bigram'\. .*load_baselines"),
+        (lambda p, c: evaluate(p, 5), "expected a corpus, the path of one, or a sequence of dialogues; found 5"),
+        (lambda p, c: evaluate(Wrong(), c), r"expected `predict` to yield Prediction\(.*found tuple"),
+        (lambda p, c: evaluate(p, c, seed=-1), "seed: expected an integer of at least 0, found -1"),
+        (lambda p, c: compare([p, "runs/x"], c), r"found 'runs/x'\. Load a run"),
+        (lambda p, c: compare({"a": p, "b": Path("runs/x")}, c), r"found 'runs/x'\. Load a run"),
+        (lambda p, c: compare([p, Wrong()], c, seed=-1), "seed: expected"),
+        (lambda p, c: estimate_value("runs/x", c), r"found 'runs/x'\. Load a run"),
+        (lambda p, c: p.predict(5), "expected a corpus, the path of one"),
+    ],
+)
+def test_what_is_no_predictor_or_no_corpus_is_told_what_to_give(policy, corpus, call, message):
+    with pytest.raises(OptionError, match=message):
+        call(policy, corpus)
+
+
+def test_a_baseline_says_so_too_where_it_was_fitted_on_what_it_is_judged_on(trained, small):
+    baselines = load_baselines(trained.runtime_.run, trained.actions)
+    train = small.split("train")
+    judged = evaluate(baselines["majority"], train, resamples=0)
+    assert judged.warnings[0].startswith("The baseline was trained on ")
+    compared = compare([baselines["majority"], baselines["bigram"]], train, resamples=100)
+    assert [w[:31] for w in compared.warnings] == ["The baseline majority was train", "The baseline bigram was trained"]

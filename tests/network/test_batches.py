@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dialog_policy.corpus import ActionSpace
+from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.errors import OptionError
 from dialog_policy.features.encode import encode_dialogues
 from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.features.fit import fit_turn_encoder
 from dialog_policy.features.settings import EncoderSettings
-from dialog_policy.network.batches import DialogueBatches, evaluation_batches, few_lengths
+from dialog_policy.network.batches import DialogueBatches, evaluation_batches
+from dialog_policy.network.lengths import few_lengths
 from dialog_policy.text.encoders import Embedding
 from dialog_policy.text.tokens import tokenize
 from tests.strategies import ACTIONS, corpora
@@ -224,6 +225,8 @@ def test_packed_terms_are_those_of_the_turns_each_distinct_text_once(corpus, siz
         ({"class_weight": "balance"}, "Did you mean 'balanced'"),
         ({"class_weight": None}, "class_weight: expected one of none, balanced; found None"),
         ({"batch_size": 0}, "batch_size: expected a whole number from 1, found 0"),
+        ({"batch_size": "32"}, "batch_size: expected a whole number from 1, found '32'"),
+        ({"seed": -1}, "seed: expected a whole number from 0, found -1"),
         ({"max_lengths": 0}, "max_lengths: expected a whole number from 1, found 0"),
     ],
 )
@@ -239,3 +242,10 @@ def test_features_and_targets_must_be_numbers(wrong, place):
     arrays[place][1, 1] = wrong
     with pytest.raises(OptionError, match="features" if place == 0 else "targets"):
         EncodedDialogues.from_arrays([arrays[0]], [arrays[1]])
+
+
+def test_a_corpus_is_no_batches_yet():
+    with pytest.raises(
+        OptionError, match=r"expected encoded dialogues, found Corpus\. .*encode_dialogues\(corpus, encoder\)"
+    ):
+        DialogueBatches(Corpus([]))

@@ -284,3 +284,19 @@ def test_importing_is_light(module):
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"dev": "tset"},
+            r"dev: expected a part of the corpus \(auto, inner, none, .*found 'tset'\. Did you mean 'test'",
+        ),
+        ({"callbacks": [3]}, r"callbacks: expected keras\.callbacks\.Callback objects, found 3"),
+        ({"callbacks": 5}, "callbacks: expected .*, found 5"),
+    ],
+)
+def test_arguments_of_fit_are_checked(small, arguments, message):
+    with pytest.raises(OptionError, match=message):
+        DialogPolicy(**QUICK).fit(small, **arguments)

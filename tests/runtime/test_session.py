@@ -7,6 +7,7 @@ import pytest
 from dialog_policy import DialogPolicy, Dialogue, Turn
 from dialog_policy.errors import OptionError, SessionError
 from dialog_policy.runtime import Policy, Request
+from dialog_policy.runtime.turns import Step
 from tests.conftest import QUICK
 
 SAID = ["hello", "i want a table in york", None, "for two please", "no thanks", "bye"]
@@ -283,3 +284,16 @@ def test_integers_of_any_length_are_a_context(policy):
     for number in (10**30, 10**400):
         assert policy.start().respond("hello", {"slots": {"n": number}}).actions is not None
     refused(policy.start(), lambda: policy.start().respond("x", {"n": 10**5_000}), OptionError, "JSON object")
+
+
+def test_a_notebook_shows_a_step_as_a_table_and_escapes_it():
+    probabilities = {f"act{n}": n / 100 for n in range(12)} | {"<b>": 0.9}
+    shown = Step(frozenset({"<b>"}), probabilities, 0.75, True, "<i>Hello</i>")._repr_html_()
+    assert "<caption>&lt;b&gt; (confidence 0.750, below the threshold): &#x27;&lt;i&gt;Hello" in shown
+    assert shown.index("&lt;b&gt;</td><td>0.900</td><td>yes") < shown.index("act11</td><td>0.110</td><td></td>")
+    assert "act2<" not in shown
+    assert "and 3 further actions" in shown
+
+
+def test_a_policy_says_what_it_is(policy):
+    assert repr(policy).startswith(f"<Policy {policy.name!r}: {len(policy.actions)} actions, trained 20")

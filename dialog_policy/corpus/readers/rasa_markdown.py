@@ -15,11 +15,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue
+from dialog_policy.corpus.problems import Problem
 from dialog_policy.corpus.readers.acts import labels_option
 from dialog_policy.corpus.readers.rasa.checkpoints import paths
+from dialog_policy.corpus.readers.rasa.checks import SIMILAR, problems
 from dialog_policy.corpus.readers.rasa.dialogues import Builder
 from dialog_policy.corpus.readers.rasa.documents import sections
 from dialog_policy.corpus.readers.rasa.nlu import plain
+from dialog_policy.corpus.readers.rasa.project import read_project
 from dialog_policy.corpus.readers.rasa.stories import Did, Known, Part, Said, Step
 from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.source import Source
@@ -44,8 +47,23 @@ class _Domain(NamedTuple):
     acts: Mapping[str, tuple[str, ...]]
 
 
-def _read(source: Source, folder: str, labels: str) -> Iterator[Dialogue]:
+class _Files(NamedTuple):
+    """The files of one project: its domain (at most one), the maps from texts to acts, the stories."""
+
+    domains: list[str]
+    maps: list[str]
+    stories: list[str]
+
+
+def _files(source: Source, folder: str) -> _Files:
     members = [member for member in source.members if _is_in(member, folder)]
+    if folder and not members:
+        folders = sorted({PurePosixPath(m).parent.name for m in source.members if PurePosixPath(m).name in _DOMAINS})
+        raise CorpusError(
+            f"there is no folder {folder!r}; those with a domain: {', '.join(folders) or 'none'}.",
+            path=source.path,
+            remedy=did_you_mean(folder, folders).strip(),
+        )
     domains = [member for member in members if PurePosixPath(member).name in _DOMAINS]
     if len(domains) > 1:
         names = sorted(str(PurePosixPath(member).parent) for member in domains)
@@ -54,12 +72,17 @@ def _read(source: Source, folder: str, labels: str) -> Iterator[Dialogue]:
             path=source.path,
             remedy=f"Choose one: --reader folder={PurePosixPath(names[0]).name}.",
         )
-    domain = _declared(source, domains, [member for member in members if PurePosixPath(member).name == _ACTS])
-    builder = Builder(source, domains, labels)
-    stories = [member for member in members if member.endswith(".md") and _has_stories(source, member)]
-    has_tests = any(map(_is_test, stories))
+    maps = [member for member in members if PurePosixPath(member).name == _ACTS]
+    return _Files(domains, maps, [m for m in members if m.endswith(".md") and _has_stories(source, m)])
+
+
+def _read(source: Source, folder: str, labels: str) -> Iterator[Dialogue]:
+    files = _files(source, folder)
+    domain = _declared(source, files.domains, files.maps)
+    builder = Builder(source, files.domains, labels)
+    has_tests = any(map(_is_test, files.stories))
     joined: dict[str | None, list[Part]] = {}
-    for member in stories:
+    for member in files.stories:
         split = ("test" if _is_test(member) else "train") if has_tests else None
         for story in _stories(source, member, domain):
             if any(part.starts or part.ends for part in story):
@@ -71,10 +94,32 @@ def _read(source: Source, folder: str, labels: str) -> Iterator[Dialogue]:
             yield from builder.dialogues(way, split)
 
 
+def _problems(source: Source, folder: str) -> list[Problem]:
+    """Compare the stories with the domain; a text is no name, but one word that is nearly an intent is a misspelt one."""
+    files = _files(source, folder)
+    domain = _declared(source, files.domains, files.maps)
+    parts = [part for member in files.stories for story in _stories(source, member, domain) for part in story]
+    for part in parts:
+        part.steps = [[_as_name(step, domain) for step in steps] for steps in part.steps]
+    project = read_project(source, files.domains)
+    project.declared["actions"] = {
+        name for name in project.declared["actions"] if not (name in domain.acts or " " in name)
+    }
+    return problems(project, [parts])
+
+
+def _as_name(step: Step, domain: _Domain) -> Step:
+    if isinstance(step, Said) and not step.intent and did_you_mean(step.text, domain.intents, cutoff=SIMILAR):
+        return step._replace(intent=step.text)
+    if isinstance(step, Did) and step.text is None and " " in step.action:
+        return step._replace(text=step.action)
+    return step
+
+
 def _is_in(member: str, folder: str) -> bool:
     parents = PurePosixPath(member).parts[:-1]
-    wanted = PurePosixPath(folder).parts
-    return any(parents[i : i + len(wanted)] == wanted for i in range(len(parents) + 1))
+    folder_parts = PurePosixPath(folder).parts
+    return any(parents[i : i + len(folder_parts)] == folder_parts for i in range(len(parents) + 1))
 
 
 def _is_test(member: str) -> bool:
@@ -157,9 +202,11 @@ def _add(parts: list[Part], line: str, at: _Line) -> None:
 
 def _said(text: str, at: _Line) -> list[list[Step]]:
     options = [_message(option.strip(), at) for option in text.split(" OR ")]
-    if len(options) > 1 and not all(said.intent for said in options):
+    if len(options) > 1 and not all(message.intent for message in options):
         options = [_message(text, at)]  # the word stands in a sentence
-    slots = [{name: value for name, value in said.entities.items() if name in at.domain.slots} for said in options]
+    slots = [
+        {name: value for name, value in message.entities.items() if name in at.domain.slots} for message in options
+    ]
     return [list(options), [Known(values) for values in slots]] if any(slots) else [list(options)]
 
 
@@ -202,7 +249,10 @@ def _recognises(source: Source) -> bool:
 
 
 def _open(source: Source, options: Options) -> Opened:
-    return Opened(lambda: _read(source, options["folder"], options["labels"]))
+    return Opened(
+        lambda: _read(source, options["folder"], options["labels"]),
+        problems=lambda: _problems(source, options["folder"]),
+    )
 
 
 READER = Reader(

@@ -34,7 +34,7 @@ BOMB = "x:\n- &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("stories:\n- story: s\n  steps: [go]\n", "expected a step such as 'intent: greet', found 'go'"),
         ("stories:\n- story: s\n  steps: [{intent: x, entities: [5]}]\n", "under 'entities', found 5"),
         ("stories:\n- story: s\n  steps: [slot_was_set: [5]]\n", "under 'slot_was_set', found 5"),
-        ("stories:\n- steps: []\n", "line 2: expected a name after 'story:', found None"),
+        ("stories:\n- steps: []\n", "line 2: expected 'story: NAME', found the keys 'steps'"),
         ("stories: [5]\n", r"s\.yml: expected 'story: NAME' with 'steps', found 5"),
         ("stories:\n- story: s\n  steps: [{checkpoint: X}, {action: a}]\n", "line 2.*leads to its checkpoint 'X'"),
         ("nlu: [5]\nstories:\n- story: s\n", "expected 'intent: …' with examples under 'nlu', found 5"),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dialog_policy.corpus.readers import load_corpus
-from dialog_policy.errors import CorpusError
+from dialog_policy.corpus.readers import load_corpus, open_corpus
+from dialog_policy.errors import CorpusError, CorpusWarning
 
 DOMAIN = """
 intents: [greet, {inform: {use_entities: [area]}}, bye]
@@ -126,3 +126,39 @@ def test_the_stories_of_the_ted_paper(public_corpora, variant, acts, sets):
     corpus = load_corpus(public_corpora("ted-paper.zip"), reader={"folder": variant, "labels": "set"})
     gold = {turn.actions for dialogue in corpus for turn in dialogue.turns if turn.is_target}
     assert (len(corpus), corpus.n_targets, len(frozenset().union(*gold)), len(gold)) == (740, 5389, acts, sets)
+
+
+def test_names_that_the_domain_lacks_are_named_and_texts_are_none(tmp_path):
+    stories = """
+## misspelt
+* gret
+  - utter_aks
+  - slot{"statu": "one"}
+* what a nice day it is
+  - I am glad to hear that.
+* bye
+  - utter_ask
+  - utter_offer
+  - utter_bye
+  - table_form
+"""
+    domain = DOMAIN + "entities: [area]\n"
+    with pytest.warns(CorpusWarning):
+        load_corpus(project(tmp_path, stories, domain))
+    found = list(open_corpus(tmp_path).problems())
+    assert [(p.check, p.remedy) for p in found if p.level == "error"] == [
+        ("undeclared-action", "Did you mean 'utter_ask'?"),
+        ("undeclared-intent", "Did you mean 'greet'?"),
+        ("undeclared-slot", "Did you mean 'status'?"),
+    ]
+    assert [p.message for p in found if p.check == "unused-intent"] == [
+        "2 intents of the domain occur in no story or rule: 'greet', 'inform'"
+    ]
+
+
+def test_a_misspelt_folder_is_told_the_folders(tmp_path):
+    tmp_path.joinpath("all").mkdir()
+    for name in ("e2e", "e2e-status"):
+        project(tmp_path / "all" / name, "## s\n* greet\n- utter_ask\n")
+    with pytest.raises(CorpusError, match=r"no folder 'e2e-statu'; .*: e2e, e2e-status\. Did you mean 'e2e-status'"):
+        load_corpus(tmp_path / "all", reader={"folder": "e2e-statu"})

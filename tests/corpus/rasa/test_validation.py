@@ -110,7 +110,9 @@ def test_names_that_would_be_learnt_as_text(tmp_path):
         ("warning", "no-examples", "The intent 'thanks' has no example under 'nlu', so its name stands for what the user says"),
         ("warning", "no-response", "The action 'utter_x' has no text under 'responses'"),
     ]  # fmt: skip
-    (problem,) = problems(tmp_path, {"intent": "bye"}, {"action": "utter_bye"}, nlu=NLU + "- intent: byee\n")
+    (problem,) = problems(
+        tmp_path, {"intent": "bye"}, {"action": "utter_bye"}, nlu=NLU + "- intent: byee\n  examples: [x]\n"
+    )
     assert str(problem) == "The intent 'byee' has examples, and the domain does not have it. Did you mean 'bye'?"
 
 
@@ -120,9 +122,16 @@ def test_stories_in_conflict(tmp_path):
     assert problem.check == "conflict"
     assert (
         problem.message
-        == "Stories conflict: after 'bye', with the same events before, comes 'utter_bye' or 'utter_hello'"
+        == "Stories conflict: after 'bye' and the same events before it, one story goes on with 'utter_bye' and another with 'utter_hello'"
     )
     assert [(place.dialogue, place.turn) for place in problem.places] == [("s", 0), ("other", 0)]
+
+
+def test_stories_in_conflict_after_an_action_name_it(tmp_path):
+    begin = ({"intent": "bye"}, {"action": "utter_bye"})
+    other = story(*begin, {"action": "utter_hello"}, name="other")
+    (problem,) = problems(tmp_path, *begin, {"action": "action_play"}, others=[other])
+    assert "after 'utter_bye' and the same events before it, one story goes on with 'action_play'" in problem.message
 
 
 def test_without_a_domain_names_are_not_checked_and_that_is_said(tmp_path):
@@ -156,6 +165,42 @@ LOST = {
 }
 
 
+LOST_EXAMPLES = {
+    "nlus": (
+        lambda nlu: nlu.replace("nlu:", "nlus:"),
+        r"line 2: expected 'nlu:' above the examples of an intent, found 'nlus'\. Did you mean 'nlu'",
+    ),
+    "both": (
+        lambda nlu: nlu + nlu.replace("nlu:", "extra:"),
+        r"line 12: expected 'nlu:' above the examples of an intent, found 'extra'\.",
+    ),
+    "exampels": (
+        lambda nlu: nlu.replace("examples:", "exampels:", 1),
+        r"line 2: an item of 'nlu' has the keys .* found 'exampels'\. Did you mean 'examples'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOST_EXAMPLES)
+def test_no_example_is_lost_without_a_word(tmp_path, name):
+    change, message = LOST_EXAMPLES[name]
+    put(tmp_path, domain=DOMAIN, nlu=change(NLU), s=stories(story(*GOOD)))
+    with pytest.raises(CorpusError, match=message):
+        load_corpus(tmp_path)
+
+
+def test_an_intent_with_an_empty_list_of_examples_has_none(tmp_path):
+    nlu = NLU.replace("- intent: bye\n  examples: |\n    - bye 1\n", "- intent: bye\n  examples: []\n")
+    found = problems(tmp_path, {"intent": "bye"}, {"action": "utter_bye"}, nlu=nlu)
+    assert [(p.check, p.message[:16]) for p in found] == [("no-examples", "The intent 'bye'")]
+
+
+def test_a_story_whose_first_key_is_misspelt_is_told_the_key(tmp_path):
+    put(tmp_path, s=stories(story(*GOOD)) + "- stroy: s\n  steps: []\n")
+    with pytest.raises(CorpusError, match=r"expected 'story: NAME', found the keys .*Did you mean 'story'"):
+        load_corpus(tmp_path)
+
+
 @pytest.mark.parametrize("name", LOST)
 def test_no_story_is_lost_without_a_word(tmp_path, name):
     change, message = LOST[name]
@@ -179,3 +224,9 @@ def test_validate_prints_and_counts_the_three_levels(tmp_path):
     assert "note: 1 intent of the domain occurs in no story or rule: 'thanks'" in shown
     assert "errors: 1, warnings: 1, notes: 1." in shown
     assert shown.index("error: ") < shown.index("warning: ") < shown.index("note: ")
+
+
+def test_templates_are_responses(tmp_path):
+    """Their name in Rasa 1 and in the first projects of Rasa 2."""
+    domain = DOMAIN.replace("responses:", "templates:")
+    assert problems(tmp_path, {"intent": "bye"}, {"action": "utter_bye"}, domain=domain) == []

@@ -30,13 +30,16 @@ _KEY = re.compile(rb"[ \"']*(" + "|".join((*DATA_KEYS, *DOMAIN_KEYS)).encode() +
 # Others have "rules:", too.
 _STORIES = re.compile(rb"^[\"']?(?:stories|rules)[\"']?[ \t]*:", re.MULTILINE)
 _STORY = re.compile(rb"^[ \t]*-[ \t]+[\"']?(?:story|rule)[\"']?[ \t]*:", re.MULTILINE)
+# Examples of intents, under whatever key.
+_INTENT = re.compile(rb"^[ \t]*-[ \t]+\{?[ \t]*[\"']?intent[\"']?[ \t]*:")
+_EXAMPLES = re.compile(rb"[ \t{,][\"']?examples[\"']?[ \t]*:")
 _STEPS = re.compile(rb"^[ \t]*[\"']?steps[\"']?[ \t]*:", re.MULTILINE)
 
 
 def _read(source: Source, labels: str) -> Iterator[Dialogue]:
     keys = _keys_of_members(source)
     return _dialogues(
-        source, keys, Builder(source, (m for m, own in keys.items() if own & {"nlu", "responses"}), labels)
+        source, keys, Builder(source, (m for m, own in keys.items() if own & {"nlu", "responses", "examples"}), labels)
     )
 
 
@@ -90,15 +93,21 @@ def _keys_of_members(source: Source) -> dict[str, set[str]]:
 
 
 def _keys(source: Source, member: str) -> set[str]:
-    """Which of our keys a file seems to have, and ``story`` if it has one; a file of something else need not even be YAML."""
+    """Which of our keys a file seems to have, ``story`` if it has one, ``examples`` if it has those of an intent.
+
+    A file of something else need not even be YAML.
+    """
     keys = set()
+    has_intent = has_examples = False
     with source.open(member) as file:
         for line in file:
             if match := _KEY.match(line.removeprefix(_MARK)):
                 keys.add(match[1].decode())
             elif _STORY.match(line):
                 keys.add("story")
-    return keys
+            has_intent = has_intent or bool(_INTENT.match(line))
+            has_examples = has_examples or bool(_EXAMPLES.search(line))
+    return keys | {"examples"} if has_intent and has_examples else keys
 
 
 def _recognises(source: Source) -> bool:

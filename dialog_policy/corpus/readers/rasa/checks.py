@@ -11,7 +11,7 @@ from dialog_policy.corpus.readers.rasa.project import DATA_KEYS, DOMAIN_KEYS, Pr
 from dialog_policy.corpus.readers.rasa.stories import Did, Part, Said
 from dialog_policy.errors import counted, did_you_mean
 
-__all__ = ["conflicts", "problems"]
+__all__ = ["SIMILAR", "conflicts", "problems"]
 
 # Names that every project has.
 _BUILT_IN = {
@@ -46,7 +46,7 @@ _LEVELS: dict[str, Level] = {
 }
 _SHOWN_NAMES = 10
 # Names begin alike: "utter_done" is no misspelt "utter_song".
-_SIMILAR = 0.85
+SIMILAR = 0.85
 
 _Uses = dict[str, list[Place]]
 
@@ -127,7 +127,7 @@ def _undeclared(kind: str, places: Mapping[str, list[Place]], known: set[str]) -
         base = name.partition("/")[0]
         if is_known or (kind == "intent" and base in known and name not in known and base not in _BUILT_IN["intent"]):
             continue
-        hint = did_you_mean(name, known, cutoff=_SIMILAR).strip()
+        hint = did_you_mean(name, known, cutoff=SIMILAR).strip()
         remedy = hint or f"Declare it under '{_PLURALS[kind]}' in the domain, or correct the story."
         message = f"The domain has no {kind} {name!r}"
         yield Problem(_LEVELS[kind], f"undeclared-{kind}", message, remedy, len(uses), uses[:SHOWN_PLACES])
@@ -150,7 +150,7 @@ def _without_texts(project: Project, uses: Mapping[str, _Uses]) -> Iterator[Prob
                 "warning", "no-response", message, "Write its text.", len(uses_of_one), uses_of_one[:SHOWN_PLACES]
             )
     for name in sorted(project.with_examples - _known(project)["intent"]):
-        hint = did_you_mean(name, project.declared["intents"], cutoff=_SIMILAR).strip()
+        hint = did_you_mean(name, project.declared["intents"], cutoff=SIMILAR).strip()
         message = f"The intent {name!r} has examples, and the domain does not have it"
         yield Problem("warning", "undeclared-intent", message, hint or "Declare it under 'intents' in the domain.")
 
@@ -178,10 +178,11 @@ def conflicts(dialogues: Iterable[Dialogue]) -> list[Problem]:
     listed = []
     for conflict in contradictions.summary()["whole"]["examples"]:
         outcomes = conflict["outcomes"]
-        after = f"after {conflict['user']!r}" if conflict["user"] else "after the action before"
-        done = " or ".join(repr(" + ".join(outcome["actions"])) for outcome in outcomes)
+        before = conflict["user"] or " + ".join(conflict["previous_actions"] or ())
+        done = " and another with ".join(repr(" + ".join(outcome["actions"])) for outcome in outcomes)
         places = [Place(outcome["dialogue"], outcome["turn"]) for outcome in outcomes]
-        message = f"Stories conflict: {after}, with the same events before, comes {done}"
+        after = f"after {before!r} and the same events before it" if before else "at the beginning"
+        message = f"Stories conflict: {after}, one story goes on with {done}"
         remedy = "Make them agree, or set a slot that tells them apart."
         listed.append(Problem("warning", "conflict", message, remedy, len(outcomes), places[:SHOWN_PLACES]))
     return listed

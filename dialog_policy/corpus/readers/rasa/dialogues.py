@@ -10,6 +10,7 @@ from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.readers.acts import Utterance, pair
 from dialog_policy.corpus.readers.rasa.documents import Entry, sections
 from dialog_policy.corpus.readers.rasa.nlu import Examples
+from dialog_policy.corpus.readers.rasa.project import check_section
 from dialog_policy.corpus.readers.rasa.stories import Known, Part, Said, Step
 from dialog_policy.corpus.readers.source import Source
 
@@ -34,6 +35,7 @@ class Builder:
         self._count: dict[str, int] = {}
         for member in members:
             for key, value in sections(source, member):
+                check_section(key, value, source.place(member))
                 if key == "nlu" and value is not None:
                     self._examples.add(value, source.place(member))
                 elif key in ("responses", "templates") and isinstance(value, Entry):

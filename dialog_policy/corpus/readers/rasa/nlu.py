@@ -11,7 +11,7 @@ import msgspec
 from dialog_policy.corpus.readers.acts import join
 from dialog_policy.corpus.readers.rasa.documents import Entry
 from dialog_policy.corpus.splits import hash_fraction
-from dialog_policy.errors import CorpusError
+from dialog_policy.errors import CorpusError, did_you_mean
 
 __all__ = ["Entity", "Examples", "plain"]
 
@@ -32,6 +32,9 @@ class Entity(msgspec.Struct, frozen=True):
         """What it is, in which role and group: ``city-from``."""
         return join(self.entity, self.role, self.group)
 
+
+# Keys of an item of ``nlu``: an intent, or what is passed over.
+_KEYS = ("intent", "examples", "metadata", "synonym", "regex", "lookup")
 
 _decode = msgspec.json.Decoder(list[Entity]).decode
 
@@ -65,11 +68,19 @@ class Examples:
         Raises
         ------
         CorpusError
-            If it is not an item of ``nlu:``.
+            If it is not an item of ``nlu:``, or has a key that Rasa does not know: its examples would be lost.
         """
         if not isinstance(item, Entry):
             raise CorpusError(f"expected 'intent: …' with examples under 'nlu', found {item!r}.", path=place)
         intent = item.get("intent")
+        for key in item:
+            if key not in _KEYS:
+                raise CorpusError(
+                    f"an item of 'nlu' has the keys {', '.join(_KEYS)}; found {key!r}.",
+                    path=place,
+                    line=item.line,
+                    remedy=did_you_mean(key, _KEYS).strip(),
+                )
         if not isinstance(intent, str):
             return
         texts = [plain(line.strip())[0] for line in _lines(item, place)]

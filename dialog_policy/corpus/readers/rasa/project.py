@@ -57,21 +57,31 @@ class Project:
 
 
 def check_section(key: str, value: Any, path: str) -> None:
-    """Refuse stories under a key that Rasa does not know: they would be lost.
+    """Refuse stories and examples under a key that Rasa does not know: they would be lost.
 
     Raises
     ------
     CorpusError
-        If the value looks like a story or a rule, and the key is neither ``stories`` nor ``rules``.
+        If the value looks like a story or a rule, and the key is neither ``stories`` nor ``rules``; or if it looks like the
+        examples of an intent, and the key is not ``nlu``.
     """
-    if key in ("stories", "rules") or not isinstance(value, Entry) or value.keys().isdisjoint(("story", "rule")):
+    if not isinstance(value, Entry):
         return
-    raise CorpusError(
-        f"expected 'stories:' or 'rules:' above a story, found {key!r}.",
-        path=path,
-        line=value.line,
-        remedy=did_you_mean(key, ("stories", "rules")).strip(),
-    )
+    keys: tuple[str, ...]
+    if not value.keys().isdisjoint(("story", "rule")):
+        keys, what = ("stories", "rules"), "a story"
+    elif {"intent", "examples"} <= value.keys():
+        keys, what = ("nlu",), "the examples of an intent"
+    else:
+        return
+    if key not in keys:
+        expected = " or ".join(f"'{name}:'" for name in keys)
+        raise CorpusError(
+            f"expected {expected} above {what}, found {key!r}.",
+            path=path,
+            line=value.line,
+            remedy=did_you_mean(key, keys).strip(),
+        )
 
 
 def read_project(source: Source, members: Iterable[str]) -> Project:
@@ -89,10 +99,12 @@ def _read_member(project: Project, source: Source, member: str) -> None:
     known = (*DATA_KEYS, *DOMAIN_KEYS, *_OTHER_KEYS)
     seen = set()
     for key, value in sections(source, member):
+        key = "responses" if key == "templates" else key  # their name before Rasa 2
         if key in project.declared:
             project.declared[key].update(_names(value))
         elif key == "nlu" and isinstance(value, Entry) and isinstance(intent := value.get("intent"), str):
-            project.with_examples.update((intent, intent.partition("/")[0]))
+            if value.get("examples"):
+                project.with_examples.update((intent, intent.partition("/")[0]))
         elif key not in known and key not in seen and did_you_mean(key, (*DATA_KEYS, *DOMAIN_KEYS)):
             project.unknown_keys.append((key, source.place(member)))
         seen.add(key)

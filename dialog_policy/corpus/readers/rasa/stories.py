@@ -95,10 +95,16 @@ def parts(item: Any, kind: str, path: str) -> Iterator[Part]:
     Raises
     ------
     CorpusError
-        If it is no story or rule.
+        If it is neither a story nor a rule.
     """
     if not isinstance(item, Entry):
         raise CorpusError(f"expected '{kind}: NAME' with 'steps', found {item!r}.", path=path)
+    if kind not in item:
+        keys = ", ".join(map(repr, item))
+        hint = next((hint for key in item if (hint := did_you_mean(key, (kind,)))), "")
+        raise CorpusError(
+            f"expected '{kind}: NAME', found the keys {keys}.", path=path, line=item.line, remedy=hint.strip()
+        )
     place = _Place(path, _text(item, kind, path))
     place.check_keys(item, _KEYS[kind], f"a {kind}")
     if "steps" not in item:
