@@ -195,7 +195,7 @@ def test_the_validation_part_is_what_is_said(small):
     )
     unmarked = small.with_dialogues(msgspec.structs.replace(d, split=None) for d in small)
     held = policy.fit(unmarked, dev=unmarked[:3]).validation_
-    assert held.startswith("none (a held-out part of desk.jsonl has 3 dialogues, and early stopping needs 20: ")
+    assert held.startswith("none (3 dialogues in a held-out part of desk.jsonl; early stopping needs 20, ")
     tenth = DialogPolicy(**FAST, smallest_dev=1).fit(unmarked)
     size = tenth.runtime_.info["corpus"]["dev"]["dialogues"]
     assert tenth.validation_ == f"a tenth of the training part, {size} dialogues"
