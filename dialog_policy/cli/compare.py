@@ -67,7 +67,7 @@ def compare(
     """See which policy is better, by how much, how sure that is, and where they differ.
 
     A POLICY is a RUN, a baseline of a run (RUN:majority, RUN:bigram, RUN:logreg_dialogue ...) or a file of predictions,
-    PREDICTIONS.jsonl. All must cover the same turns. Needs no TensorFlow, but for --curve.
+    PREDICTIONS.jsonl. All must cover the same turns. Only --curve needs TensorFlow.
     """
     if len(policies_and_corpus) < 3:
         raise click.UsageError("expected at least two policies and, last, the corpus.")

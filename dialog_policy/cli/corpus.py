@@ -154,7 +154,7 @@ def split(
     """Divide a corpus into parts: OUT/train.jsonl, OUT/dev.jsonl, OUT/test.jsonl.
 
     Every part gets its share of the dialogues with each action; dialogues with the same content stay together. The same
-    seed gives the same parts on every machine. Parts that the corpus has already are dealt anew. OUT is written as a whole.
+    seed gives the same parts on every machine. Parts that the corpus already has are ignored. OUT is written completely or not at all.
     """
     shares = {name: _share(name, value) for name, value in assignments(parts or _PARTS, "--parts").items()}
     _check_folder(Path(out), {f"{name}.jsonl" for name in shares}, force)
@@ -197,14 +197,16 @@ def _share(name: str, value: str) -> float:
 @click.argument("name", required=False)
 @click.option("--list", "list_", is_flag=True, help="List the corpora that can be fetched.")
 @click.option(
-    "--cache", metavar="FOLDER", help="Where to keep them; else $DIALOG_POLICY_CACHE or the user's cache folder."
+    "--cache",
+    metavar="FOLDER",
+    help="Folder for the files.  [default: $DIALOG_POLICY_CACHE or the user's cache folder]",
 )
 @click.option("--mirror", metavar="URL", help="Fetch URL/NAME/FILE instead of the pinned address.")
 @click.option("--catalogue", "catalogue_", metavar="FILE", help="A list of corpora of your own, as JSON.")
 def download(name: str | None, list_: bool, cache: str | None, mirror: str | None, catalogue_: str | None) -> None:
-    """Fetch a public corpus (extra `download`) and print the path to read; without NAME list what there is.
+    """Fetch a public corpus (extra `download`) and print its path; without NAME, list the corpora.
 
-    What comes is checked by its SHA-256 and kept: a second call fetches nothing.
+    Files are checked by their SHA-256 and kept: a second call downloads nothing.
     """
     known = catalogue(catalogue_)
     if name is None or list_:

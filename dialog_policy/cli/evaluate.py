@@ -51,7 +51,7 @@ def evaluate(
 ) -> None:
     """See how often a policy is right, next to simple baselines.
 
-    A prediction is right when the set of actions is exactly the true one. Needs no TensorFlow, but for --folds.
+    A prediction is right when the set of actions is exactly the true one. Only --folds needs TensorFlow.
     """
     from dialog_policy.runtime import Policy
 

@@ -77,7 +77,7 @@ def _find(argument: str, name: str, runs: dict[str, Policy]) -> NamedPolicy:
     if baseline is None and place.is_file() and place.suffix != ".zip":
         return NamedPolicy(name, PredictionFile(path))
     if not place.exists():
-        raise OptionError(f"there is no run and no file of predictions {argument!r}.")
+        raise OptionError(f"{argument!r} does not exist: expected a run or a file of predictions.")
     if path not in runs:
         runs[path] = Policy.load(path)
     run = runs[path]

@@ -26,7 +26,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @click.command(cls=Command)
 @click.argument("run", nargs=-1, required=True)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65_535), help="0: any that is free.")
 @click.option(
     "--store",
@@ -48,33 +48,41 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 @click.option(
     "--token-file",
     metavar="FILE",
-    help=f"File with the token that clients must show; or set ${_TOKEN}. Needed beyond loopback.",
+    help=f"File with the token that clients must show; or set ${_TOKEN}. Required where --host is not a loopback address.",
 )
 @click.option(
     "--allow-host",
     multiple=True,
     metavar="NAME",
-    help="A further name that the Host header may have. On loopback: localhost and its addresses.",
+    help="A further host name that requests may be addressed to. On a loopback address, localhost is always allowed.",
 )
 @click.option(
     "--proxy",
     multiple=True,
     metavar="ADDRESS",
-    help="Address or network of a proxy before this server: its X-Forwarded-For says who asks. Of others it is ignored.",
+    help="Address or network of a proxy before this server: its X-Forwarded-For header is believed, that of others is ignored.",
 )
-@click.option("--max-sessions", default=100_000, show_default=True, type=click.IntRange(1), help="Sessions at a time.")
-@click.option("--max-turns", default=500, show_default=True, type=click.IntRange(1), help="Turns of a session.")
-@click.option("--max-utterance", default=2_000, show_default=True, type=click.IntRange(1), help="Characters of a turn.")
-@click.option("--max-body", default=65_536, show_default=True, type=click.IntRange(1), help="Bytes of a request.")
+@click.option(
+    "--max-sessions", default=100_000, show_default=True, type=click.IntRange(1), help="Most sessions at a time."
+)
+@click.option("--max-turns", default=500, show_default=True, type=click.IntRange(1), help="Most turns of a session.")
+@click.option(
+    "--max-utterance", default=2_000, show_default=True, type=click.IntRange(1), help="Most characters of an utterance."
+)
+@click.option("--max-body", default=65_536, show_default=True, type=click.IntRange(1), help="Most bytes of a request.")
 @click.option(
     "--rate",
     default=200.0,
     show_default=True,
     type=click.FloatRange(0),
-    help="Requests a second from an address; 0: any.",
+    help="Most requests a second from one address; 0: no limit.",
 )
 @click.option(
-    "--expire", default=168.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Hours without a turn."
+    "--expire",
+    default=168.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Hours without a turn after which a session is deleted.",
 )
 @click.option("--log-text", is_flag=True, help="Write into the logs what users and the system say.")
 @corpus_options

@@ -93,7 +93,7 @@ def train(
 ) -> None:
     """Train a policy on one or several corpora and write it to a run folder.
 
-    What the settings mean is said in docs/training.md.
+    docs/training.md describes the settings.
     """
     from dialog_policy.network.backend import choose_backend
     from dialog_policy.policy import DialogPolicy, make_config

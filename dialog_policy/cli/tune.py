@@ -19,7 +19,9 @@ __all__ = ["tune"]
 
 @click.command(cls=Command)
 @corpora_argument
-@click.option("--out", required=True, metavar="FOLDER", help="Folder for the search; given again, it goes on.")
+@click.option(
+    "--out", required=True, metavar="FOLDER", help="Folder for the search. A search that is there already is continued."
+)
 @click.option(
     "--trials",
     type=click.IntRange(min=1),

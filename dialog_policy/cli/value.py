@@ -35,7 +35,7 @@ __all__ = ["value"]
     help=f"Estimator; may be given several times. One of {', '.join(ESTIMATORS)}.  [default: all]",
 )
 @click.option("--gamma", default=1.0, show_default=True, type=float, help="Discount for each decision before a reward.")
-@click.option("--clip", type=float, metavar="WEIGHT", help="Greatest weight of a dialogue.  [default: no limit]")
+@click.option("--clip", type=float, metavar="WEIGHT", help="Upper limit of a dialogue's weight.  [default: no limit]")
 @click.option(
     "--target-policy",
     type=click.Choice(list(TARGET_POLICIES)),

@@ -54,7 +54,7 @@ class PolicyDifference(msgspec.Struct, frozen=True, kw_only=True):
     effect_size
         Cohen's d for pairs; None where nothing varies.
     dialogues_better, dialogues_worse, dialogues_equal
-        Dialogues in which `a` gets more, fewer or as many turns right.
+        Dialogues in which `a` predicts more, fewer or as many turns correctly as `b`.
     """
 
     a: str

@@ -22,7 +22,7 @@ from dialog_policy.corpus.readers.sheet import Dialect, dialect_of, tables
 from dialog_policy.corpus.readers.source import InMemory, Source, encoding_of, open_source
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.errors import CorpusError, OptionError
-from dialog_policy.files import atomic_write, check_output
+from dialog_policy.files import atomic_write, check_output, refusals
 
 __all__ = ["append_dialogues"]
 
@@ -96,14 +96,16 @@ def _elsewhere(target: Path) -> str:
 def _locked(target: Path) -> Iterator[None]:
     """Keep other processes and threads that add to a file waiting; the lock goes with the process."""
     lock = target.with_name(f".{target.name}.lock")
-    target.parent.mkdir(exist_ok=True)
-    try:
-        held = filelock.FileLock(lock, timeout=_PATIENCE_S)
-        held.acquire()
-    except filelock.Timeout:
-        raise OptionError(f"{target}: another process has been writing to it for {_PATIENCE_S:g} seconds.") from None
-    except OSError as error:
-        raise OptionError(f"{target} cannot be written: {error.strerror}. Name a file in another folder.") from None
+    held = filelock.FileLock(lock, timeout=_PATIENCE_S)
+    with refusals(target):
+        target.parent.mkdir(exist_ok=True)
+        lock.touch()  # filelock takes a place where no file can be made for one whose lock is held
+        try:
+            held.acquire()
+        except filelock.Timeout:
+            raise OptionError(
+                f"{target}: another process has been writing to it for {_PATIENCE_S:g} seconds. Try again later."
+            ) from None
     try:
         yield
     finally:

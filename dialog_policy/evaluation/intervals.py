@@ -58,7 +58,7 @@ def check_resamples(resamples: int, least: int = 0, *, seed: int = 0) -> None:
     if not least <= resamples <= MOST_RESAMPLES:
         raise OptionError(
             f"resamples: expected a number from {least:,} to {MOST_RESAMPLES:,}, found {resamples:,}. More change no digit of an "
-            f"interval and do not fit into memory, fewer say nothing; {RESAMPLES:,} are usual."
+            f"interval and do not fit into memory; {RESAMPLES:,} are usual."
         )
 
 

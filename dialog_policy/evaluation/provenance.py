@@ -79,7 +79,7 @@ def describe_run(policy: Run) -> RunDescription:
 
 
 def training_warnings(predictor: object, dialogues: Iterable[Dialogue], name: str = "") -> list[str]:
-    """Say so where a run or a baseline was trained, or stopped and tuned, by dialogues that it is judged on.
+    """Say so where a run or a baseline was trained or validated on dialogues that it is judged on.
 
     Parameters
     ----------
@@ -96,13 +96,14 @@ def training_warnings(predictor: object, dialogues: Iterable[Dialogue], name: st
     kind = "run" if isinstance(predictor, Run) else "baseline"
     judged = [dialogue.fingerprint() for dialogue in dialogues]
     warnings = []
-    for verb, part in (("trained on", "train"), ("stopped and tuned by", "dev")):
+    for verb, part in (("trained on", "train"), ("validated on", "dev")):
         known = fingerprints.get(part, frozenset())
         shared = sum(fingerprint in known for fingerprint in judged)
         if shared:
             subject = f"The {kind} {name}" if name else f"The {kind}"
             warnings.append(
-                f"{subject} was {verb} {shared:,} of these {counted(len(judged), 'dialogue')}; their results are no test."
+                f"{subject} was {verb} {shared:,} of these {counted(len(judged), 'dialogue')}; "
+                "results on them say nothing about new ones."
             )
     return warnings
 

@@ -57,7 +57,7 @@ def choose_parts(corpus: Corpus, dev: Data | None, smallest: int) -> Parts:
         )
     size = len(held) if held.n_targets else 0
     if size < smallest:
-        few = f"none ({source} has {counted(size, 'dialogue')}, and early stopping needs {smallest}: setting smallest_dev)"
+        few = f"none ({counted(size, 'dialogue')} in {source}; early stopping needs {smallest}, setting smallest_dev)"
         return Parts(corpus, None, f"{few}; training runs for its fixed number of epochs")
     return Parts(rest, held, f"{source}, {counted(size, 'dialogue')}")
 
@@ -65,7 +65,7 @@ def choose_parts(corpus: Corpus, dev: Data | None, smallest: int) -> Parts:
 def _divide(corpus: Corpus, dev: Data | None) -> tuple[Corpus, Corpus | None, str]:
     """Return what is left to train on, the validation part, and what that is called."""
     if dev is None or (isinstance(dev, str) and dev == "none"):
-        return corpus, None, "as asked for"
+        return corpus, None, "as requested"
     if isinstance(dev, str) and dev == "auto":
         labelled = [dialogue for dialogue in corpus if dialogue.split == "dev"]
         dev = corpus.with_dialogues(labelled) if 0 < len(labelled) < len(corpus) else "inner"

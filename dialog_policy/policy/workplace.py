@@ -18,7 +18,7 @@ __all__ = ["workplace"]
 
 @contextmanager
 def workplace(run: Path, resume: bool | None) -> Iterator[Path]:
-    """Hold the place of a run, and make the folder in which it is trained; what is whole then takes its place.
+    """Hold the place of a run, and make the folder in which it is trained; a finished run then takes its place.
 
     A finished run is recognised by its manifest, which is written last. If the training ends otherwise, the folder stays for as
     long as a checkpoint in it makes it worth something.

@@ -224,7 +224,7 @@ class RunReader:
         elif place.is_file():
             reader = cls(partial(_archived, place, name), name)
         else:
-            raise RunError(f"there is no run at {name}. `dialog-policy train CORPUS --out {name}` makes one.")
+            raise RunError(f"found no run at {name}. `dialog-policy train CORPUS --out {name}` makes one.")
         for file in sorted(_CHECKED & set(reader.manifest["files"])):
             reader.read(file)
         return reader

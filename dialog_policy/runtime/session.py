@@ -83,7 +83,7 @@ class Session:
         Parameters
         ----------
         user
-            What the user said; None for a turn without a user, such as after a database answered.
+            What the user said; None for a turn without a user, for example after a database lookup.
         context
             What the system learnt before it acts: database results, slots. Any JSON object.
         allowed

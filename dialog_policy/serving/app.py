@@ -120,7 +120,7 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        sentence = f"{error.detail}: {request.method} {request.url.path}. What can be asked is in /openapi.json."
+        sentence = f"{error.detail}: {request.method} {request.url.path}. The addresses are listed in /openapi.json."
         return json(Error(sentence), error.status_code, dict(error.headers or {}))
 
     async def unexpected(_: Request, error: Exception) -> Response:

@@ -71,7 +71,7 @@ class TurnRequest(Struct, forbid_unknown_fields=True):
     """The user's side of a turn."""
 
     user: Annotated[
-        str | None, Meta(description="What the user said; null: nobody spoke, as after a database answered.")
+        str | None, Meta(description="What the user said; null: nobody spoke, for example after a database lookup.")
     ] = None
     context: Annotated[dict[str, Any], Meta(description="What the system learnt before it acts.")] = {}
     allowed: Annotated[list[str] | None, Meta(description="The actions that may be taken; null: all.")] = None

@@ -37,7 +37,7 @@ def nearest(baselines, *dialogues):
 
 
 def test_the_nearest_neighbour_is_what_was_done_in_the_same_place(fitted):
-    # "an expensive taxi" was answered by t twice and by b once; "in the north" depends on what came before.
+    # "an expensive taxi" was answered by t twice and by b once; "in the north" depends on the turns before.
     assert nearest(fitted, *CORPUS) == ["g", "a", "o", "g", "t", "t", "g", "t", "g", "t"]
 
 

@@ -56,7 +56,7 @@ def test_dialogues_that_a_run_was_trained_on_are_said_in_the_result(places, tmp_
     compare(places, places / "run", f"{places / 'run'}:majority", "--split", "train", "--json", tmp_path / "c.json")
     first = json.loads((tmp_path / "c.json").read_text())["warnings"][0]
     assert first.startswith("The run run was trained on ")
-    assert first.endswith("their results are no test.")
+    assert first.endswith("results on them say nothing about new ones.")
 
 
 @pytest.mark.parametrize("name", ["nearest_neighbour", "logreg_utterance", "logreg_context", "logreg_dialogue"])
@@ -89,7 +89,7 @@ def test_chosen_metrics_in_every_form(places, tmp_path):
     ("arguments", "message"),
     [
         (["{p}/run"], "expected at least two policies"),
-        (["{p}/run", "{p}/none"], "no run and no file of predictions"),
+        (["{p}/run", "{p}/none"], "expected a run or a file of predictions"),
         (["{p}/run", "{p}/run:bigrm"], "Did you mean 'bigram'"),
         (["{p}/run", "{p}/short.jsonl"], "turn 0"),
         (["{p}/run", "{p}/small.jsonl"], "line 1"),

@@ -22,7 +22,7 @@ def test_several_corpora_are_trained_on_as_one_and_the_run_before_is_named(files
     said = run("train", files[1], "--out", tmp_path / "run", *options).output
     assert "Trained on 1 dialogue (" in said
     assert "for 1 epoch.\n" in said
-    assert "Validation: none (as asked for); training runs for its fixed number of epochs.\n" in said
+    assert "Validation: none (as requested); training runs for its fixed number of epochs.\n" in said
     assert "replaces" not in said
     created = json.loads((tmp_path / "run" / "run.json").read_text())["created"]
     (tmp_path / "run" / "notes.txt").write_text("mine")

@@ -81,7 +81,7 @@ def test_every_form(places, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{p}/none", "{p}/log.jsonl"], "no run and no file of predictions"),
+        (["{p}/none", "{p}/log.jsonl"], "expected a run or a file of predictions"),
         (["{p}/run", "{p}/bare.jsonl"], "expected a reward, found none"),
         (["{p}/policy.jsonl", "{p}/log.jsonl", "--gamma", "2"], "gamma from 0 to 1"),
         (["{p}/policy.jsonl", "{p}/log.jsonl", "--clip", "0"], "clip over 0"),

@@ -180,6 +180,14 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["c.csv"]
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="a place where nobody may make files: /proc, on Linux")
+@pytest.mark.parametrize("place", ["/proc", "/proc/new"])
+def test_where_no_file_can_be_made_nobody_is_waited_for(place, monkeypatch):
+    monkeypatch.setattr("dialog_policy.corpus.append._PATIENCE_S", 0.1)
+    with pytest.raises(OptionError, match="cannot be written"):
+        append_dialogues(f"{place}/chat.csv", [chat()])
+
+
 def test_a_new_file_is_made(tmp_path):
     assert append_dialogues(tmp_path / "new.csv", [chat(), chat("copy")]) == 1
     assert list(stream(tmp_path / "new.csv")) == [chat()]

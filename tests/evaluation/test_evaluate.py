@@ -90,7 +90,9 @@ def test_a_trained_policy_is_judged_as_the_run_that_it_saves(trained, small, tmp
 
 def test_training_dialogues_are_named_in_the_result(trained, small):
     both = evaluate(trained, small, resamples=0).warnings
-    assert [word in said for word, said in zip(("trained on 24 of these 60", "tuned by 24 of"), both, strict=True)] == [
+    assert [
+        word in said for word, said in zip(("trained on 24 of these 60", "validated on 24 of"), both, strict=True)
+    ] == [
         True,
         True,
     ]

@@ -218,7 +218,7 @@ def test_a_run_with_another_name_than_utf_8_is_read(policy, tmp_path):
         pytest.skip("this file system has UTF-8 names only")
     loaded = Policy.load(odd)
     assert loaded.run.place.encode().endswith("caf�".encode())
-    with pytest.raises(RunError, match="there is no run at"):
+    with pytest.raises(RunError, match="found no run at"):
         Policy.load(odd + "x")
 
 

@@ -27,7 +27,7 @@ def score_result(n_actions: int = 12) -> dict[str, Any]:
     names = [*AWKWARD, *(f"action_{number}" for number in range(n_actions - len(AWKWARD)))]
     shares = [0.95, 0.9, 0.8, 0.7, 0.65]
     return {
-        "warnings": ["The run was trained on 24 of these 100 dialogues; their results are no test."],
+        "warnings": ["The run was trained on 24 of these 100 dialogues; results on them say nothing about new ones."],
         "run": {"name": "small_run", "created": "2026-11-24T10:00:00Z", "package_version": "0.2.0", "id": "a1b2c3"},
         "corpus": "small.jsonl",
         "split": "test",

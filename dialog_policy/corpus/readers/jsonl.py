@@ -165,7 +165,7 @@ def _problems(source: Source, unknown: set[str]) -> Iterator[Problem]:
     if others := [key for key, hint in hints.items() if not hint]:
         message = f"{counted(len(others), 'other key')} of turns {'is' if len(others) == 1 else 'are'} not read: "
         message += ", ".join(map(repr, others[:10])) + (", …" if len(others) > 10 else "")
-        remedy = "What the system knew before it acted belongs into 'context'."
+        remedy = "What the system knew before it acted belongs in 'context'."
         yield Problem("note", "unknown-key", message, remedy, len(others), place)
 
 

@@ -272,7 +272,7 @@ def _problems(source: Source, id_column: str, remarks: _Remarks) -> Iterator[Pro
     if left_out := sorted(remarks.left_out):
         subject = "The column {} differs" if len(left_out) == 1 else "The columns {} differ"
         message = f"{subject.format(', '.join(map(repr, left_out)))} within a dialogue and cannot be a field of it"
-        remedy = "It is left out; what the system is to know of each turn belongs into the column of contexts."
+        remedy = "Where it differs it is left out. What the system learnt in a turn belongs in the column of contexts."
         yield Problem("warning", "left-out-column", message, remedy, len(left_out), [Place(file=str(source.path))])
 
 

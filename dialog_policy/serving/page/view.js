@@ -5,7 +5,7 @@ import { $, announce, button, counted, el, notify, percent } from "./dom.js";
 import { isOver, score } from "./replay.js";
 import { agrees, turnItem } from "./turn.js";
 
-const HINT = "Enter sends, Shift and Enter begin a new line. “Say nothing” makes a turn without a user, such as after a database answered.";
+const HINT = "Enter sends, Shift and Enter begin a new line. “Say nothing” makes a turn without a user, for example after a database lookup.";
 
 export const state = { models: new Map(), chat: new Conversation(null), isPlaying: false };
 
