@@ -12,7 +12,7 @@ from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.prediction import Prediction
 from dialog_policy.runtime import predicting
 from dialog_policy.runtime.engine import Engine
-from dialog_policy.runtime.folder import RunReader
+from dialog_policy.runtime.run_reader import RunReader
 from dialog_policy.runtime.session import Request, Session, respond_together
 from dialog_policy.runtime.turns import Step
 
