@@ -87,6 +87,10 @@ class PredictionLines(Iterator[Prediction]):
     def _parse(self, line: bytes) -> Prediction:
         try:
             return _decoder.decode(line)
+        except RecursionError:
+            raise CorpusError(
+                "expected a prediction, found JSON nested too deeply.", path=self.path, line=self.line
+            ) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             place: dict[str, Any] = {"path": self.path, "line": self.line}
             loose = _without_bounds(line)

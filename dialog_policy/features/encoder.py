@@ -283,10 +283,7 @@ class TurnEncoder:
         OptionError
             If the tokeniser is not known.
         """
-        try:
-            stored = msgspec.convert(described, _Stored)
-        except msgspec.ValidationError as error:
-            raise ValueError(str(error)) from None
+        stored = msgspec.convert(described, _Stored)
         if len(set(stored.facts or ())) != len(stored.facts or ()):
             raise ValueError("a fact occurs twice")
         tables: dict[str, list[TermTable]] = {}

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.prediction import Prediction
 from dialog_policy.runtime import predicting
@@ -63,7 +65,7 @@ class Policy:
         Raises
         ------
         RunError
-            If it is not a run, of another format version, incomplete, or a file was changed.
+            If it is not a run, of another format version, incomplete, or a file was changed or is not what a training writes.
         """
         return cls(RunReader.open(run), threads=threads, fallback_below=fallback_below)
 
@@ -96,7 +98,9 @@ class Policy:
     @cached_property
     def fingerprints(self) -> dict[str, frozenset[str]]:
         """Fingerprints of the dialogues it was trained on (``"train"``), and of its validation part (``"dev"``)."""
-        return {part: frozenset(digests) for part, digests in self.run.document("dialogues.json").items()}
+        document = self.run.document("dialogues.json")
+        with self.run.contents("dialogues.json"):
+            return msgspec.convert(document, dict[str, frozenset[str]])
 
     def start(self) -> Session:
         """Begin a conversation."""

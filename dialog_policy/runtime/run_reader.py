@@ -149,7 +149,7 @@ class RunReader:
             yield
         except RunError:
             raise
-        except (ValueError, TypeError, KeyError, msgspec.MsgspecError, SafetensorError, DialogPolicyError) as error:
+        except (ValueError, TypeError, KeyError, SafetensorError, DialogPolicyError) as error:
             said = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
             raise RunError(f"{self.place}/{name} is damaged: {said}. Copy the run again or train it again.") from None
 
@@ -198,7 +198,7 @@ class RunReader:
     def _parsed(self, name: str, content: bytes) -> dict[str, Any]:
         try:
             return msgspec.json.decode(content, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise RunError(
                 f"the {name} of {self.place} is not JSON, or not an object ({error}): the run is damaged; train it again."
             ) from None

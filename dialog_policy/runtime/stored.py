@@ -37,7 +37,7 @@ def stored_decoder(described: Mapping[str, Any], space: ActionSpace) -> dict[str
     ValueError
         If something is missing, of another type or out of range, or a set is not one of these actions.
     """
-    stored = _converted(described, _Decoder)
+    stored = msgspec.convert(described, _Decoder)
     sets = [frozenset(names) for names in stored.sets]
     if len(sets) != len(stored.counts):
         raise ValueError(f"it has {len(sets)} action sets and {len(stored.counts)} counts")
@@ -59,7 +59,7 @@ def stored_replies(described: Mapping[str, Any]) -> StoredReplies:
     ValueError
         If something is missing or of another type, or an action set occurs twice.
     """
-    stored: StoredReplies = _converted(described, StoredReplies)
+    stored = msgspec.convert(described, StoredReplies)
     if len({frozenset(actions) for actions, _ in stored.templates}) != len(stored.templates):
         raise ValueError("an action set occurs twice")
     return stored
@@ -89,10 +89,3 @@ def check_weights(weights: Mapping[str, npt.NDArray[Any]], n_features: int, n_ac
         if name not in weights or name not in expected:
             raise ValueError(f"expected the arrays {', '.join(sorted(expected))}; found {', '.join(sorted(weights))}")
         check_array(name, weights[name], expected[name])
-
-
-def _converted(described: Mapping[str, Any], kind: Any) -> Any:
-    try:
-        return msgspec.convert(described, kind)
-    except msgspec.ValidationError as error:
-        raise ValueError(str(error)) from None
