@@ -21,6 +21,11 @@ from dialog_policy.runtime.turns import Step
 __all__ = ["Policy"]
 
 
+class _Fingerprints(msgspec.Struct):
+    train: frozenset[str]
+    dev: frozenset[str]
+
+
 class Policy:
     """A trained policy.
 
@@ -100,7 +105,7 @@ class Policy:
         """Fingerprints of the dialogues it was trained on (``"train"``), and of its validation part (``"dev"``)."""
         document = self.run.document("dialogues.json")
         with self.run.contents("dialogues.json"):
-            return msgspec.convert(document, dict[str, frozenset[str]])
+            return msgspec.structs.asdict(msgspec.convert(document, _Fingerprints))
 
     def start(self) -> Session:
         """Begin a conversation."""
