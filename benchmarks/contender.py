@@ -66,6 +66,6 @@ def wait() -> None:
     sys.stdin.readline()
 
 
-def answer(**said: Any) -> None:
+def answer(**figures: Any) -> None:
     """Answer."""
-    print(json.dumps(said), flush=True)
+    print(json.dumps(figures), flush=True)

@@ -45,16 +45,16 @@ class ServerProcess:
         command = [sys.executable, "-c", "from dialog_policy.cli import main; main()", "serve", *arguments]
         self.process = subprocess.Popen([*command, "--port", "0"], stderr=subprocess.PIPE)
         assert self.process.stderr is not None
-        said = []
+        output = []
         for line in self.process.stderr:
-            said.append(line.decode(errors="replace"))
-            if '"event":"started"' in said[-1]:
-                self.url = str(json.loads(said[-1])["url"])
+            output.append(line.decode(errors="replace"))
+            if '"event":"started"' in output[-1]:
+                self.url = str(json.loads(output[-1])["url"])
                 self.port = int(self.url.rpartition(":")[2])
                 break
         else:
             self.process.wait()
-            raise RuntimeError(f"the server did not start:\n{''.join(said)}")
+            raise RuntimeError(f"the server did not start:\n{''.join(output)}")
         # Nobody reads its log from here on, and a full pipe would stop it.
         self._drain = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=subprocess.DEVNULL)
         self.process.stderr.close()
@@ -182,9 +182,9 @@ async def _connect(port: int) -> _Connection:
 async def begin(port: int, conversations: Sequence[Conversation], connections: int) -> None:
     """Begin the sessions."""
 
-    async def some(mine: Sequence[Conversation]) -> None:
+    async def some(conversations: Sequence[Conversation]) -> None:
         connection = await _connect(port)
-        for conversation in mine:
+        for conversation in conversations:
             body = msgspec.json.encode({"id": conversation.id})
             status, answer = await connection.ask(_request("POST /sessions HTTP/1.1\r\n", body))
             if status != 201:
@@ -221,9 +221,9 @@ async def converse(
     """
     until = time.perf_counter() + seconds
 
-    async def some(mine: Sequence[Conversation], offset: int) -> None:
+    async def some(conversations: Sequence[Conversation], offset: int) -> None:
         connection = await _connect(port)
-        for number, conversation in enumerate(itertools.cycle(mine)):
+        for number, conversation in enumerate(itertools.cycle(conversations)):
             request = conversation.request()
             sent = time.perf_counter()
             if sent >= until:
@@ -242,10 +242,10 @@ async def converse(
 async def lost_turns(port: int, conversations: Sequence[Conversation], connections: int = 8) -> int:
     """Read all sessions from the server; return how many turns are lost, doubled or in another session."""
 
-    async def some(mine: Sequence[Conversation]) -> int:
+    async def some(conversations: Sequence[Conversation]) -> int:
         connection = await _connect(port)
         wrong = 0
-        for conversation in mine:
+        for conversation in conversations:
             status, body = await connection.ask(_request(f"GET /sessions/{conversation.id} HTTP/1.1\r\n"))
             if status != 200:
                 raise AssertionError(f"{status} {body.decode(errors='replace')}")

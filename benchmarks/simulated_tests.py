@@ -34,15 +34,15 @@ def make_contest(seed: int, gain: float, dialogues: int) -> tuple[Corpus, dict[s
 
 def measure_tests(gain: float, runs: Iterable[int], *, dialogues: int = 60) -> dict[str, Any]:
     """Share of contests that each test finds decided at the level 0.05, and coverage of the interval of the difference."""
-    found, covered = [], []
+    p_values, covered = [], []
     for seed in tqdm(runs, desc="contests", disable=None):
         corpus, policies = make_contest(seed, gain, dialogues)
         rows = compare(
             policies, corpus, metrics=["turn_accuracy", "dialogue_accuracy"], resamples=1_000, seed=seed
         ).pairs
         turns, successes = rows
-        found.append([turns.p_bootstrap, turns.p_randomisation, successes.p_randomisation, successes.p_mcnemar])
+        p_values.append([turns.p_bootstrap, turns.p_randomisation, successes.p_randomisation, successes.p_mcnemar])
         covered.append(turns.ci95[0] <= -gain <= turns.ci95[1])
-    shares = (np.array(found) <= 0.05).mean(axis=0).tolist()
+    shares = (np.array(p_values) <= 0.05).mean(axis=0).tolist()
     names = ("turns, bootstrap", "turns, randomisation", "dialogues, randomisation", "dialogues, McNemar")
     return {**dict(zip(names, shares, strict=True)), "coverage": float(np.mean(covered))}

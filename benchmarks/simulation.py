@@ -248,8 +248,8 @@ def describe_coverage(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Bias with its standard error, standard deviation, mean squared error, coverage of the 95 % intervals, share refused."""
     rows = []
     for key, estimator in ESTIMATORS.items():
-        mine = [run for run in runs if run.estimator == key]
-        errors = np.array([run.error for run in mine])
+        own = [run for run in runs if run.estimator == key]
+        errors = np.array([run.error for run in own])
         rows.append(
             {
                 "estimator": estimator.name,
@@ -257,8 +257,8 @@ def describe_coverage(runs: Sequence[Run]) -> list[dict[str, Any]]:
                 "bias_error": float(errors.std() / np.sqrt(len(errors))),
                 "deviation": float(errors.std()),
                 "mse": float(np.square(errors).mean()),
-                "coverage": float(np.mean([run.covered for run in mine])),
-                "refused": float(np.mean([run.refused for run in mine])),
+                "coverage": float(np.mean([run.covered for run in own])),
+                "refused": float(np.mean([run.refused for run in own])),
             }
         )
     return rows
@@ -271,7 +271,7 @@ def describe_overlap(runs: Sequence[Run]) -> list[dict[str, Any]]:
         chosen = [run for run in runs if low <= run.effective_sample_size < high]
         row: dict[str, Any] = {"from": low, "to": high, "logs": len(chosen) // len(ESTIMATORS)}
         for key in ESTIMATORS:
-            mine = [run.covered for run in chosen if run.estimator == key]
-            row[key] = float(np.mean(mine)) if mine else None
+            covered = [run.covered for run in chosen if run.estimator == key]
+            row[key] = float(np.mean(covered)) if covered else None
         rows.append(row)
     return rows

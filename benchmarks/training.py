@@ -33,9 +33,7 @@ _RIVALS = ("keras_masking", "batch_of_one", "torch_packed", "torch_padded")
 _NEEDS = {"jax": "jax", "torch_packed": "torch", "torch_padded": "torch"}
 # Multiplications and additions for one real turn: forward and weight gradients of both kernels and the head, gradient through
 # recurrence and head; the inputs need none.
-_FLOP = 2 * (
-    2 * (4 * _HIDDEN * (_FEATURES + _HIDDEN) + _HIDDEN * _ACTIONS) + 4 * _HIDDEN * _HIDDEN + _HIDDEN * _ACTIONS
-)
+FLOP = 2 * (2 * (4 * _HIDDEN * (_FEATURES + _HIDDEN) + _HIDDEN * _ACTIONS) + 4 * _HIDDEN * _HIDDEN + _HIDDEN * _ACTIONS)
 
 _IntArray = npt.NDArray[np.int64]
 _Epoch = Callable[[], object]
@@ -66,8 +64,8 @@ def measure_training(lengths: Sequence[int] | None = None, *, rounds: int = _ROU
 
 
 def _measure(histogram: Sequence[int], batch_size: int, rounds: int) -> dict[str, Any]:
-    wanted = (*_OURS, *_RIVALS, "sgemm")
-    missing = [name for name in wanted if name in _NEEDS and importlib.util.find_spec(_NEEDS[name]) is None]
+    names = (*_OURS, *_RIVALS, "sgemm")
+    missing = [name for name in names if name in _NEEDS and importlib.util.find_spec(_NEEDS[name]) is None]
     n_turns = sum(n * count for n, count in enumerate(histogram, start=1))
     with contextlib.ExitStack() as stack:
         running = {
@@ -78,7 +76,7 @@ def _measure(histogram: Sequence[int], batch_size: int, rounds: int) -> dict[str
                     backend="jax" if name == "jax" else "tensorflow",
                 )
             )
-            for name in wanted
+            for name in names
             if name not in missing
         }
         started = {name: ask() for name, ask in running.items()}
@@ -95,7 +93,7 @@ def _measure(histogram: Sequence[int], batch_size: int, rounds: int) -> dict[str
             "turns_per_s": float(np.median(speed)),
             "low": float(speed.min()),
             "high": float(speed.max()),
-            "gflop_per_s": float(np.median(speed)) * _FLOP / 1e9,
+            "gflop_per_s": float(np.median(speed)) * FLOP / 1e9,
             "padding": started[name]["padding"],
             "first_batch_s": started[name]["first_batch_s"],
             "first_epoch_s": started[name]["first_epoch_s"],
@@ -225,8 +223,8 @@ def _torch(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Epo
     def batches() -> list[Any]:
         random = np.random.default_rng(next(epochs))
         order = np.argsort(lengths + random.uniform(-1, 1, len(lengths)), kind="stable")
-        found = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-        return [found[i] for i in random.permutation(len(found))]
+        batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+        return [batches[i] for i in random.permutation(len(batches))]
 
     def loss_on(dialogues: Any) -> Any:
         dialogues = dialogues[np.argsort(-lengths[dialogues], kind="stable")]
@@ -295,11 +293,11 @@ def describe_training(result: dict[str, Any]) -> str:
             f"batches of {part['batch_size']}, {THREADS} threads",
             f"{'real turns/s (lowest to highest)':>60}  padding  GFLOP/s  first batch  first epoch   memory",
         ]
-        for name, found in part["contenders"].items():
-            speed = f"{found['turns_per_s']:,.0f} ({found['low']:,.0f} to {found['high']:,.0f})"
+        for name, measured in part["contenders"].items():
+            speed = f"{measured['turns_per_s']:,.0f} ({measured['low']:,.0f} to {measured['high']:,.0f})"
             lines.append(
-                f"  {_NAMES[name]:28}{speed:>30}{found['padding']:9.0%}{found['gflop_per_s']:9.1f}"
-                f"{found['first_batch_s']:11.1f} s{found['first_epoch_s']:11.1f} s{found['rss_mb']:6.0f} MB"
+                f"  {_NAMES[name]:28}{speed:>30}{measured['padding']:9.0%}{measured['gflop_per_s']:9.1f}"
+                f"{measured['first_batch_s']:11.1f} s{measured['first_epoch_s']:11.1f} s{measured['rss_mb']:6.0f} MB"
             )
         ratios = part["ratios"]
         against = ", ".join(f"{ratios[name]:.2f} × {_NAMES[name]}" for name in _RIVALS if name in ratios)

@@ -130,7 +130,7 @@ class Desk:
 
     # ---- turns -------------------------------------------------------------------------------------------------------
 
-    def _turn(
+    def act(
         self, user: str, choice: Choice | tuple[str, ...], context: dict[str, Any] | None = None
     ) -> tuple[str, ...]:
         """Let the desk act: with certainty, or by one of several right action sets."""
@@ -162,7 +162,7 @@ class Desk:
             return
         first = True
         if self._chance(0.3):
-            self._turn(self._phrase("greet"), [(0.9, ("greet", "ask_need")), (0.1, ("greet",))])
+            self.act(self._phrase("greet"), [(0.9, ("greet", "ask_need")), (0.1, ("greet",))])
             first = False
         while True:
             go_on = self._task(first)
@@ -171,13 +171,13 @@ class Desk:
                 return
             if not self._chance(0.3):
                 break
-        self._turn(self._phrase("no_more"), [(0.85, ("bye",)), (0.15, ("thank", "bye"))])
+        self.act(self._phrase("no_more"), [(0.85, ("bye",)), (0.15, ("thank", "bye"))])
 
     def _short_call(self) -> None:
         intent = self.random.choice(["hours", "weather"])
         answer = "inform_hours" if intent == "hours" else "inform_weather"
-        self._turn(self._phrase(intent), ("greet", answer))
-        self._turn(self._phrase("bye"), ("bye",))
+        self.act(self._phrase(intent), ("greet", answer))
+        self.act(self._phrase("bye"), ("bye",))
 
     def _task(self, first: bool) -> bool:
         """One booking from the wish to its end; False where a colleague has taken over."""
@@ -210,13 +210,13 @@ class Desk:
         while True:
             missing = self._missing(SEARCH[self.domain])
             if missing is not None:
-                self._turn(user, (*prefix, f"request_{missing}"))
+                self.act(user, (*prefix, f"request_{missing}"))
                 answered = self._answer(missing)
                 if answered is None:
                     return False
                 user, prefix = answered
                 continue
-            self._turn(user, (*prefix, f"query_{self.domain}"))
+            self.act(user, (*prefix, f"query_{self.domain}"))
             found = self._search()
             if found == "changed":
                 user, prefix = self._change_search()
@@ -230,7 +230,7 @@ class Desk:
         if self._chance(0.16):
             self._digress(slot)
         if self._chance(0.05):
-            self._turn(self._phrase("wait"), ())
+            self.act(self._phrase("wait"), ())
         changeable = [s for s in self.filled if s in self.language.fragments]
         if changeable and self._chance(0.1):
             changed = self.random.choice(changeable)
@@ -254,12 +254,12 @@ class Desk:
         intent = self.random.choice(["weather", "hours", "chat"])
         answer = "chat" if intent == "chat" else f"inform_{intent}"
         back = f"request_{slot}"
-        actions = self._turn(self._phrase(intent), [(0.88, (answer,)), (0.12, (answer, back))])
+        actions = self.act(self._phrase(intent), [(0.88, (answer,)), (0.12, (answer, back))])
         if back not in actions:
-            self._turn(self._phrase("resume"), (back,))
+            self.act(self._phrase("resume"), (back,))
 
     def _hand_over(self, user: str | None = None) -> None:
-        self._turn(user or self._phrase("human"), ("transfer_human",))
+        self.act(user or self._phrase("human"), ("transfer_human",))
         if self._chance(0.6):
             self.turns.append({"user": "", "actions": None, "system": self.language.system["colleague"][0]})
 
@@ -271,30 +271,30 @@ class Desk:
         self.offer = 0
         context = {"results": self.offers}
         if not self.offers:
-            self._turn("", ("inform_none", "request_change"), context)
+            self.act("", ("inform_none", "request_change"), context)
             return "over" if self._over and self._hand_over() is None else "changed"
-        self._turn("", ("offer",) if count == 1 else ("inform_count", "offer"), context)
+        self.act("", ("offer",) if count == 1 else ("inform_count", "offer"), context)
         while True:
             if self._over:
                 self._hand_over()
                 return "over"
             if self._chance(0.22):
                 attribute = self.random.choice(["address", "price", "phone"])
-                self._turn(self._phrase(f"ask_{attribute}"), (f"inform_{attribute}",))
+                self.act(self._phrase(f"ask_{attribute}"), (f"inform_{attribute}",))
                 continue
             if not self._chance(0.38):
                 return "accepted"
             self.rejections += 1
             user = self._phrase("reject")
             if self.rejections == 3:
-                self._turn(user, ("offer_human",))
+                self.act(user, ("offer_human",))
                 self._hand_over(self._phrase("yes"))
                 return "over"
             if self.offer + 1 < len(self.offers):
                 self.offer += 1
-                self._turn(user, ("offer",))
+                self.act(user, ("offer",))
             else:
-                self._turn(user, ("inform_no_more", "request_change"))
+                self.act(user, ("inform_no_more", "request_change"))
                 return "changed"
 
     def _record(self, name: str) -> dict[str, str]:
@@ -319,13 +319,13 @@ class Desk:
             missing = self._missing(BOOK[self.domain])
             if missing is None:
                 break
-            self._turn(user, (*prefix, f"request_{missing}"))
+            self.act(user, (*prefix, f"request_{missing}"))
             answered = self._answer(missing)
             if answered is None:
                 return False
             user, prefix = answered
         while True:
-            self._turn(user, (*prefix, "confirm_booking"))
+            self.act(user, (*prefix, "confirm_booking"))
             if self._over:
                 self._hand_over()
                 return False
@@ -337,15 +337,15 @@ class Desk:
                 continue
             user = self._phrase("yes")
             if not self.logged_in:
-                self._turn(user, ("request_login",))
+                self.act(user, ("request_login",))
                 user = self._phrase("login", self.random.choice(self.language.values["number"]))
                 self.logged_in = True
-            self._turn(user, (f"book_{self.domain}",))
+            self.act(user, (f"book_{self.domain}",))
             if self._chance(0.85):
-                self._turn("", ("inform_booked", "ask_more"), {"booking": {"status": "booked"}})
+                self.act("", ("inform_booked", "ask_more"), {"booking": {"status": "booked"}})
                 return True
             slot = BOOK[self.domain][-1]
-            self._turn("", ("inform_failed", f"request_{slot}"), {"booking": {"status": "failed"}})
+            self.act("", ("inform_failed", f"request_{slot}"), {"booking": {"status": "failed"}})
             self.wish[slot] = self._value(slot)
             self._fill([slot])
             user, prefix = self._slots("inform", [slot]), ()

@@ -21,6 +21,7 @@ __all__ = [
     "OptionError",
     "RunError",
     "SessionError",
+    "check_known",
     "counted",
     "did_you_mean",
     "require",
@@ -117,6 +118,19 @@ def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
+def check_known(noun: str, name: str, known: Iterable[str]) -> None:
+    """Refuse a name that is none of the known ones.
+
+    Raises
+    ------
+    OptionError
+        If there is no such `noun`: with the known names, and the one that may be meant.
+    """
+    names = list(known)
+    if name not in names:
+        raise OptionError(f"there is no {noun} {name!r}; known: {', '.join(names)}.{did_you_mean(name, names)}")
+
+
 def require(module: str, *, extra: str, purpose: str) -> Any:
     """Import `module`, or say which extra brings it.
 
@@ -135,7 +149,7 @@ def require(module: str, *, extra: str, purpose: str) -> Any:
         If the library that `module` belongs to is not installed.
     """
     try:
-        found: ModuleType = importlib.import_module(module)
+        loaded: ModuleType = importlib.import_module(module)
     except ModuleNotFoundError as error:
         library = (error.name or module).partition(".")[0]
         if library != module.partition(".")[0]:
@@ -144,4 +158,4 @@ def require(module: str, *, extra: str, purpose: str) -> Any:
             f"{purpose} needs {library}, which is not installed. Install it with: pip install 'dialog-policy[{extra}]'"
         )
         raise MissingExtraError(message) from None
-    return found
+    return loaded

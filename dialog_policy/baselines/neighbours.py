@@ -97,16 +97,16 @@ def fit_neighbours(
     seen: dict[_View, Counter[int]] = {}
     for view, done in zip(views, chosen, strict=True):
         seen.setdefault(view, Counter())[done] += 1
-    kept = list(seen.items())
-    if len(kept) > _MOST:
-        drawn = np.sort(np.random.default_rng(seed).choice(len(kept), _MOST, replace=False))
-        kept = [kept[i] for i in drawn]
+    examples = list(seen.items())
+    if len(examples) > _MOST:
+        sample = np.sort(np.random.default_rng(seed).choice(len(examples), _MOST, replace=False))
+        examples = [examples[i] for i in sample]
     # The most frequent first: the first of equally similar turns wins.
-    kept.sort(key=lambda item: -item[1].total())
-    best = [min(counts, key=lambda done: (-counts[done], done)) for _, counts in kept]
+    examples.sort(key=lambda item: -item[1].total())
+    best = [min(counts, key=lambda done: (-counts[done], done)) for _, counts in examples]
     offsets = np.cumsum(widths) - widths
     rows, turns, weights = [], [], []
-    for turn, (view, _) in enumerate(kept):
+    for turn, (view, _) in enumerate(examples):
         for offset, (own, shares) in zip(offsets, terms_of(view), strict=True):
             rows.append(own + offset)
             turns.append(np.full(len(own), turn, dtype=np.uint16))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import tempfile
 import uuid
 from datetime import datetime, timezone
@@ -14,7 +13,9 @@ from typing import Any
 import filelock
 import msgspec
 
-__all__ = ["STATE", "Autosave", "Kept", "state_folder"]
+from dialog_policy.files import user_folder
+
+__all__ = ["STATE", "Autosave", "Kept"]
 
 # Environment variable that names the folder; empty: nothing is kept.
 STATE = "DIALOG_POLICY_STATE"
@@ -43,20 +44,6 @@ class Kept(msgspec.Struct, frozen=True):
     changed: datetime
 
 
-def state_folder() -> Path | None:
-    """Return where conversations are kept: `chat` in ``$DIALOG_POLICY_STATE`` or the user's state folder; None: nowhere."""
-    named = os.environ.get(STATE)
-    if named is not None:
-        return Path(named).expanduser() / "chat" if named else None
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Application Support"
-    else:
-        base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(base).expanduser() / "dialog-policy" / "chat"
-
-
 class Autosave:
     """Keeps the conversation of one chat in a file that its owner alone may read, and finds those of chats that have ended.
 
@@ -70,7 +57,7 @@ class Autosave:
     """
 
     def __init__(self, policy_id: str) -> None:
-        self._folder, self._policy = state_folder(), policy_id[:16]
+        self._folder, self._policy = user_folder("state", STATE, "chat"), policy_id[:16]
         self._file: Path | None = None
         self._lock: filelock.BaseFileLock | None = None
 

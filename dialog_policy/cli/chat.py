@@ -118,10 +118,10 @@ class _Chat:
         self._keep()
         _tell("bot> ", step.text or "(no template for this)", bold=True)
         shares = step.probabilities
-        taken = [f"{name} {shares[name]:.2f}" for name in sorted(step.actions, key=lambda name: -shares[name])]
+        actions = [f"{name} {shares[name]:.2f}" for name in sorted(step.actions, key=lambda name: -shares[name])]
         rest = {name: p for name, p in shares.items() if name not in step.actions and p >= _WORTH_SHOWING}
         others = sorted(rest.items(), key=lambda item: -item[1])[:_OTHERS]
-        _tell(_INDENT, "  ".join(taken) or "(no action)", fg="green")
+        _tell(_INDENT, "  ".join(actions) or "(no action)", fg="green")
         if others:
             _tell(f"{_INDENT}not ", "  ".join(f"{name} {p:.2f}" for name, p in others), dim=True)
         unsure = ": unsure, better ask or hand over" if step.fallback else ""

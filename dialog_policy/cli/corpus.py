@@ -30,7 +30,7 @@ from dialog_policy.corpus.readers import OpenCorpus, open_corpus, open_source
 from dialog_policy.corpus.stratify import assign
 from dialog_policy.corpus.write import write_corpus, write_parts
 from dialog_policy.errors import CorpusError, OptionError, counted
-from dialog_policy.files import atomic_write, check_output
+from dialog_policy.files import check_output, write_file
 from dialog_policy.report import html_report, show
 from dialog_policy.text.tokens import tokenize
 
@@ -63,8 +63,7 @@ def inspect(
     if json_:
         write_json(json_, summary)
     if html:
-        with atomic_write(html) as file:
-            file.write(html_report(summary).encode("utf-8", "replace"))
+        write_file(html, html_report(summary))
     show(summary)
 
 

@@ -55,15 +55,15 @@ def evaluate(
     """
     from dialog_policy.runtime import Policy
 
-    wanted = Outputs(**outputs)
-    wanted.check(*run_and_corpora)
+    forms = Outputs(**outputs)
+    forms.check(*run_and_corpora)
     options: dict[str, Any] = {
         "free_running": free_running,
-        "mistakes": wanted.shows_mistakes,
+        "mistakes": forms.shows_mistakes,
         "resamples": resamples,
     }
     if folds is not None:
-        wanted.emit(_cross_validate(run_and_corpora, split or "all", folds, format_, reader, options).to_json())
+        forms.emit(_cross_validate(run_and_corpora, split or "all", folds, format_, reader, options).to_json())
         return
     run, *corpora = run_and_corpora
     if not corpora:
@@ -71,7 +71,7 @@ def evaluate(
     policy = Policy.load(run)
     corpus = read_corpus(corpora, format_, reader, policy.info["corpus"])
     evaluation = judge(policy, corpus, split=split or "test", **options)
-    wanted.emit(evaluation.to_json(), history=policy.info["history"])
+    forms.emit(evaluation.to_json(), history=policy.info["history"])
 
 
 def _cross_validate(
@@ -161,8 +161,8 @@ def score(
     **outputs: Any,
 ) -> None:
     """Score the predictions of any policy: JSON Lines with dialogue, turn (from 0), actions."""
-    wanted = Outputs(**outputs)
-    wanted.check(predictions, corpus)
+    forms = Outputs(**outputs)
+    forms.check(predictions, corpus)
     if not Path(predictions).is_file():
         raise OptionError(f"there is no file of predictions {predictions!r}.")
     with uncollected():
@@ -173,10 +173,10 @@ def score(
             loaded,
             split=split,
             training=_training_part(loaded),
-            mistakes=wanted.shows_mistakes,
+            mistakes=forms.shows_mistakes,
             resamples=resamples,
         )
-    wanted.emit(evaluation.to_json())
+    forms.emit(evaluation.to_json())
 
 
 def _training_part(corpus: Corpus) -> TrainingPart | None:

@@ -14,7 +14,7 @@ import msgspec
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.readers import load_corpus, readers
 from dialog_policy.errors import CorpusWarning, DialogPolicyError, OptionError
-from dialog_policy.files import atomic_write
+from dialog_policy.files import write_file
 
 __all__ = [
     "Command",
@@ -40,14 +40,14 @@ class Command(click.Command):
         }
         spread: list[str] = []
         current: str | None = None
-        fresh = False
+        is_first = False
         for word in args:
             if word in several:
-                current, fresh = word, True
-            elif current is not None and not word.startswith("-") and (fresh or _is_assignment(word)):
-                if not fresh:
+                current, is_first = word, True
+            elif current is not None and not word.startswith("-") and (is_first or _is_assignment(word)):
+                if not is_first:
                     spread.append(current)
-                fresh = False
+                is_first = False
             else:
                 current = None
             spread.append(word)
@@ -157,5 +157,4 @@ def say(text: str) -> None:
 
 def write_json(path: str, document: Any) -> None:
     """Write a JSON file, aside and then in place."""
-    with atomic_write(path) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+    write_file(path, msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")

@@ -14,7 +14,7 @@ from dialog_policy.cli.options import assignments, keep_inputs, say, write_json
 from dialog_policy.cli.resampling import resamples_option
 from dialog_policy.errors import OptionError, did_you_mean, require
 from dialog_policy.evaluation.intervals import RESAMPLES
-from dialog_policy.files import atomic_write, check_output
+from dialog_policy.files import check_output, write_file
 from dialog_policy.report import html_report, markdown_report, show, write_csv, write_plots
 from dialog_policy.report.csv_files import numbers
 
@@ -118,9 +118,9 @@ class Forms:
         if self.json_:
             write_json(self.json_, result)
         if self.html:
-            _write_text(self.html, html_report(result, history=history))
+            write_file(self.html, html_report(result, history=history))
         if self.markdown:
-            _write_text(self.markdown, markdown_report(result))
+            write_file(self.markdown, markdown_report(result))
         if self.csv_:
             write_csv(result, self.csv_, history=history)
         if self.plots:
@@ -141,20 +141,7 @@ class Outputs(Forms):
         return bool(self.json_ or self.html or self.markdown or self.plots)
 
     def check(self, *inputs: str) -> None:
-        """Refuse, before any work is done, malformed limits and what could not be written in the end.
-
-        Parameters
-        ----------
-        *inputs
-            Paths that the command reads; none of them may be overwritten.
-
-        Raises
-        ------
-        OptionError
-            If a limit is not of the form ``METRIC=NUMBER``, or an output cannot be written.
-        MissingExtraError
-            If a form needs an extra that is not installed.
-        """
+        """Refuse malformed limits, too; otherwise as :meth:`Forms.check`."""
         self._limits()
         super().check(*inputs)
 
@@ -173,20 +160,7 @@ class Outputs(Forms):
         return limits
 
     def emit(self, result: Mapping[str, Any], *, history: Sequence[Mapping[str, float]] | None = None) -> None:
-        """Write and print a result, and exit with 1 if a metric is past its limit.
-
-        Parameters
-        ----------
-        result
-            The JSON object of a command.
-        history
-            The training's epochs, if they are to be shown.
-
-        Raises
-        ------
-        OptionError
-            If a limit is for a metric that the result does not have, or an output cannot be written.
-        """
+        """Exit with 1 if a metric is past its limit, after :meth:`Forms.emit`; OptionError for a metric that there is not."""
         super().emit(result, history=history)
         metrics = numbers(result)
         failures = []
@@ -204,11 +178,6 @@ class Outputs(Forms):
         if failures:
             say(f"Failed: {'; '.join(failures)}.")
             click.get_current_context().exit(1)
-
-
-def _write_text(path: str, text: str) -> None:
-    with atomic_write(path) as file:
-        file.write(text.encode("utf-8", "replace"))
 
 
 def form_options(command: _F) -> _F:

@@ -61,7 +61,7 @@ def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str,
 @click.option(
     "--recipe",
     metavar="NAME",
-    help="Settings and reader options that were best on a known corpus: babi5, babi6, dstc2, sgd, sim-m, star. "
+    help="Settings and reader options that were best on a known corpus: babi5, babi6, dstc2, sgd, sim-m, star, ted-paper. "
     "--config, --set and --reader override them.",
 )
 @click.option("--config", metavar="FILE.toml", help="File with settings, one KEY = VALUE a line.")
@@ -129,7 +129,7 @@ def train(
 
 
 def _described(run: Path) -> str:
-    """Say which run gives way, if there is one: its date and what else is in its folder."""
+    """Say which run will be replaced, if there is one: its date and what else is in its folder."""
     try:
         manifest = RunReader.open(run).manifest
     except RunError:

@@ -12,7 +12,7 @@ from dialog_policy.cli.options import Command, corpora_argument, corpus_options,
 from dialog_policy.cli.train import choose_dev
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import OptionError
-from dialog_policy.files import atomic_write, check_output
+from dialog_policy.files import atomic_write, check_output, write_file
 
 __all__ = ["tune"]
 
@@ -84,9 +84,9 @@ def tune(
         seed=seed,
     )
     table = study.trials_dataframe(attrs=("number", "value", "params", "state", "duration"))
-    _write(folder / "trials.csv", table.to_csv(index=False))
+    write_file(folder / "trials.csv", table.to_csv(index=False))
     best = {**settings, **parse_settings(set_), **tuning.best_settings(study)}
-    _write(folder / "best.toml", "".join(f"{name} = {_toml(value)}\n" for name, value in best.items()))
+    write_file(folder / "best.toml", "".join(f"{name} = {_toml(value)}\n" for name, value in best.items()))
     picture = _picture(study, folder / "importances.svg")
     say(f"The trials are in {folder / tuning.STUDY} and trials.csv{picture}.")
     first = study.trials[0].value
@@ -95,11 +95,6 @@ def tune(
         + (f", the settings to begin with {first:.4f}" if first is not None else "")
         + f".\nTrain with it: dialog-policy train {shlex.join(corpora)} --config {folder / 'best.toml'} --out RUN"
     )
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_write(path) as file:
-        file.write(text.encode())
 
 
 def _toml(value: Any) -> str:

@@ -22,7 +22,7 @@ from dialog_policy.comparison.result import (
 )
 from dialog_policy.comparison.significance import bootstrap_p, holm, mcnemar_p, randomisation_p
 from dialog_policy.corpus import Corpus
-from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.errors import OptionError, check_known
 from dialog_policy.evaluation.intervals import check_resamples
 from dialog_policy.evaluation.provenance import describe_run, policy_of, training_warnings
 from dialog_policy.evaluation.scored_turns import Pairs, ScoredTurns
@@ -81,9 +81,7 @@ def compare(
     if len(policies) < 2:
         raise OptionError(f"expected at least two policies to compare, found {len(policies)}.")
     for metric in metrics:
-        if metric not in SCALARS:
-            known = ", ".join(SCALARS)
-            raise OptionError(f"there is no metric {metric!r}; known: {known}.{did_you_mean(metric, SCALARS)}")
+        check_known("metric", metric, SCALARS)
     check_resamples(resamples, LEAST_RESAMPLES)
     part = corpus.split(split)
     if known_actions is None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from dialog_policy.errors import MissingExtraError, require
-from dialog_policy.evaluation.json_object import json_object
+from dialog_policy.errors import require
+from dialog_policy.evaluation.json_object import frame_as_html, json_object
 from dialog_policy.evaluation.provenance import RunDescription
 
 __all__ = ["ComparedPolicy", "Comparison", "DialogueSuccess", "Disagreement", "PolicyDifference"]
@@ -155,9 +155,4 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
             rows.append(row)
         return pandas.DataFrame(rows).set_index(["a", "b", "metric"])
 
-    def _repr_html_(self) -> str | None:
-        try:
-            html: str = self.to_frame()._repr_html_()
-        except MissingExtraError:
-            return None
-        return html
+    _repr_html_ = frame_as_html

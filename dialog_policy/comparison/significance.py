@@ -51,6 +51,10 @@ def randomisation_p(a: Floats, b: Floats, metrics: Callable[[Floats], Floats], *
         Shape (n, columns): what each dialogue adds to the sums of either policy.
     metrics
         From totals, shape (m, columns), to metrics, shape (m, k).
+    resamples
+        Number of resamples.
+    seed
+        Of the coins.
     """
     differ = np.flatnonzero((a != b).any(axis=1))
     gap = (b[differ] - a[differ]).astype(np.float64)

@@ -118,10 +118,10 @@ class Contradictions:
         whole = blake2b(digest_size=16)
         before: bytes = b"null"
         for number, turn in enumerate(dialogue.turns):
-            said = _encode([user[number], turn.context])
-            whole.update(said)
+            own_turn = _encode([user[number], turn.context])
+            whole.update(own_turn)
             if turn.actions is not None:
-                recent = blake2b(said + before, digest_size=16).digest()
+                recent = blake2b(own_turn + before, digest_size=16).digest()
                 self._recent.add(recent, dialogue, number, turn.actions)
                 self._whole.add(whole.digest(), dialogue, number, turn.actions)
             done = _done(turn, system[number])

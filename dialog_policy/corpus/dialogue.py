@@ -38,7 +38,7 @@ def _is_huge(value: Any) -> bool:
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """One exchange: what came in, and what the system did.
+    """One exchange: what the user said and the system learnt, and what the system did.
 
     A policy predicts `actions` from `user` and `context` of this and earlier turns and from `actions` and `system` of
     earlier turns only.

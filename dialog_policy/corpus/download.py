@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from tqdm import tqdm
 
-from dialog_policy.errors import CorpusError, OptionError, did_you_mean, require
+from dialog_policy.errors import CorpusError, OptionError, check_known, require
 
 __all__ = ["Entry", "catalogue", "download"]
 
@@ -110,8 +110,7 @@ def download(
         If the extra `download` is not installed.
     """
     known = catalogue() if known is None else known
-    if name not in known:
-        raise OptionError(f"there is no corpus {name!r}; known: {', '.join(known)}.{did_you_mean(name, known)}")
+    check_known("corpus", name, known)
     entry = known[name]
     pooch = require("pooch", extra="download", purpose="downloading")
     addresses = {file: _address(entry, name, file, mirror) for file in entry.files}
@@ -151,7 +150,7 @@ def _fetch(pooch: Any, store: Any, key: str, address: str, entry: Entry, *, show
         problem = f"the connection failed: {_reason(error)}."
         remedy = "Try again: files that are complete are kept, nothing half-written is."
     except ValueError:  # pooch's word for a wrong checksum
-        problem = f"what came has another SHA-256 than the expected {store.registry[key]}; it was thrown away."
+        problem = f"checksum mismatch: the SHA-256 of the file is not {store.registry[key]}. The file was deleted."
         remedy = f"Try again; if it stays so, the file was changed or replaced: see {entry.homepage}."
     except OSError as error:
         raise CorpusError(f"cannot be written: {error.strerror}.", path=Path(store.path) / key) from None

@@ -112,13 +112,7 @@ class EntityTracker:
         return MarkedTurn(self.observe_user(user, context), system, self.facts())
 
     def observe_user(self, user: str, context: Mapping[str, Any]) -> str:
-        """Take in the user's utterance and what the system learnt before acting.
-
-        Returns
-        -------
-        str
-            The utterance with ``_type_`` in the place of every value.
-        """
+        """Take in the user's utterance and what the system learnt; return it with ``_type_`` in the place of every value."""
         mentions = self._mentions(user)
         for mention in mentions:
             if mention.kind == NAME:
@@ -234,7 +228,7 @@ class EntityTracker:
         values: dict[str, set[str]] = {}
         for mention in mentions:
             values.setdefault(mention.kind, set()).add(mention.value)
-        listed = {kind for kind, said in values.items() if len(said) > 2 and said == self._static.values.get(kind)}
+        listed = {kind for kind, own in values.items() if len(own) > 2 and own == self._static.values.get(kind)}
         return [None if mention.kind in listed else mention.kind for mention in mentions]
 
     def fill(self, template: str) -> str | None:
@@ -301,7 +295,7 @@ class EntityTracker:
         Raises
         ------
         ValueError
-            If this is no state of a tracker.
+            If this is not the state of a tracker.
         """
         saved = msgspec.convert(state, _State)
         self._requested, self._records = saved.asked, saved.records

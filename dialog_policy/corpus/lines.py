@@ -30,9 +30,9 @@ def native_line(dialogue: Dialogue) -> bytes:
 
 
 def _described(dialogue: Dialogue) -> dict[str, Any]:
-    taken = sorted({"id", "turns", "split"} & set(dialogue.fields))
-    if taken:
-        raise CorpusError(f"its field {taken[0]!r} cannot be written: the name is taken.", dialogue=dialogue.id)
+    reserved = sorted({"id", "turns", "split"} & set(dialogue.fields))
+    if reserved:
+        raise CorpusError(f"its field {reserved[0]!r} cannot be written: the name is taken.", dialogue=dialogue.id)
     described: dict[str, Any] = {"id": dialogue.id, **dialogue.fields}
     if dialogue.split is not None:
         described["split"] = dialogue.split

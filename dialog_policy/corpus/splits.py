@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from dialog_policy.errors import CorpusError, counted, did_you_mean
 
-__all__ = ["hash_fraction", "hash_range", "in_split", "part_of", "splits_of"]
+__all__ = ["fold_numbers", "hash_fraction", "hash_range", "in_split", "part_of", "splits_of"]
 
 _DEV_FROM, _TEST_FROM = 0.8, 0.9
 
@@ -15,6 +15,14 @@ _DEV_FROM, _TEST_FROM = 0.8, 0.9
 def hash_fraction(text: str) -> float:
     """Map a text to [0, 1) by the first eight bytes of its SHA-256: the same on every machine, for ever."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+
+
+def fold_numbers(ids: Sequence[str], folds: int) -> list[int]:
+    """Return the fold of each dialogue by the rank of its id's hash: folds are of equal size, and the same everywhere."""
+    numbers = [0] * len(ids)
+    for rank, i in enumerate(sorted(range(len(ids)), key=lambda i: (hash_fraction(ids[i]), ids[i]))):
+        numbers[i] = rank % folds
+    return numbers
 
 
 def hash_range(dialogue_id: str) -> float:

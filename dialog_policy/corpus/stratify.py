@@ -86,8 +86,8 @@ def _units(dialogues: Iterable[Dialogue], seed: int, group_by: str | None) -> tu
         if group_by is not None:
             keys.append(_group(dialogue, group_by))
         for key in keys:
-            mine, other = _leader(leaders, number), _leader(leaders, first_with.setdefault(key, number))
-            leaders[max(mine, other)] = min(mine, other)
+            leader, other_leader = _leader(leaders, number), _leader(leaders, first_with.setdefault(key, number))
+            leaders[max(leader, other_leader)] = min(leader, other_leader)
         order = blake2b(f"{seed}:{dialogue.id}".encode(), digest_size=16).digest()
         if order in seen:
             raise CorpusError(
@@ -136,17 +136,17 @@ def _deal(units: Mapping[int, _Unit], shares: Mapping[str, float]) -> dict[int, 
     for number in in_order:
         for action in units[number].actions:
             having[action].append(number)
-    wanted = {part: {action: share * n for action, n in totals.items()} for part, share in shares.items()}
+    missing = {part: {action: share * n for action, n in totals.items()} for part, share in shares.items()}
     room = {part: share * sum(unit.dialogues for unit in units.values()) for part, share in shares.items()}
     part_of: dict[int, str] = {}
 
     def deal(number: int, action: str | None) -> None:
         unit = units[number]
-        best = max(shares, key=lambda part: (wanted[part][action] if action is not None else 0.0, room[part]))
+        best = max(shares, key=lambda part: (missing[part][action] if action is not None else 0.0, room[part]))
         part_of[number] = best
         room[best] -= unit.dialogues
         for name, count in unit.actions.items():
-            wanted[best][name] -= count
+            missing[best][name] -= count
 
     for action in sorted(totals, key=lambda name: (totals[name], name)):
         for number in having[action]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,14 +19,6 @@ __all__ = ["collect_turns"]
 
 # Turns after which lists become arrays.
 _BLOCK = 20_000
-
-
-class _Bits(dict[str, int]):
-    """Action name to a number, given in the order of arrival."""
-
-    def __missing__(self, name: str) -> int:
-        self[name] = number = len(self)
-        return number
 
 
 def collect_turns(
@@ -57,7 +50,9 @@ def collect_turns(
         If a turn has no prediction or two, a prediction belongs to no target turn, a probability to an action that neither
         training nor the corpus has, or some predictions have probabilities or confidences and others none: with the place.
     """
-    bits = _Bits()
+    # Action name to a number, given in the order of arrival.
+    bits: defaultdict[str, int] = defaultdict()
+    bits.default_factory = bits.__len__
     for name in known_actions or ():
         bits[name]
     n_training = len(bits)
@@ -152,7 +147,7 @@ class _Lists:
 class _Gold(_Lists):
     """The actions of every target turn of a corpus, and the turn's number among all its turns."""
 
-    def __init__(self, corpus: Corpus, bits: _Bits) -> None:
+    def __init__(self, corpus: Corpus, bits: dict[str, int]) -> None:
         super().__init__()
         self.turns = _Numbers(np.int32)
         turns, sizes, actions, number_of = self.turns.open, self.sizes.open, self.bits.open, bits.__getitem__
@@ -180,7 +175,7 @@ class _Predicted:
         Numbers of the actions that may have a probability.
     """
 
-    def __init__(self, bits: _Bits, nameable: dict[str, int]) -> None:
+    def __init__(self, bits: dict[str, int], nameable: dict[str, int]) -> None:
         self.rows, self.actions, self.probabilities = _Numbers(np.int32), _Lists(), _Lists()
         self.confidence, self.logged, self.all_logged = _Numbers(np.float64), _Numbers(np.float64), True
         self.has: tuple[bool, bool] | None = None

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dialog_policy.errors import MissingExtraError, require
-from dialog_policy.evaluation.json_object import json_object
+from dialog_policy.errors import require
+from dialog_policy.evaluation.json_object import frame_as_html, json_object
 from dialog_policy.evaluation.mistakes import Mistakes
 from dialog_policy.evaluation.provenance import RunDescription
 
@@ -251,12 +251,7 @@ class Evaluation(Metrics, kw_only=True, omit_defaults=True):
         frame: pandas.DataFrame = library.DataFrame(figures, index=library.Index(list(rows), name="policy"))
         return frame
 
-    def _repr_html_(self) -> str | None:
-        try:
-            html: str = self.to_frame()._repr_html_()  # type: ignore[operator]
-        except MissingExtraError:
-            return None
-        return html
+    _repr_html_ = frame_as_html
 
 
 _METRICS = tuple(name for name in Metrics.__struct_fields__ if name != "ci95")

@@ -18,12 +18,11 @@ from dialog_policy.evaluation.evaluation import Evaluation, Metrics, nested
 from dialog_policy.evaluation.intervals import RESAMPLES, check_resamples
 from dialog_policy.evaluation.mistakes import find_mistakes
 from dialog_policy.evaluation.probability_scores import LEAST, TOP, ProbabilityScores
-from dialog_policy.evaluation.provenance import describe_run, training_warnings
+from dialog_policy.evaluation.provenance import Run, describe_run, training_warnings
 from dialog_policy.evaluation.scored_turns import ScoredTurns
 from dialog_policy.evaluation.slices import slicings
 from dialog_policy.evaluation.totals import DialogueTotals, Loss, MetricSet
 from dialog_policy.prediction import Prediction, Predictor
-from dialog_policy.runtime import Policy
 from dialog_policy.text.tokens import get_tokenizer
 
 __all__ = ["Replying", "evaluate", "losses_of"]
@@ -100,20 +99,18 @@ def evaluate(
             f"free running needs a run; the past actions of {predictor.name} are those that it was given."
         )
     part = corpus.split(split)
-    policy = predictor if isinstance(predictor, Policy) else None
+    policy = predictor if isinstance(predictor, Run) else None
     if policy is not None:
         training = load_training_part(policy.run) if training is None else training
         baselines = load_baselines(policy.run, policy.actions).values() if baselines is None else baselines
-        tokenizer = tokenizer or policy.engine.encoder.tokenizer
+        tokenizer = tokenizer or policy.tokenizer
     tokenizer = tokenizer or "default"
     known = predictor.actions if predictor.actions is not None else training and training.support
     known = None if known is None else tuple(known)
-    wanted = "free_running" if free_running else "logged" if "logged" in options else None
-    predictions = predictor.predict(part, **{wanted: True}) if wanted else predictor.predict(part)
+    mode_option = "free_running" if free_running else "logged" if "logged" in options else None
+    predictions = predictor.predict(part, **{mode_option: True}) if mode_option else predictor.predict(part)
     turns = collect_turns(predictions, part, known_actions=known)
-    totals = DialogueTotals(turns)
-    stated = None if turns.probabilities is None else ProbabilityScores(turns)
-    metrics = MetricSet(totals, turns, losses_of(turns, stated))
+    totals, stated, metrics = _figures(turns)
     parts = Breakdown(turns, totals, metrics)
     ways = slicings(
         turns,
@@ -160,6 +157,12 @@ def evaluate(
     return evaluation
 
 
+def _figures(turns: ScoredTurns) -> tuple[DialogueTotals, ProbabilityScores | None, MetricSet]:
+    totals = DialogueTotals(turns)
+    stated = None if turns.probabilities is None else ProbabilityScores(turns)
+    return totals, stated, MetricSet(totals, turns, losses_of(turns, stated))
+
+
 def losses_of(turns: ScoredTurns, stated: ProbabilityScores | None) -> dict[str, Loss]:
     """Return the metrics of probabilities that are means over turns; none where there are no probabilities."""
     losses: dict[str, Loss] = {}
@@ -191,9 +194,7 @@ def _judge_baselines(
         own = (p for p in baseline.predict(scored) if p.dialogue in scored.ids or p.dialogue not in part.ids)
         by = f"the baseline {baseline.name!r}"
         turns = collect_turns(own, scored, known_actions=known, everything=True, by=by)
-        totals = DialogueTotals(turns)
-        stated = None if turns.probabilities is None else ProbabilityScores(turns)
-        metrics = MetricSet(totals, turns, losses_of(turns, stated))
+        totals, _, metrics = _figures(turns)
         judged[baseline.name] = Metrics.of(metrics.values(totals.totals()))
         if resamples:
             judged[baseline.name].ci95, _ = totals.intervals(metrics, resamples=resamples, seed=seed)

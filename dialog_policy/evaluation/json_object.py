@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["json_object"]
+from dialog_policy.errors import MissingExtraError
+
+__all__ = ["frame_as_html", "json_object"]
 
 
 def _plain(value: Any) -> Any:
@@ -25,3 +27,12 @@ def json_object(result: msgspec.Struct) -> dict[str, Any]:
     """Return a result as it is read back from a JSON file: lists for tuples, None for NaN, nothing for absent keys."""
     document: dict[str, Any] = msgspec.json.decode(_encoder.encode(result))
     return document
+
+
+def frame_as_html(result: Any) -> str | None:
+    """Return the table that a notebook shows for a result: its ``to_frame()``; None without pandas."""
+    try:
+        html: str = result.to_frame()._repr_html_()
+    except MissingExtraError:
+        return None
+    return html

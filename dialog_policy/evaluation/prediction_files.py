@@ -14,7 +14,7 @@ from dialog_policy.errors import CorpusError, did_you_mean
 from dialog_policy.files import atomic_write
 from dialog_policy.prediction import Prediction
 
-__all__ = ["PredictionFile", "PredictionLines", "read_predictions", "write_predictions"]
+__all__ = ["PredictionFile", "PredictionLines", "write_predictions"]
 
 
 _decoder = msgspec.json.Decoder(Prediction)
@@ -124,11 +124,6 @@ def _without_bounds(line: bytes) -> Prediction | None:
         return None
 
 
-def read_predictions(path: str | os.PathLike[str]) -> PredictionFile:
-    """Open predictions, JSON Lines: a :class:`PredictionFile` named after the file."""
-    return PredictionFile(path)
-
-
 def _misspelt(line: bytes) -> str:
     try:
         raw: Any = msgspec.json.decode(line)
@@ -144,7 +139,7 @@ def _misspelt(line: bytes) -> str:
 def write_predictions(path: str | os.PathLike[str], predictions: Iterable[Prediction]) -> int:
     """Write predictions as JSON Lines, aside and then in place, and return how many.
 
-    ProbabilityScores have six significant digits, the greatest first.
+    Probabilities have six significant digits, the greatest first.
     """
     count = 0
     with atomic_write(path) as file:

@@ -138,10 +138,10 @@ class ProbabilityScores:
         stated = int(np.count_nonzero(values))
         last_of_tie = np.flatnonzero(np.append(values[1:stated] != values[: max(0, stated - 1)], stated > 0))
         hits = np.cumsum(self.is_gold[chosen])[last_of_tie]
-        taken = last_of_tie + 1
+        n_predicted = last_of_tie + 1
         if stated < n:  # at threshold 0 every turn is taken
-            hits, taken = np.append(hits, positives), np.append(taken, n)
-        recall, precision = hits / positives, hits / taken
+            hits, n_predicted = np.append(hits, positives), np.append(n_predicted, n)
+        recall, precision = hits / positives, hits / n_predicted
         average = float(np.sum(np.diff(recall, prepend=0.0) * precision))
         last = int(np.searchsorted(recall, 1.0))  # beyond it only precision falls
         shown = np.unique(np.linspace(0, last, min(_POINTS, last + 1)).round().astype(np.intp))

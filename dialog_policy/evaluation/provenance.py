@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from dialog_policy.corpus import Dialogue
+from dialog_policy.baselines.storage import RunFiles
+from dialog_policy.corpus import ActionSpace, Dialogue
 from dialog_policy.errors import counted
-from dialog_policy.runtime import Policy
+from dialog_policy.prediction import Predictor
 
-__all__ = ["RunDescription", "describe_run", "policy_of", "training_warnings"]
+__all__ = ["Run", "RunDescription", "describe_run", "policy_of", "training_warnings"]
+
+
+@runtime_checkable
+class Run(Predictor, Protocol):
+    """A Predictor that knows how it came about: a loaded run (:class:`dialog_policy.Policy`)."""
+
+    info: Mapping[str, Any]
+
+    @property
+    def run(self) -> RunFiles:
+        """Its files."""
+        ...
+
+    @property
+    def actions(self) -> ActionSpace:
+        """The actions of its training part."""
+        ...
+
+    @property
+    def id(self) -> str:
+        """SHA-256 over everything that decides how it behaves."""
+        ...
+
+    @property
+    def fingerprints(self) -> Mapping[str, frozenset[str]]:
+        """Part of the training (``train``, ``dev``) to the hashes of its dialogues."""
+        ...
+
+    @property
+    def tokenizer(self) -> str:
+        """Name of the tokeniser of its encoder."""
+        ...
 
 
 class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +68,7 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     id: str
 
 
-def describe_run(policy: Policy) -> RunDescription:
+def describe_run(policy: Run) -> RunDescription:
     """Return name, date, version and id of a run."""
     return RunDescription(
         name=policy.name,
@@ -44,7 +78,7 @@ def describe_run(policy: Policy) -> RunDescription:
     )
 
 
-def training_warnings(policy: Policy, dialogues: Iterable[Dialogue], name: str = "") -> list[str]:
+def training_warnings(policy: Run, dialogues: Iterable[Dialogue], name: str = "") -> list[str]:
     """Say so where a run was trained, or stopped and tuned, by dialogues that it is judged on.
 
     Parameters
@@ -69,7 +103,7 @@ def training_warnings(policy: Policy, dialogues: Iterable[Dialogue], name: str =
     return warnings
 
 
-def policy_of(predictor: object) -> Policy | None:
+def policy_of(predictor: object) -> Run | None:
     """Return the run that a predictor is, or that it says it belongs to by an attribute `policy`, as baselines may."""
-    policy = predictor if isinstance(predictor, Policy) else getattr(predictor, "policy", None)
-    return policy if isinstance(policy, Policy) else None
+    policy = predictor if isinstance(predictor, Run) else getattr(predictor, "policy", None)
+    return policy if isinstance(policy, Run) else None

@@ -111,7 +111,7 @@ class ScoredTurns:
         return sets
 
     def over(self, kept: npt.NDArray[np.bool_]) -> ScoredTurns:
-        """Return the same turns as if only some actions existed; shape (n_actions,): which. ProbabilityScores are left out."""
+        """Return the same turns as if only some actions existed; shape (n_actions,): which. Probabilities are left out."""
         number = np.cumsum(kept) - 1
         names = [name for name, is_kept in zip(self.space.classes_, kept.tolist(), strict=True) if is_kept]
 

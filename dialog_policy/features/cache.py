@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +29,7 @@ from dialog_policy.features.encoded import EmbeddedTexts, EncodedDialogues
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.matrices import MappedRows, Matrix, NewMatrix, SparseRows, new_file
 from dialog_policy.features.settings import EncoderSettings
-from dialog_policy.files import sha256_of
+from dialog_policy.files import sha256_of, user_folder
 from dialog_policy.text.embedding import TrainableTable
 from dialog_policy.text.encoders import Pretrained
 from dialog_policy.text.ragged import Ragged
@@ -60,16 +59,7 @@ class EncodedParts(NamedTuple):
 
 def cache_folder() -> Path | None:
     """Return where encoded corpora are kept: `encoded` in ``$DIALOG_POLICY_CACHE`` or the user's cache folder; None: nowhere."""
-    named = os.environ.get(CACHE)
-    if named is not None:
-        return Path(named).expanduser() / "encoded" if named else None
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "dialog-policy" / "encoded"
+    return user_folder("cache", CACHE, "encoded")
 
 
 def entry_name(
@@ -150,16 +140,16 @@ def new_entry(entry: Path) -> Iterator[NewEntry]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write(folder: Path, made: EncodedParts) -> None:
-    described, arrays = made.encoder.to_parts()
+def _write(folder: Path, content: EncodedParts) -> None:
+    described, arrays = content.encoder.to_parts()
     # A run stores trained tables only, which are like any other.
     described["trainable"] = {
         name: {str(n): table.word_dropout for n, table in enumerate(tables) if isinstance(table, TrainableTable)}
-        for name, tables in made.encoder.tables.items()
+        for name, tables in content.encoder.tables.items()
     }
     (folder / _ENCODER).write_bytes(msgspec.json.encode(described))
     (folder / _ENCODER_ARRAYS).write_bytes(save({name: np.ascontiguousarray(a) for name, a in arrays.items()}))
-    for part, encoded in (("train", made.train), ("dev", made.dev)):
+    for part, encoded in (("train", content.train), ("dev", content.dev)):
         if encoded is not None:
             layout, named = _packed(encoded)
             (folder / f"{part}.json").write_bytes(msgspec.json.encode(layout))
@@ -254,21 +244,21 @@ def _make_trainable(encoder: TurnEncoder, dropouts: Mapping[str, Mapping[str, fl
     """Turn tables that were trainable back into such, and return them in the order of the features."""
     trainable: list[TrainableTable] = []
     for name, tables in encoder.tables.items():
-        made = list(tables)
+        content = list(tables)
         for number, dropout in dropouts[name].items():
             own = tables[int(number)]
             if own.vectors is None or not 0 <= dropout < 1:
                 raise ValueError("a table that cannot be trained")
             pools: Any = own.pools
             table = TrainableTable(own.analyzer, own.terms, own.vectors, pools=pools, word_dropout=dropout)
-            made[int(number)] = table
+            content[int(number)] = table
             trainable.append(table)
-        encoder.tables[name] = tuple(made)
+        encoder.tables[name] = tuple(content)
     return trainable
 
 
 def _put_in_place(folder: Path, entry: Path) -> bool:
-    """Give a whole entry its name; a damaged one gives way, and so do we where another process was as fast."""
+    """Give a whole entry its name; it replaces a damaged one, and is dropped where another process was as fast."""
     old = folder.with_name(f"{folder.name}.old")
     try:
         if entry.exists():

@@ -61,9 +61,9 @@ def encode_parts(
         return encoded(lambda part: in_memory)
     known = fingerprints or {"train": [d.fingerprint() for d in train], "dev": [d.fingerprint() for d in dev or ()]}
     entry = root / cache.entry_name(settings, seed, train.gazetteer, actions, known)
-    kept = cache.read_entry(entry, train, dev, actions)
-    if kept is not None:
-        return kept
+    cached = cache.read_entry(entry, train, dev, actions)
+    if cached is not None:
+        return cached
     with contextlib.suppress(OSError), cache.new_entry(entry) as new:
         parts = encoded(new.matrices)
         new.keep(parts)

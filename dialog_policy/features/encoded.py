@@ -64,6 +64,10 @@ class EncodedDialogues:
         Turns of each dialogue, shape (n_dialogues,).
     is_target
         Shape (n_turns,), bool: whether the turn is to be predicted.
+    parts
+        For each block of the features the matrix of its distinct rows, zeros last, and which of them each turn has.
+    goals
+        The distinct action sets as bits, zeros last, and which of them each turn has.
     n_features, n_actions
         Widths of a turn's features and targets.
     embedded
@@ -79,13 +83,7 @@ class EncodedDialogues:
         is_target: npt.NDArray[np.bool_],
         embedded: Mapping[int, EmbeddedTexts] | None = None,
     ) -> None:
-        self.ids, self.offsets, self._parts, self._targets, self.is_target = (
-            tuple(ids),
-            offsets,
-            parts,
-            targets,
-            is_target,
-        )
+        self.ids, self.offsets, self.parts, self.goals, self.is_target = tuple(ids), offsets, parts, targets, is_target
         self.embedded = dict(embedded or {})
         self.lengths: npt.NDArray[np.int64] = np.diff(offsets)
         self.n_features = sum(self.widths)
@@ -103,7 +101,7 @@ class EncodedDialogues:
             If it does not, or a number is not finite.
         """
         check_offsets(self.offsets, len(self.ids), len(self.is_target))
-        for matrix, rows in (*self._parts, self._targets):
+        for matrix, rows in (*self.parts, self.goals):
             if rows.shape != self.is_target.shape or rows.dtype != np.int32 or len(matrix.shape) != 2:
                 raise ValueError("expected a row of each part for each turn")
             if len(rows) and not 0 <= rows.min() <= rows.max() < matrix.shape[0]:
@@ -125,19 +123,9 @@ class EncodedDialogues:
             raise ValueError("expected whether each turn is to be predicted")
 
     @property
-    def parts(self) -> Sequence[tuple[Matrix, IntArray]]:
-        """For each block of the features the matrix of its distinct rows, zeros last, and which of them each turn has."""
-        return self._parts
-
-    @property
-    def goals(self) -> tuple[FloatArray, IntArray]:
-        """The distinct action sets as bits, zeros last, and which of them each turn has."""
-        return self._targets
-
-    @property
     def widths(self) -> list[int]:
         """Number of features of each part."""
-        return [matrix.shape[1] for matrix, _ in self._parts]
+        return [matrix.shape[1] for matrix, _ in self.parts]
 
     @classmethod
     def from_arrays(
@@ -206,7 +194,7 @@ class EncodedDialogues:
 
         Shape (n_turns,): n / (number of distinct sets × turns with this set), as scikit-learn's ``class_weight="balanced"``.
         """
-        matrix, positions = self._targets
+        matrix, positions = self.goals
         rows = np.unique(matrix, axis=0, return_inverse=True)[1].reshape(-1)[positions]
         counts = np.bincount(rows[self.is_target], minlength=int(rows.max(initial=0)) + 1)
         present = max(1, int(np.count_nonzero(counts)))
@@ -218,7 +206,7 @@ class EncodedDialogues:
 
         (Krichevsky & Trofimov 1981.)
         """
-        matrix, positions = self._targets
+        matrix, positions = self.goals
         of_sets = np.bincount(positions[self.is_target], minlength=len(matrix))
         rates: npt.NDArray[np.float64] = (of_sets @ matrix.astype(np.float64) + 0.5) / (of_sets.sum() + 1.0)
         return rates
@@ -230,7 +218,7 @@ class EncodedDialogues:
         """
         parts = [
             (self.embedded[number].matrix if number in self.embedded else matrix, rows)
-            for number, (matrix, rows) in enumerate(self._parts)
+            for number, (matrix, rows) in enumerate(self.parts)
             if embedded or number not in self.embedded
         ]
         gathered = np.empty((*turns.shape, sum(matrix.shape[1] for matrix, _ in parts)), dtype=np.float32)
@@ -245,18 +233,18 @@ class EncodedDialogues:
         """Texts of turns given by number in one of the :attr:`embedded` parts; that of PADDING is empty."""
         texts = self.embedded[part].packed
         padding = len(texts) - 1
-        rows = np.where(turns == PADDING, padding, self._parts[part][1][turns])
+        rows = np.where(turns == PADDING, padding, self.parts[part][1][turns])
         distinct, places = np.unique(rows, return_inverse=True)
         return PackedTurns(texts.take(distinct), places.reshape(turns.shape))
 
     def mean_terms(self, part: int) -> float:
         """Terms that a turn's text has on average in one of the :attr:`embedded` parts."""
         counts = self.embedded[part].packed.counts
-        return float(counts[self._parts[part][1]].mean())
+        return float(counts[self.parts[part][1]].mean())
 
     def targets(self, turns: npt.NDArray[np.int64]) -> FloatArray:
         """Return action bits of turns given by number, shape (*turns.shape, n_actions), zeros for history."""
-        matrix, rows = self._targets
+        matrix, rows = self.goals
         bits: FloatArray = matrix[_pick(rows, turns)]
         return bits
 

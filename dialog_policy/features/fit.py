@@ -47,11 +47,15 @@ def fit_turn_encoder(
     tokenize = get_tokenizer(settings.tokenizer)
     parts = columns.parts
     # Equal tokens are one object, too: a large corpus' tokens would not fit into memory else.
-    one = _One()
+    one: dict[str, str] = {}
     for name in ("user", "system"):
-        columns.terms[name] = [[one[token] for token in tokenize(text)] for text in parts[name].values]
+        columns.terms[name] = [
+            [one.setdefault(token, token) for token in tokenize(text)] for text in parts[name].values
+        ]
     keys = parts["context"].values
-    columns.terms["context"] = [[one[term] for term in context_terms(msgspec.json.decode(key))] for key in keys]
+    columns.terms["context"] = [
+        [one.setdefault(term, term) for term in context_terms(msgspec.json.decode(key))] for key in keys
+    ]
     user_texts = _of_turns(columns.terms["user"], parts["user"].rows)
     system_texts = _of_turns(columns.terms["system"], columns.said)
     contexts = _of_turns(columns.terms["context"], parts["context"].rows)
@@ -69,14 +73,6 @@ def fit_turn_encoder(
         facts=frozenset().union(*parts["known"].values) if settings.entities else None,
         gazetteer=corpus.gazetteer,
     )
-
-
-class _One(dict[str, str]):
-    """Returns the first of the objects that are equal to a string."""
-
-    def __missing__(self, text: str) -> str:
-        self[text] = text
-        return text
 
 
 def _of_turns(texts: list[list[str]], rows: npt.NDArray[np.int32]) -> list[list[str]]:

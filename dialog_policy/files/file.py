@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from dialog_policy.files.place import check_output, flush_folder, is_device, make_aside, parent_of, refusals, unlink
 
-__all__ = ["atomic_write", "sha256_of"]
+__all__ = ["atomic_write", "sha256_of", "write_file"]
 
 
 class _RawFile(io.FileIO):
@@ -86,6 +86,12 @@ def _closing(file: io.BufferedWriter) -> Iterator[io.BufferedWriter]:
             file.close()
         raise
     file.close()
+
+
+def write_file(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Write a whole file as :func:`atomic_write` does; text as UTF-8, with ``?`` for what UTF-8 cannot hold."""
+    with atomic_write(path) as file:
+        file.write(content.encode("utf-8", "replace") if isinstance(content, str) else content)
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

@@ -59,7 +59,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         replace_folder(aside, target)
 
 
-def replace_folder(made: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+def replace_folder(finished: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
     """Give a finished folder the name `path`; a folder that has this name is removed.
 
     Where the system can exchange two names at once (Linux, macOS), there is no moment without a folder at `path`. Elsewhere the
@@ -67,7 +67,7 @@ def replace_folder(made: str | os.PathLike[str], path: str | os.PathLike[str]) -
 
     Parameters
     ----------
-    made
+    finished
         The finished folder, on the same file system.
     path
         Its place. A symbolic link stays, and the folder that it points to is replaced.
@@ -79,21 +79,21 @@ def replace_folder(made: str | os.PathLike[str], path: str | os.PathLike[str]) -
     """
     target = check_output(path, folder=True)
     with refusals(Path(path)):
-        for entry in Path(made).iterdir():
+        for entry in Path(finished).iterdir():
             if entry.is_file():
                 with open(entry, "rb") as file, contextlib.suppress(OSError):
                     os.fsync(file.fileno())
-        flush_folder(Path(made))
+        flush_folder(Path(finished))
         target.parent.mkdir(exist_ok=True)
         if not target.exists():
-            os.rename(made, target)
-        elif exchange_names(Path(made), target):
-            shutil.rmtree(made, ignore_errors=True)
+            os.rename(finished, target)
+        elif exchange_names(Path(finished), target):
+            shutil.rmtree(finished, ignore_errors=True)
         else:
             old = _old(target)
             shutil.rmtree(old, ignore_errors=True)
             os.rename(target, old)
-            os.rename(made, target)
+            os.rename(finished, target)
             shutil.rmtree(old, ignore_errors=True)
         flush_folder(target.parent)
 

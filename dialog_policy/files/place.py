@@ -127,12 +127,12 @@ def check_output(path: str | os.PathLike[str], *, folder: bool = False) -> Path:
 @contextlib.contextmanager
 def parent_of(target: Path) -> Iterator[None]:
     """Make the folder that an output lies in; it goes again if the output could not be written."""
-    made = not target.parent.exists()
+    is_new = not target.parent.exists()
     target.parent.mkdir(exist_ok=True)
     try:
         yield
     except BaseException:
-        if made:
+        if is_new:
             with contextlib.suppress(OSError):
                 target.parent.rmdir()
         raise

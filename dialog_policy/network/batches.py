@@ -12,10 +12,11 @@ import numpy.typing as npt
 from dialog_policy.errors import OptionError, did_you_mean
 from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.network.config import ClassWeight, Strategy, Weighting
+from dialog_policy.network.lengths import few_lengths
 from dialog_policy.text.embedding import PADDING_ID
 from dialog_policy.text.table import FloatArray
 
-__all__ = ["COMPILED_LENGTHS", "DialogueBatches", "evaluation_batches", "few_lengths"]
+__all__ = ["COMPILED_LENGTHS", "DialogueBatches", "evaluation_batches"]
 
 _Inputs = FloatArray | dict[str, npt.NDArray[Any]]
 _IntArray = npt.NDArray[np.int64]
@@ -31,42 +32,6 @@ _NOBODY = -1
 
 def _ceil(dividend: int, divisor: int) -> int:
     return -(-dividend // divisor)
-
-
-def few_lengths(lengths: npt.ArrayLike, limit: int) -> list[int]:
-    """Choose the lengths to pad to: at most `limit`, such that padding every dialogue to the next of them costs least.
-
-    Parameters
-    ----------
-    lengths
-        Of the dialogues, in turns.
-    limit
-        At most so many.
-
-    Returns
-    -------
-    list of int
-        Ascending; the last is the longest of `lengths`.
-    """
-    distinct, counts = np.unique(np.asarray(lengths), return_counts=True)
-    if len(distinct) <= limit:
-        return [int(length) for length in distinct]
-    shorter = np.concatenate([[0], np.cumsum(counts)])  # dialogues among the first n distinct lengths
-    # cheapest[n]: least padded turns for the dialogues of the first n distinct lengths, with so many lengths to pad to.
-    cheapest = np.concatenate([[0.0], shorter[1:] * distinct])
-    choices = []
-    for _ in range(limit - 1):
-        cost = cheapest[None, :-1] + (shorter[1:, None] - shorter[None, :-1]) * distinct[:, None]
-        cost[np.triu_indices(len(distinct), 1)] = np.inf
-        choices.append(cost.argmin(axis=1))
-        cheapest = np.concatenate([[0.0], cost.min(axis=1)])
-    chosen, n = [], len(distinct)
-    for choice in (*reversed(choices), None):
-        chosen.append(int(distinct[n - 1]))
-        n = 0 if choice is None else int(choice[n - 1])
-        if n == 0:
-            break
-    return chosen[::-1]
 
 
 class _Batch(NamedTuple):
@@ -101,7 +66,7 @@ class DialogueBatches(keras.utils.PyDataset):
         (:func:`dialog_policy.network.layers.windowed`). Gradients end at the window (truncated back-propagation, Williams &
         Peng 1990).
     max_lengths
-        At most so many lengths of batches with ``"bucket"``, as :func:`few_lengths` chooses them: a compiled network pays
+        At most so many lengths of batches with ``"bucket"``, as :func:`~dialog_policy.network.lengths.few_lengths` chooses them: a compiled network pays
         for every one. None: as many as come.
     window
         Turns a window.
@@ -227,8 +192,8 @@ class DialogueBatches(keras.utils.PyDataset):
             heapq.heappush(loads, (load + int(sizes[dialogue]), row))
         shape = max(loads)[0], self.batch_size
         dialogues, starts = np.full(shape, _NOBODY, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-        for row, mine in enumerate(rows):
-            shuffled = random.permutation(np.array(mine, dtype=np.int64))
+        for row, dialogues_of_row in enumerate(rows):
+            shuffled = random.permutation(np.array(dialogues_of_row, dtype=np.int64))
             steps = [np.arange(sizes[dialogue]) for dialogue in shuffled]
             n = int(sizes[shuffled].sum())
             dialogues[:n, row] = np.repeat(shuffled, sizes[shuffled])

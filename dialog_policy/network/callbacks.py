@@ -82,7 +82,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
 
 
 class LossWatch(keras.callbacks.Callback):
-    """Ends a training whose loss is no number any more, before anything is kept of it.
+    """Ends a training whose loss is not finite any more, before anything is kept of it.
 
     Losses are looked at once an epoch: to look at each at once would make a GPU wait for every batch.
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from dialog_policy.errors import RunError
-from dialog_policy.files import atomic_write
+from dialog_policy.files import write_file
 
 __all__ = ["CHECKPOINT", "epochs_done", "read_checkpoint", "write_checkpoint"]
 
@@ -21,8 +21,7 @@ CHECKPOINT = "training.safetensors"
 def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write what a training needs to go on; the file is whole at any moment."""
     described = msgspec.json.encode({name: value for name, value in state.items() if name != "arrays"})
-    with atomic_write(folder / CHECKPOINT) as file:
-        file.write(save(state["arrays"], {"state": described.decode()}))
+    write_file(folder / CHECKPOINT, save(state["arrays"], {"state": described.decode()}))
 
 
 class _State(msgspec.Struct):

@@ -94,7 +94,7 @@ def train_network(
     RunError
         If `state` comes from a training of other data or with other settings.
     DivergenceError
-        If the loss is no number any more, or much worse in the end than before training.
+        If the loss is not finite any more, or much worse in the end than before training.
     """
     epochs, batch_size = config.epochs_for(len(train)), config.batch_size_for(len(train))
     use_cores(train.n_features * 4 * config.layers[0], batch_size)
@@ -151,7 +151,7 @@ def train_network(
 
         def accuracy() -> float:
             freeze(model, train)
-            return decoder.accuracy(predict_logits(network, dev_encoded), gold)
+            return float(decoder.judge(predict_logits(network, dev_encoded), gold)[0].mean())
 
         stopping = EarlyStopping(DEV_ACCURACY, accuracy, config.patience)
         watchers.append(stopping)

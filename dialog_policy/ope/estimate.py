@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from dialog_policy.corpus import ActionSpace, Corpus
-from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.errors import OptionError, check_known
 from dialog_policy.evaluation.alignment import align
 from dialog_policy.evaluation.intervals import RESAMPLES, check_resamples
 from dialog_policy.evaluation.provenance import describe_run, policy_of, training_warnings
@@ -104,11 +104,11 @@ def estimate_value(
         [*log.actions, *(p.actions for p in aligned), *((p.probabilities or ()) for p in aligned)]
     )
     target = TARGET_POLICIES[target_policy](aligned, log.actions, space)
-    wanted = {key: ESTIMATORS[key] for key in estimators}
-    evidence, propensities = _evidence(log, target, space, wanted.values(), gamma, clip)
-    usable = {key: e for key, e in wanted.items() if not e.needs_model or evidence.q is not None}
+    chosen = {key: ESTIMATORS[key] for key in estimators}
+    evidence, propensities = _evidence(log, target, space, chosen.values(), gamma, clip)
+    usable = {key: e for key, e in chosen.items() if not e.needs_model or evidence.q is not None}
     intervals = EstimateIntervals(evidence, usable, resamples, seed)
-    rows = [_row(estimator, intervals) for estimator in wanted.values()]
+    rows = [_row(estimator, intervals) for estimator in chosen.values()]
     concludes, conclusion, rests_on = _conclusion(rows)
     run = policy_of(policy)
     return OffPolicyValue(
@@ -144,19 +144,14 @@ def _predictions(policy: Predictor | Policy | Iterable[Prediction], part: Corpus
 
 def _check_options(estimators: Sequence[str], gamma: float, clip: float | None, target_policy: str) -> None:
     for key in estimators:
-        if key not in ESTIMATORS:
-            known = ", ".join(ESTIMATORS)
-            raise OptionError(f"there is no estimator {key!r}; known: {known}.{did_you_mean(key, ESTIMATORS)}")
+        check_known("estimator", key, ESTIMATORS)
     if not estimators:
         raise OptionError(f"expected at least one estimator of {', '.join(ESTIMATORS)}; found none.")
     if not 0 <= gamma <= 1:
         raise OptionError(f"expected gamma from 0 to 1, found {gamma}.")
     if clip is not None and not clip > 0:
         raise OptionError(f"expected a clip over 0, found {clip}.")
-    if target_policy not in TARGET_POLICIES:
-        known = ", ".join(TARGET_POLICIES)
-        hint = did_you_mean(target_policy, TARGET_POLICIES)
-        raise OptionError(f"there is no target policy {target_policy!r}; known: {known}.{hint}")
+    check_known("target policy", target_policy, TARGET_POLICIES)
 
 
 def _evidence(
@@ -171,7 +166,7 @@ def _evidence(
     estimators = list(estimators)
     with_model = target.expected is not None and any(e.needs_model for e in estimators)
     with_embedding = any(e.needs_embedding for e in estimators)
-    taken = space.transform(log.actions).astype(np.float64)
+    logged_bits = space.transform(log.actions).astype(np.float64)
     states: FloatArray = np.ones((len(log.actions), 1))
     if with_model or with_embedding or log.propensities is None:
         states = state_features(log, space)
@@ -184,11 +179,11 @@ def _evidence(
     discounts = gamma ** np.arange(weights.shape[1])
     evidence = Evidence(weights, log.spread(log.rewards, 0.0) * discounts)
     if with_model and target.expected is not None:
-        model = fit_reward_model(log, states, taken, target.expected, gamma)
+        model = fit_reward_model(log, states, logged_bits, target.expected, gamma)
         q, v = log.spread(model.q, 0.0) * discounts, log.spread(model.v, 0.0) * discounts
         evidence = evidence._replace(q=q, v=v, fit_influence=model.fit_influence)
     if with_embedding:
-        marginal = marginal_weights(log, states, taken, ratios, space.classes_, gamma=gamma, clip=clip)
+        marginal = marginal_weights(log, states, logged_bits, ratios, space.classes_, gamma=gamma, clip=clip)
         evidence = evidence._replace(marginal=marginal)
     return evidence, source
 

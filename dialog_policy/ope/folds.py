@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.corpus.splits import hash_fraction
+from dialog_policy.corpus.splits import fold_numbers
 from dialog_policy.errors import CorpusError
 from dialog_policy.ope.log import Log
 
@@ -25,7 +25,4 @@ def fold_of_dialogues(log: Log) -> npt.NDArray[np.int64]:
     ids = [dialogue.id for dialogue in log.dialogues]
     if len(ids) < 2:
         raise CorpusError("expected at least two dialogues, so that a model can be fitted on others than it judges.")
-    order = sorted(range(len(ids)), key=lambda i: (hash_fraction(ids[i]), ids[i]))
-    folds = np.empty(len(ids), dtype=np.int64)
-    folds[order] = np.arange(len(ids)) % FOLDS
-    return folds
+    return np.array(fold_numbers(ids, FOLDS), dtype=np.int64)

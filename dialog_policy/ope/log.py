@@ -77,8 +77,8 @@ def read_log(corpus: Corpus, ids: Iterable[str] | None = None, *, propensities: 
         If a reward is missing or not finite, a propensity is missing where others are there, or lies outside (0, 1]: with
         dialogue and turn.
     """
-    wanted = None if ids is None else set(ids)
-    dialogues = [d for d in corpus if d.n_targets and (wanted is None or d.id in wanted)]
+    selected = None if ids is None else set(ids)
+    dialogues = [d for d in corpus if d.n_targets and (selected is None or d.id in selected)]
     if not dialogues:
         raise CorpusError(f"{corpus.name} has no dialogue with system actions: there is nothing to value.")
     numbers = [[number for number, turn in enumerate(d.turns) if turn.is_target] for d in dialogues]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.evaluation.calibration import Reliability, expected_calibration_error, reliability_rows
 from dialog_policy.ope.evidence import FloatArray
 from dialog_policy.ope.folds import FOLDS, fold_of_dialogues
 from dialog_policy.ope.log import Log
@@ -17,7 +18,6 @@ __all__ = ["EstimatedPropensities", "estimate_propensities", "multinomial_regres
 
 # Action sets with a class of their own, the most frequent ones; the others share one.
 _MAX_SETS = 100
-_BINS = 10
 
 
 class EstimatedPropensities(NamedTuple):
@@ -50,6 +50,12 @@ def multinomial_regression(
         Shape (n, n_features), with a constant.
     targets
         Shape (n,): class numbers.
+    n_classes
+        Number of classes.
+    penalty
+        Weight of the penalty.
+    iterations
+        Number of steps.
 
     Returns
     -------
@@ -99,7 +105,7 @@ def estimate_propensities(log: Log, states: FloatArray) -> EstimatedPropensities
     folds = fold_of_dialogues(log)[log.dialogue]
     propensities = np.empty(len(log.actions))
     marginal = np.empty(len(log.actions))
-    confidence, right = np.empty(len(log.actions)), np.empty(len(log.actions))
+    confidence, right = np.empty(len(log.actions)), np.empty(len(log.actions), dtype=np.bool_)
     for fold in range(int(folds.max()) + 1):
         inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         counts = Counter(log.actions[i] for i in outside.tolist())
@@ -121,12 +127,14 @@ def estimate_propensities(log: Log, states: FloatArray) -> EstimatedPropensities
         marginal[inside] = [_count(counts, log.actions[i]) / (len(outside) + 0.5) for i in inside.tolist()]
         confidence[inside] = shares.max(axis=1)
         right[inside] = shares.argmax(axis=1) == targets
+    reliability = Reliability.of(confidence, right)
     about = {
         "model": "multinomial logistic regression on the utterance, the context and the actions before, cross-fitted",
         "folds": min(FOLDS, len(log.dialogues)),
         "log_loss": float(-np.log(propensities).mean()),
         "log_loss_of_shares": float(-np.log(marginal).mean()),
-        **_calibration(confidence, right),
+        "ece": expected_calibration_error(reliability),
+        "bins": reliability_rows(reliability),
     }
     return EstimatedPropensities(propensities, about)
 
@@ -139,22 +147,3 @@ def _numbers(
     actions: Sequence[frozenset[str]], rows: npt.NDArray[np.int64], number: dict[frozenset[str], int]
 ) -> npt.NDArray[np.int64]:
     return np.array([number.get(actions[i], len(number)) for i in rows.tolist()], dtype=np.int64)
-
-
-def _calibration(confidence: FloatArray, right: FloatArray) -> dict[str, Any]:
-    """Measure the calibration error of the likeliest set, in ten bins of equal width (Naeini, Cooper & Hauskrecht 2015)."""
-    of_bin = np.minimum((confidence * _BINS).astype(np.int64), _BINS - 1)
-    bins = []
-    for number in np.unique(of_bin).tolist():
-        chosen = of_bin == number
-        bins.append(
-            {
-                "low": number / _BINS,
-                "high": (number + 1) / _BINS,
-                "count": int(chosen.sum()),
-                "confidence": float(confidence[chosen].mean()),
-                "accuracy": float(right[chosen].mean()),
-            }
-        )
-    gaps = [row["count"] * abs(row["confidence"] - row["accuracy"]) for row in bins]
-    return {"ece": float(sum(gaps) / len(confidence)), "bins": bins}

@@ -63,7 +63,7 @@ def _contributions(marginal: MarginalWeights, rewards: FloatArray) -> FloatArray
 def marginal_weights(
     log: Log,
     states: FloatArray,
-    taken: FloatArray,
+    logged_bits: FloatArray,
     ratios: FloatArray,
     names: Sequence[str],
     *,
@@ -82,7 +82,7 @@ def marginal_weights(
         The log, m decisions.
     states
         Shape (m, n_features), with a constant.
-    taken
+    logged_bits
         Shape (m, n_actions): bits of the logged sets.
     ratios
         Shape (m,): ρ of the logged sets.
@@ -99,26 +99,26 @@ def marginal_weights(
         The finest embedding first: all bits, whose ratios are ρ itself.
     """
     folds = fold_of_dialogues(log)[log.dialogue]
-    directions = principal_directions(states, taken.shape[1])
-    fitted = crossfitted(interactions(states, directions, taken), _returns(log), folds)
+    directions = principal_directions(states, logged_bits.shape[1])
+    fitted = crossfitted(interactions(states, directions, logged_bits), _returns(log), folds)
     effects = directions @ fitted.coefficients[states.shape[1] :].reshape(directions.shape[1], -1)
     # A bit matters by how much it moves the return where it is set or not.
-    matters = (effects * (taken - taken.mean(axis=0))).std(axis=0)
+    matters = (effects * (logged_bits - logged_bits.mean(axis=0))).std(axis=0)
     order = np.argsort(-matters, kind="stable")
     sizes = sorted({round(size) for size in np.geomspace(1, len(names), _EMBEDDINGS)}, reverse=True)
     embeddings = [MarginalWeights(list(names), cumulative_weights(log.spread(ratios, 1.0), clip))]
     discounted = log.spread(log.rewards, 0.0) * gamma ** np.arange(int(log.step.max()) + 1)
     for size in sizes[1:]:
-        kept = np.sort(order[:size])
+        bits = np.sort(order[:size])
         # The penalty draws ratios to 1, their mean.
-        fitted = crossfitted(interactions(states, directions, taken[:, kept]), ratios - 1.0, folds)
+        fitted = crossfitted(interactions(states, directions, logged_bits[:, bits]), ratios - 1.0, folds)
         estimated = np.clip(1.0 + fitted.predictions, 0.0, ratios.max())
         weights = cumulative_weights(log.spread(estimated, 1.0), clip)
         # A dialogue's sum grows with a ratio by all that comes after it, divided by the ratio.
         following = np.cumsum((weights * discounted)[:, ::-1], axis=1)[:, ::-1][log.dialogue, log.step]
         gradient = np.divide(following, estimated, out=np.zeros_like(following), where=estimated > 0)
         moved = np.bincount(log.dialogue, fitted.influence(gradient), minlength=len(log.dialogues))
-        embeddings.append(MarginalWeights([names[bit] for bit in kept], weights, moved - moved.mean()))
+        embeddings.append(MarginalWeights([names[bit] for bit in bits], weights, moved - moved.mean()))
     return embeddings
 
 

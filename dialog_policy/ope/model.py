@@ -43,7 +43,7 @@ class _Fold(NamedTuple):
 
 
 def fit_reward_model(
-    log: Log, states: FloatArray, taken: FloatArray, expected: FloatArray, gamma: float
+    log: Log, states: FloatArray, logged_bits: FloatArray, expected: FloatArray, gamma: float
 ) -> RewardModel:
     """Fit Q̂(x, a) for the target policy by fitted Q evaluation (Le, Voloshin & Yue 2019), cross-fitted over folds of dialogues.
 
@@ -60,13 +60,13 @@ def fit_reward_model(
         The log.
     states
         Shape (n_decisions, n_features), with a constant.
-    taken, expected
+    logged_bits, expected
         Shape (n_decisions, n_actions): bits of the logged actions, the target policy's probabilities of the actions.
     gamma
         Discount.
     """
-    directions = principal_directions(states, taken.shape[1])
-    logged, chosen = interactions(states, directions, taken), interactions(states, directions, expected)
+    directions = principal_directions(states, logged_bits.shape[1])
+    logged, chosen = interactions(states, directions, logged_bits), interactions(states, directions, expected)
     goes_on = np.append(log.dialogue[1:] == log.dialogue[:-1], False)
     folds = fold_of_dialogues(log)[log.dialogue]
     horizon = int(log.step.max()) + 1

@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
-from dialog_policy.errors import MissingExtraError, require
-from dialog_policy.evaluation.json_object import json_object
+from dialog_policy.errors import require
+from dialog_policy.evaluation.evaluation import CalibrationBin
+from dialog_policy.evaluation.json_object import frame_as_html, json_object
 from dialog_policy.evaluation.provenance import RunDescription
 
 __all__ = [
@@ -54,7 +55,7 @@ class Propensities(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     log_loss: float | None = None
     log_loss_of_shares: float | None = None
     ece: float | None = None
-    bins: list[dict[str, Any]] | None = None
+    bins: list[CalibrationBin] | None = None
 
 
 class UnreliableEstimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,9 +237,4 @@ class OffPolicyValue(msgspec.Struct, frozen=True, kw_only=True):
             )
         return pandas.DataFrame(rows, index=pandas.Index([row.estimator for row in self.estimates], name="estimator"))
 
-    def _repr_html_(self) -> str | None:
-        try:
-            html: str = self.to_frame()._repr_html_()
-        except MissingExtraError:
-            return None
-        return html
+    _repr_html_ = frame_as_html

@@ -78,8 +78,8 @@ def stochastic_policy(
     if _exclusive(predictions, logged):
         expected = _shares(predictions, space, 0.0)
         expected /= expected.sum(axis=1, keepdims=True)
-        taken = [space.bits(actions)[0] for actions in logged]
-        return TargetPolicy(expected[np.arange(len(taken)), taken], expected, "draws an action from its probabilities")
+        bits = [space.bits(actions)[0] for actions in logged]
+        return TargetPolicy(expected[np.arange(len(bits)), bits], expected, "draws an action from its probabilities")
     return _of_bits(predictions, logged, space)
 
 
@@ -125,7 +125,7 @@ def _of_bits(predictions: Sequence[Prediction], logged: Sequence[frozenset[str]]
     in_log = np.isin(np.arange(len(sets)), [number[actions] for actions in set(logged)])
     bits = space.transform(sets).astype(np.float64)
     confidence = _given(predictions, "confidence")
-    taken, expected = [], []
+    logged_probabilities, expected = [], []
     for start in range(0, len(predictions), _TURNS_AT_ONCE):
         chunk = predictions[start : start + _TURNS_AT_ONCE]
         rows = np.arange(len(chunk))
@@ -146,9 +146,11 @@ def _of_bits(predictions: Sequence[Prediction], logged: Sequence[frozenset[str]]
             distribution = np.divide(scaled, rest, out=np.zeros_like(scaled), where=rest > 0)
             distribution[rows, predicted] = np.where(rest[:, 0] > 0, sure, 1.0)
         distribution /= distribution.sum(axis=1, keepdims=True)
-        taken.append(distribution[rows, gold])
+        logged_probabilities.append(distribution[rows, gold])
         expected.append(distribution @ bits)
-    return TargetPolicy(np.concatenate(taken), np.concatenate(expected), "draws a set from its probabilities")
+    return TargetPolicy(
+        np.concatenate(logged_probabilities), np.concatenate(expected), "draws a set from its probabilities"
+    )
 
 
 # The target policies that predictions describe, by name.

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.errors import OptionError, check_known
 from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.network.config import NetworkConfig
 from dialog_policy.policy.explain import explain
@@ -93,8 +93,7 @@ def make_config(settings: Mapping[str, Any], base: Config | None = None) -> Conf
     for name in settings:
         if name == "bidirectional":
             raise OptionError("there is no bidirectional network: a policy acts before it knows what comes next.")
-        if name not in known:
-            raise OptionError(f"there is no setting {name!r}; known: {', '.join(known)}.{did_you_mean(name, known)}")
+        check_known("setting", name, known)
     try:
         merged = (base or Config()).flat() | msgspec.to_builtins(settings)
     except TypeError as error:
@@ -127,7 +126,7 @@ def _check_numbers(settings: Mapping[str, Any]) -> None:
 
 
 def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
-    """Parse ``KEY=VALUE`` words; values are TOML, and what is no TOML is a string.
+    """Parse ``KEY=VALUE`` words; values are TOML, and what is not TOML is a string.
 
     Raises
     ------

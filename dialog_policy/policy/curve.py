@@ -24,8 +24,8 @@ def share_of(corpus: Corpus, share: float, seed: int) -> Corpus:
     """
     ids = [dialogue.id for dialogue in corpus if dialogue.n_targets]
     ranked = sorted(ids, key=lambda name: (hash_fraction(f"share:{seed}:{name}"), name))
-    kept = set(ranked[: max(1, round(share * len(ranked)))])
-    return corpus.with_dialogues(dialogue for dialogue in corpus if dialogue.id in kept)
+    chosen = set(ranked[: max(1, round(share * len(ranked)))])
+    return corpus.with_dialogues(dialogue for dialogue in corpus if dialogue.id in chosen)
 
 
 def learning_curve(

@@ -156,7 +156,7 @@ class DialogPolicy(Estimator):
             of epochs on the whole of `corpus`.
         out
             The run's folder: the run is written there, with its logs. While training goes on, a checkpoint is kept in
-            ``<out>.partial``. A run that is there already gives way at the end, in one step.
+            ``<out>.partial``. A run that is there already is replaced at the end, in one step.
         resume
             True: go on with the training that was interrupted there, or that made the run `out`; the result is the same as
             without the interruption. Corpus and settings (but for `epochs`) must be the same. False: begin anew and discard a
@@ -176,9 +176,9 @@ class DialogPolicy(Estimator):
         OptionError
             If a setting or an argument is impossible, or nothing can be written at `out`.
         RunError
-            If `out` exists and is no run, another process writes it, there is nothing to resume, or a checkpoint would be lost.
+            If `out` exists and is not a run, another process writes it, there is nothing to resume, or a checkpoint would be lost.
         DivergenceError
-            If the loss is no number any more, or worse in the end than before training. What was at `out` is still there.
+            If the loss is not finite any more, or worse in the end than before training. What was at `out` is still there.
         MissingExtraError
             If the extra `train` is not installed.
         """
@@ -205,7 +205,7 @@ class DialogPolicy(Estimator):
                 callbacks=callbacks,
             )
             if folder is not None:
-                write_run(folder, fitted.files, kept=[CHECKPOINT])
+                write_run(folder, fitted.files, present=[CHECKPOINT])
         # Loaded from what is saved: what is measured here is what a loaded run does.
         vars(self).update(_learnt(Policy(RunReader.of_files(fitted.files, "the trained policy"))))
         self.network_ = fitted.network
@@ -239,14 +239,7 @@ class DialogPolicy(Estimator):
         return self._fitted().predict(_dialogues(corpus), free_running=free_running)
 
     def score(self, corpus: Data, y: None = None) -> float:
-        """Turn accuracy: share of target turns whose predicted set of actions is exactly the gold set.
-
-        Parameters
-        ----------
-        corpus
-            A corpus, the path of one, or a sequence of dialogues.
-        y
-            Not used: dialogues have their actions with them.
+        """Turn accuracy: share of target turns whose predicted set of actions is exactly the gold set; data as for :meth:`fit`.
 
         Raises
         ------
@@ -263,12 +256,12 @@ class DialogPolicy(Estimator):
         return float(np.mean([p.actions == actions for p, actions in zip(predicted, gold, strict=True)]))
 
     def save(self, run: str | os.PathLike[str]) -> None:
-        """Write the run's folder: aside, then in place. A run already there gives way; anything else is refused.
+        """Write the run's folder: aside, then in place. A run already there is replaced; anything else is refused.
 
         Raises
         ------
         RunError
-            If the policy is not trained yet, `run` exists and is no run, or another process writes it.
+            If the policy is not trained yet, `run` exists and is not a run, or another process writes it.
         OptionError
             If nothing can be written there.
         """

@@ -13,6 +13,7 @@ from dialog_policy.baselines.fit import fit_baselines
 from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.errors import CorpusError
 from dialog_policy.features.encode import encode_parts
+from dialog_policy.network.calibration import calibrate, choose_fallback
 from dialog_policy.network.checkpoint import read_checkpoint
 from dialog_policy.policy.config import Config, current_names
 from dialog_policy.policy.parts import Parts
@@ -75,7 +76,7 @@ def fit_policy(
     RunError
         If the checkpoint cannot be read, or comes from other dialogues or settings.
     DivergenceError
-        If the loss is no number any more, or worse in the end than before the training.
+        If the loss is not finite any more, or worse in the end than before the training.
     """
     from dialog_policy.network.layers import weights_of, with_probabilities
     from dialog_policy.network.training import predict_logits, train_network
@@ -114,9 +115,9 @@ def fit_policy(
     fallback: dict[str, float] | None = None
     if validation is not None:
         logits = predict_logits(trained.network, validation[0])
-        decoder.calibrate(logits, validation[1])
+        calibrate(decoder, logits, validation[1])
         if config.fallback_precision is not None:
-            coverage, precision = decoder.choose_fallback(logits, validation[1], config.fallback_precision)
+            coverage, precision = choose_fallback(decoder, logits, validation[1], config.fallback_precision)
             fallback = {"below": decoder.fallback_below, "coverage": coverage, "precision": precision}
     with one_thread():
         baselines = fit_baselines(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from dialog_policy.baselines import load_baselines
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
-from dialog_policy.corpus.splits import hash_fraction
+from dialog_policy.corpus.splits import fold_numbers
 from dialog_policy.errors import CorpusError, counted
 from dialog_policy.evaluation import Evaluation, evaluate
 from dialog_policy.evaluation.intervals import RESAMPLES, check_resamples
@@ -116,8 +116,8 @@ def cross_validate(
         raise CorpusError(
             f"{corpus.name} has {counted(len(usable), 'dialogue')} to predict: expected at least one a fold, {folds}."
         )
-    ranked = sorted(usable, key=lambda dialogue: (hash_fraction(dialogue.id), dialogue.id))
-    fold_of = {dialogue.id: rank % folds for rank, dialogue in enumerate(ranked)}
+    ids = [dialogue.id for dialogue in usable]
+    fold_of = dict(zip(ids, fold_numbers(ids, folds), strict=True))
     policies: list[Policy] = []
     for fold in tqdm(range(folds), desc="folds", disable=None):
         rest = part.with_dialogues(dialogue for dialogue in usable if fold_of[dialogue.id] != fold)

@@ -106,10 +106,10 @@ def tune(
         trial.set_user_attr("epochs", len(policy.history_))
         return max(row["dev_turn_accuracy"] for row in policy.history_)
 
-    left = trials - len(finished)
-    if left > 0:
-        with tqdm(total=left, desc="trials", disable=None) as bar:
-            study.optimize(objective, n_trials=left, timeout=timeout, callbacks=[lambda *_: bar.update()])
+    remaining = trials - len(finished)
+    if remaining > 0:
+        with tqdm(total=remaining, desc="trials", disable=None) as bar:
+            study.optimize(objective, n_trials=remaining, timeout=timeout, callbacks=[lambda *_: bar.update()])
     return study
 
 

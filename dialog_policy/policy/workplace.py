@@ -27,7 +27,7 @@ def workplace(run: Path, resume: bool | None) -> Iterator[Path]:
     Parameters
     ----------
     run
-        The run's place. A run that is there gives way when the new one is finished, in one step.
+        The run's place. A run that is there is replaced when the new one is finished, in one step.
     resume
         True: go on from the checkpoint of an interrupted training, or of the run itself. False: begin anew, and discard a
         checkpoint. None: begin anew; a checkpoint is refused, so that it is not lost unasked.

@@ -197,11 +197,11 @@ def copies_table(summary: Mapping[str, Any]) -> Table:
     return Table(title="Copies", header=["dialogues with the same content", "copies", "parts"], rows=rows, left=(0, 2))
 
 
-def bounds(found: Mapping[str, Any]) -> list[str]:
+def bounds(contradictions: Mapping[str, Any]) -> list[str]:
     """Return sentences on the highest accuracy that contradictions leave to a policy."""
     sentences = []
     for kind in ("recent", "whole"):
-        one = found[kind]
+        one = contradictions[kind]
         if one["max_accuracy"] is not None:
             turns = counted(one["contradictory_turns"], "turn")
             follow = "follows" if one["contradictory_turns"] == 1 else "follow"
@@ -214,7 +214,7 @@ def bounds(found: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def bounds_table(found: Mapping[str, Any]) -> Table:
+def bounds_table(contradictions: Mapping[str, Any]) -> Table:
     """Return how many histories contradict each other, and what that leaves to a policy."""
     rows = [
         [
@@ -225,7 +225,7 @@ def bounds_table(found: Mapping[str, Any]) -> Table:
             percent(one["max_accuracy"]),
             percent(one["max_accuracy_repeated"]),
         ]
-        for one in (found["recent"], found["whole"])
+        for one in (contradictions["recent"], contradictions["whole"])
     ]
     header = ["history", "histories", "contradictory histories", "turns after them", "highest possible turn accuracy"]
     return Table(title="Contradictions", header=[*header, "where the history occurs again"], rows=rows)
@@ -233,9 +233,9 @@ def bounds_table(found: Mapping[str, Any]) -> Table:
 
 def situation(example: Mapping[str, Any]) -> str:
     """Return a history in words: what the user says, after which actions."""
-    said = f"The user says “{example['user']}”" if example["user"] else "The user says nothing"
+    utterance = f"The user says “{example['user']}”" if example["user"] else "The user says nothing"
     before = example["previous_actions"]
-    return said + (f" after {action_set(before)}" if before is not None else "")
+    return utterance + (f" after {action_set(before)}" if before is not None else "")
 
 
 def outcomes_table(example: Mapping[str, Any], shown: int = _SHOWN_OUTCOMES) -> Table:
@@ -248,9 +248,9 @@ def outcomes_table(example: Mapping[str, Any], shown: int = _SHOWN_OUTCOMES) -> 
     return Table(title="Actions that followed", header=header, rows=rows)
 
 
-def _contradictions(found: Mapping[str, Any]) -> list[Paragraph | Table]:
-    parts: list[Paragraph | Table] = [Paragraph(sentence) for sentence in bounds(found)]
-    for example in found["recent"]["examples"][:_SHOWN_CONFLICTS]:
+def _contradictions(contradictions: Mapping[str, Any]) -> list[Paragraph | Table]:
+    parts: list[Paragraph | Table] = [Paragraph(sentence) for sentence in bounds(contradictions)]
+    for example in contradictions["recent"]["examples"][:_SHOWN_CONFLICTS]:
         context = f", given {_shortened(example['context'])}" if example["context"] else ""
         parts += [Paragraph(f"{situation(example)}{context}:"), outcomes_table(example, _SHOWN_CONFLICTS)]
     return parts

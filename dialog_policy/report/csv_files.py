@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dialog_policy.files import atomic_write
+from dialog_policy.files import write_file
 from dialog_policy.report.evaluation import THIS_POLICY
 from dialog_policy.report.subjects import subject_of
 
@@ -118,6 +118,5 @@ def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode("utf-8", "replace"))
+    write_file(path, text.getvalue())
     return path

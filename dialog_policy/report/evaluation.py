@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from dialog_policy.errors import counted
+from dialog_policy.metric_names import HEADLINE
 from dialog_policy.report.document import Document, Paragraph, Section, Table
 from dialog_policy.report.groups import LEAST_TURNS, is_small
 from dialog_policy.report.words import (
     FIELDS,
-    HEADLINE,
     MODES,
     Estimate,
     action_set,

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from rich.cells import cell_len, chop_cells
 
 from dialog_policy.errors import counted
+from dialog_policy.metric_names import METRIC_NAMES
 
 __all__ = [
     "FIELDS",
-    "HEADLINE",
     "LOWER_IS_BETTER",
     "MODES",
     "Estimate",
@@ -40,25 +40,6 @@ _BASELINES = {
     "logreg_history": "logistic-regression baseline (last utterance, previous system turn)",
     "logreg_context": "logistic-regression baseline (this turn and the one before, with context)",
     "logreg_dialogue": "logistic-regression baseline (the same, and all past user words)",
-}
-# The metrics of a table of policies.
-HEADLINE = ("turn_accuracy", "dialogue_accuracy", "micro_f1", "macro_f1", "weighted_f1")
-_METRICS = {
-    "turn_accuracy": "turn accuracy",
-    "dialogue_accuracy": "dialogue accuracy",
-    "micro_f1": "micro F1",
-    "macro_f1": "macro F1",
-    "weighted_f1": "weighted F1",
-    "macro_f1_gold": "macro F1 over the actions that occur",
-    "samples_f1": "F1 averaged over turns",
-    "precision": "precision",
-    "recall": "recall",
-    "hamming_loss": "Hamming loss",
-    "log_loss": "binary cross-entropy summed over actions",
-    "set_negative_log_likelihood": "negative log-likelihood of the action set",
-    "brier": "Brier score",
-    "ece": "expected calibration error",
-    "response_accuracy": "response accuracy",
 }
 LOWER_IS_BETTER = frozenset({"hamming_loss", "log_loss", "set_negative_log_likelihood", "brier", "ece"})
 MODES = {"teacher-forced": "teacher forcing", "free-running": "free running"}
@@ -91,7 +72,7 @@ def metric_name(key: str, result: Mapping[str, Any] | None = None) -> str:
         return "negative log-likelihood of the action"
     if key.startswith("top_k."):
         return f"top-{key.removeprefix('top_k.')} accuracy"
-    return _METRICS.get(key, key)
+    return METRIC_NAMES.get(key, key)
 
 
 def policy_name(name: str) -> str:

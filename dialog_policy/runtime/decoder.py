@@ -21,8 +21,6 @@ BoolArray = npt.NDArray[np.bool_]
 _FALLBACK_BELOW = 0.3
 # Logarithms of sums that differ from 0 by less say nothing more exact.
 _TINY = 1e-8
-# Where the temperature is looked for: 1 first, so that it wins among equals.
-_TEMPERATURES = (1.0, *np.geomspace(0.25, 4.0, 65))
 
 
 class Decided(NamedTuple):
@@ -247,54 +245,12 @@ class Decoder:
     def _names(self) -> frozenset[str]:
         return frozenset(self.space.classes_)
 
-    def accuracy(self, logits: FloatArray, gold: Sequence[frozenset[str] | None]) -> float:
-        """Share of target turns whose decided set is exactly the gold set; turns without gold actions do not count."""
-        targets = [turn for turn, actions in enumerate(gold) if actions is not None]
-        decided = self.decide(logits[targets]).actions
-        return sum(mine == gold[turn] for mine, turn in zip(decided, targets, strict=True)) / len(targets)
-
-    def calibrate(self, logits: FloatArray, gold: Sequence[frozenset[str] | None]) -> None:
-        """Set the temperature to the one under which a dev part is most likely (Guo et al. 2017, section 4.2).
-
-        Turns whose gold set cannot be, by an action that training never showed, say nothing of it.
-        """
-        targets = [n for n, actions in enumerate(gold) if actions is not None and actions <= self._names]
-        sets = [actions for actions in gold if actions is not None and actions <= self._names]
-        if self.single_action:
-            targets, sets = (
-                [t for t, s in zip(targets, sets, strict=True) if len(s) == 1],
-                [s for s in sets if len(s) == 1],
-            )
-
-        def likelihood(temperature: float) -> float:
-            self.temperature = temperature
-            return float(self.log_probabilities(logits[targets], sets).sum())
-
-        self.temperature = float(max(_TEMPERATURES, key=likelihood)) if targets else 1.0
-
-    def choose_fallback(
-        self, logits: FloatArray, gold: Sequence[frozenset[str] | None], precision: float
-    ) -> tuple[float, float]:
-        """Set `fallback_below` to the lowest confidence above which a dev part's decisions are right as often as wanted.
-
-        Returns
-        -------
-        coverage, precision
-            The share of the dev part's decisions at or above it, and the share of these that are right. Where no confidence
-            suffices, `fallback_below` is the highest of the dev part, and the precision less than wanted.
-        """
+    def judge(self, logits: FloatArray, gold: Sequence[frozenset[str] | None]) -> tuple[BoolArray, FloatArray]:
+        """Return for each turn with gold actions whether the decided set is exactly the gold set, and the confidence."""
         targets = [turn for turn, actions in enumerate(gold) if actions is not None]
         decided = self.decide(logits[targets])
-        right = np.array([mine == gold[turn] for mine, turn in zip(decided.actions, targets, strict=True)], dtype=float)
-        order = np.argsort(-decided.confidence, kind="stable")
-        confidence = decided.confidence[order]
-        precisions = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-        # A threshold lies between decisions of different confidence only.
-        last = np.append(confidence[1:] != confidence[:-1], True)
-        enough = np.flatnonzero(last & (precisions >= precision))
-        kept = int(enough[-1]) if len(enough) else int(np.flatnonzero(last)[0])
-        self.fallback_below = float(confidence[kept])
-        return (kept + 1) / len(order), float(precisions[kept])
+        right = [chosen == gold[turn] for chosen, turn in zip(decided.actions, targets, strict=True)]
+        return np.array(right, dtype=np.bool_), decided.confidence
 
     def to_json(self) -> dict[str, Any]:
         """Return what a run folder stores."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from dialog_policy.errors import OptionError, counted
 from dialog_policy.files import check_output, locked
+from dialog_policy.metric_names import HEADLINE, METRIC_NAMES
 from dialog_policy.runtime.folder import repack, write_archive
 from dialog_policy.runtime.policy import Policy
 from dialog_policy.runtime.run_reader import RunReader
@@ -19,13 +20,6 @@ _SERVING = (
     "decoder.json", "dialogues.json", "encoder.json", "encoder.safetensors", "model.onnx", "network.safetensors",
     "replies.json",
 )  # fmt: skip
-_METRICS = {
-    "turn_accuracy": "turn accuracy",
-    "dialogue_accuracy": "dialogue accuracy",
-    "micro_f1": "micro F1",
-    "macro_f1": "macro F1",
-    "weighted_f1": "weighted F1",
-}
 
 
 def export_run(
@@ -127,8 +121,12 @@ def _results(evaluation: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"**Warning:** {warning}", "")
     sizes = f"{counted(evaluation['dialogues'], 'dialogue')}, {counted(evaluation['turns'], 'turn')}"
     yield f"{evaluation['corpus']}, split {evaluation['split']}: {sizes}, {evaluation['mode']}."
-    yield from ("", f"| | {' | '.join(_METRICS.values())} |", f"| --- |{' ---: |' * len(_METRICS)}")
+    yield from (
+        "",
+        f"| | {' | '.join(METRIC_NAMES[metric] for metric in HEADLINE)} |",
+        f"| --- |{' ---: |' * len(HEADLINE)}",
+    )
     for row, metrics in {"this policy": evaluation, **evaluation.get("baselines", {})}.items():
-        yield f"| {row} | {' | '.join(f'{metrics[metric]:.3f}' for metric in _METRICS)} |"
+        yield f"| {row} | {' | '.join(f'{metrics[metric]:.3f}' for metric in HEADLINE)} |"
     low, high = evaluation["ci95"]["turn_accuracy"]
     yield from ("", f"95 % CI of the turn accuracy, over dialogues: {low:.3f} to {high:.3f}.", "")

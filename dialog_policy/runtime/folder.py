@@ -13,7 +13,7 @@ import msgspec
 from safetensors.numpy import save
 
 from dialog_policy.errors import OptionError, RunError
-from dialog_policy.files import atomic_folder, atomic_write, check_output, locked, sha256_of
+from dialog_policy.files import atomic_folder, atomic_write, check_output, locked, sha256_of, write_file
 from dialog_policy.runtime.run_reader import FORMAT_VERSION, MANIFEST, MODEL_FILES, RunReader
 
 __all__ = [
@@ -98,7 +98,7 @@ def repack(
     return pack({}, {}, {name: run.read(name) for name in chosen} | dict(added or {}), about | changed)
 
 
-def write_run(folder: Path, files: Mapping[str, bytes], kept: Iterable[str] = ()) -> None:
+def write_run(folder: Path, files: Mapping[str, bytes], present: Iterable[str] = ()) -> None:
     """Write the files of a run into a folder, the manifest last.
 
     Parameters
@@ -107,18 +107,16 @@ def write_run(folder: Path, files: Mapping[str, bytes], kept: Iterable[str] = ()
         Where the run is made.
     files
         As :func:`pack` returns them.
-    kept
+    present
         Names of files that are there already and become part of the run, such as a checkpoint.
     """
     for name, content in files.items():
         if name != MANIFEST:
-            with atomic_write(folder / name) as file:
-                file.write(content)
+            write_file(folder / name, content)
     manifest = msgspec.json.decode(files[MANIFEST])
-    manifest["files"].update({name: sha256_of(folder / name) for name in kept})
+    manifest["files"].update({name: sha256_of(folder / name) for name in present})
     manifest["files"] = dict(sorted(manifest["files"].items()))
-    with atomic_write(folder / MANIFEST) as file:
-        file.write(_json(manifest))
+    write_file(folder / MANIFEST, _json(manifest))
 
 
 def save_run(run: str | os.PathLike[str], files: Mapping[str, bytes]) -> None:
@@ -127,7 +125,7 @@ def save_run(run: str | os.PathLike[str], files: Mapping[str, bytes]) -> None:
     Raises
     ------
     RunError
-        If there is a folder that is no run, or another process is writing the run.
+        If there is a folder that is not a run, or another process is writing the run.
     OptionError
         If the place cannot be written.
     """

@@ -37,7 +37,7 @@ class OnnxNetwork:
     Raises
     ------
     RunError
-        If it is no such model.
+        If it is not such a model.
     """
 
     def __init__(self, model: bytes, threads: int = 0) -> None:

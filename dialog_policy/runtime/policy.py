@@ -101,6 +101,11 @@ class Policy:
         return self.engine.decoder.single_action
 
     @cached_property
+    def tokenizer(self) -> str:
+        """Name of the tokeniser that its encoder was fitted with."""
+        return self.engine.encoder.tokenizer
+
+    @cached_property
     def fingerprints(self) -> dict[str, frozenset[str]]:
         """Fingerprints of the dialogues it was trained on (``"train"``), and of its validation part (``"dev"``)."""
         document = self.run.document("dialogues.json")

@@ -50,13 +50,13 @@ class Replies:
         self.gazetteer = {kind: tuple(values) for kind, values in gazetteer.items()}
 
     @classmethod
-    def fit(cls, corpus: Corpus, *, kept: int = 3) -> Replies:
-        """Collect the `kept` most frequent templates of each action set.
+    def fit(cls, corpus: Corpus, *, most: int = 3) -> Replies:
+        """Collect of each action set the most frequent templates, `most` of them.
 
         A number in a template becomes a placeholder where it counts the results: if, wherever the training part says the same
         around it, it was the number of results each time ("There are 3.", but not "A table for 3.").
         """
-        said: dict[frozenset[str], Counter[_Said]] = {}
+        forms_of: dict[frozenset[str], Counter[_Said]] = {}
         # By the pieces around them: which of the numbers were that of the results whenever this was said.
         counts_results: dict[tuple[str, ...], list[bool]] = {}
         static = static_gazetteer(corpus.gazetteer)
@@ -68,17 +68,17 @@ class Replies:
                 if turn.actions is None:
                     continue
                 template = _without_numbers(tracker.delexicalise(system))
-                said.setdefault(turn.actions, Counter())[template] += 1
+                forms_of.setdefault(turn.actions, Counter())[template] += 1
                 agrees = [_value(number) == tracker.n_results for number in template.numbers]
                 before = counts_results.setdefault(template.pieces, [True] * len(agrees))
                 counts_results[template.pieces] = [a and b for a, b in zip(before, agrees, strict=True)]
         templates: dict[frozenset[str], tuple[str, ...]] = {}
-        for actions, forms in said.items():
+        for actions, forms in forms_of.items():
             merged: Counter[str] = Counter()
             for template, count in forms.items():
                 merged[_spelled(template, counts_results[template.pieces])] += count
             ranked = sorted(merged.items(), key=lambda item: (-item[1], item[0]))
-            templates[actions] = tuple(template for template, _ in ranked[:kept])
+            templates[actions] = tuple(template for template, _ in ranked[:most])
         return cls(templates, corpus.gazetteer)
 
     def text(self, actions: frozenset[str], tracker: EntityTracker) -> str:

@@ -89,7 +89,7 @@ class RunReader:
     Raises
     ------
     RunError
-        If this is no run, is of another format version, or a file is missing, damaged or was changed.
+        If this is not a run, is of another format version, or a file is missing, damaged or was changed.
     """
 
     def __init__(self, open_file: Callable[[str], BinaryIO | None], place: str) -> None:

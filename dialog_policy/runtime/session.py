@@ -95,7 +95,7 @@ class Session:
         Raises
         ------
         OptionError
-            If the context is no JSON object, an allowed action is unknown, or nothing is allowed although the policy always
+            If the context is not a JSON object, an allowed action is unknown, or nothing is allowed although the policy always
             takes one action.
         """
         return respond_together(self.engine, [Request(self, user, context, allowed, allow_none)])[0]
@@ -128,11 +128,11 @@ class Session:
         done = old.actions
         if not isinstance(actions, Predicted):
             done = None if actions is None else self.engine.check_actions(actions)
-        said = old.system if isinstance(system, Predicted) else system
+        reply = old.system if isinstance(system, Predicted) else system
         is_last = number == len(self._turns) - 1
         if isinstance(system, Predicted) and done != old.actions:
-            said = self._reply_at(number, done)
-        changed = msgspec.structs.replace(old, actions=done, system=said)
+            reply = self._reply_at(number, done)
+        changed = msgspec.structs.replace(old, actions=done, system=reply)
         if is_last:
             self._turns[-1] = changed
             self.state.actions, self.state.system = changed.actions, changed.system

@@ -53,8 +53,8 @@ def corpus_routes(conversations: Conversations, corpus: Corpus | None, retrainin
         query: str = "", offset: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=200)] = 50
     ) -> Response:
         """List dialogues of the corpus whose id, utterances or actions contain a text."""
-        wanted = query.casefold()
-        matches = [dialogue for dialogue in served_corpus() if wanted in texts[dialogue.id]]
+        phrase = query.casefold()
+        matches = [dialogue for dialogue in served_corpus() if phrase in texts[dialogue.id]]
         entries = [
             CorpusEntry(d.id, d.split, len(d), next((t.user for t in d.turns if t.user), ""))
             for d in matches[offset : offset + limit]

@@ -40,14 +40,14 @@ class RateLimit:
         """Take a token; return 0, or the seconds until there is one."""
         if not self.rate:
             return 0.0
-        left, since = self._buckets.get(address, (self.burst, now))
-        left = min(self.burst, left + (now - since) * self.rate)
-        if left < 1.0:
-            return (1.0 - left) / self.rate
+        tokens, since = self._buckets.get(address, (self.burst, now))
+        tokens = min(self.burst, tokens + (now - since) * self.rate)
+        if tokens < 1.0:
+            return (1.0 - tokens) / self.rate
         if len(self._buckets) >= _REMEMBERED and address not in self._buckets:
             full_again = self.burst / self.rate
             self._buckets = {a: b for a, b in self._buckets.items() if now - b[1] < full_again}
-        self._buckets[address] = left - 1.0, now
+        self._buckets[address] = tokens - 1.0, now
         return 0.0
 
 

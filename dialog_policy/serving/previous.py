@@ -15,11 +15,11 @@ def previous_of(run: Path) -> Path:
     return run.with_name(f"{run.name}.before")
 
 
-def take_over(made: Path, run: Path) -> None:
+def take_over(new: Path, run: Path) -> None:
     """Give a finished run the place of `run`, and keep the one before it beside it; at no moment is there none."""
     with atomic_folder(previous_of(run)) as copy:
         shutil.copytree(run, copy, dirs_exist_ok=True)
-    replace_folder(made, run)
+    replace_folder(new, run)
 
 
 def restore_previous(run: Path) -> None:

@@ -107,10 +107,13 @@ def _train(order: _Order) -> None:
     from dialog_policy.evaluation import evaluate
     from dialog_policy.policy import DialogPolicy
 
-    made = run.with_name(f"{run.name}.retrained")
-    DialogPolicy.from_config(policy.info["config"]).fit(train, dev=dev, out=made, resume=False, callbacks=[_progress()])
+    retrained = run.with_name(f"{run.name}.retrained")
+    DialogPolicy.from_config(policy.info["config"]).fit(
+        train, dev=dev, out=retrained, resume=False, callbacks=[_progress()]
+    )
     before, after = (
-        None if dev is None else evaluate(each, dev, baselines=(), resamples=0) for each in (policy, Policy.load(made))
+        None if dev is None else evaluate(each, dev, baselines=(), resamples=0)
+        for each in (policy, Policy.load(retrained))
     )
     result = RetrainingResult(
         dialogues=len(train),
@@ -121,7 +124,7 @@ def _train(order: _Order) -> None:
         turn_accuracy_before=None if before is None else before.turn_accuracy,
         turn_accuracy_after=None if after is None else after.turn_accuracy,
     )
-    take_over(made, run)
+    take_over(retrained, run)
     _report(message=sentence(result), result=result)
 
 

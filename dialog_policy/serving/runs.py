@@ -11,15 +11,13 @@ from typing import Any
 import msgspec
 
 from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.metric_names import HEADLINE
 from dialog_policy.runtime import Policy
 from dialog_policy.serving.errors import NotFoundError
 from dialog_policy.serving.logs import log
 from dialog_policy.serving.schemas import Model
 
 __all__ = ["Run", "Runs", "name_runs", "set_aside"]
-
-# Metrics of an evaluation that a run's description repeats.
-_METRICS = ("turn_accuracy", "dialogue_accuracy", "micro_f1", "macro_f1", "weighted_f1")
 
 
 class Run:
@@ -79,7 +77,7 @@ class Run:
         metrics: dict[str, Any] = {} if best is None else {"dev_turn_accuracy": best}
         evaluation = self._evaluation
         if evaluation:
-            metrics |= {name: evaluation[name] for name in _METRICS if name in evaluation}
+            metrics |= {name: evaluation[name] for name in HEADLINE if name in evaluation}
             metrics["of"] = {name: evaluation.get(name) for name in ("corpus", "split", "dialogues", "turns")}
         return Model(
             name=self.name,

@@ -65,10 +65,10 @@ def session_routes(conversations: Conversations) -> APIRouter:
     )  # fmt: skip
     async def begin(request: Request) -> Response:
         """Begin a conversation."""
-        wanted = await read(request, NewSession, is_required=False)
-        name = wanted.id or secrets.token_hex(12)
+        new = await read(request, NewSession, is_required=False)
+        name = new.id or secrets.token_hex(12)
         request.scope["log"]["session"] = name
-        return json(await conversations.create(name, wanted.run), 201, {"Location": f"/sessions/{name}"})
+        return json(await conversations.create(name, new.run), 201, {"Location": f"/sessions/{name}"})
 
     @routes.get("/{id}", responses=session)
     async def show(id: str) -> Response:

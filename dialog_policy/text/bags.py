@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,25 +43,25 @@ class Bags(NamedTuple):
             yield slice(start, stop), self._replace(texts=self.texts.between(start, stop))
 
 
-class _Numbering(dict[str, int]):
-    """Gives each new key the next number."""
+def _numbering() -> defaultdict[str, int]:
+    """Give each new key the next number."""
+    numbers: defaultdict[str, int] = defaultdict()
+    numbers.default_factory = numbers.__len__
+    return numbers
 
-    def __missing__(self, key: str) -> int:
-        number = self[key] = len(self)
-        return number
 
-    def spelling(self) -> Spell:
-        terms = list(self)
-        return lambda numbers: [terms[number] for number in numbers.tolist()]
+def _spelling(numbering: Mapping[str, int]) -> Spell:
+    terms = list(numbering)
+    return lambda numbers: [terms[number] for number in numbers.tolist()]
 
 
 def make_bags(token_lists: Sequence[Sequence[str]]) -> Bags:
     """Give the tokens of texts numbers."""
-    numbering = _Numbering()
+    numbering = _numbering()
     tokens = itertools.chain.from_iterable(token_lists)
     numbers = np.fromiter(map(numbering.__getitem__, tokens), dtype=np.int32)
     counts = np.fromiter(map(len, token_lists), dtype=np.int64, count=len(token_lists))
-    return Bags(len(numbering), numbering.spelling(), Ragged.of_counts(numbers, counts))
+    return Bags(len(numbering), _spelling(numbering), Ragged.of_counts(numbers, counts))
 
 
 def ngram_bags(bags: Bags, shortest: int, longest: int) -> Bags:
@@ -127,11 +128,11 @@ def character_bags(bags: Bags, shortest: int, longest: int) -> Callable[[Bags], 
 
     As :func:`~dialog_policy.text.tokens.character_ngrams` does it; each token is cut up once.
     """
-    numbering = _Numbering()
+    numbering = _numbering()
     grams = [character_ngrams(token, shortest, longest) for token in bags.spell(np.arange(bags.n_terms))]
     values = np.fromiter(map(numbering.__getitem__, itertools.chain.from_iterable(grams)), dtype=np.int32)
     of_token = Ragged.of_counts(values, [len(own) for own in grams])
-    spell = numbering.spelling()
+    spell = _spelling(numbering)
     return lambda part: expand(part, of_token, len(numbering), spell)
 
 

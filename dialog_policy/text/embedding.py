@@ -28,10 +28,12 @@ class TrainableTable(TermTable):
 
     Parameters
     ----------
-    analyzer, terms, pools
-        As in :class:`~dialog_policy.text.table.TermTable`; the pools are ``"mean"`` and ``"sum"``.
+    analyzer, terms
+        As in :class:`~dialog_policy.text.table.TermTable`.
     vectors
         Shape (V + 1, D), to begin with; the last row stands for every unknown term.
+    pools
+        As in :class:`~dialog_policy.text.table.TermTable`: ``"mean"`` and ``"sum"``.
     word_dropout
         Probability with which training takes a term for unknown.
     """

@@ -45,4 +45,4 @@ def test_contenders_take_turns_and_are_compared(tmp_path, monkeypatch):
 
 def test_the_work_of_a_turn_is_counted():
     # Forward 300 x 512 + 128 x 512 + 128 x 40, the same for the weights, 128 x 512 + 128 x 40 back; two operations each.
-    assert training._FLOP == 2 * (2 * (153_600 + 65_536 + 5_120) + 65_536 + 5_120)
+    assert training.FLOP == 2 * (2 * (153_600 + 65_536 + 5_120) + 65_536 + 5_120)

@@ -68,7 +68,7 @@ def test_evaluate_predict_and_score_agree(run_folder, corpus_file, tmp_path):
 
 
 def test_free_running_says_so(run_folder, corpus_file):
-    assert "free-running" in run("evaluate", run_folder, corpus_file, "--free-running").output
+    assert "free running" in run("evaluate", run_folder, corpus_file, "--free-running").output
 
 
 @pytest.mark.parametrize(

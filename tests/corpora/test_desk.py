@@ -91,7 +91,7 @@ def test_the_ceiling_is_the_expected_share_of_most_probable_choices(generate):
     import desk
 
     likely = total = expected = 0.0
-    original = desk.Desk._turn
+    original = desk.Desk.act
 
     def counting(self, user, choice, context=None):
         nonlocal likely, total, expected
@@ -102,11 +102,11 @@ def test_the_ceiling_is_the_expected_share_of_most_probable_choices(generate):
         expected += self.ceilings[-1]
         return actions
 
-    desk.Desk._turn = counting
+    desk.Desk.act = counting
     try:
         ceilings = [c for _, own in generate.generate(600, 7) for c in own]
     finally:
-        desk.Desk._turn = original
+        desk.Desk.act = original
     assert len(ceilings) == total
     assert sum(ceilings) == pytest.approx(expected)
     assert likely / total == pytest.approx(expected / total, abs=0.006)

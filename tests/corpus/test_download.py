@@ -92,7 +92,7 @@ def test_a_mirror_instead_of_the_pinned_address(server, known, tmp_path):
     ("fault", "message"),
     [
         ("missing", "the server answered 404 .*http://example.org"),
-        ("wrong", "what came has another SHA-256 .* thrown away"),
+        ("wrong", "checksum mismatch: the SHA-256 of the file is not .* deleted"),
         ("cut", "the connection failed: .*nothing half-written"),
     ],
 )

@@ -5,7 +5,7 @@ from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError
 from dialog_policy.evaluation.alignment import align
 from dialog_policy.evaluation.collect import collect_turns
-from dialog_policy.evaluation.prediction_files import read_predictions, write_predictions
+from dialog_policy.evaluation.prediction_files import PredictionFile, write_predictions
 from dialog_policy.prediction import Prediction
 
 CORPUS = Corpus(
@@ -41,7 +41,7 @@ def test_predictions_that_do_not_belong_are_refused_with_the_place(match_up, key
         match_up(found, CORPUS)
     write_predictions(tmp_path / "p.jsonl", found)
     with pytest.raises(CorpusError, match=rf"p\.jsonl.*{message}") as error:
-        match_up(read_predictions(tmp_path / "p.jsonl"), CORPUS)
+        match_up(PredictionFile(tmp_path / "p.jsonl"), CORPUS)
     misfit = (error.value.dialogue, error.value.turn)
     assert error.value.line == (None if "found none" in message else len(keys) - keys[::-1].index(misfit))
 
@@ -92,7 +92,7 @@ def test_predictions_survive_writing_and_reading(tmp_path):
         Prediction(dialogue="a", turn=1, actions=frozenset(), logged=0.5),
     ]
     assert write_predictions(tmp_path / "p.jsonl", made) == 2
-    found = read_predictions(tmp_path / "p.jsonl")
+    found = PredictionFile(tmp_path / "p.jsonl")
     assert list(found) == made
     assert list(found) == made  # a second time
 
@@ -114,7 +114,7 @@ def test_bad_lines_are_refused_with_their_number(tmp_path, line, message):
     path = tmp_path / "p.jsonl"
     path.write_text('{"dialogue": "a", "turn": 0, "actions": []}\n' + line + "\n")
     with pytest.raises(CorpusError, match=message):
-        list(read_predictions(path))
+        list(PredictionFile(path))
 
 
 def test_turns_as_arrays():

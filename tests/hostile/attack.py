@@ -16,7 +16,7 @@ from dialog_policy.baselines import load_baselines
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.corpus.readers import load_corpus
 from dialog_policy.errors import DialogPolicyError
-from dialog_policy.evaluation.prediction_files import read_predictions
+from dialog_policy.evaluation.prediction_files import PredictionFile
 from dialog_policy.features.cache import read_entry
 from dialog_policy.network.checkpoint import epochs_done, read_checkpoint
 from dialog_policy.runtime import Policy
@@ -69,7 +69,7 @@ class Attacks:
         return True
 
     def predictions_(self, path):
-        return all(0 <= (prediction.confidence or 0) <= 1 for prediction in read_predictions(path))
+        return all(0 <= (prediction.confidence or 0) <= 1 for prediction in PredictionFile(path))
 
     def checkpoints(self, path):
         epochs_done(path / "training.safetensors")

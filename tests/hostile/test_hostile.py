@@ -91,6 +91,7 @@ def test_sessions(tmp_path):
 
 def test_cache_entries(tmp_path, monkeypatch):
     monkeypatch.setenv(cache.CACHE, str(tmp_path / "cache"))
+    monkeypatch.setattr("dialog_policy.features.encode.FEWEST_TURNS", 0)
     dialogues = load_corpus(runs.GOOD.with_name(f"{runs.GOOD.name}-dialogues.jsonl"))
     train, dev = (dialogues.with_dialogues(part) for part in (dialogues[:4], dialogues[4:6]))
     actions = ActionSpace().fit(turn.actions for dialogue in train for turn in dialogue.turns)

@@ -13,7 +13,8 @@ from dialog_policy.features.encode import encode_dialogues
 from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.features.fit import fit_turn_encoder
 from dialog_policy.features.settings import EncoderSettings
-from dialog_policy.network.batches import DialogueBatches, evaluation_batches, few_lengths
+from dialog_policy.network.batches import DialogueBatches, evaluation_batches
+from dialog_policy.network.lengths import few_lengths
 from dialog_policy.text.encoders import Embedding
 from dialog_policy.text.tokens import tokenize
 from tests.strategies import ACTIONS, corpora

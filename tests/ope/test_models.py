@@ -35,7 +35,7 @@ def test_estimated_propensities_are_close_to_the_true_ones(led):
     assert np.abs(found.propensities - log.propensities).mean() < 0.04
     assert found.about["ece"] < 0.06
     assert found.about["log_loss"] < found.about["log_loss_of_shares"]
-    assert sum(row["count"] for row in found.about["bins"]) == len(log.actions)
+    assert sum(row.count for row in found.about["bins"]) == len(log.actions)
 
 
 def test_what_was_never_seen_elsewhere_has_a_propensity_over_zero(led):

@@ -13,6 +13,7 @@ FILES = {
     "sgd": "sgd.zip",
     "sim-m": "sim-M.zip",
     "star": "star.zip",
+    "ted-paper": "ted-paper.zip",
 }
 
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialog_policy.corpus import ActionSpace
+from dialog_policy.network.calibration import calibrate, choose_fallback
 from dialog_policy.runtime.decoder import Decoder
 from tests.reference import prior_by_hand
 
@@ -149,7 +150,7 @@ def test_calibration_finds_the_temperature_that_made_the_labels(single):
     sets = [frozenset(s) for s in "abcd"] if single else EVERYTHING
     logs = np.stack([made.log_probabilities(z, [s] * len(z)) for s in sets], axis=1)
     gold = [sets[random.choice(len(sets), p=row / row.sum())] for row in np.exp(logs)]
-    made.calibrate(np.concatenate([z, z[:2]]), [*gold, None, frozenset("unseen")])
+    calibrate(made, np.concatenate([z, z[:2]]), [*gold, None, frozenset("unseen")])
     assert made.temperature == pytest.approx(2.0, rel=0.1)
 
 
@@ -158,12 +159,12 @@ def test_the_fallback_is_chosen_for_a_wanted_precision():
     z = np.array([[4.0, 0, 0, 0], [3, 0, 0, 0], [3, 0, 0, 0], [2, 0, 0, 0], [1, 0, 0, 0]])
     gold = [frozenset(name) for name in "aabab"]
     confidence = made.decide(z).confidence
-    assert made.choose_fallback(z, [*gold[:4], None], 0.75) == (1.0, 0.75)
+    assert choose_fallback(made, z, [*gold[:4], None], 0.75) == (1.0, 0.75)
     assert made.fallback_below == confidence[3]
-    assert made.choose_fallback(z, gold, 0.7) == (0.8, 0.75)
-    assert made.choose_fallback(z, gold, 0.9) == (0.2, 1.0)
+    assert choose_fallback(made, z, gold, 0.7) == (0.8, 0.75)
+    assert choose_fallback(made, z, gold, 0.9) == (0.2, 1.0)
     assert made.fallback_below == confidence[0]
-    assert made.choose_fallback(z[1:], gold[1:], 0.9) == (0.5, 0.5), "both of equal confidence or none"
+    assert choose_fallback(made, z[1:], gold[1:], 0.9) == (0.5, 0.5), "both of equal confidence or none"
     assert Decoder.from_json(made.to_json(), SPACE).fallback_below == made.fallback_below
 
 

@@ -65,12 +65,12 @@ def pair(utterances: Iterable[Utterance]) -> Iterator[Turn]:
     Utterances of the user in a row become one, with a space between. What the user says last, unanswered, is a turn that is
     history only.
     """
-    said: list[str] = []
+    texts: list[str] = []
     for utterance in utterances:
         if utterance.is_user:
-            said.append(utterance.text)
+            texts.append(utterance.text)
             continue
-        yield Turn(user=" ".join(said), context=utterance.context, actions=utterance.actions, system=utterance.text)
-        said = []
-    if said:
-        yield Turn(user=" ".join(said))
+        yield Turn(user=" ".join(texts), context=utterance.context, actions=utterance.actions, system=utterance.text)
+        texts = []
+    if texts:
+        yield Turn(user=" ".join(texts))

@@ -116,19 +116,21 @@ def _said(source: Source, log: _Log, member: str, asr: str) -> list[str]:
             dialogue=log.session_id,
             remedy="Take what was recognised instead: --reader asr=1best.",
         )
-    said = [turn.transcription for turn in decode(source, labelled, _Labels, "the labels of a DSTC2 call").turns]
-    if len(said) != len(log.turns):
+    transcriptions = [
+        turn.transcription for turn in decode(source, labelled, _Labels, "the labels of a DSTC2 call").turns
+    ]
+    if len(transcriptions) != len(log.turns):
         raise CorpusError(
-            f"expected {counted(len(log.turns), 'turn')} as in log.json, found {len(said)}.",
+            f"expected {counted(len(log.turns), 'turn')} as in log.json, found {len(transcriptions)}.",
             path=source.place(labelled),
             dialogue=log.session_id,
         )
-    return said
+    return transcriptions
 
 
-def _utterances(log: _Log, said: list[str], parts: int) -> Iterator[Utterance]:
+def _utterances(log: _Log, transcriptions: list[str], parts: int) -> Iterator[Utterance]:
     context: dict[str, Any] = {}
-    for turn, user in zip(log.turns, said, strict=True):
+    for turn, user in zip(log.turns, transcriptions, strict=True):
         actions = frozenset(join(*act[:parts]) for act in _acts(turn.output.dialog_acts))
         yield Utterance(False, turn.output.transcript, actions or None, context)
         yield Utterance(True, user)
@@ -138,10 +140,10 @@ def _utterances(log: _Log, said: list[str], parts: int) -> Iterator[Utterance]:
 def _read(source: Source, options: Options) -> Iterator[Dialogue]:
     for member, split in _calls(source):
         log = decode(source, member, _Log, "the log of a DSTC2 call")
-        said = _said(source, log, member, options["asr"])
+        transcriptions = _said(source, log, member, options["asr"])
         yield Dialogue(
             id=log.session_id,
-            turns=tuple(pair(_utterances(log, said, _LABELS[options["labels"]]))),
+            turns=tuple(pair(_utterances(log, transcriptions, _LABELS[options["labels"]]))),
             split=split,
             fields={"system": log.system_specific},
         )
@@ -159,17 +161,17 @@ def _listed(source: Source) -> list[tuple[str, str]]:
 
 def _calls(source: Source) -> Iterator[tuple[str, str | None]]:
     """Members with their part; calls that no list names come last."""
-    left = {_key(PurePosixPath(member).parent): member for member in source.find("log.json")}
+    unread = {_key(PurePosixPath(member).parent): member for member in source.find("log.json")}
     for member, split in _listed(source):
         named = [(number, key) for number, line in source.lines(member) if (key := _key(PurePosixPath(line.strip())))]
         # A list may come along although its part was not downloaded.
-        if not any(key in left for _, key in named):
+        if not any(key in unread for _, key in named):
             continue
         for number, key in named:
-            if key not in left:
+            if key not in unread:
                 raise CorpusError(f"the call {key!r} is not there.", path=source.place(member), line=number)
-            yield left.pop(key), split
-    for member in left.values():
+            yield unread.pop(key), split
+    for member in unread.values():
         yield member, None
 
 

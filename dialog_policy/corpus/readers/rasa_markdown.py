@@ -74,8 +74,8 @@ def _read(source: Source, folder: str, labels: str) -> Iterator[Dialogue]:
 
 def _is_in(member: str, folder: str) -> bool:
     parents = PurePosixPath(member).parts[:-1]
-    wanted = PurePosixPath(folder).parts
-    return any(parents[i : i + len(wanted)] == wanted for i in range(len(parents) + 1))
+    folder_parts = PurePosixPath(folder).parts
+    return any(parents[i : i + len(folder_parts)] == folder_parts for i in range(len(parents) + 1))
 
 
 def _is_test(member: str) -> bool:
@@ -158,9 +158,11 @@ def _add(parts: list[Part], line: str, at: _Line) -> None:
 
 def _said(text: str, at: _Line) -> list[list[Step]]:
     options = [_message(option.strip(), at) for option in text.split(" OR ")]
-    if len(options) > 1 and not all(said.intent for said in options):
+    if len(options) > 1 and not all(message.intent for message in options):
         options = [_message(text, at)]  # the word stands in a sentence
-    slots = [{name: value for name, value in said.entities.items() if name in at.domain.slots} for said in options]
+    slots = [
+        {name: value for name, value in message.entities.items() if name in at.domain.slots} for message in options
+    ]
     return [list(options), [Known(values) for values in slots]] if any(slots) else [list(options)]
 
 

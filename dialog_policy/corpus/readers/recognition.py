@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from dialog_policy.corpus.problems import Place, Problem
 from dialog_policy.corpus.readers.reader import Reader
 from dialog_policy.corpus.readers.source import Source
-from dialog_policy.errors import CorpusError, OptionError, counted, did_you_mean
+from dialog_policy.errors import CorpusError, check_known, counted
 
 __all__ = ["choose", "unread"]
 
@@ -43,8 +43,7 @@ def choose(source: Source, format: str | None, known: Mapping[str, Reader]) -> l
         If no format is recognised, or several whose files do not belong together.
     """
     if format is not None:
-        if format not in known:
-            raise OptionError(f"there is no format {format!r}; known: {', '.join(known)}.{did_you_mean(format, known)}")
+        check_known("format", format, known)
         return [known[format]]
     readers = [reader for reader in known.values() if reader.recognises(source)]
     if not readers:
@@ -114,13 +113,13 @@ def _unread(source: Source, readers: Sequence[Reader]) -> list[Problem]:
     if source.is_single_file or not all(reader.members for reader in readers):
         return []
     read = {member for reader in readers if reader.members for member in reader.members(source)}
-    left = [m for m in source.members if m not in read and _holds_data(PurePosixPath(m).name.lower())]
-    if not left:
+    unread_files = [m for m in source.members if m not in read and _holds_data(PurePosixPath(m).name.lower())]
+    if not unread_files:
         return []
-    verb = "is" if len(left) == 1 else "are"
-    message = f"{counted(len(left), 'file')} {verb} not read: {_listed(left)}"
+    verb = "is" if len(unread_files) == 1 else "are"
+    message = f"{counted(len(unread_files), 'file')} {verb} not read: {_listed(unread_files)}"
     remedy = "Name files one by one to read others, or move these away."
-    return [Problem("warning", "unread-files", message, remedy, len(left), [Place(file=str(source.path))])]
+    return [Problem("warning", "unread-files", message, remedy, len(unread_files), [Place(file=str(source.path))])]
 
 
 def _holds_data(name: str) -> bool:

@@ -85,7 +85,7 @@ def tables(source: Source, member: str, id_column: str, encoding: str = "") -> I
     Raises
     ------
     CorpusError
-        If it is no such file, or no sheet of a workbook has the column.
+        If it is not such a file, or no sheet of a workbook has the column.
     MissingExtraError
         If a workbook or Parquet needs a library that is not installed.
     """

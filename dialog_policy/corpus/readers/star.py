@@ -61,11 +61,11 @@ def _query(event: _Event) -> tuple[str, str]:
 
 
 def _turns(events: list[_Event]) -> Iterator[Turn]:
-    said: list[str] = []
+    utterances: list[str] = []
     context: dict[str, Any] = {}
     for event in events:
         if event.agent == "User" and event.action == "utter":
-            said.append(event.text)
+            utterances.append(event.text)
         elif event.agent == "KnowledgeBase":
             results = [] if event.item is None else [event.item]
             context = {"api": event.a_p_i_name, "results": results}
@@ -79,8 +79,8 @@ def _turns(events: list[_Event]) -> Iterator[Turn]:
                 actions = frozenset([label])
             elif event.action == "pick_suggestion" and event.action_label is not None:
                 actions = frozenset([event.action_label])
-            yield Turn(user=" ".join(said), context=context, actions=actions, system=text)
-            said, context = [], {}
+            yield Turn(user=" ".join(utterances), context=context, actions=actions, system=text)
+            utterances, context = [], {}
 
 
 def _read(source: Source, members: list[str], scenario: str) -> Iterator[Dialogue]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.errors import check_known
 from dialog_policy.policy.config import tomllib
 
 __all__ = ["load_recipe", "recipe_names"]
@@ -28,9 +28,7 @@ def load_recipe(name: str) -> tuple[dict[str, Any], dict[str, str]]:
     OptionError
         If there is no such recipe.
     """
-    known = recipe_names()
-    if name not in known:
-        raise OptionError(f"there is no recipe {name!r}; known: {', '.join(known)}.{did_you_mean(name, known)}")
+    check_known("recipe", name, recipe_names())
     settings = tomllib.loads((files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
     reader: dict[str, str] = settings.pop("reader", {})
     return settings, reader

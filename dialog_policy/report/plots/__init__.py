@@ -57,12 +57,14 @@ def write_plots(
 
     Parameters
     ----------
-    result, history
+    result
         As for :func:`plots_of`.
     folder
         Made if it is missing.
     formats
         ``"svg"``, ``"png"``.
+    history
+        As for :func:`plots_of`.
 
     Raises
     ------

@@ -17,8 +17,8 @@ __all__ = ["comparison_plots", "reach"]
 
 def comparison_plots(result: Mapping[str, Any]) -> list[Plot]:
     """Return the plots of what ``compare`` found."""
-    found = [_policies(result), _differences(result)]
-    return [*found, curve_plot(result["curve"])] if result.get("curve") else found
+    plots = [_policies(result), _differences(result)]
+    return [*plots, curve_plot(result["curve"])] if result.get("curve") else plots
 
 
 def reach(values: Sequence[float], *, zero: bool = False) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from warnings import catch_warnings, filterwarnings
 
 from dialog_policy.errors import OptionError, did_you_mean, require
-from dialog_policy.files import atomic_write
+from dialog_policy.files import write_file
 from dialog_policy.report.document import Table
 from dialog_policy.report.words import lines_of, printable
 
@@ -101,20 +101,20 @@ def draw_svg(plot: Plot) -> str:
     """Return a plot as an SVG element for a page: colours are the page's, text stays text, ids are unique in the page."""
     buffer = io.BytesIO()
     _save(plot, buffer, "svg", _PAGE)
-    found = buffer.getvalue().decode()
-    found = found[found.index("<svg") :]
+    svg = buffer.getvalue().decode()
+    svg = svg[svg.index("<svg") :]
     # The metadata block names its vocabularies by address; a page that loads nothing need not mention them.
-    found = re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.DOTALL)
-    found = re.sub(r' xmlns:xlink="[^"]*"', "", found).replace("xlink:href", "href")
-    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', found))
-    found = re.sub(r' id="([^"]*)"', lambda m: f' id="{plot.name}-{m[1]}"' if m[1] in used else "", found)
-    found = re.sub(r'(href="#|url\(#)', rf"\g<1>{plot.name}-", found)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns:xlink="[^"]*"', "", svg).replace("xlink:href", "href")
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    svg = re.sub(r' id="([^"]*)"', lambda m: f' id="{plot.name}-{m[1]}"' if m[1] in used else "", svg)
+    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{plot.name}-", svg)
     # The page sets the font; matplotlib has measured a wide one.
-    found = re.sub(r"font: (?:(?:bold|600) )?([\d.]+)px [^;\"]*", r"font-size: \1px", found)
+    svg = re.sub(r"font: (?:(?:bold|600) )?([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
     for written, own in _VARIABLES.items():
-        found = found.replace(written, own)
+        svg = svg.replace(written, own)
     label = html.escape(printable(f"{plot.heading} {plot.text}".strip()))
-    return found.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
 
 def check_format(suffix: str) -> None:
@@ -152,8 +152,7 @@ def write_plot(plot: Plot, path: Path, *, warnings: Sequence[str] = ()) -> None:
     check_format(suffix)
     buffer = io.BytesIO()
     _save(plot, buffer, suffix, _PAPER, above=[f"Warning: {warning}" for warning in warnings])
-    with atomic_write(path) as file:
-        file.write(buffer.getvalue())
+    write_file(path, buffer.getvalue())
 
 
 def _save(plot: Plot, file: Any, format: str, paint: Paint, *, above: Sequence[str] = ()) -> None:

@@ -76,14 +76,16 @@ def _reliability_of_actions(result: Mapping[str, Any]) -> Plot | None:
     )
 
 
-def _calibrated(found: Mapping[str, Any] | None, *, name: str, title: str, x: str, y: str, count: str) -> Plot | None:
-    bins = [row for row in (found or {}).get("bins", ()) if row["count"]]
-    if not found or not bins:
+def _calibrated(
+    calibration: Mapping[str, Any] | None, *, name: str, title: str, x: str, y: str, count: str
+) -> Plot | None:
+    bins = [row for row in (calibration or {}).get("bins", ()) if row["count"]]
+    if not calibration or not bins:
         return None
     return Plot(
         name=name,
         title=title,
-        text=f"The expected calibration error is {rate(found['ece'])}. {widest_gap(bins, y, count)} Below the dashed line the "
+        text=f"The expected calibration error is {rate(calibration['ece'])}. {widest_gap(bins, y, count)} Below the dashed line the "
         f"policy is overconfident. The grey bars count {count}.",
         draw=lambda figure, paint: draw_reliability(figure, paint, bins, x=x, y=y, count=count),
         header=("from", "to", count, f"mean {x}", y, "lower", "upper"),

@@ -19,8 +19,8 @@ __all__ = ["value_plots"]
 
 def value_plots(result: Mapping[str, Any]) -> list[Plot]:
     """Return the plots of what ``value`` found."""
-    found = [_estimates(result), _sample_size(result), _weights(result), _propensities(result)]
-    return [plot for plot in found if plot is not None]
+    plots = [_estimates(result), _sample_size(result), _weights(result), _propensities(result)]
+    return [plot for plot in plots if plot is not None]
 
 
 def _estimates(result: Mapping[str, Any]) -> Plot:

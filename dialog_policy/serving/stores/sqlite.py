@@ -118,16 +118,16 @@ class SqliteStore:
     async def _write_pending(self) -> None:
         while self._pending:
             async with self._writing:
-                taken, self._pending = self._pending, []
+                waiting, self._pending = self._pending, []
                 try:
-                    made = iter(await self._write([write for some, _ in taken for write in some]))
+                    outcomes = iter(await self._write([write for some, _ in waiting for write in some]))
                 except Exception as error:  # whatever it is, nobody is left waiting
-                    for _, done in taken:
+                    for _, done in waiting:
                         if not done.done():
                             done.set_exception(error)
                     continue
-            for some, done in taken:
-                results = [next(made) for _ in some]
+            for some, done in waiting:
+                results = [next(outcomes) for _ in some]
                 if not done.done():
                     done.set_result(results)
 
@@ -136,7 +136,7 @@ class SqliteStore:
         with self._as_store_error():
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
-                made = [self._execute(write, now) for write in writes]
+                results = [self._execute(write, now) for write in writes]
                 await self._in_thread(partial(self._writer.execute, "COMMIT"))
                 self._uncopied += sum(len(write.data or b"") + _OVERHEAD for write in writes)
                 if self._uncopied >= self.copy_after and (self._copy is None or self._copy.done()):
@@ -146,7 +146,7 @@ class SqliteStore:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise
-        return made
+        return results
 
     async def _copy_log(self) -> None:
         # What cannot be copied now, the log keeps: nothing is lost, the next attempt or the next start copies it.

@@ -95,7 +95,7 @@ def parts(item: Any, kind: str, path: str) -> Iterator[Part]:
     Raises
     ------
     CorpusError
-        If it is no story or rule.
+        If it is neither a story nor a rule.
     """
     if not isinstance(item, Entry):
         raise CorpusError(f"expected '{kind}: NAME' with 'steps', found {item!r}.", path=path)
