@@ -101,10 +101,14 @@ class EncodedDialogues:
             If it does not, or a number is not finite.
         """
         check_offsets(self.offsets, len(self.ids), len(self.is_target))
+        n_rows: dict[int, int] = {}
         for matrix, rows in (*self.parts, self.goals):
+            # Blocks of one part of a turn share their row numbers.
+            if n_rows.setdefault(id(rows), matrix.shape[0]) != matrix.shape[0]:
+                raise ValueError("blocks of one part have different numbers of rows")
             if rows.shape != self.is_target.shape or rows.dtype != np.int32 or len(matrix.shape) != 2:
                 raise ValueError("expected a row of each part for each turn")
-            if len(rows) and not 0 <= rows.min() <= rows.max() < matrix.shape[0]:
+            if len(rows) and not 0 <= rows.min() <= rows.max() < matrix.shape[0] - 1:
                 raise ValueError("a turn has a row that is not there")
             if isinstance(matrix, SparseRows):
                 columns = matrix.columns
@@ -114,6 +118,8 @@ class EncodedDialogues:
                     raise ValueError("a value is in a column that is not there")
             elif isinstance(matrix, np.ndarray):
                 check_array("a part", matrix, matrix.shape)
+                if matrix[-1].any():
+                    raise ValueError("expected zeros for padding")
         for texts in self.embedded.values():
             packed = texts.packed
             check_offsets(packed.offsets, len(packed), len(packed.values))

@@ -12,6 +12,8 @@ import resource
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from dialog_policy.baselines import load_baselines
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.corpus.readers import load_corpus
@@ -46,7 +48,7 @@ class Attacks:
         self.dialogues = load_corpus(GOOD.with_name(f"{GOOD.name}-dialogues.jsonl"))
         self.policy = Policy.load(GOOD)
         self.predictions = self.used(self.policy)
-        self.saved = self.conversation(self.policy).to_bytes()
+        self.first_entry = []
 
     def conversation(self, policy):
         session = policy.start()
@@ -86,11 +88,12 @@ class Attacks:
         parts = read_entry(path, train, dev, actions)
         if parts is None:
             raise DialogPolicyError(f"{path.name} is made anew")
+        arrays = []
         for encoded in (parts.train, parts.dev):
             turns = encoded.padded_turns(range(len(encoded)))
-            encoded.features(turns)
-            encoded.targets(turns)
-        return True
+            arrays += [encoded.features(turns), encoded.targets(turns), encoded.is_target]
+        self.first_entry = self.first_entry or arrays
+        return all(map(np.array_equal, arrays, self.first_entry))
 
     def stores(self, path):
         async def use():

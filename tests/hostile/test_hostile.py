@@ -103,7 +103,7 @@ def test_cache_entries(tmp_path, monkeypatch):
     ]
     (_, good), *results = attacked("entries", artefacts, tmp_path)
     assert not good["raised"]
-    check(results)
+    check(results, may_be_accepted=True)
 
 
 def test_stores(tmp_path):

@@ -23,8 +23,8 @@ _DECLARED = re.compile(r'"?sep=(.)"?')
 # Long texts are legal in a cell.
 csv.field_size_limit(1 << 27)
 
-# Rows of Parquet that are unpacked together: one cell can be megabytes.
-_PARQUET_ROWS = 64
+# Bytes and rows of Parquet that are unpacked together: no cell is larger than its column is when it is written once.
+_PARQUET_BYTES, _FEWEST_ROWS, _MOST_ROWS = 16 << 20, 4, 1_024
 
 Row = dict[str, Any]
 
@@ -192,8 +192,11 @@ def _parquet_rows(source: Source, member: str) -> Iterator[tuple[int, Row]]:
         table = parquet.ParquetFile(arrow.BufferReader(content))
         if table.metadata.num_columns > MOST_COLUMNS:
             raise CorpusError(f"it has more than {MOST_COLUMNS:,} columns.", path=source.place(member))
+        groups = [table.metadata.row_group(i) for i in range(table.metadata.num_row_groups)]
+        sizes = [group.column(i).total_uncompressed_size for group in groups for i in range(group.num_columns)]
+        together = max(_FEWEST_ROWS, min(_MOST_ROWS, _PARQUET_BYTES // max(1, *sizes, 1)))
         number, unpacked = itertools.count(1), 0
-        for batch in table.iter_batches(_PARQUET_ROWS):
+        for batch in table.iter_batches(together):
             # Equal texts are packed once, and take their room in memory once for each row.
             unpacked += batch.nbytes
             source.check_unpacked(member, unpacked, len(content))
