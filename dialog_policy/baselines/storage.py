@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from dialog_policy.baselines.baseline import (
     Regression,
 )
 from dialog_policy.baselines.neighbours import Neighbours
+from dialog_policy.baselines.stored import StoredBaselines, check_neighbours, check_regression, stored_baselines
 from dialog_policy.baselines.view import ActionSet
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.corpus.training_part import TrainingPart
@@ -42,6 +44,9 @@ class RunFiles(Protocol):
 
     def arrays(self, name: str) -> dict[str, Any]:
         """Return named arrays."""
+
+    def contents(self, name: str) -> AbstractContextManager[None]:
+        """Turn what is wrong with a file's contents into the run's error."""
 
 
 @dataclass(frozen=True)
@@ -115,21 +120,34 @@ class FittedBaselines:
     def from_parts(
         cls, described: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], actions: ActionSpace
     ) -> FittedBaselines:
-        """Undo :meth:`to_parts`."""
+        """Undo :meth:`to_parts`.
+
+        Raises
+        ------
+        ValueError
+            If the parts do not fit together.
+        """
+        stored = stored_baselines(described)
+        n_sets = len(stored.sets)
         regressions = {}
-        for name, tables in described["regressions"].items():
+        for name, tables in stored.regressions.items():
             loaded = {
                 part: TermTable.from_parts(table, _under(f"{name}.{part}.", arrays)) for part, table in tables.items()
             }
             regressions[name] = Regression(loaded, arrays.get(f"{name}.actions"), arrays[f"{name}.bias"])
+            check_regression(name, *regressions[name], n_sets=n_sets, space=actions)
+        history = regressions["logreg_history"].tables
+        neighbours = _under(_NEIGHBOURS, arrays)
+        widths = len(history["user"].terms), len(history["system"].terms), len(actions) + 1
+        check_neighbours(neighbours, widths, n_sets=n_sets)
         return cls(
             actions,
-            [frozenset(names) for names in described["sets"]],
-            {None if k is None else frozenset(k): frozenset(v) for k, v in described["after"]},
+            [frozenset(names) for names in stored.sets],
+            {None if k is None else frozenset(k): frozenset(v) for k, v in stored.after},
             regressions,
-            Neighbours.from_arrays(_under(_NEIGHBOURS, arrays)),
-            _training_part(described),
-            described["tokenizer"],
+            Neighbours.from_arrays(neighbours),
+            _training_part(stored),
+            stored.tokenizer,
         )
 
 
@@ -137,8 +155,8 @@ def _under(prefix: str, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt
     return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
 
 
-def _training_part(described: Mapping[str, Any]) -> TrainingPart:
-    return TrainingPart(described["support"], frozenset(described["words"]))
+def _training_part(stored: StoredBaselines) -> TrainingPart:
+    return TrainingPart(stored.support, frozenset(stored.words))
 
 
 def load_baselines(run: RunFiles, actions: ActionSpace) -> dict[str, Baseline]:
@@ -163,7 +181,9 @@ def load_baselines(run: RunFiles, actions: ActionSpace) -> dict[str, Baseline]:
     """
     if not run.has(DOCUMENT):
         return {}
-    baselines = FittedBaselines.from_parts(run.document(DOCUMENT), run.arrays(ARRAYS), actions).predictors()
+    described, arrays = run.document(DOCUMENT), run.arrays(ARRAYS)
+    with run.contents(DOCUMENT):
+        baselines = FittedBaselines.from_parts(described, arrays, actions).predictors()
     fingerprints = {"train": frozenset(run.document("dialogues.json")["train"])}
     for baseline in baselines.values():
         baseline.fingerprints = fingerprints
@@ -172,4 +192,7 @@ def load_baselines(run: RunFiles, actions: ActionSpace) -> dict[str, Baseline]:
 
 def load_training_part(run: RunFiles) -> TrainingPart | None:
     """Load what a run knows of its training part; None for a run that was exported without it."""
-    return _training_part(run.document(DOCUMENT)) if run.has(DOCUMENT) else None
+    if not run.has(DOCUMENT):
+        return None
+    with run.contents(DOCUMENT):
+        return _training_part(stored_baselines(run.document(DOCUMENT)))

@@ -18,7 +18,7 @@ from dialog_policy.evaluation import Evaluation
 from dialog_policy.evaluation import evaluate as judge
 from dialog_policy.evaluation.prediction_files import PredictionFile, write_predictions
 from dialog_policy.files import check_output
-from dialog_policy.runtime.folder import MANIFEST
+from dialog_policy.runtime.run_reader import MANIFEST
 from dialog_policy.text.tokens import tokenize
 
 __all__ = ["evaluate", "predict", "score"]

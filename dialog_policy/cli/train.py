@@ -11,7 +11,8 @@ import click
 from dialog_policy.cli.options import Command, corpora_argument, corpus_options, read_corpus, say
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import CorpusError, RunError, counted
-from dialog_policy.runtime.folder import LOGS, MANIFEST, RunReader, check_target, partial_folder
+from dialog_policy.runtime.folder import LOGS, check_target, partial_folder
+from dialog_policy.runtime.run_reader import MANIFEST, RunReader
 
 if TYPE_CHECKING:
     from dialog_policy.policy import DialogPolicy

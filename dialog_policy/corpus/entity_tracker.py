@@ -15,7 +15,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
 
 from dialog_policy.corpus.gazetteer import Gazetteer, Mention, find_mentions, mark, static_gazetteer
 
@@ -62,6 +64,18 @@ def _key(name: str) -> str:
 
 def _marked(text: str, mentions: Sequence[Mention]) -> str:
     return mark(text, mentions, [f"_{mention.kind}_" for mention in mentions]) if mentions else text
+
+
+class _State(msgspec.Struct):
+    """What :meth:`EntityTracker.state` returns."""
+
+    asked: dict[str, str]
+    records: dict[str, dict[str, str]]
+    order: list[str]
+    offered: list[str]
+    at_hand: str | None
+    values: list[tuple[str, str]]
+    n_results: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class EntityTracker:
@@ -280,16 +294,16 @@ class EntityTracker:
 
         Raises
         ------
-        KeyError, TypeError, ValueError, AttributeError
+        ValueError
             If this is not the state of a tracker.
         """
-        self._requested = dict(state["asked"])
-        self._records = {key: dict(record) for key, record in state["records"].items()}
+        saved = msgspec.convert(state, _State)
+        self._requested, self._records = saved.asked, saved.records
         # Values of records that are not known any more are found in what is said, too: in the same order as before.
         self._local = Gazetteer()
-        for kind, value in state["values"][-_MOST_VALUES:]:
+        for kind, value in saved.values[-_MOST_VALUES:]:
             self._local.add(kind, value)
-        self._order, self._offered = list(state["order"]), dict.fromkeys(state["offered"])
-        self._at_hand = state["at_hand"]
+        self._order, self._offered = saved.order, dict.fromkeys(saved.offered)
+        self._at_hand = saved.at_hand
         # Sessions that earlier versions saved do not say it.
-        self._n_results = state.get("n_results", len(self._order) or None)
+        self._n_results = (len(self._order) or None) if saved.n_results is msgspec.UNSET else saved.n_results

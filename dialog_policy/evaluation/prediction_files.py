@@ -19,6 +19,8 @@ __all__ = ["PredictionFile", "PredictionLines", "write_predictions"]
 
 _decoder = msgspec.json.Decoder(Prediction)
 _KEYS = Prediction.__struct_fields__
+# Bytes; the prediction of a turn has as many probabilities as there are actions.
+_LONGEST_LINE = 16 << 20
 
 
 class PredictionFile:
@@ -78,7 +80,11 @@ class PredictionLines(Iterator[Prediction]):
     def _read(self) -> Iterator[Prediction]:
         try:
             with open(self.path, "rb") as file:
-                for self.line, line in enumerate(file, 1):
+                for self.line, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
+                    if len(line) == _LONGEST_LINE:
+                        raise CorpusError(
+                            f"the line has more than {_LONGEST_LINE:,} bytes; refused.", path=self.path, line=self.line
+                        )
                     if line.strip():
                         yield self._parse(line)
         except OSError as error:
@@ -87,6 +93,10 @@ class PredictionLines(Iterator[Prediction]):
     def _parse(self, line: bytes) -> Prediction:
         try:
             return _decoder.decode(line)
+        except RecursionError:
+            raise CorpusError(
+                "expected a prediction, found JSON nested too deeply.", path=self.path, line=self.line
+            ) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             place: dict[str, Any] = {"path": self.path, "line": self.line}
             loose = _without_bounds(line)
@@ -110,14 +120,14 @@ def _without_bounds(line: bytes) -> Prediction | None:
     """Decode a line whose only fault may be a number out of bounds."""
     try:
         return Prediction(**msgspec.structs.asdict(msgspec.json.decode(line, type=_Loose)))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
 def _misspelt(line: bytes) -> str:
     try:
         raw: Any = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     missing = [key for key in ("dialogue", "turn", "actions") if isinstance(raw, dict) and key not in raw]
     hints = (

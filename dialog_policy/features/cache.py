@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from dialog_policy.corpus import ActionSpace, Corpus
+from dialog_policy.errors import DialogPolicyError
 from dialog_policy.features.encoded import EmbeddedTexts, EncodedDialogues
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.matrices import MappedRows, Matrix, NewMatrix, SparseRows, new_file
@@ -43,7 +44,9 @@ _ENCODER, _ENCODER_ARRAYS = "encoder.json", "encoder.safetensors"
 _LIMIT = 4 << 30
 # What a process that was killed left behind is removed after a day.
 _ABANDONED_S = 86_400
-_UNUSABLE = (OSError, ValueError, KeyError, TypeError, IndexError, msgspec.MsgspecError, SafetensorError)
+_UNUSABLE = (
+    OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, SafetensorError, DialogPolicyError
+)  # fmt: skip
 
 
 class EncodedParts(NamedTuple):
@@ -208,7 +211,9 @@ def _unpacked(
             matrix = arrays[f"{number}.matrix"]
         parts.append((matrix, arrays[f"{kind['rows']}.rows"]))
     targets = arrays["targets"], arrays["targets.rows"]
-    return EncodedDialogues(ids, arrays["offsets"], parts, targets, arrays["is_target"], embedded)
+    encoded = EncodedDialogues(ids, arrays["offsets"], parts, targets, arrays["is_target"], embedded)
+    encoded.check()
+    return encoded
 
 
 def read_entry(entry: Path, train: Corpus, dev: Corpus | None, actions: ActionSpace) -> EncodedParts | None:
@@ -227,6 +232,8 @@ def read_entry(entry: Path, train: Corpus, dev: Corpus | None, actions: ActionSp
                 layout = msgspec.json.decode((entry / f"{part}.json").read_bytes())
                 arrays = load((entry / f"{part}.safetensors").read_bytes())
                 encoded[part] = _unpacked(layout, arrays, entry, [d.id for d in corpus], trainable)
+                if (encoded[part].n_features, encoded[part].n_actions) != (encoder.dim, len(actions)):
+                    return None
         os.utime(entry / _MANIFEST)
     except _UNUSABLE:
         return None
@@ -240,7 +247,8 @@ def _make_trainable(encoder: TurnEncoder, dropouts: Mapping[str, Mapping[str, fl
         content = list(tables)
         for number, dropout in dropouts[name].items():
             own = tables[int(number)]
-            assert own.vectors is not None
+            if own.vectors is None or not 0 <= dropout < 1:
+                raise ValueError("a table that cannot be trained")
             pools: Any = own.pools
             table = TrainableTable(own.analyzer, own.terms, own.vectors, pools=pools, word_dropout=dropout)
             content[int(number)] = table

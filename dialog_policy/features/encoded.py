@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dialog_policy.errors import OptionError
-from dialog_policy.features.matrices import Matrix
+from dialog_policy.features.matrices import Matrix, SparseRows
 from dialog_policy.text.embedding import TrainableTable
 from dialog_policy.text.ragged import Ragged
+from dialog_policy.text.stored import check_array
 from dialog_policy.text.table import FloatArray
 
 __all__ = ["PADDING", "EmbeddedTexts", "EncodedDialogues", "PackedTurns"]
@@ -42,6 +43,12 @@ class PackedTurns(NamedTuple):
 
     texts: Ragged
     rows: npt.NDArray[np.int64]
+
+
+def check_offsets(offsets: npt.NDArray[np.integer], n_rows: int, n_values: int) -> None:
+    """Refuse (ValueError) offsets that do not cut `n_values` values into `n_rows` rows."""
+    if offsets.shape != (n_rows + 1,) or offsets[0] != 0 or offsets[-1] != n_values or np.any(np.diff(offsets) < 0):
+        raise ValueError(f"expected offsets of {n_rows} rows over {n_values} values")
 
 
 class EncodedDialogues:
@@ -84,6 +91,42 @@ class EncodedDialogues:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def check(self) -> None:
+        """Check that everything points to what is there: what comes from a file may not.
+
+        Raises
+        ------
+        ValueError
+            If it does not, or a number is not finite.
+        """
+        check_offsets(self.offsets, len(self.ids), len(self.is_target))
+        n_rows: dict[int, int] = {}
+        for matrix, rows in (*self.parts, self.goals):
+            # Blocks of one part of a turn share their row numbers.
+            if n_rows.setdefault(id(rows), matrix.shape[0]) != matrix.shape[0]:
+                raise ValueError("blocks of one part have different numbers of rows")
+            if rows.shape != self.is_target.shape or rows.dtype != np.int32 or len(matrix.shape) != 2:
+                raise ValueError("expected a row of each part for each turn")
+            if len(rows) and not 0 <= rows.min() <= rows.max() < matrix.shape[0] - 1:
+                raise ValueError("a turn has a row that is not there")
+            if isinstance(matrix, SparseRows):
+                columns = matrix.columns
+                check_offsets(columns.offsets, matrix.shape[0], len(columns.values))
+                check_array("values", matrix.values, columns.values.shape)
+                if len(columns.values) and not 0 <= columns.values.min() <= columns.values.max() < matrix.width:
+                    raise ValueError("a value is in a column that is not there")
+            elif isinstance(matrix, np.ndarray):
+                check_array("a part", matrix, matrix.shape)
+                if matrix[-1].any():
+                    raise ValueError("expected zeros for padding")
+        for texts in self.embedded.values():
+            packed = texts.packed
+            check_offsets(packed.offsets, len(packed), len(packed.values))
+            if len(packed.values) and not 0 < packed.values.min() <= packed.values.max() <= len(texts.table.vectors):
+                raise ValueError("a text has a term that is not there")
+        if self.is_target.dtype != np.bool_:
+            raise ValueError("expected whether each turn is to be predicted")
 
     @property
     def widths(self) -> list[int]:

@@ -59,6 +59,21 @@ def turn_values(marked: MarkedTurn, context: Mapping[str, Any], before: frozense
     return TurnValues(marked.user, marked.system, context_key(context), marked.facts, before)
 
 
+class _Tables(msgspec.Struct):
+    user: list[dict[str, Any]]
+    system: list[dict[str, Any]]
+    context: list[dict[str, Any]]
+
+
+class _Stored(msgspec.Struct):
+    """The JSON object of an encoder."""
+
+    tokenizer: str
+    words: list[str]
+    tables: _Tables
+    facts: list[str] | None
+
+
 class TurnEncoder:
     """Encodes turns as vectors of `dim` features.
 
@@ -259,9 +274,20 @@ class TurnEncoder:
         actions: ActionSpace,
         gazetteer: Mapping[str, tuple[str, ...]] | None = None,
     ) -> TurnEncoder:
-        """Undo :meth:`to_parts`; the gazetteer is stored elsewhere, too."""
+        """Undo :meth:`to_parts`; the gazetteer is stored elsewhere, too.
+
+        Raises
+        ------
+        ValueError
+            If the parts do not fit together.
+        OptionError
+            If the tokeniser is not known.
+        """
+        stored = msgspec.convert(described, _Stored)
+        if len(set(stored.facts or ())) != len(stored.facts or ()):
+            raise ValueError("a fact occurs twice")
         tables: dict[str, list[TermTable]] = {}
-        for field, descriptions in described["tables"].items():
+        for field, descriptions in msgspec.structs.asdict(stored.tables).items():
             tables[field] = []
             for number, description in enumerate(descriptions):
                 prefix = f"{field}.{number}."
@@ -269,11 +295,9 @@ class TurnEncoder:
                 tables[field].append(TermTable.from_parts(description, own))
         return cls(
             actions,
-            user=tables["user"],
-            system=tables["system"],
-            context=tables["context"],
-            words=described["words"],
-            tokenizer=described["tokenizer"],
-            facts=described["facts"],
+            **tables,
+            words=stored.words,
+            tokenizer=stored.tokenizer,
+            facts=stored.facts,
             gazetteer=gazetteer,
         )

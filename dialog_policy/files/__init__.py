@@ -4,6 +4,7 @@ Every output is written beside its place under the name ``.NAME.*.partial``, flu
 under such a name is removed when the same place is written again.
 """
 
+from dialog_policy.files.bounded_zip import open_zip
 from dialog_policy.files.file import atomic_write, sha256_of, write_file
 from dialog_policy.files.folder import atomic_folder, output_folder, recover_folder, replace_folder
 from dialog_policy.files.lock import locked
@@ -15,6 +16,7 @@ __all__ = [
     "atomic_write",
     "check_output",
     "locked",
+    "open_zip",
     "output_folder",
     "recover_folder",
     "refusals",

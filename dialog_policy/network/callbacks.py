@@ -11,9 +11,9 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from dialog_policy.errors import DivergenceError
+from dialog_policy.errors import DivergenceError, RunError
 from dialog_policy.network.batches import DialogueBatches
-from dialog_policy.network.checkpoint import write_checkpoint
+from dialog_policy.network.checkpoint import CHECKPOINT, write_checkpoint
 
 __all__ = ["ADVICE", "Checkpoint", "EarlyStopping", "LossWatch", "Progress", "loggers"]
 
@@ -176,14 +176,25 @@ class Checkpoint(keras.callbacks.Callback):
 
         Raises
         ------
-        KeyError, ValueError
+        RunError
             If it belongs to another network.
         """
         arrays = state["arrays"]
-        for name, variable in self._variables().items():
+        variables = self._variables()
+        best = [arrays[name] for name in sorted(arrays) if name.startswith("best.")]
+        shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+        weights = [array.shape for array in self.network.get_weights()]
+        if (
+            shapes != {name: array.shape for name, array in arrays.items() if not name.startswith("best.")}
+            or (best and ([array.shape for array in best] != weights or None in (state.get("best"), state.get("wait"))))
+        ):  # fmt: skip
+            raise RunError(
+                f"{CHECKPOINT} in {self.folder} is damaged, or of another network. Begin anew with --restart (in Python: "
+                "resume=False)."
+            )
+        for name, variable in variables.items():
             variable.assign(arrays[name])
         self.history = list(state["history"])
-        best = [arrays[name] for name in sorted(arrays) if name.startswith("best.")]
         if self.stopping is not None and best:
             self.stopping.restore(state["best"], state["wait"], best)
 

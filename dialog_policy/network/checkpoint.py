@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -23,12 +24,21 @@ def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     write_file(folder / CHECKPOINT, save(state["arrays"], {"state": described.decode()}))
 
 
+class _State(msgspec.Struct):
+    """What is written beside the arrays."""
+
+    history: Annotated[list[dict[str, float]], msgspec.Meta(min_length=1)]
+    about: dict[str, Any] = {}
+    best: float | None = None
+    wait: int | None = None
+
+
 def epochs_done(path: Path) -> int | None:
     """Return after how many epochs a checkpoint was written; None if it cannot be read."""
     try:
         with safe_open(path, "numpy") as file:
-            return len(msgspec.json.decode(file.metadata()["state"])["history"])
-    except (OSError, SafetensorError, KeyError, TypeError, msgspec.DecodeError):
+            return len(msgspec.json.decode(file.metadata()["state"], type=_State).history)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError):
         return None
 
 
@@ -44,12 +54,15 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
     try:
         with safe_open(path, "numpy") as file:
             state: dict[str, Any] = msgspec.json.decode(file.metadata()["state"])
+            msgspec.convert(state, _State)
             state["arrays"] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+        if not all(np.isfinite(array).all() for array in state["arrays"].values()):
+            raise ValueError("it has a number that is not finite")
     except FileNotFoundError:
         raise RunError(
             f"{folder} has no {CHECKPOINT}: there is no training to resume. Train without --resume."
         ) from None
-    except (SafetensorError, KeyError, TypeError, msgspec.DecodeError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise RunError(
             f"{path} is not a training's checkpoint ({error}). Begin anew with --restart (in Python: resume=False)."
         ) from None

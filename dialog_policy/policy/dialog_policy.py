@@ -20,7 +20,8 @@ from dialog_policy.policy.parts import choose_parts
 from dialog_policy.policy.workplace import workplace
 from dialog_policy.prediction import Prediction
 from dialog_policy.runtime import Policy
-from dialog_policy.runtime.folder import RunReader, check_target, repack, save_run, write_run
+from dialog_policy.runtime.folder import check_target, repack, save_run, write_run
+from dialog_policy.runtime.run_reader import RunReader
 
 if TYPE_CHECKING:
     import keras
@@ -203,7 +204,7 @@ class DialogPolicy(Estimator):
             if folder is not None:
                 write_run(folder, fitted.files, present=[CHECKPOINT])
         # Loaded from what is saved: what is measured here is what a loaded run does.
-        vars(self).update(_learnt(Policy(RunReader(fitted.files.get, "the trained policy"))))
+        vars(self).update(_learnt(Policy(RunReader.of_files(fitted.files, "the trained policy"))))
         self.network_ = fitted.network
         return self
 

@@ -78,9 +78,9 @@ def fit_policy(
     DivergenceError
         If the loss is not finite any more, or worse in the end than before the training.
     """
-    from dialog_policy.network.export import export_onnx
     from dialog_policy.network.layers import weights_of, with_probabilities
     from dialog_policy.network.training import predict_logits, train_network
+    from dialog_policy.runtime.onnx_graph import onnx_graph
 
     train, dev, _ = parts
     gold = [turn.actions for dialogue in train for turn in dialogue.turns if turn.actions is not None]
@@ -137,7 +137,7 @@ def fit_policy(
             "baselines.safetensors": baseline_arrays,
             "network.safetensors": weights,
         },
-        {"model.onnx": export_onnx(weights)},
+        {"model.onnx": onnx_graph(weights)},
         {
             "name": name,
             "corpus": _described(parts),

@@ -11,7 +11,8 @@ from pathlib import Path
 from dialog_policy.errors import DivergenceError, RunError, counted
 from dialog_policy.files import atomic_folder, locked, recover_folder, refusals, replace_folder
 from dialog_policy.network.checkpoint import CHECKPOINT, epochs_done
-from dialog_policy.runtime.folder import LOGS, MANIFEST, check_target, partial_folder
+from dialog_policy.runtime.folder import LOGS, check_target, partial_folder
+from dialog_policy.runtime.run_reader import MANIFEST
 
 __all__ = ["workplace"]
 

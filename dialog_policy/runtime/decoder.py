@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.runtime.set_prior import MOST_SETS, SetPrior
+from dialog_policy.runtime.stored import stored_decoder
 
 __all__ = ["Decided", "Decoder"]
 
@@ -262,8 +263,12 @@ class Decoder:
         }
 
     @classmethod
-    def from_json(cls, described: dict[str, Any], space: ActionSpace) -> Decoder:
-        """Undo :meth:`to_json`."""
-        options = dict(described)
-        sets = [frozenset(actions) for actions in options.pop("sets")]
-        return cls(space, sets, options.pop("counts"), **options)
+    def from_json(cls, described: Mapping[str, Any], space: ActionSpace) -> Decoder:
+        """Undo :meth:`to_json`.
+
+        Raises
+        ------
+        ValueError
+            If it is no such object, or not one of these actions.
+        """
+        return cls(space, **stored_decoder(described, space))

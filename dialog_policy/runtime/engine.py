@@ -17,11 +17,13 @@ from dialog_policy.corpus.gazetteer import static_gazetteer
 from dialog_policy.errors import OptionError, did_you_mean
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.runtime.decoder import Decoder
-from dialog_policy.runtime.folder import RunReader
 from dialog_policy.runtime.numpy_lstm import NumpyLSTM
+from dialog_policy.runtime.onnx_graph import onnx_graph
 from dialog_policy.runtime.onnx_network import OnnxNetwork
 from dialog_policy.runtime.replies import Replies
+from dialog_policy.runtime.run_reader import RunReader
 from dialog_policy.runtime.state import DialogueState
+from dialog_policy.runtime.stored import check_weights
 from dialog_policy.text.table import FloatArray
 
 __all__ = ["Engine"]
@@ -55,22 +57,37 @@ class Engine:
     def __init__(self, run: RunReader, *, threads: int = 0, fallback_below: float | None = None) -> None:
         self._run, self._threads = run, threads
         self.actions = ActionSpace(run.manifest["actions"])
-        self.replies = Replies.from_json(run.document("replies.json"))
+        with run.contents("replies.json"):
+            self.replies = Replies.from_json(run.document("replies.json"))
         self._gazetteer = static_gazetteer(self.replies.gazetteer)
-        self.encoder = TurnEncoder.from_parts(
-            run.document("encoder.json"), run.arrays("encoder.safetensors"), self.actions, self.replies.gazetteer
-        )
-        self.decoder = Decoder.from_json(run.document("decoder.json"), self.actions)
+        described, arrays = run.document("encoder.json"), run.arrays("encoder.safetensors")
+        with run.contents("encoder.json"):
+            self.encoder = TurnEncoder.from_parts(described, arrays, self.actions, self.replies.gazetteer)
+        with run.contents("decoder.json"):
+            self.decoder = Decoder.from_json(run.document("decoder.json"), self.actions)
         self.fallback_below = self.decoder.fallback_below if fallback_below is None else fallback_below
-        self.network = NumpyLSTM(run.arrays("network.safetensors"), self.encoder)
+        weights = run.arrays("network.safetensors")
+        with run.contents("network.safetensors"):
+            check_weights(weights, self.encoder.dim, len(self.actions))
+        self.network = NumpyLSTM(weights, self.encoder)
         hashes = [[name, run.manifest["files"][name]] for name in _BEHAVIOUR]
         self.id = sha256(msgspec.json.encode([hashes, self.actions.classes_])).hexdigest()
         self._mask = lru_cache(1024)(self._make_mask)
 
     @cached_property
     def onnx_network(self) -> OnnxNetwork:
-        """The network for whole dialogues at once, loaded when it is first needed."""
-        return OnnxNetwork(self._run.read("model.onnx"), self._threads)
+        """The network for whole dialogues at once, made when it is first needed.
+
+        Raises
+        ------
+        RunError
+            If the graph in the run is not that of the run's weights.
+        """
+        graph = onnx_graph(self._run.arrays("network.safetensors"))
+        with self._run.contents("model.onnx"):
+            if self._run.read("model.onnx") != graph:
+                raise ValueError("it is not the graph of the weights in network.safetensors")
+        return OnnxNetwork(graph, self._threads)
 
     def start(self) -> DialogueState:
         """Return the state before the first turn of a dialogue."""

@@ -10,8 +10,9 @@ from typing import Any
 from dialog_policy.errors import OptionError, counted
 from dialog_policy.files import check_output, locked
 from dialog_policy.metric_names import HEADLINE, METRIC_NAMES
-from dialog_policy.runtime.folder import RunReader, repack, write_archive
+from dialog_policy.runtime.folder import repack, write_archive
 from dialog_policy.runtime.policy import Policy
+from dialog_policy.runtime.run_reader import RunReader
 
 __all__ = ["export_run", "model_card"]
 

@@ -30,7 +30,7 @@ class OnnxNetwork:
     Parameters
     ----------
     model
-        The serialised ONNX model, as :func:`dialog_policy.network.export.export_onnx` describes it.
+        The serialised ONNX model, as :func:`dialog_policy.runtime.onnx_graph.onnx_graph` describes it.
     threads
         Threads of one run; 0 lets onnxruntime choose.
 

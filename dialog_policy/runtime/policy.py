@@ -8,17 +8,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.corpus.data import Data, as_dialogues
 from dialog_policy.errors import counted
 from dialog_policy.prediction import Prediction
 from dialog_policy.runtime import predicting
 from dialog_policy.runtime.engine import Engine
-from dialog_policy.runtime.folder import RunReader
+from dialog_policy.runtime.run_reader import RunReader
 from dialog_policy.runtime.session import Request, Session, respond_together
 from dialog_policy.runtime.turns import Step
 
 __all__ = ["Policy"]
+
+
+class _Fingerprints(msgspec.Struct):
+    train: frozenset[str]
+    dev: frozenset[str]
 
 
 class Policy:
@@ -65,7 +72,7 @@ class Policy:
         Raises
         ------
         RunError
-            If it is not a run, of another format version, incomplete, or a file was changed.
+            If it is not a run, of another format version, incomplete, or a file was changed or is not what a training writes.
         """
         return cls(RunReader.open(run), threads=threads, fallback_below=fallback_below)
 
@@ -106,7 +113,9 @@ class Policy:
     @cached_property
     def fingerprints(self) -> dict[str, frozenset[str]]:
         """Fingerprints of the dialogues it was trained on (``"train"``), and of its validation part (``"dev"``)."""
-        return {part: frozenset(digests) for part, digests in self.run.document("dialogues.json").items()}
+        document = self.run.document("dialogues.json")
+        with self.run.contents("dialogues.json"):
+            return msgspec.structs.asdict(msgspec.convert(document, _Fingerprints))
 
     def start(self) -> Session:
         """Begin a conversation."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.entity_tracker import NUMBER, NUMBER_IN_WORDS, NUMBER_WORDS, EntityTracker
 from dialog_policy.corpus.gazetteer import static_gazetteer, tokens_of
+from dialog_policy.runtime.stored import stored_replies
 
 __all__ = ["Replies"]
 
@@ -102,8 +103,15 @@ class Replies:
 
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> Replies:
-        """Undo :meth:`to_json`."""
-        return cls({frozenset(s): tuple(t) for s, t in described["templates"]}, described["gazetteer"])
+        """Undo :meth:`to_json`.
+
+        Raises
+        ------
+        ValueError
+            If it is no such object.
+        """
+        stored = stored_replies(described)
+        return cls({frozenset(actions): said for actions, said in stored.templates}, stored.gazetteer)
 
 
 def _value(number: str) -> int:

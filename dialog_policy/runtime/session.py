@@ -182,12 +182,12 @@ class Session:
         if content.version != _VERSION:
             raise SessionError(f"expected a session saved in version {_VERSION}, found version {content.version}.")
         session = cls(engine)
-        if content.run != engine.id:
-            session._replay(content.turns)
-            return session
         try:
+            if content.run != engine.id:
+                session._replay(content.turns)
+                return session
             session.state.restore(content.memory, content.state)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, RecursionError) as error:
             raise SessionError(f"this saved session is damaged ({error}).") from None
         for turn in content.turns:
             session.accept(turn)

@@ -50,11 +50,13 @@ class DialogueState:
 
         Raises
         ------
-        ValueError, TypeError, KeyError, AttributeError
+        ValueError
             If these are no such parts, or those of another network.
         """
         numbers = np.frombuffer(base64.b64decode(recurrent, validate=True), dtype="<f4").astype(np.float32)
         if numbers.shape != self.recurrent.shape:
             raise ValueError(f"a state of {len(numbers)} numbers instead of {len(self.recurrent)}")
+        if not np.isfinite(numbers).all():
+            raise ValueError("a state with a number that is not finite")
         self.tracker.restore(tracker)
         self.recurrent = numbers

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from dialog_policy.text.bags import Bags, distinct_in_each, expand, make_bags, ngram_bags
 from dialog_policy.text.ragged import Ragged
+from dialog_policy.text.stored import stored_table
 from dialog_policy.text.tokens import Analyzer, character_ngrams
 
 __all__ = ["GRAM", "FloatArray", "Pool", "TermTable"]
@@ -292,7 +293,15 @@ class TermTable:
 
     @classmethod
     def from_parts(cls, described: Mapping[str, Any], arrays: Mapping[str, FloatArray]) -> TermTable:
-        """Undo :meth:`to_parts`."""
-        options: dict[str, Any] = {**described, **arrays}
-        analyzer = msgspec.convert(options.pop("analyzer"), Analyzer)
-        return cls(analyzer, options.pop("terms"), **options)
+        """Undo :meth:`to_parts`.
+
+        Raises
+        ------
+        ValueError
+            If the parts do not fit together.
+        """
+        table = stored_table(described, arrays)
+        return cls(
+            table.analysis(), table.terms, **arrays, pools=table.pools, frequency=table.frequency,
+            unit_length=table.unit_length, scale=table.scale,
+        )  # fmt: skip

@@ -14,8 +14,8 @@ from dialog_policy.features.fit import fit_turn_encoder
 from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.network.batches import DialogueBatches
 from dialog_policy.network.embedding import PooledEmbedding, freeze, with_embeddings
-from dialog_policy.network.export import export_onnx
 from dialog_policy.network.layers import build_network, weights_of, windowed
+from dialog_policy.runtime.onnx_graph import onnx_graph
 from dialog_policy.runtime.onnx_network import OnnxNetwork
 from dialog_policy.text.embedding import PADDING_ID
 from dialog_policy.text.encoders import Bits, Embedding
@@ -69,7 +69,7 @@ class Case:
                 layer.vectors.assign(random.normal(size=layer.vectors.shape))
         freeze(self.model, some)
         self.served = TurnEncoder.from_parts(*encoder.to_parts(), encoder.actions)
-        self.graph = OnnxNetwork(export_onnx(weights_of(self.network)))
+        self.graph = OnnxNetwork(onnx_graph(weights_of(self.network)))
 
 
 @pytest.fixture(params=["bucket", "window"])

@@ -16,12 +16,12 @@ from dialog_policy.corpus import ActionSpace
 from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.network.batches import DialogueBatches
 from dialog_policy.network.config import NetworkConfig
-from dialog_policy.network.export import export_onnx
 from dialog_policy.network.layers import build_network, weights_of, windowed, with_probabilities
 from dialog_policy.network.loss import ActionLoss
 from dialog_policy.network.lstm import HoistedLSTM
 from dialog_policy.network.training import predict_logits, train_network
 from dialog_policy.runtime.decoder import Decoder
+from dialog_policy.runtime.onnx_graph import onnx_graph
 from dialog_policy.runtime.onnx_network import OnnxNetwork
 from tests.reference import prior_by_hand
 
@@ -124,7 +124,7 @@ def test_the_graph_is_the_network_at_once_and_turn_by_turn(network, lengths, see
     turns = encoded.padded_turns(range(len(lengths)))
     x = encoded.features(turns)
     expected = network.predict_on_batch(x)
-    graph = OnnxNetwork(export_onnx(weights_of(network)))
+    graph = OnnxNetwork(onnx_graph(weights_of(network)))
     np.testing.assert_allclose(graph.run(x, graph.start(len(x))).logits, expected, atol=1e-5)
     state = graph.start(len(x))
     for step in range(x.shape[1]):

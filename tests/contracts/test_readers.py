@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dialog_policy.corpus.readers import load_corpus, open_source, readers, source, stream
+from dialog_policy.corpus.readers import limits, load_corpus, open_source, readers, stream
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.errors import CorpusError, DialogPolicyError
 from tests.mutations import MUTATIONS
@@ -330,7 +330,7 @@ def test_damaged_public_corpora_raise_only_our_errors(tmp_path, public_corpora, 
 def test_bombs_and_names_that_lead_out_are_refused_or_ignored(tmp_path, monkeypatch, name):
     contents = members(write(name, tmp_path / "c"))
     expected = list(load_corpus(tmp_path / "c"))
-    monkeypatch.setattr(source, "_RATIO_COUNTS_FROM", 1 << 20)
+    monkeypatch.setattr(limits, "RATIO_COUNTS_FROM", 1 << 20)
     for bomb in contents:
         with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
             for member, content in contents.items():

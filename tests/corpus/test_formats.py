@@ -286,8 +286,8 @@ def test_faults_in_workbooks_are_named(tmp_path):
 
 def test_a_workbook_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     path = workbook(tmp_path / "c.xlsx", a=[HEAD.split(","), [1, "x" * 30_000, "a"]])
-    monkeypatch.setattr("dialog_policy.corpus.readers.source._RATIO_COUNTS_FROM", 1000)
-    monkeypatch.setattr("dialog_policy.corpus.readers.source._LARGEST_RATIO", 1)
+    monkeypatch.setattr("dialog_policy.corpus.readers.limits.RATIO_COUNTS_FROM", 1000)
+    monkeypatch.setattr("dialog_policy.corpus.readers.limits.LARGEST_RATIO", 1)
     with pytest.raises(CorpusError, match="refused"):
         load_corpus(path)
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialog_policy.corpus import readers as readers_module
-from dialog_policy.corpus.readers import load_corpus, open_source, readers, source
+from dialog_policy.corpus.readers import limits, load_corpus, open_source, readers
 from dialog_policy.errors import CorpusError, DialogPolicyError
 
 LINE = '{{"id": "{}", "turns": [{{"user": "x", "actions": ["y"], "system": "z"}}]}}\n'
@@ -82,14 +82,14 @@ def test_a_packed_tar_is_unpacked_once_however_its_members_are_read(tmp_path):
 @pytest.mark.parametrize("name", ["c.zip", "c.tar", "c.tar.gz"])
 def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch, name):
     (tmp_path / name).write_bytes(PACKED[name])
-    monkeypatch.setattr(source, "_LARGEST_MEMBER", 1000)
-    monkeypatch.setattr(source, "_LARGEST_TAR", 1000)
+    monkeypatch.setattr(limits, "LARGEST_MEMBER", 1000)
+    monkeypatch.setattr(limits, "LARGEST_TAR", 1000)
     with pytest.raises(CorpusError, match="refused"):
         load_corpus(tmp_path / name)
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(source, "_RATIO_COUNTS_FROM", 1 << 20)
+    monkeypatch.setattr(limits, "RATIO_COUNTS_FROM", 1 << 20)
     (tmp_path / "bomb.zip").write_bytes(zipped({"c.jsonl": "\n" * (8 << 20)}))
     tracemalloc.start()
     try:

@@ -113,7 +113,7 @@ def test_one_damaged_file_is_named_by_whatever_opens_the_archive(run, evaluation
         content = bytearray(target.read_bytes())
         content[start + 200 : start + 260] = bytes(60)
         target.write_bytes(content)
-        message = f"the file model.onnx in the archive {target} is damaged"
+        message = f"the file model.onnx in {target} is damaged"
     else:
         with zipfile.ZipFile(target) as archive:
             files = {name: archive.read(name) for name in archive.namelist()}

@@ -17,6 +17,8 @@ __all__ = ["values"]
 _CHUNK = 1 << 16
 # No name of a value, with the blanks around it, is longer than so many chunks.
 _LONGEST_GAP = 16
+# Nor a value than so many: it is a dialogue, or what a service can do.
+_LONGEST_VALUE = 2_048
 _MARK = b"\xef\xbb\xbf"
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _BLANK = rb"[ \t\r\n]*"
@@ -90,7 +92,7 @@ def values(file: BinaryIO, opening: bytes) -> Iterator[tuple[bytes, bytes]]:
             else:
                 outermost.pop()
         begun.append(text[start:])
-        if is_gap and len(begun) > _LONGEST_GAP:
+        if len(begun) > (_LONGEST_GAP if is_gap else _LONGEST_VALUE):
             raise _unexpected(begun[0])
     rest = b"".join(begun)
     if is_gap and blank.fullmatch(rest) is None:

@@ -17,6 +17,7 @@ import msgspec
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.problems import Problem
 from dialog_policy.corpus.readers.acts import labels_option
+from dialog_policy.corpus.readers.limits import bounded_lines
 from dialog_policy.corpus.readers.rasa.checkpoints import paths
 from dialog_policy.corpus.readers.rasa.checks import SIMILAR, problems
 from dialog_policy.corpus.readers.rasa.dialogues import Builder
@@ -134,12 +135,12 @@ def _declared(source: Source, domains: list[str], maps: list[str]) -> _Domain:
                 declared[key].update([value] if isinstance(value, str) else value)
     acts: dict[str, tuple[str, ...]] = {}
     for member in maps:
-        with source.open(member) as file:
-            try:
-                acts |= msgspec.json.decode(file.read(), type=dict[str, tuple[str, ...]])
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                problem = f"expected an object of texts and their lists of acts; {error}."
-                raise CorpusError(problem, path=source.place(member)) from None
+        content = source.read(member)
+        try:
+            acts |= msgspec.json.decode(content, type=dict[str, tuple[str, ...]])
+        except (ValueError, RecursionError) as error:
+            problem = f"expected an object of texts and their lists of acts; {error}."
+            raise CorpusError(problem, path=source.place(member)) from None
     return _Domain(frozenset(declared["intents"]), frozenset(declared["slots"]), acts)
 
 
@@ -148,7 +149,7 @@ def _stories(source: Source, member: str, domain: _Domain) -> Iterator[list[Part
     parts: list[Part] = []
     place = source.place(member)
     with source.open_text(member) as text:
-        for number, written in enumerate(text, 1):
+        for number, written in enumerate(bounded_lines(text, source.place(member)), 1):
             line = _COMMENT.sub("", written).strip()
             if line.startswith("## "):
                 if parts:

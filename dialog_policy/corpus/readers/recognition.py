@@ -94,7 +94,22 @@ def _unrecognised(source: Source, known: Mapping[str, Reader]) -> CorpusError:
 
 
 def unread(source: Source, readers: Sequence[Reader]) -> list[Problem]:
-    """Return, as at most one warning, which files of a folder or archive look like data and are read by none of the readers."""
+    """Return, as warnings, which files of a folder or archive look like data and are read by none of the readers, and which links."""
+    return [*_unfollowed(source), *_unread(source, readers)]
+
+
+def _unfollowed(source: Source) -> list[Problem]:
+    left = [name for name in source.links if _holds_data(PurePosixPath(name).name.lower())]
+    if not left:
+        return []
+    message = (
+        f"{counted(len(left), 'link')} in the archive {'is' if len(left) == 1 else 'are'} not followed: {_listed(left)}"
+    )
+    remedy = "Pack the files themselves (tar --dereference)."
+    return [Problem("warning", "unread-files", message, remedy, len(left), [Place(file=str(source.path))])]
+
+
+def _unread(source: Source, readers: Sequence[Reader]) -> list[Problem]:
     if source.is_single_file or not all(reader.members for reader in readers):
         return []
     read = {member for reader in readers if reader.members for member in reader.members(source)}

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TextIO
 
+from dialog_policy.corpus.readers.limits import LONGEST_LINE, MOST_COLUMNS, bounded_lines
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError, require
 
@@ -21,6 +22,9 @@ _EXCEL = (".xlsx", ".xlsm")
 _DECLARED = re.compile(r'"?sep=(.)"?')
 # Long texts are legal in a cell.
 csv.field_size_limit(1 << 27)
+
+# Bytes and rows of Parquet that are unpacked together: no cell is larger than its column is when it is written once.
+_PARQUET_BYTES, _FEWEST_ROWS, _MOST_ROWS = 16 << 20, 4, 1_024
 
 Row = dict[str, Any]
 
@@ -100,17 +104,17 @@ def dialect_of(text: TextIO, member: str) -> Dialect | None:
     The text stands behind the header then.
     """
     delimiter, before = "\t" if member.lower().endswith(".tsv") else "", 0
-    first = text.readline()
+    first = text.readline(LONGEST_LINE)
     declared = _DECLARED.fullmatch(first.rstrip("\r\n"))
     if declared:
-        delimiter, before, first = declared[1], 1, text.readline()
+        delimiter, before, first = declared[1], 1, text.readline(LONGEST_LINE)
     while first and not first.strip():
-        before, first = before + 1, text.readline()
+        before, first = before + 1, text.readline(LONGEST_LINE)
     if not first:
         return None
     delimiter = delimiter or max(",;\t", key=first.count)
     try:
-        header = next(csv.reader(itertools.chain([first], text), delimiter=delimiter))
+        header = next(csv.reader(itertools.chain([first], bounded_lines(text, member)), delimiter=delimiter))
     except csv.Error:  # such as a quotation mark that nothing closes
         return None
     line_end = "\r\n" if first.endswith("\r\n") else "\r" if first.endswith("\r") else "\n"
@@ -126,8 +130,8 @@ def _csv_rows(source: Source, member: str, encoding: str) -> Iterator[tuple[int,
         return
     with source.open_text(member, encoding) as text:
         for _ in range(dialect.lines_before):
-            text.readline()
-        rows = csv.reader(text, delimiter=dialect.delimiter, strict=True)
+            text.readline(LONGEST_LINE)
+        rows = csv.reader(bounded_lines(text, place), delimiter=dialect.delimiter, strict=True)
 
         def numbered() -> Iterator[tuple[int, list[str]]]:
             for row in rows:
@@ -148,6 +152,8 @@ def _csv_rows(source: Source, member: str, encoding: str) -> Iterator[tuple[int,
 def _named(numbered: Iterator[tuple[int, list[str]]], place: str) -> Iterator[tuple[int, Row]]:
     """Rows by the names of a header that comes first, without blank rows and without columns that have neither name nor content."""
     line, first = next(numbered, (1, []))
+    if len(first) > MOST_COLUMNS:
+        raise CorpusError(f"the header has {len(first):,} columns, more than {MOST_COLUMNS:,}.", path=place, line=line)
     header = [name.strip() for name in first]
     twice = next((name for name in header if name and header.count(name) > 1), None)
     if twice is not None:
@@ -181,12 +187,23 @@ def _named(numbered: Iterator[tuple[int, list[str]]], place: str) -> Iterator[tu
 def _parquet_rows(source: Source, member: str) -> Iterator[tuple[int, Row]]:
     parquet = require("pyarrow.parquet", extra="parquet", purpose="reading Parquet")
     arrow = require("pyarrow", extra="parquet", purpose="reading Parquet")
-    with source.open(member) as file:
-        try:
-            batches = parquet.ParquetFile(arrow.BufferReader(file.read())).iter_batches()
-            yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
-        except arrow.ArrowException as error:
-            raise CorpusError(f"expected a Parquet file ({error}).", path=source.place(member)) from None
+    content = source.read(member)
+    try:
+        table = parquet.ParquetFile(arrow.BufferReader(content))
+        if table.metadata.num_columns > MOST_COLUMNS:
+            raise CorpusError(f"it has more than {MOST_COLUMNS:,} columns.", path=source.place(member))
+        groups = [table.metadata.row_group(i) for i in range(table.metadata.num_row_groups)]
+        sizes = [group.column(i).total_uncompressed_size for group in groups for i in range(group.num_columns)]
+        together = max(_FEWEST_ROWS, min(_MOST_ROWS, _PARQUET_BYTES // max(1, *sizes, 1)))
+        number, unpacked = itertools.count(1), 0
+        for batch in table.iter_batches(together):
+            # Equal texts are packed once, and take their room in memory once for each row.
+            unpacked += batch.nbytes
+            source.check_unpacked(member, unpacked, len(content))
+            for row in batch.to_pylist():
+                yield next(number), row
+    except (arrow.ArrowException, OSError) as error:
+        raise CorpusError(f"expected a Parquet file ({error}).", path=source.place(member)) from None
 
 
 def _headers(source: Source, member: str) -> dict[str, list[str]]:

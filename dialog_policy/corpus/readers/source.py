@@ -15,16 +15,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from dialog_policy.corpus.readers import limits
+from dialog_policy.corpus.readers.limits import bounded_lines, check_name, largest_unpacked
 from dialog_policy.errors import CorpusError, OptionError, did_you_mean
+from dialog_policy.files import open_zip
 
 __all__ = ["InMemory", "Source", "encoding_of", "open_source"]
-
-# No corpus of dialogues has a file this large once unpacked; a small archive that claims to is refused.
-_LARGEST_MEMBER = 4 << 30
-# A compressed tar can be read only from its beginning: it is unpacked into memory once, up to this size.
-_LARGEST_TAR = 2 << 30
-# Text packs 5 to 30 fold; far beyond it, a large member is a trap.
-_LARGEST_RATIO, _RATIO_COUNTS_FROM = 200, 256 << 20
 
 # Documents that are zip archives themselves.
 _PACKED_DOCUMENTS = (".xlsx", ".xlsm", ".ods")
@@ -60,10 +56,12 @@ class Source:
         What the user named.
     members
         Names, sorted, with ``/`` between folders. A single file has its own name as the only member.
+    links
+        Names of links in an archive; they are not followed.
     """
 
-    def __init__(self, path: Path, members: list[str]) -> None:
-        self.path = path
+    def __init__(self, path: Path, members: list[str], links: Sequence[str] = ()) -> None:
+        self.path, self.links = path, sorted(name for name in links if not _is_hidden(name))
         # An archive can have two members of one name; the later one counts.
         self.members = sorted({name for name in members if not _is_hidden(name)})
 
@@ -84,6 +82,10 @@ class Source:
 
     def _open(self, member: str) -> BinaryIO:
         raise KeyError(member)
+
+    def size(self, member: str) -> int:
+        """Bytes of a member, unpacked."""
+        return 0
 
     @contextlib.contextmanager
     def open(self, member: str) -> Iterator[BinaryIO]:
@@ -113,11 +115,24 @@ class Source:
         CorpusError
             If it is refused.
         """
-        if size > min(_LARGEST_MEMBER, max(_RATIO_COUNTS_FROM, _LARGEST_RATIO * packed)):
+        if size > largest_unpacked(packed, limits.LARGEST_MEMBER):
             raise CorpusError(f"claims to unpack to {size:,} bytes; refused.", path=self.place(member))
 
     def read(self, member: str) -> bytes:
-        """Return a member's bytes."""
+        """Return a member's bytes.
+
+        Raises
+        ------
+        CorpusError
+            If it cannot be read, or is too large to be read as a whole.
+        """
+        size = self.size(member)
+        if size > limits.LARGEST_WHOLE:
+            raise CorpusError(
+                f"has {size:,} bytes, and is read as a whole; refused.",
+                path=self.place(member),
+                remedy="Split the file.",
+            )
         with self.open(member) as file:
             return file.read()
 
@@ -170,7 +185,7 @@ class Source:
     def _first_undecodable_line(self, member: str) -> int | None:
         # The decoder works in blocks and knows no lines; only a faulty file pays for reading it again.
         with self.open(member) as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(iter(lambda: file.readline(limits.LONGEST_LINE), b""), 1):
                 try:
                     line.decode()
                 except UnicodeDecodeError:
@@ -180,7 +195,7 @@ class Source:
     def lines(self, member: str) -> Iterator[tuple[int, str]]:
         """Lines of a text member with their numbers from 1, without the line ends."""
         with self.open_text(member) as text:
-            for number, line in enumerate(text, 1):
+            for number, line in enumerate(bounded_lines(text, self.place(member)), 1):
                 yield number, line.rstrip("\r\n")
 
 
@@ -199,6 +214,9 @@ class _File(Source):
     def _open(self, member: str) -> BinaryIO:
         return self.path.open("rb")
 
+    def size(self, member: str) -> int:
+        return self.path.stat().st_size
+
 
 class InMemory(_File):
     """The content of a file that is not written yet."""
@@ -210,6 +228,10 @@ class InMemory(_File):
     def _open(self, member: str) -> BinaryIO:
         return io.BufferedReader(io.BytesIO(self._content))
 
+    def size(self, member: str) -> int:
+        """Bytes of the content."""
+        return len(self._content)
+
 
 class _Folder(Source):
     def __init__(self, path: Path) -> None:
@@ -218,19 +240,35 @@ class _Folder(Source):
     def _open(self, member: str) -> BinaryIO:
         return (self.path / member).open("rb")
 
+    def size(self, member: str) -> int:
+        return (self.path / member).stat().st_size
+
 
 class _Zip(Source):
     def __init__(self, path: Path) -> None:
-        self._archive = zipfile.ZipFile(path)
+        self._archive = open_zip(path, most_members=limits.MOST_MEMBERS)
         weakref.finalize(self, self._archive.close)
         # A damaged archive may have members without a name, on which ZipInfo.is_dir fails.
-        names = [info.filename for info in self._archive.infolist()]
+        names = [check_name(info.filename, path) for info in self._archive.infolist()]
         super().__init__(path, [name for name in names if name and not name.endswith("/")])
 
     def _open(self, member: str) -> BinaryIO:
         info = self._archive.getinfo(member)
         self.check_unpacked(member, info.file_size, info.compress_size)
         return self._archive.open(info)  # type: ignore[return-value]
+
+    def size(self, member: str) -> int:
+        return self._archive.getinfo(member).file_size
+
+
+def _seems_tar(path: Path) -> bool:
+    """Whether a file begins like a tar, packed or not.
+
+    Looked at before any module may look for a beginning itself: to xz, zeros are padding, and gigabytes of them are read.
+    """
+    with path.open("rb") as file:
+        head = file.read(512)
+    return head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")) or head[257:262] == b"ustar"
 
 
 def _open_tar(path: Path) -> tarfile.TarFile:
@@ -241,7 +279,7 @@ def _open_tar(path: Path) -> tarfile.TarFile:
             stream = packed.fileobj
             assert stream is not None
             stream.seek(0)
-            largest = min(_LARGEST_TAR, max(_RATIO_COUNTS_FROM, _LARGEST_RATIO * path.stat().st_size))
+            largest = largest_unpacked(path.stat().st_size, limits.LARGEST_TAR)
             content = stream.read(largest + 1)
     if len(content) > largest:
         raise CorpusError(
@@ -256,16 +294,28 @@ class _Tar(Source):
     def __init__(self, path: Path) -> None:
         self._archive = _open_tar(path)
         weakref.finalize(self, self._archive.close)
-        self._infos = {info.name.removeprefix("./"): info for info in self._archive.getmembers() if info.isfile()}
-        super().__init__(path, list(self._infos))
+        self._infos: dict[str, tarfile.TarInfo] = {}
+        links = []
+        for number, info in enumerate(self._archive):
+            if number == limits.MOST_MEMBERS:
+                raise CorpusError(f"the archive has more than {limits.MOST_MEMBERS:,} members; refused.", path=path)
+            name = check_name(info.name.removeprefix("./"), path)
+            if info.isfile():
+                self._infos[name] = info
+            elif info.issym() or info.islnk():
+                links.append(name)
+        super().__init__(path, list(self._infos), links)
 
     def _open(self, member: str) -> BinaryIO:
         info = self._infos[member]
-        if info.size > _LARGEST_MEMBER:
+        if info.size > limits.LARGEST_MEMBER:
             raise CorpusError(f"claims to unpack to {info.size:,} bytes; refused.", path=self.place(member))
         file = self._archive.extractfile(info)
         assert file is not None
         return file  # type: ignore[return-value]
+
+    def size(self, member: str) -> int:
+        return self._infos[member].size
 
 
 def open_source(path: str | Path) -> Source:
@@ -291,7 +341,7 @@ def open_source(path: str | Path) -> Source:
     try:
         if zipfile.is_zipfile(place):
             return _Zip(place)
-        if tarfile.is_tarfile(place):
+        if _seems_tar(place) and tarfile.is_tarfile(place):
             return _Tar(place)
     except (*_DAMAGED, ValueError, NotImplementedError) as error:
         raise CorpusError(f"the archive is damaged ({error}).", path=place) from None

@@ -13,8 +13,12 @@ from dialog_policy.corpus.readers.rasa.nlu import Examples
 from dialog_policy.corpus.readers.rasa.project import check_section
 from dialog_policy.corpus.readers.rasa.stories import Known, Part, Said, Step
 from dialog_policy.corpus.readers.source import Source
+from dialog_policy.errors import CorpusError
 
 __all__ = ["Builder"]
+
+# Steps of the dialogues that the alternatives of one story make; people write hundreds at the most.
+_MOST_STEPS = 200_000
 
 
 class Builder:
@@ -50,8 +54,17 @@ class Builder:
             for n, part in enumerate(way)
             for position, alternatives in enumerate(part.steps)
         ]
+        n_ways = max(len(alternatives) for _, alternatives in steps)
+        if n_ways * len(steps) > _MOST_STEPS:
+            raise CorpusError(
+                f"an 'or' of {n_ways:,} alternatives in {len(steps):,} steps would make {n_ways * len(steps):,} steps of dialogues; "
+                "refused.",
+                path=way[0].path,
+                line=way[0].line,
+                dialogue=way[0].name,
+            )
         name = " > ".join(name for name, _ in itertools.groupby(part.name for part in way))
-        for i in range(max(len(alternatives) for _, alternatives in steps)):
+        for i in range(n_ways):
             utterances = self._utterances((key, choices[i % len(choices)]) for key, choices in steps)
             turns = tuple(pair(_as_sets(utterances) if self._labels == "set" else utterances))
             if turns:

@@ -19,6 +19,8 @@ __all__ = ["Entry", "sections"]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEEPEST = 50
+# Bytes; people split their stories long before.
+_LARGEST = 64 << 20
 # Values that aliases may repeat in one file: what people write has tens, a bomb has billions.
 _MOST_COPIED = 100_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -49,6 +51,8 @@ def sections(source: Source, member: str) -> Iterator[tuple[str, Any]]:
         If the member is not YAML, or is made to exhaust its reader.
     """
     place = source.place(member)
+    if source.size(member) > _LARGEST:
+        raise CorpusError(f"has {source.size(member):,} bytes, more than a file of stories has; refused.", path=place)
     with source.open_text(member) as text:
         try:
             yield from _Composer(text, place).sections()

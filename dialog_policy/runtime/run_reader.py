@@ -1,0 +1,261 @@
+"""The files of a run as they are read: bounded in size, checked against their hashes, and for what they are said to be.
+
+A run may come from anybody: what is wrong with it is one sentence that names the file, before anything is computed with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from dialog_policy.errors import DialogPolicyError, RunError
+from dialog_policy.files import locked, open_zip, recover_folder
+
+__all__ = ["FORMAT_VERSION", "MANIFEST", "MODEL_FILES", "RunReader"]
+
+FORMAT_VERSION = 4
+MANIFEST = "run.json"
+# What a policy and its baselines are made of: checked when a run is opened. Other files of a run, such as the checkpoint from
+# which training goes on, are checked when they are read.
+MODEL_FILES = frozenset(
+    f"{part}.{kind}"
+    for part, kinds in {
+        "baselines": ("json", "safetensors"), "decoder": ("json",), "dialogues": ("json",),
+        "encoder": ("json", "safetensors"), "model": ("onnx",), "network": ("safetensors",), "replies": ("json",),
+    }.items()
+    for kind in kinds
+)  # fmt: skip
+# Bytes; a JSON document takes several times as much when it is read.
+_LARGEST_DOCUMENT, _LARGEST_ARRAYS = 64 << 20, 4 << 30
+# A file of arrays begins with the length of its header, which names some tens of arrays.
+_LARGEST_HEADER = 1 << 20
+# An archive has ten files at most; numbers pack hardly at all, texts five to thirty fold.
+_MOST_MEMBERS, _LARGEST_RATIO, _RATIO_COUNTS_FROM = 100, 100, 8 << 20
+_CHUNK = 1 << 20
+
+
+class _Part(msgspec.Struct):
+    dialogues: int
+    turns: int
+
+
+class _Corpus(msgspec.Struct):
+    name: str
+    format: str
+    reader: dict[str, str]
+    train: _Part
+    dev: _Part | None
+
+
+class _Manifest(msgspec.Struct):
+    """What ``run.json`` has to say; there may be more."""
+
+    files: dict[str, str]
+    actions: list[str]
+    corpus: _Corpus
+    config: dict[str, Any]
+    package_version: str
+    created: str
+    history: list[dict[str, float | None]]
+
+
+class RunReader:
+    """Reads the files of a run, wherever they lie, and checks each against its hash.
+
+    Parameters
+    ----------
+    open_file
+        Opens a file by its name; returns None if there is no such file.
+    place
+        What the run is called in messages.
+
+    Attributes
+    ----------
+    manifest
+        What ``run.json`` says.
+
+    Raises
+    ------
+    RunError
+        If this is not a run, is of another format version, or a file is missing, damaged or was changed.
+    """
+
+    def __init__(self, open_file: Callable[[str], BinaryIO | None], place: str) -> None:
+        self._open, self.place = open_file, place
+        with self._opened(MANIFEST) as file:
+            if file is None:
+                raise RunError(f"{place} is not a run: it has no {MANIFEST}.")
+            written = file.read()
+        about = self._parsed(MANIFEST, written)
+        version = about.get("format_version")
+        if version != FORMAT_VERSION:
+            raise RunError(
+                f"{place} is a run of format version {version}; this version of dialog-policy reads version "
+                f"{FORMAT_VERSION}. Train it again, or install the version that made it "
+                f"({about.get('package_version', 'unknown')})."
+            )
+        with self.contents(MANIFEST):
+            actions = msgspec.convert(about, _Manifest).actions
+            if len(set(actions)) != len(actions):
+                raise ValueError("an action has two bits")
+        self.manifest: dict[str, Any] = about
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> RunReader:
+        """Open a run's folder, or the archive that ``dialog-policy export`` wrote, and check all that it is made of."""
+        place = Path(path)
+        if not place.exists():
+            # A process was killed while it replaced the run; one that does so right now holds the lock.
+            with contextlib.suppress(DialogPolicyError), locked(place, "recovering"):
+                recover_folder(place)
+        name = os.fsencode(place).decode(errors="replace")
+        if place.is_dir():
+            reader = cls(partial(_in_folder, place, name), name)
+        elif place.is_file():
+            reader = cls(partial(_in_archive, place, name), name)
+        else:
+            raise RunError(f"found no run at {name}. `dialog-policy train CORPUS --out {name}` makes one.")
+        for file in sorted(MODEL_FILES & set(reader.manifest["files"])):
+            with reader._hashed(file) as content:
+                while content.read(_CHUNK):
+                    pass
+        return reader
+
+    @classmethod
+    def of_files(cls, files: Mapping[str, bytes], place: str) -> RunReader:
+        """Read the files of a run that is not written yet."""
+        return cls(lambda name: io.BytesIO(files[name]) if name in files else None, place)
+
+    def has(self, name: str) -> bool:
+        """Whether the run has this file."""
+        return name in self.manifest["files"]
+
+    @contextlib.contextmanager
+    def contents(self, name: str) -> Iterator[None]:
+        """Turn what is wrong with a file's contents into a :class:`RunError` that names it."""
+        try:
+            yield
+        except RunError:
+            raise
+        except (ValueError, TypeError, KeyError, SafetensorError, DialogPolicyError) as error:
+            said = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
+            raise RunError(f"{self.place}/{name} is damaged: {said}. Copy the run again or train it again.") from None
+
+    @contextlib.contextmanager
+    def _opened(self, name: str) -> Iterator[BinaryIO | None]:
+        try:
+            file = self._open(name)
+            if file is None:
+                yield None
+            else:
+                with file:
+                    yield file
+        # RuntimeError: an encrypted file; NotImplementedError, a kind of it: a compression that zipfile does not know.
+        except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, EOFError) as error:
+            raise RunError(
+                f"the file {name} in {self.place} is damaged ({error}). Copy the run again or train it again."
+            ) from None
+
+    @contextlib.contextmanager
+    def _hashed(self, name: str) -> Iterator[_Hashing]:
+        """Open a file that the manifest lists; when all of it was read, its hash is checked."""
+        expected = self.manifest["files"].get(name)
+        with self._opened(name) if expected is not None else contextlib.nullcontext() as file:
+            if file is None:
+                raise RunError(
+                    f"the run {self.place} has no file {name}: it is incomplete; copy it again or train it again."
+                )
+            hashing = _Hashing(file)
+            yield hashing
+            digest = hashing.digest.hexdigest()
+        if digest != expected:
+            raise RunError(
+                f"{self.place}/{name} was changed after training: expected SHA-256 {expected[:16]}…, found {digest[:16]}…. "
+                "Copy the run again or train it again."
+            )
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes."""
+        with self._hashed(name) as file:
+            return file.read()
+
+    def document(self, name: str) -> dict[str, Any]:
+        """Return a JSON object."""
+        return self._parsed(name, self.read(name))
+
+    def _parsed(self, name: str, content: bytes) -> dict[str, Any]:
+        try:
+            return msgspec.json.decode(content, type=dict[str, Any])
+        except (ValueError, RecursionError) as error:
+            raise RunError(
+                f"the {name} of {self.place} is not JSON, or not an object ({error}): the run is damaged; train it again."
+            ) from None
+
+    def arrays(self, name: str) -> dict[str, Any]:
+        """Return the arrays of a safetensors file."""
+        with self._hashed(name) as file:
+            length = file.read(8)
+            if not 2 <= int.from_bytes(length, "little") <= _LARGEST_HEADER:
+                raise RunError(f"{self.place}/{name} is not a safetensors file (its header is too large).")
+            content = length + file.read()
+        with self.contents(name):
+            return load(content)
+
+
+class _Hashing:
+    """A file, and the hash of what was read of it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.digest = file, sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._file.read(size)
+        self.digest.update(content)
+        return content
+
+
+def _check_size(name: str, size: int) -> None:
+    largest = _LARGEST_DOCUMENT if name.endswith(".json") else _LARGEST_ARRAYS
+    if size > largest:
+        raise OSError(f"it has {size:,} bytes, more than the {largest:,} that a run's file has at most")
+
+
+def _in_folder(folder: Path, place: str, name: str) -> BinaryIO | None:
+    path = folder / name
+    if not path.is_file():
+        return None
+    _check_size(name, path.stat().st_size)
+    return path.open("rb")
+
+
+def _in_archive(path: Path, place: str, name: str) -> BinaryIO | None:
+    """Open a file of an archive; None if there is no such file."""
+    try:
+        archive = open_zip(path, most_members=_MOST_MEMBERS)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise RunError(
+            f"{place} is neither a run's folder nor an archive made by `dialog-policy export` ({error})."
+        ) from None
+    with archive:
+        infos = [info for info in archive.infolist() if info.filename == name]
+        if not infos:
+            return None
+        if len(infos) > 1:
+            raise zipfile.BadZipFile("it is in the archive twice")
+        size, packed = infos[0].file_size, infos[0].compress_size
+        _check_size(name, size)
+        if size > max(_RATIO_COUNTS_FROM, _LARGEST_RATIO * packed):
+            raise zipfile.BadZipFile(f"its {packed:,} bytes claim to unpack to {size:,}")
+        return archive.open(infos[0])  # type: ignore[return-value]
