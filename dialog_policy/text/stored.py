@@ -55,7 +55,7 @@ def check_array(
         What it is called in messages.
     array
         The array.
-    shapes
+    *shapes
         The shapes that it may have.
     dtype
         The type that it must have.
