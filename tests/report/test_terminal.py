@@ -61,7 +61,7 @@ def test_an_evaluation_in_the_fields_words():
 
 
 def test_warnings_come_first_and_the_run_is_named():
-    first, _, title, run, *_ = text_report(score_result()).splitlines()
+    first, _, title, run, *_ = text_report(score_result(), width=200).splitlines()
     assert first.startswith("Warning: The run was trained on 24 of these 100 dialogues")
     assert title == "small.jsonl, split test: 100 dialogues, 900 turns to predict, free running"
     assert run == "Run small_run (id a1b2c3), trained on 2026-11-24 with dialog-policy 0.2.0."
