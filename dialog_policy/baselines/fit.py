@@ -28,7 +28,7 @@ from dialog_policy.text.tokens import Analyzer, Tokenizer, get_tokenizer
 __all__ = ["fit_baselines"]
 
 # Bounds that keep a large corpus' baselines within a minute or two; documented in docs/evaluation.md.
-_MAX_TERMS, _MAX_SETS, _MAX_TURNS = 3_000, 300, 20_000
+_MAX_TERMS, _MAX_SETS, _MAX_TURNS = 3_000, 300, 15_000
 # Logit of an action set that the drawn turns do not have.
 _NEVER = -1e9
 # What each regression sees; all but the first also see the actions of the turn before.
@@ -50,7 +50,7 @@ _ANALYZERS: Mapping[Part, Analyzer] = {
 def fit_baselines(corpus: Corpus, space: ActionSpace, *, tokenizer: str = "default", seed: int = 0) -> FittedBaselines:
     """Fit all baselines on the training part.
 
-    The regressions see at most 3,000 terms of each part, 300 action sets (the most frequent) and 20,000 turns (drawn by
+    The regressions see at most 3,000 terms of each part, 300 action sets (the most frequent) and 15,000 turns (drawn by
     seed).
 
     Parameters
