@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 __all__ = ["MUTATIONS"]
 
-# JSON that no corpus has, as raw text: some of it is no JSON at all.
+# JSON that no corpus has, as raw text: some of it is not JSON at all.
 HOSTILE = (
     *("null", "true", "0", "-1", '""', "[]", "{}", "[[]]", "[null]", '[{"": []}]', '{"": null}', '{"a": {"a": []}}'),
     *("1e999", "-1e999", "NaN", "-Infinity", "1e-999", "9" * 25, "9" * 5000, "0.1" + "1" * 400, "-0", "01", "1.5"),

@@ -111,7 +111,7 @@ def checkpoints(folder):
     """Write folders with checkpoints that are none."""
     good = {"history": [{"epoch": 1}], "about": {}}
     metadata = {
-        "no state": {}, "state is no JSON": {"state": "{"}, "deep state": {"state": "[" * 100_000},
+        "no state": {}, "state is not JSON": {"state": "{"}, "deep state": {"state": "[" * 100_000},
         **{f"{key} = {value!r}": {"state": json.dumps({**good, key: value})} for key, value in
            (("history", 3), ("history", []), ("history", [{"epoch": "x"}]), ("about", []), ("best", "x"), ("wait", 1.5))},
     }  # fmt: skip
