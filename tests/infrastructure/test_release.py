@@ -36,7 +36,8 @@ def test_constraints_pin_every_dependency_within_its_bounds_on_every_python():
                 if pin.name.lower().replace("_", "-") == name and (not pin.marker or pin.marker.evaluate(environment))
             ]
             message = f"{wanted} on Python {python}: constraints.txt has {versions or 'no version'}; run scripts/lock"
-            assert len(versions) == 1 and wanted.specifier.contains(Version(versions[0])), message
+            assert len(versions) == 1, message
+            assert wanted.specifier.contains(Version(versions[0])), message
 
 
 def test_the_version_is_the_same_wherever_it_is_printed():
