@@ -71,6 +71,7 @@ class PostgresStore:
         self._errors = (
             self._asyncpg.PostgresError,
             self._asyncpg.InterfaceError,
+            self._asyncpg.InternalClientError,  # a connection that is cut in the middle of a query
             OSError,
             asyncio.TimeoutError,
         )
