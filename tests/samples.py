@@ -281,6 +281,21 @@ def rasa_markdown(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None
     _put(folder / "domain.yml", f"intents:\n- say\ntemplates:\n{said}")
 
 
+def messages(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
+    conversations = []
+    for i, turns in enumerate(dialogues):
+        spoken: list[dict[str, Any]] = [{"role": "system", "content": "Help the user."}]
+        for number, (user, result, action, system) in enumerate(turns):
+            if user:
+                spoken.append({"role": "user", "content": user})
+            if result:
+                spoken.append({"role": "tool", "tool_call_id": "c", "name": "find", "content": result})
+            call = {"id": f"c{number}", "type": "function", "function": {"name": action, "arguments": "{}"}}
+            spoken.append({"role": "assistant", "content": system, "tool_calls": [call]})
+        conversations.append({"id": f"d{i}", "split": "train", "messages": spoken})
+    _dump(folder / "conversations.json", conversations)
+
+
 SAMPLES: dict[str, Writer] = {
     "jsonl": jsonl,
     "table": table,
@@ -298,6 +313,7 @@ SAMPLES: dict[str, Writer] = {
     "kvret": kvret,
     "rasa": rasa,
     "rasa_markdown": rasa_markdown,
+    "messages": messages,
 }
 
 # Formats that have no place for what a database returned.

@@ -56,6 +56,7 @@ _OWN = (
     "rasa",
     "rasa_markdown",
     "unified",
+    "messages",
     "transcript",
     "jsonl",
     "table",
