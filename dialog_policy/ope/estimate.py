@@ -117,7 +117,7 @@ def estimate_value(
         corpus=part.name,
         split=split,
         policy=name or str(getattr(policy, "name", "the policy")),
-        run=msgspec.UNSET if run is None else describe_run(run),
+        run=None if run is None else describe_run(run),
         target_policy=target_policy,
         acts=target.acts,
         dialogues=len(log.dialogues),
@@ -213,8 +213,8 @@ def _row(estimator: Estimator, intervals: EstimateIntervals) -> PolicyEstimate:
         **(msgspec.structs.asdict(bare) if refused is None else nothing),
         effective_sample_size=overlap.effective_sample_size,
         refused=refused,
-        parameters=intervals.parameters[key] or msgspec.UNSET,
-        unreliable=msgspec.UNSET if refused is None else bare,
+        parameters=intervals.parameters[key] or None,
+        unreliable=None if refused is None else bare,
     )
 
 

@@ -176,7 +176,7 @@ def test_pairs_say_which_is_better_and_where():
     assert set(success.a_only) == whole["p0"] - whole["p1"]
     assert success.both == len(whole["p0"] & whole["p1"])
     assert success.p == mcnemar_p(len(whole["p0"] - whole["p1"]), len(whole["p1"] - whole["p0"]))
-    shown = text_report(result.to_json())
+    shown = text_report(result)
     assert f"{better.difference:+.3f}" in shown
     assert f"p0 is right and p1 wrong in {len(right['p0'] - right['p1'])} turn" in shown
 

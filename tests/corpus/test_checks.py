@@ -5,6 +5,7 @@ from dialog_policy.corpus import Dialogue, Turn
 from dialog_policy.corpus.checks import examine
 from dialog_policy.corpus.problems import Problem
 from dialog_policy.corpus.spelling import similar
+from dialog_policy.corpus.summary import CorpusSummary
 from dialog_policy.errors import CorpusError
 from dialog_policy.report import text_report
 from dialog_policy.report.words import printable
@@ -127,9 +128,9 @@ def test_places_are_limited_and_counts_are_not():
 @settings(max_examples=30, deadline=None)
 @given(corpora())
 def test_any_corpus_can_be_examined_and_described(corpus):
-    summary, found = examine(corpus, tokenize)
+    counts, found = examine(corpus, tokenize)
     sentences = [str(problem) for problem in found]
-    shown = text_report({"corpus": corpus.name, "format": corpus.format, **summary, "problems": sentences})
+    shown = text_report(CorpusSummary.of(counts, corpus=corpus.name, format=corpus.format, problems=sentences))
     written = "".join(shown.split())
     assert all("".join(printable(sentence).split()) in written for sentence in sentences)
     assert {problem.check for problem in found if problem.level == "error"} <= {"empty-actions"}

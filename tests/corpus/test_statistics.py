@@ -2,13 +2,14 @@ import random
 import tracemalloc
 from collections import Counter, defaultdict
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.corpus.readers import stream
 from dialog_policy.corpus.statistics import Statistics
-from dialog_policy.report import text_report
+from dialog_policy.report import result_of, text_report
 from dialog_policy.report.corpus import binned
 from dialog_policy.text.tokens import tokenize
 from tests.strategies import corpora
@@ -18,7 +19,7 @@ def summarise(dialogues, words):
     statistics = Statistics(words)
     for dialogue in dialogues:
         statistics.add(dialogue)
-    return statistics.summary()
+    return msgspec.to_builtins(statistics.summary())
 
 
 def turn(user="", actions=(), system="", context=None):
@@ -202,14 +203,16 @@ def test_memory_grows_with_what_is_distinct_only():
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 10_000
-    assert statistics.summary()["duplicate_dialogues"] == 1049
+    assert statistics.summary().duplicate_dialogues == 1049
 
 
 def test_nothing_is_counted_without_dialogues():
     found = summarise([], tokenize)
     assert found["length"] is None
     assert found["contradictions"]["recent"]["max_accuracy"] is None
-    assert "There are no dialogues." in text_report({"corpus": "c", "format": "f", **found, "problems": ["None."]})
+    assert "There are no dialogues." in text_report(
+        result_of({"corpus": "c", "format": "f", **found, "problems": ["None."]})
+    )
 
 
 def test_bins_hold_every_dialogue():

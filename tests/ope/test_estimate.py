@@ -58,7 +58,7 @@ def test_the_report_has_every_estimate_with_its_interval(led):
         assert row.difference == pytest.approx(row.value - result.logged.value)
     assert result.concludes
     assert result.rests_on == "dr"
-    shown = text_report(result.to_json())
+    shown = text_report(result)
     assert all(estimator.name in shown for estimator in ESTIMATORS.values())
     assert result.conclusion in " ".join(shown.split())
     assert estimate_value(predictions, corpus, resamples=300) == result
@@ -78,7 +78,7 @@ def test_a_thin_log_is_refused_and_says_why(led):
         assert row.ci95 is None
         assert "at least 50 are needed" in row.refused
         assert np.isfinite(row.unreliable.value)
-    assert text_report(result.to_json()).count("refused") == len(ESTIMATORS)
+    assert text_report(result).count("refused") == len(ESTIMATORS)
 
 
 def test_estimated_propensities_are_said_to_be_so(led):
@@ -87,7 +87,7 @@ def test_estimated_propensities_are_said_to_be_so(led):
     result = estimate_value(predictions, bare, resamples=200)
     assert result.propensities.source == "estimated"
     assert any("not logged but estimated" in text for text in result.warnings)
-    assert "The propensities are estimated" in text_report(result.to_json())
+    assert "The propensities are estimated" in text_report(result)
     forced = estimate_value(predictions, corpus, estimate_propensities=True, resamples=200)
     assert forced.estimates == result.estimates
     logged = estimate_value(predictions, corpus, resamples=200)

@@ -8,9 +8,10 @@ from typing import Any
 from dialog_policy.comparison import compare
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.corpus.checks import examine
+from dialog_policy.corpus.summary import CorpusSummary
 from dialog_policy.ope import estimate_value
 from dialog_policy.prediction import Prediction
-from dialog_policy.report import html_report
+from dialog_policy.report import html_report, result_of
 from dialog_policy.text.tokens import tokenize
 from tests.predictors import judged
 from tests.report.results import AWKWARD, HISTORY, score_result
@@ -77,17 +78,24 @@ def make() -> Made:
     score["mode"] = "teacher-forced"
     comparison = compare({"good <1>": good, "坏的": bad}, found, resamples=200).to_json()
     comparison["curve"] = [
-        {"policy": "good <1>", "share": share, "dialogues": int(60 * share), "seed": seed, "turn_accuracy": share * 0.8}
+        {
+            "policy": "good <1>",
+            "share": share,
+            "dialogues": int(60 * share),
+            "turns": 200,
+            "seed": seed,
+            "turn_accuracy": share * 0.8,
+        }
         for share in (0.5, 1.0)
         for seed in (0, 1)
     ]
-    summary, _ = examine(found, tokenize)
+    counts, _ = examine(found, tokenize)
     return Made(
         corpus=found,
         score=score,
         comparison=comparison,
         value=estimate_value(good, found, resamples=100).to_json(),
-        summary=summary | {"corpus": found.name, "format": "native", "problems": ["One problem."]},
+        summary=CorpusSummary.of(counts, corpus=found.name, format="native", problems=["One problem."]).to_json(),
     )
 
 
@@ -96,9 +104,9 @@ def pages() -> dict[str, str]:
     """Name to page: every page that the package makes."""
     made = make()
     return {
-        "score": html_report(made.score, history=HISTORY),
-        "many actions": html_report(score_result(251), history=HISTORY),
-        "compare": html_report(made.comparison),
-        "value": html_report(made.value),
-        "corpus": html_report(made.summary),
+        "score": html_report(result_of(made.score), history=HISTORY),
+        "many actions": html_report(result_of(score_result(251)), history=HISTORY),
+        "compare": html_report(result_of(made.comparison)),
+        "value": html_report(result_of(made.value)),
+        "corpus": html_report(result_of(made.summary)),
     }

@@ -116,7 +116,10 @@ def mistakes(names: list[str]) -> dict[str, Any]:
     outcome = {"actions": [names[0]], "turns": 4, "dialogue": "d1", "turn": 0}
     bound = {
         "history": "the words",
+        "histories": 800,
+        "contradictory_histories": 1,
         "contradictory_turns": 6,
+        "repeated_turns": 100,
         "max_accuracy": 0.93,
         "max_accuracy_repeated": None,
         "examples": [
