@@ -8,7 +8,7 @@ from typing import Literal
 from dialog_policy.errors import counted
 from dialog_policy.evaluation.evaluation import Evaluation, Metrics
 from dialog_policy.evaluation.mistakes import Mistakes
-from dialog_policy.metric_names import HEADLINE
+from dialog_policy.metric_names import MAIN_METRICS
 from dialog_policy.report.document import Document, Paragraph, Section, Table
 from dialog_policy.report.groups import LEAST_TURNS, is_small
 from dialog_policy.report.words import (
@@ -85,13 +85,13 @@ def policies_table(result: Evaluation, *, intervals: Literal["rows", "cells", "n
     for name, row in scores.items():
         ends = row.ci95 or {}
         in_cells = ends if intervals == "cells" else {}
-        rows.append([name, *(Estimate(getattr(row, metric), in_cells.get(metric)) for metric in HEADLINE)])
+        rows.append([name, *(Estimate(getattr(row, metric), in_cells.get(metric)) for metric in MAIN_METRICS)])
         if intervals == "rows" and row is result and ends:
             rows += [
-                [f"  95 % CI, {end}", *(ends[metric][place] for metric in HEADLINE)]
+                [f"  95 % CI, {end}", *(ends[metric][place] for metric in MAIN_METRICS)]
                 for place, end in enumerate(("lower", "upper"))
             ]
-    header = ["policy", *map(metric_name, HEADLINE)]
+    header = ["policy", *map(metric_name, MAIN_METRICS)]
     return Table(title="Metrics of the policy and of the baselines", header=header, rows=rows)
 
 

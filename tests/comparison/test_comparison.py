@@ -109,13 +109,13 @@ def test_tests_of_means_agree_with_student_on_many_dialogues():
 
 def test_equal_policies_are_called_different_one_time_in_twenty():
     random = np.random.default_rng(3)
-    found = []
+    p_values = []
     for _ in range(400):
         shared = random.normal(size=30)
         a, b = with_ones(shared + random.normal(size=30)), with_ones(shared + random.normal(size=30))
-        found.append(randomisation_p(a, b, mean, resamples=199, seed=int(random.integers(1 << 30)))[0])
+        p_values.append(randomisation_p(a, b, mean, resamples=199, seed=int(random.integers(1 << 30)))[0])
     # 400 draws with chance 0.05: between 0.02 and 0.09 but for one in ten thousand.
-    assert 0.02 <= np.mean(np.array(found) <= 0.05) <= 0.09
+    assert 0.02 <= np.mean(np.array(p_values) <= 0.05) <= 0.09
 
 
 @pytest.mark.parametrize("known", [None, NAMES])

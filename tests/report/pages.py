@@ -47,11 +47,11 @@ def corpus(dialogues: int = 60) -> Corpus:
     return Corpus(made, name="<made>.jsonl")
 
 
-def predictions(found: Corpus, accuracy: float, seed: int) -> list[Prediction]:
+def predictions(dialogues: Corpus, accuracy: float, seed: int) -> list[Prediction]:
     """Predictions of which this share is right, with probabilities."""
     draw = random.Random(seed)
     made = []
-    for dialogue in found:
+    for dialogue in dialogues:
         for number, turn in enumerate(dialogue.turns):
             right = draw.random() < accuracy
             actions = turn.actions or frozenset()
@@ -72,11 +72,11 @@ def predictions(found: Corpus, accuracy: float, seed: int) -> list[Prediction]:
 @cache
 def make() -> Made:
     """Compute everything once."""
-    found = corpus()
-    good, bad = predictions(found, 0.9, 2), predictions(found, 0.5, 3)
-    score = judged(good, found, baselines={"majority": bad}, resamples=100, mistakes=True)
+    dialogues = corpus()
+    good, bad = predictions(dialogues, 0.9, 2), predictions(dialogues, 0.5, 3)
+    score = judged(good, dialogues, baselines={"majority": bad}, resamples=100, mistakes=True)
     score["mode"] = "teacher-forced"
-    comparison = compare({"good <1>": good, "坏的": bad}, found, resamples=200).to_json()
+    comparison = compare({"good <1>": good, "坏的": bad}, dialogues, resamples=200).to_json()
     comparison["curve"] = [
         {
             "policy": "good <1>",
@@ -89,13 +89,13 @@ def make() -> Made:
         for share in (0.5, 1.0)
         for seed in (0, 1)
     ]
-    counts, _ = examine(found, tokenize)
+    counts, _ = examine(dialogues, tokenize)
     return Made(
-        corpus=found,
+        corpus=dialogues,
         score=score,
         comparison=comparison,
-        value=estimate_value(good, found, resamples=100).to_json(),
-        summary=CorpusSummary.of(counts, corpus=found.name, format="native", problems=["One problem."]).to_json(),
+        value=estimate_value(good, dialogues, resamples=100).to_json(),
+        summary=CorpusSummary.of(counts, corpus=dialogues.name, format="native", problems=["One problem."]).to_json(),
     )
 
 

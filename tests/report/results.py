@@ -17,8 +17,8 @@ AWKWARD = (
 
 
 def scores(accuracy: float) -> dict[str, Any]:
-    found: dict[str, Any] = dict.fromkeys(METRICS, accuracy)
-    return {**found, "ci95": {name: [accuracy - 0.03, accuracy + 0.03] for name in METRICS}}
+    metrics: dict[str, Any] = dict.fromkeys(METRICS, accuracy)
+    return {**metrics, "ci95": {name: [accuracy - 0.03, accuracy + 0.03] for name in METRICS}}
 
 
 def score_result(n_actions: int = 12) -> dict[str, Any]:
