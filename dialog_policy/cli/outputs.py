@@ -26,8 +26,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _FORMS = (
     click.option("--json", "json_", metavar="FILE", help="Write all results as JSON."),
     click.option("--html", metavar="FILE", help="Write a report to read in a browser (extra `report`)."),
-    click.option("--markdown", metavar="FILE", help="Write a report for a pull request."),
-    click.option("--csv", "csv_", metavar="FOLDER", help="Write the numbers, one file for each list."),
+    click.option("--markdown", metavar="FILE", help="Write a report as Markdown, for a pull request."),
+    click.option("--csv", "csv_", metavar="FOLDER", help="Write the numbers as CSV, one file for each list."),
     click.option("--plots", metavar="FOLDER", help="Write each plot as a file of its own (extra `report`)."),
     click.option(
         "--plot-format",

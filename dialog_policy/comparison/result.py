@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dialog_policy.errors import require
+from dialog_policy.evaluation.evaluation import Scores
 from dialog_policy.evaluation.json_object import frame_as_html, json_object
 from dialog_policy.evaluation.provenance import RunDescription
 
@@ -26,8 +27,8 @@ Interval = tuple[float, float]
 SIGNIFICANT = 0.05
 
 
-class ComparedPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One policy's metrics, each a fraction of 1, and their 95 % intervals by metric.
+class ComparedPolicy(Scores, kw_only=True, omit_defaults=True):
+    """One policy's metrics, and their 95 % intervals by metric.
 
     Attributes
     ----------
@@ -39,16 +40,6 @@ class ComparedPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     name: str
     run: RunDescription | None = None
-    turn_accuracy: float
-    dialogue_accuracy: float
-    micro_f1: float
-    macro_f1: float
-    macro_f1_gold: float
-    weighted_f1: float
-    samples_f1: float
-    precision: float
-    recall: float
-    hamming_loss: float
     ci95: dict[str, Interval]
 
 
@@ -204,7 +195,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of ``compare``."""
-        return json_object(self)
+        fields = json_object(self)
+        for row in fields["policies"]:
+            figures = {key: row.pop(key) for key in (*Scores.__struct_fields__, "ci95")}
+            row |= figures
+        return fields
 
     def to_frame(self) -> Any:
         """Return the differences as a pandas DataFrame: a row for each pair and metric.
