@@ -13,7 +13,7 @@ from dialog_policy.comparison.result import Comparison
 from dialog_policy.evaluation.evaluation import Evaluation
 from dialog_policy.files import write_file
 from dialog_policy.report.evaluation import THIS_POLICY
-from dialog_policy.report.subjects import Result, warnings_of
+from dialog_policy.report.subjects import Result, check_result, warnings_of
 
 __all__ = ["numbers", "write_csv"]
 
@@ -57,6 +57,7 @@ def write_csv(
     OptionError
         If a file cannot be written.
     """
+    check_result(result)
     document = result.to_json()
     tables = {"metrics": _metrics(result, document)}
     for name, value in document.items():

@@ -19,7 +19,7 @@ from dialog_policy.report import comparison, corpus, evaluation, value
 from dialog_policy.report.document import Table
 from dialog_policy.report.plots import plots_of
 from dialog_policy.report.plots.figure import Plot, draw_svg
-from dialog_policy.report.subjects import Result, warnings_of
+from dialog_policy.report.subjects import Result, check_result, warnings_of
 from dialog_policy.report.words import (
     MODES,
     action_set,
@@ -57,6 +57,7 @@ def html_report(result: Result, *, history: Sequence[Mapping[str, float]] | None
     MissingExtraError
         If the extra `report` is not installed.
     """
+    check_result(result)
     if isinstance(result, Evaluation):
         template, values = "evaluation.html", _evaluation(result)
     elif isinstance(result, Comparison):

@@ -15,7 +15,7 @@ from dialog_policy.ope.result import OffPolicyValue
 from dialog_policy.report import comparison, corpus, evaluation, value
 from dialog_policy.report.document import Document
 
-__all__ = ["Result", "document_of", "result_of", "warnings_of"]
+__all__ = ["Result", "check_result", "document_of", "result_of", "warnings_of"]
 
 Result: TypeAlias = Evaluation | Comparison | OffPolicyValue | CorpusSummary
 
@@ -40,6 +40,21 @@ def result_of(document: Mapping[str, Any]) -> Result:
         ) from None
 
 
+def check_result(result: object) -> None:
+    """Refuse what is no result.
+
+    Raises
+    ------
+    OptionError
+        If it is something else, such as a JSON object.
+    """
+    if not isinstance(result, Evaluation | Comparison | OffPolicyValue | CorpusSummary):
+        raise OptionError(
+            "expected an Evaluation, a Comparison, an OffPolicyValue or a CorpusSummary; "
+            f"found {type(result).__name__}. dialog_policy.report.result_of makes one of a JSON object."
+        )
+
+
 def warnings_of(result: Result) -> list[str]:
     """Return what the reader has to know before any figure."""
     return [] if isinstance(result, CorpusSummary) else result.warnings
@@ -55,6 +70,7 @@ def document_of(result: Result, *, intervals: Literal["rows", "cells"] = "rows")
     intervals
         Where an evaluation's confidence intervals stand.
     """
+    check_result(result)
     if isinstance(result, Evaluation):
         return evaluation.document(result, intervals=intervals)
     if isinstance(result, Comparison):

@@ -18,7 +18,7 @@ from dialog_policy.report.plots.mistakes import mistake_plots
 from dialog_policy.report.plots.probabilities import probability_plots
 from dialog_policy.report.plots.training import history_plot
 from dialog_policy.report.plots.value import value_plots
-from dialog_policy.report.subjects import Result, warnings_of
+from dialog_policy.report.subjects import Result, check_result, warnings_of
 
 __all__ = ["plots_of", "write_plots"]
 
@@ -33,6 +33,7 @@ def plots_of(result: Result, *, history: Sequence[Mapping[str, float]] | None = 
     history
         The training's epochs, if they are to be plotted.
     """
+    check_result(result)
     if isinstance(result, Comparison):
         return comparison_plots(result)
     if isinstance(result, OffPolicyValue):
