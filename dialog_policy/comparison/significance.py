@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dialog_policy.arrays import Floats
 from dialog_policy.evaluation.intervals import dialogue_weights
 
 __all__ = ["bootstrap_p", "holm", "mcnemar_p", "randomisation_p", "resampled"]
 
-Floats = npt.NDArray[np.floating[Any]]
 
 # Numbers that are held in memory at once.
 _AT_ONCE = 1 << 23
