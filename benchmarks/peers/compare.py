@@ -1,0 +1,200 @@
+"""One run over contenders and corpora, and its table."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.contender import CHECKOUT
+from dialog_policy import Corpus, Policy, evaluate, load_corpus
+from dialog_policy.baselines import load_baselines
+from dialog_policy.corpus.write import write_corpus
+from dialog_policy.evaluation import PredictionFile
+
+__all__ = ["CONTENDERS", "CORPORA", "compare_peers", "table"]
+
+
+class Contender(NamedTuple):
+    """A program of this folder.
+
+    Attributes
+    ----------
+    name
+        As the table has it.
+    command
+        Module and arguments after fit or predict, the dialogues and the folder.
+    backend
+        Keras' backend.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    backend: str = "tensorflow"
+
+
+CONTENDERS = {
+    "own": Contender("this package, defaults", ("benchmarks.peers.own", "defaults")),
+    "hcn": Contender("setting of a hybrid code network", ("benchmarks.peers.own", "hcn")),
+    "keras": Contender("Keras LSTM as people write it", ("benchmarks.peers.plain_keras",)),
+    "rasa": Contender("Rasa 3.6.21, TED policy", ("benchmarks.peers.rasa_ted",)),
+}
+# Corpus: file, options of its reader. Where a corpus has no test part here, its dev part is the test part, and a tenth of the
+# training part takes the place of the dev part.
+CORPORA: dict[str, tuple[str, dict[str, str]]] = {
+    "bundled": ("", {}),
+    "babi5": ("dialog-bAbI-tasks.zip", {"task": "5"}),
+    "dstc2": ("dstc2.zip", {}),
+    "ted": ("ted-paper.zip", {"folder": "e2e-status", "labels": "set"}),
+}
+
+
+def compare_peers(
+    corpora: Sequence[str],
+    contenders: Sequence[str],
+    out: Path,
+    public: Path,
+    rasa: Path | None,
+    most: int | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each contender on each corpus; what was measured before, in `out`, is not measured again.
+
+    Parameters
+    ----------
+    corpora, contenders
+        Keys of :data:`CORPORA` and :data:`CONTENDERS`.
+    out
+        Where everything is kept.
+    public
+        The folder of the public corpora.
+    rasa
+        Python of an environment that has Rasa; None: Rasa takes no part.
+    most
+        At most so many dialogues of each part.
+    """
+    for corpus in corpora:
+        folder = _dialogues(corpus, out / corpus / "dialogues", public, most)
+        for key in contenders:
+            if key != "rasa" or rasa is not None:
+                yield _row(corpus, key, folder, out / corpus / key, str(rasa) if key == "rasa" else sys.executable)
+        if "own" in contenders:
+            yield _logistic_regression(corpus, folder, out / corpus / "own")
+
+
+def _dialogues(corpus: str, folder: Path, public: Path, most: int | None) -> Path:
+    if folder.exists():
+        return folder
+    file, options = CORPORA[corpus]
+    whole = load_corpus(public / file if file else CHECKOUT / "corpora" / "desk.jsonl", reader=options)
+    sizes = {part: len(whole.split(part)) if part in whole.splits else 0 for part in ("train", "dev", "test")}
+    train = list(whole.split("train")) if sizes["train"] else list(whole)
+    if corpus == "ted":  # no part is official here: every fifth story is held out
+        train, test = [d for n, d in enumerate(train) if n % 5], train[::5]
+    else:
+        test = list(whole.split("test" if sizes["test"] else "dev"))
+    if sizes["test"]:
+        dev = list(whole.split("dev"))
+    else:
+        train, dev = [d for n, d in enumerate(train) if n % 10], train[::10]
+    folder.mkdir(parents=True)
+    for name, dialogues in (("train", train), ("dev", dev), ("test", test)):
+        write_corpus(whole.with_dialogues(dialogues[:most]), folder / f"{name}.jsonl")
+    return folder
+
+
+def _row(corpus: str, key: str, folder: Path, out: Path, python: str) -> dict[str, Any]:
+    result = out / "row.json"
+    if result.exists():
+        kept: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+        return kept
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    contender = CONTENDERS[key]
+    fit_seconds, fit_memory = _process(python, contender, "fit", folder, out)
+    _, memory = _process(python, contender, "predict", folder, out)
+    timed = json.loads((out / "predict.json").read_text(encoding="utf-8"))
+    microseconds = sorted(timed["microseconds"])
+    row = {
+        "corpus": corpus,
+        "contender": contender.name,
+        **_accuracy(PredictionFile(out / "predictions.jsonl"), folder),
+        "fit_seconds": fit_seconds,
+        "fit_mib": fit_memory,
+        "load_seconds": timed["load_seconds"],
+        "decision_us": statistics.median(microseconds),
+        "decision_p99_us": microseconds[int(0.99 * len(microseconds))],
+        "mib": memory,
+        "machine": platform.processor() or platform.machine(),
+        "load": os.getloadavg()[0],
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    result.write_text(json.dumps(row), encoding="utf-8")
+    return row
+
+
+def _logistic_regression(corpus: str, folder: Path, own: Path) -> dict[str, Any]:
+    policy = Policy.load(own / "run")
+    baseline = load_baselines(policy.run, policy.actions)["logreg_dialogue"]
+    return {"corpus": corpus, "contender": "logistic regression (logreg_dialogue)", **_accuracy(baseline, folder)}
+
+
+def _accuracy(predictor: Any, folder: Path) -> dict[str, Any]:
+    test: Corpus = load_corpus(folder / "test.jsonl")
+    evaluation = evaluate(predictor, test).to_json()
+    intervals = evaluation["ci95"]
+    return {name: [evaluation[name], *intervals[name]] for name in ("turn_accuracy", "micro_f1")}
+
+
+def _process(python: str, contender: Contender, command: str, folder: Path, out: Path) -> tuple[float, float]:
+    """Run a command of a contender; return its seconds and its peak memory in MiB."""
+    module, *arguments = contender.command
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": contender.backend,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PYTHONPATH": str(CHECKOUT),
+    }
+    begin = time.perf_counter()
+    with (out / f"{command}.log").open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [python, "-m", module, command, str(folder), str(out), *arguments],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=CHECKOUT,
+            env=environment,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{contender.name} failed; {out / command}.log says why.")
+    return time.perf_counter() - begin, usage.ru_maxrss / 1024
+
+
+def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield the lines of a Markdown table."""
+    yield "| corpus | policy | turn accuracy | micro F1 | training | decision: median, p99 | import and load; memory |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for row in rows:
+        accuracy, f1 = (
+            f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+            for value, low, high in (row["turn_accuracy"], row["micro_f1"])
+        )
+        timed = ["–"] * 3
+        if "fit_seconds" in row:
+            timed = [
+                f"{row['fit_seconds']:.0f} s",
+                f"{_duration(row['decision_us'])}, {_duration(row['decision_p99_us'])}",
+                f"{row['load_seconds']:.1f} s; {row['mib']:.0f} MiB",
+            ]
+        yield f"| {row['corpus']} | {row['contender']} | {accuracy} | {f1} | {' | '.join(timed)} |"
+
+
+def _duration(microseconds: float) -> str:
+    return f"{microseconds:.0f} µs" if microseconds < 1000 else f"{microseconds / 1000:.1f} ms"

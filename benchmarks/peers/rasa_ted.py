@@ -1,0 +1,133 @@
+"""Rasa's TED policy, as `rasa init` sets it up, trained end to end on the users' words; runs in an environment of its own.
+
+Each set of actions is one action of Rasa's. What a turn's context has becomes featurised slots: the value of each key, cut to a
+text, and of a list whether it has none, one or more. `action_listen`, which ends the bot's turn, is no decision here and is left
+out when the likeliest action is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers.files import Decide, dialogues, main, sets_of
+
+_CONFIG = """
+recipe: default.v1
+language: en
+pipeline:
+- name: WhitespaceTokenizer
+- name: RegexFeaturizer
+- name: LexicalSyntacticFeaturizer
+- name: CountVectorsFeaturizer
+- name: CountVectorsFeaturizer
+  analyzer: char_wb
+  min_ngram: 1
+  max_ngram: 4
+policies:
+- name: TEDPolicy
+  max_history: 5
+  epochs: 100
+  constrain_similarities: true
+  random_seed: 0
+"""
+_MOST_VALUES = 50
+
+
+def _slots(turn: dict[str, Any]) -> dict[str, str]:
+    counts = {0: "none", 1: "one"}
+    return {
+        f"context_{key}": counts.get(len(value), "more") if isinstance(value, list) else str(value)[:60]
+        for key, value in (turn.get("context") or {}).items()
+    }
+
+
+def fit(folder: Path, out: Path) -> None:
+    """Write a project of Rasa's and train it."""
+    train = dialogues(folder, "train")
+    sets = sets_of(train)
+    labels = {actions: f"action_set_{number}" for number, actions in enumerate(sets)}
+    values: dict[str, dict[str, None]] = {}
+    stories = []
+    for number, dialogue in enumerate(train):
+        steps: list[dict[str, Any]] = []
+        for turn in dialogue["turns"]:
+            if turn.get("user"):
+                steps.append({"user": turn["user"]})
+            for slot, value in _slots(turn).items():
+                values.setdefault(slot, {})[value] = None
+                steps.append({"slot_was_set": [{slot: value}]})
+            if turn["actions"] is not None:
+                steps.append({"action": labels[tuple(sorted(turn["actions"]))]})
+        stories.append({"story": f"s{number}", "steps": steps})
+    slots = {
+        slot: {
+            "type": "categorical",
+            "values": list(known)[:_MOST_VALUES],
+            "influence_conversation": True,
+            "mappings": [{"type": "custom"}],
+        }
+        for slot, known in values.items()
+    }
+    # JSON is YAML, too.
+    files = {
+        "config.yml": _CONFIG,
+        "domain.yml": json.dumps({"version": "3.1", "actions": list(labels.values()), "slots": slots}),
+        "data/stories.yml": json.dumps({"version": "3.1", "stories": stories}),
+    }
+    for name, content in files.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(content, encoding="utf-8")
+    (out / "sets.json").write_text(json.dumps(sets), encoding="utf-8")
+    rasa = Path(sys.executable).with_name("rasa")
+    subprocess.run([rasa, "train", "--fixed-model-name", "ted", "--quiet"], cwd=out, check=True, stdout=sys.stderr)
+
+
+def load(out: Path) -> Decide:
+    """Load the model; every turn is asked about with the tracker of the dialogue so far."""
+    from rasa.core.agent import Agent
+    from rasa.shared.core.events import ActionExecuted, Event, SlotSet, UserUttered
+    from rasa.shared.core.trackers import DialogueStateTracker
+
+    sets = [tuple(actions) for actions in json.loads((out / "sets.json").read_text(encoding="utf-8"))]
+    labels = {actions: f"action_set_{number}" for number, actions in enumerate(sets)}
+    agent = Agent.load(str(out / "models" / "ted.tar.gz"))
+    loop = asyncio.new_event_loop()
+    processor = agent.processor
+    assert processor is not None
+    domain = processor.domain
+    names = {domain.action_names_or_texts.index(label): actions for actions, label in labels.items()}
+
+    def likeliest(events: list[Event]) -> list[str]:
+        tracker = DialogueStateTracker.from_events("test", events, domain.slots)
+        prediction = processor._predict_next_with_tracker(tracker)
+        if asyncio.iscoroutine(prediction):
+            prediction = loop.run_until_complete(prediction)
+        best = max(names, key=lambda index: prediction.probabilities[index])
+        return list(names[best])
+
+    def decide(dialogue: dict[str, Any]) -> Iterator[list[str]]:
+        events: list[Event] = [ActionExecuted("action_listen")]
+        for turn in dialogue["turns"]:
+            if turn.get("user"):
+                if not isinstance(events[-1], ActionExecuted) or events[-1].action_name != "action_listen":
+                    events.append(ActionExecuted("action_listen"))
+                said = {"text": turn["user"], "intent": {"name": None, "confidence": 0.0}, "entities": []}
+                events.append(UserUttered(turn["user"], parse_data=said, use_text_for_featurization=True))
+            events += [SlotSet(slot, value) for slot, value in _slots(turn).items()]
+            yield likeliest(events)
+            if turn["actions"] is not None:
+                done = labels.get(tuple(sorted(turn["actions"])))
+                # A set that training never had is no action of this model's: the tracker goes on without it.
+                events += [ActionExecuted(done)] if done else []
+
+    return decide
+
+
+if __name__ == "__main__":
+    main(fit, load)
