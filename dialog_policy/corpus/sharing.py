@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
@@ -55,7 +56,7 @@ class Sharing:
     def _mapping(self, mapping: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
             return self._value(mapping, lambda: {self._same(key): self._part(value) for key, value in mapping.items()})
-        except (TypeError, ValueError, OverflowError):  # not what JSON has
+        except (TypeError, ValueError, OverflowError, RecursionError):  # not what JSON has
             return mapping
 
     def _part(self, value: Any) -> Any:
@@ -66,7 +67,7 @@ class Sharing:
         return self._mapping(value) if isinstance(value, dict) else value
 
     def _value(self, value: _T, build: Callable[[], _T]) -> _T:
-        key = _encode(value)
+        key = hashlib.blake2b(_encode(value), digest_size=16).digest()
         found: _T | None = self._values.get(key)
         if found is None:
             found = build()
