@@ -164,7 +164,7 @@ def _compete(n_dialogues: int, histogram: Sequence[int], rounds: int, n_batches:
             self.began = time.perf_counter()
 
     with contextlib.suppress(StopIteration):
-        model.fit(feed(batches), epochs=1_000_000, shuffle=False, verbose=0, callbacks=[Rounds()])
+        model.fit(**feed(batches), epochs=1_000_000, shuffle=False, verbose=0, callbacks=[Rounds()])
 
 
 if __name__ == "__main__":

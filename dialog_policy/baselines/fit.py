@@ -24,6 +24,7 @@ from dialog_policy.errors import require
 from dialog_policy.text.counts import fit_tfidf, tfidf_matrix
 from dialog_policy.text.table import FloatArray, TermTable
 from dialog_policy.text.tokens import Analyzer, Tokenizer, get_tokenizer
+from dialog_policy.threads import one_thread
 
 __all__ = ["fit_baselines"]
 
@@ -81,9 +82,10 @@ def fit_baselines(corpus: Corpus, space: ActionSpace, *, tokenizer: str = "defau
     usable = np.flatnonzero(numbers < _MAX_SETS)
     if len(usable) > _MAX_TURNS:
         usable = np.sort(np.random.default_rng(seed).choice(usable, _MAX_TURNS, replace=False))
-    regressions = _fit_regressions(
-        [views[i] for i in usable], numbers[usable], min(_MAX_SETS, len(sets)), space, tokenize, seed
-    )
+    with one_thread():
+        regressions = _fit_regressions(
+            [views[i] for i in usable], numbers[usable], min(_MAX_SETS, len(sets)), space, tokenize, seed
+        )
     history = regressions["logreg_history"]
     neighbours = fit_neighbours(
         lambda exchange: weighted_terms(space, history, tokenize, exchange),

@@ -37,7 +37,7 @@ def _is_huge(value: Any) -> bool:
     return isinstance(value, int) and value.bit_length() > 1023
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
+class Turn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One exchange: what the user said and the system learnt, and what the system did.
 
     A policy predicts `actions` from `user` and `context` of this and earlier turns and from `actions` and `system` of
@@ -70,7 +70,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         return self.actions is not None
 
 
-class Dialogue(msgspec.Struct, frozen=True, kw_only=True):
+class Dialogue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An ordered conversation.
 
     Attributes

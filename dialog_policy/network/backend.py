@@ -11,6 +11,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+from dialog_policy.collector import uncollected
 from dialog_policy.errors import OptionError, require
 
 __all__ = [
@@ -32,6 +33,9 @@ _LARGEST_KEPT, _KEPT = 32 << 20, 512 << 20
 _FEW_CORES = 4
 # Multiplications of the features' product for one turn of every row from which on dividing it pays.
 _MUCH_WORK = 16_000_000
+# What TensorFlow and Keras import where it is installed, for parts of theirs that this package does not use: conversion to
+# TensorFlow Lite, data frames, plots, wrappers for scikit-learn. They are half of the time of the import.
+_UNUSED = ("jax", "matplotlib", "pandas", "scipy", "sklearn")
 
 
 def choose_backend(name: str) -> None:
@@ -50,8 +54,14 @@ def choose_backend(name: str) -> None:
     os.environ["KERAS_BACKEND"] = name
 
 
-def load_keras() -> ModuleType:
+def load_keras(*, lean: bool = False) -> ModuleType:
     """Import Keras with the backend that ``KERAS_BACKEND`` names (TensorFlow unless set), without its start-up chatter.
+
+    Parameters
+    ----------
+    lean
+        For a process that runs no code but this package's: Keras goes without its wrappers for scikit-learn, its plots and
+        its data frames in this process, whose libraries take as long to import as Keras and TensorFlow themselves.
 
     Raises
     ------
@@ -60,10 +70,23 @@ def load_keras() -> ModuleType:
     """
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _quiet():
+    with _quiet(), uncollected(), _hidden(*(_UNUSED if lean and backend == "tensorflow" else ())):
         require(backend, extra="jax" if backend == "jax" else "train", purpose="training a policy")
         keras: ModuleType = require("keras", extra="train", purpose="training a policy")
     return keras
+
+
+@contextlib.contextmanager
+def _hidden(*names: str) -> Iterator[None]:
+    """Have packages that are not imported yet look as if they were not installed."""
+    hidden = [name for name in names if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]  # Python's own mark for it
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 @contextlib.contextmanager
@@ -132,26 +155,23 @@ def keep_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, _KEPT)
 
 
-def feed(batches: Any) -> Any:
-    """Return what ``fit`` is to be given for a ``PyDataset``.
+def feed(batches: Any) -> dict[str, Any]:
+    """Return the arguments by which ``fit`` is given a ``PyDataset``, whose own order of batches is kept.
 
     On TensorFlow Keras makes a ``tf.data`` pipeline of it that tunes itself, and at the end of an epoch waits for its tuner to
-    wake up, up to a second; this one does not.
+    wake up, up to a second, and begins the pipeline anew. This one does neither: it goes through all epochs, and has the first
+    batches of an epoch ready when it begins. So `batches` may be an epoch ahead of the training.
     """
     if load_keras().backend.backend() != "tensorflow":
-        return batches
+        return {"x": batches}
     import tensorflow as tf
 
-    begun = False
-
-    def epoch() -> Iterator[Any]:
-        nonlocal begun
+    def epochs() -> Iterator[Any]:
         keep_memory()  # TensorFlow sets its own thresholds when it makes a pipeline of a generator
-        if begun:
+        while True:
+            for index in range(len(batches)):
+                yield batches[index]
             batches.on_epoch_end()
-        begun = True
-        for index in range(len(batches)):
-            yield batches[index]
 
     signature = tf.nest.map_structure(
         # Rows of a batch are as many as ever, steps and packed terms are not.
@@ -160,11 +180,10 @@ def feed(batches: Any) -> Any:
         ),
         batches[0],
     )
-    dataset = tf.data.Dataset.from_generator(epoch, output_signature=signature)
     options = tf.data.Options()
     options.autotune.enabled = False
-    counted = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
-    return counted.prefetch(2).with_options(options)
+    dataset = tf.data.Dataset.from_generator(epochs, output_signature=signature).prefetch(2).with_options(options)
+    return {"x": dataset, "steps_per_epoch": len(batches)}
 
 
 def compiles() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ from dialog_policy.network.checkpoint import CHECKPOINT, write_checkpoint
 
 __all__ = ["ADVICE", "Checkpoint", "EarlyStopping", "LossWatch", "Progress", "loggers"]
 
+# As a rule so many checkpoints are written, evenly over all epochs: on a small corpus one takes longer than an epoch. No more
+# than a minute of training is ever at risk, though.
+_CHECKPOINTS, _AT_RISK_S = 20, 60.0
 # What helps against a training that diverges.
 ADVICE = "A smaller learning_rate (the default is 0.003) or weight_decay helps."
 
@@ -125,7 +129,10 @@ class LossWatch(keras.callbacks.Callback):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keeps the history, and after every epoch writes all that training needs to go on.
+    """Keeps the history, and writes all that training needs to go on.
+
+    After every epoch if there are few; of many epochs after every twentieth part of them, or whenever a minute has passed since
+    the last time; and at the end.
 
     Parameters
     ----------
@@ -151,12 +158,24 @@ class Checkpoint(keras.callbacks.Callback):
         self.network, self.optimizer, self.stopping = network, optimizer, stopping
         self.folder, self.about = folder, about
         self.history: list[dict[str, float]] = []
+        self._written, self._when = 0, time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Record the epoch and write the checkpoint."""
+        """Record the epoch, and write the checkpoint if it is time to."""
         self.history.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
+        every = max(1, self.params["epochs"] // _CHECKPOINTS)
+        if len(self.history) % every == 0 or time.monotonic() - self._when > _AT_RISK_S:
+            self._write()
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Write the checkpoint from which a finished training can be gone on with."""
+        if self._written < len(self.history):
+            self._write()
+
+    def _write(self) -> None:
         if self.folder is not None:
             write_checkpoint(self.folder, self.state())
+            self._written, self._when = len(self.history), time.monotonic()
 
     def _variables(self) -> dict[str, Any]:
         optimizer = {f"optimizer.{i:03}": v for i, v in enumerate(self.optimizer.variables)}
@@ -195,6 +214,7 @@ class Checkpoint(keras.callbacks.Callback):
         for name, variable in variables.items():
             variable.assign(arrays[name])
         self.history = list(state["history"])
+        self._written = len(self.history)
         if self.stopping is not None and best:
             self.stopping.restore(state["best"], state["wait"], best)
 
@@ -202,21 +222,26 @@ class Checkpoint(keras.callbacks.Callback):
 class Progress(keras.callbacks.Callback):
     """A progress bar over all epochs, in turns, with turns/s and the time left; none where stderr is no terminal."""
 
-    def __init__(self, batches: DialogueBatches, epochs: int) -> None:
+    def __init__(self, batches: DialogueBatches, epochs: int, done: int) -> None:
         super().__init__()
-        self.batches, self.epochs = batches, epochs
+        self.epochs, self._done = epochs, done
         self._turns = int(batches.encoded.lengths.sum())
+        self._turns_a_batch = self._turns / len(batches)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Open the bar."""
-        done = self.batches.epoch * self._turns
         self._bar = tqdm(
-            total=self.epochs * self._turns, initial=done, unit=" turns", unit_scale=True, disable=None, desc="training"
+            total=self.epochs * self._turns,
+            initial=self._done * self._turns,
+            unit=" turns",
+            unit_scale=True,
+            disable=None,
+            desc="training",
         )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Move on by the batch's real turns."""
-        self._bar.update(self.batches.turns_in(batch))
+        """Move on by the turns that a batch has on average."""
+        self._bar.update(self._turns_a_batch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Show the epoch's figures."""
@@ -229,13 +254,20 @@ class Progress(keras.callbacks.Callback):
         self._bar.close()
 
 
-def loggers(folder: Path | None) -> list[keras.callbacks.Callback]:
-    """Keras' CSV log and, with the TensorFlow backend, TensorBoard events, in ``logs/`` of the folder."""
+def loggers(folder: Path | None, done: int) -> list[keras.callbacks.Callback]:
+    """Keras' CSV log and, with the TensorFlow backend, TensorBoard events, in ``logs/`` of the folder.
+
+    The CSV log goes on after the line of epoch `done`: what an interrupted training logged after its last checkpoint is
+    trained, and logged, again.
+    """
     if folder is None:
         return []
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    callbacks: list[keras.callbacks.Callback] = [keras.callbacks.CSVLogger(str(logs / "training.csv"), append=True)]
+    table = logs / "training.csv"
+    if table.exists():
+        table.write_text("".join(table.read_text().splitlines(keepends=True)[: 1 + done]))
+    callbacks: list[keras.callbacks.Callback] = [keras.callbacks.CSVLogger(str(table), append=True)]
     if keras.backend.backend() == "tensorflow":
         callbacks.append(keras.callbacks.TensorBoard(str(logs / "tensorboard"), write_graph=False))
     return callbacks

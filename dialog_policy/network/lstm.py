@@ -66,7 +66,7 @@ class HoistedLSTM(keras.layers.LSTM):
         time, batch = ops.shape(inputs)[:2]
         # Gates in the order i, f, o, g: one sigmoid for three of them.
         kernel, recurrent, bias = (
-            _reordered(ops.convert_to_tensor(weight), self.units)
+            _reordered(ops.convert_to_tensor(weight))
             for weight in (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
         )
         projected = ops.matmul(ops.reshape(inputs, (-1, inputs.shape[-1])), kernel) + bias
@@ -121,8 +121,19 @@ class CarriedLSTM(keras.layers.Layer):
         return cls(keras.saving.deserialize_keras_object(config.pop("lstm")), **config)
 
 
-def _reordered(weight: Any, units: int) -> Any:
+def _swapped(weight: Any) -> Any:
+    units = weight.shape[-1] // 4
     return ops.concatenate([weight[..., : 2 * units], weight[..., 3 * units :], weight[..., 2 * units : 3 * units]], -1)
+
+
+@ops.custom_gradient
+def _reordered(weight: Any) -> Any:
+    """Swap the last two gates. The gradient swaps them back; derived, it would be a sum of arrays that are mostly zeros."""
+
+    def gradient(*of_outputs: Any, upstream: Any = None) -> Any:
+        return _swapped(keras.tree.flatten(of_outputs if upstream is None else upstream)[0])
+
+    return _swapped(weight), gradient
 
 
 def _split(opened: Any, units: int) -> tuple[Any, Any, Any]:

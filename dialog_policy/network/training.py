@@ -19,6 +19,7 @@ from dialog_policy.network.config import NetworkConfig
 from dialog_policy.network.embedding import freeze, with_embeddings
 from dialog_policy.network.layers import build_network, windowed
 from dialog_policy.network.loss import ActionLoss
+from dialog_policy.network.optimizer import FusedAdamW
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.text.table import FloatArray
 
@@ -81,7 +82,7 @@ def train_network(
     config
         Settings.
     folder
-        Where a checkpoint is kept after every epoch, and the logs. None: nothing is written.
+        Where checkpoints are kept, and the logs. None: nothing is written.
     state
         What an earlier training of the same data and settings left: it is gone on with, exactly as if it had not stopped.
     about
@@ -130,7 +131,7 @@ def train_network(
     if train.embedded:
         model = with_embeddings(model, train, seed=config.seed)
     steps = epochs * len(batches)
-    optimizer = keras.optimizers.AdamW(
+    optimizer = FusedAdamW(
         keras.optimizers.schedules.CosineDecay(config.learning_rate, steps),
         config.weight_decay,
         use_ema=config.averaging * steps > 1,
@@ -159,9 +160,9 @@ def train_network(
     if state is not None:
         _check_same(state["about"], about or {})
         checkpoint.restore(state)
-    watchers += [*loggers(folder), checkpoint, *callbacks, Progress(batches, epochs)]
+    watchers += [*loggers(folder, done), checkpoint, *callbacks, Progress(batches, epochs, done)]
     if done < epochs and not (stopping is not None and stopping.wait >= config.patience):
-        model.fit(feed(batches), epochs=epochs, initial_epoch=done, shuffle=False, verbose=0, callbacks=watchers)
+        model.fit(**feed(batches), epochs=epochs, initial_epoch=done, shuffle=False, verbose=0, callbacks=watchers)
     optimizer.finalize_variable_values(model.trainable_variables)
     if stopping is not None and stopping.best_weights is not None:
         model.set_weights(stopping.best_weights)

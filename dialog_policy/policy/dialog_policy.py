@@ -22,6 +22,7 @@ from dialog_policy.prediction import Prediction
 from dialog_policy.runtime import Policy
 from dialog_policy.runtime.folder import check_target, repack, save_run, write_run
 from dialog_policy.runtime.run_reader import RunReader
+from dialog_policy.threads import one_thread
 
 if TYPE_CHECKING:
     import keras
@@ -207,6 +208,7 @@ class DialogPolicy(Estimator):
         parts = choose_parts(as_corpus(corpus), dev, config.smallest_dev)
         load_keras()
         with ExitStack() as stack:
+            stack.enter_context(one_thread())  # also where the baselines, fitted meanwhile, want it so
             folder = None if out is None else stack.enter_context(workplace(Path(out), resume))
             fitted = fit_policy(
                 parts,

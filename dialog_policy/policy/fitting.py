@@ -20,7 +20,7 @@ from dialog_policy.policy.parts import Parts
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.runtime.folder import pack
 from dialog_policy.runtime.replies import Replies
-from dialog_policy.threads import one_thread
+from dialog_policy.threads import InBackground
 
 if TYPE_CHECKING:
     import keras
@@ -63,7 +63,7 @@ def fit_policy(
     name
         What the run is called.
     folder
-        Where a checkpoint is kept after every epoch, and the logs. None: nothing is written.
+        Where checkpoints are kept, and the logs. None: nothing is written.
     resume
         Go on from the checkpoint in `folder`.
     callbacks
@@ -98,6 +98,8 @@ def fit_policy(
         seed=config.seed,
         fingerprints=fingerprints,
     )
+    # Most of the training computes without Python's lock, and a small network leaves a core to others.
+    baselines = InBackground(fit_baselines, train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
     decoder = Decoder.fit(actions, gold, single_action=single, whole_sets=config.decoding == "joint")
     validation = None
     if dev is not None and dev_encoded is not None:
@@ -119,10 +121,8 @@ def fit_policy(
         if config.fallback_precision is not None:
             coverage, precision = choose_fallback(decoder, logits, validation[1], config.fallback_precision)
             fallback = {"below": decoder.fallback_below, "coverage": coverage, "precision": precision}
-    with one_thread():
-        baselines = fit_baselines(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
     encoder_parts, encoder_arrays = encoder.to_parts()
-    baseline_parts, baseline_arrays = baselines.to_parts()
+    baseline_parts, baseline_arrays = baselines.result().to_parts()
     weights = weights_of(trained.network)
     files = pack(
         {

@@ -1,6 +1,7 @@
-"""The process that trains a run again: ``python -m dialog_policy.serving.retrain``; reads its order from stdin, as JSON.
+"""The process that trains runs again: ``python -m dialog_policy.serving.retrain``; reads orders from stdin, a JSON object a line.
 
-Writes its progress as a JSON object a line. It trains with the run's own settings, on the dialogues that the run was trained on
+Writes its progress as a JSON object a line, the last of an order's with ``ended``: 0, or 2 if the user can do something about
+what went wrong. It trains with the run's own settings, on the dialogues that the run was trained on
 and the saved ones, with the same validation part for early stopping: the test part, which the run has never seen, stays unseen.
 Both policies are measured on the validation part.
 """
@@ -80,17 +81,20 @@ def sentence(result: RetrainingResult) -> str:
 
 
 def main() -> int:
-    """Train; return the exit code: 2 if the user can do something about it."""
-    order = msgspec.json.decode(sys.stdin.buffer.read(), type=_Order)
+    """Carry out orders until there are no more."""
     if hasattr(os, "nice"):
         os.nice(10)  # whoever is being answered meanwhile goes first
-    try:
-        # One at a time, also of several servers.
-        with locked(order.run, "retraining"):
-            _train(order)
-    except DialogPolicyError as error:
-        _report(message=str(error))
-        return 2
+    for line in sys.stdin.buffer:
+        order = msgspec.json.decode(line, type=_Order)
+        ended = 0
+        try:
+            # One at a time, also of several servers.
+            with locked(order.run, "retraining"):
+                _train(order)
+        except DialogPolicyError as error:
+            _report(message=str(error))
+            ended = 2
+        _report(ended=ended)
     return 0
 
 
@@ -105,7 +109,11 @@ def _train(order: _Order) -> None:
     added = [dialogue for dialogue in train if dialogue.fingerprint() not in known]
     _report(message=f"Training on {counted(len(train), 'dialogue')}, {counted(len(added), 'dialogue')} of them new.")
     from dialog_policy.evaluation import evaluate
+    from dialog_policy.network.backend import load_keras
     from dialog_policy.policy import DialogPolicy
+
+    # What Keras keeps of an earlier training, such as the numbers in names, is forgotten.
+    load_keras(lean=True).utils.clear_session()
 
     retrained = run.with_name(f"{run.name}.retrained")
     DialogPolicy.from_config(policy.info["config"]).fit(
@@ -137,7 +145,7 @@ def _progress() -> Any:
         figures = {name: float(value) for name, value in (logs or {}).items() if math.isfinite(value)}
         _report(epoch=epoch + 1, epochs=epochs, share=(epoch + 1) / epochs, metrics=figures)
 
-    progress = load_keras().callbacks.LambdaCallback(on_epoch_end=report)
+    progress = load_keras(lean=True).callbacks.LambdaCallback(on_epoch_end=report)
     return progress
 
 

@@ -1,11 +1,8 @@
-"""Retraining in the background: a process of its own trains on the corpus and the saved dialogues."""
+"""Retraining in the background: another process trains on the corpus and the saved dialogues."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,12 +15,9 @@ from dialog_policy.serving.logs import log
 from dialog_policy.serving.previous import previous_of, restore_previous
 from dialog_policy.serving.runs import Run
 from dialog_policy.serving.schemas import Training
+from dialog_policy.serving.training_process import TrainingProcess
 
 __all__ = ["CorpusSource", "Retraining"]
-
-# Lines that the training process wrote last, kept for the message about a failure.
-_TAIL = 20
-_PATIENCE_S = 10.0
 
 
 class CorpusSource(msgspec.Struct, frozen=True):
@@ -47,7 +41,7 @@ class Retraining:
 
     def __init__(self, corpus: CorpusSource, saved: Path) -> None:
         self.corpus, self.saved = corpus, saved
-        self._process: asyncio.subprocess.Process | None = None
+        self._process = TrainingProcess()
         self._task: asyncio.Task[None] | None = None
         self._progress = Training("idle", "No run has been trained since the server started.")
 
@@ -103,21 +97,18 @@ class Retraining:
             )
 
     async def stop(self) -> None:
-        """End a training that is going on."""
-        if self._task is None or self._task.done():
-            return
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._process.wait(), _PATIENCE_S)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        """End a training that is going on, and the process that waits for the next."""
+        await self._process.stop()
+        if self._is_running:
+            assert self._task is not None
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _train(self, run: Run) -> None:
         log("training started", run=run.name)
         try:
-            problem = await self._run_process(run)
+            order = {"run": str(run.path), "corpus": self.corpus, "saved": str(self.saved)}
+            problem = await self._process.train(order, self._update)
             if problem is None:
                 await run.reload()
         except DialogPolicyError as error:
@@ -128,33 +119,9 @@ class Retraining:
         if problem is None:
             self._update(state="done", share=1.0)
         else:
-            self._update(state="failed", message=problem)
+            self._update(state="failed", message=problem or self._progress.message)
         self._update(finished=time.time(), policy=run.policy.id)
         log("training ended", run=run.name, state=self._progress.state, outcome=self._progress.message)
 
     def _update(self, **changes: Any) -> None:
         self._progress = msgspec.convert(msgspec.structs.asdict(self._progress) | changes, Training)
-
-    async def _run_process(self, run: Run) -> str | None:
-        """Train; return what went wrong."""
-        order = {"run": str(run.path), "corpus": self.corpus, "saved": str(self.saved)}
-        self._process = process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "dialog_policy.serving.retrain",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        )  # fmt: skip
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(msgspec.json.encode(order))
-        process.stdin.close()
-        lines: list[str] = []
-        async for line in process.stdout:
-            try:
-                self._update(**msgspec.json.decode(line, type=dict[str, Any]))
-            except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
-                lines = [*lines, line.decode(errors="replace").rstrip()][-_TAIL:]
-        code = await process.wait()
-        if code == 0:
-            return None
-        # Code 2: the message says what the user can do.
-        return self._progress.message if code == 2 else f"the training process ended with {code}: " + "\n".join(lines)

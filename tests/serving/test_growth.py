@@ -215,23 +215,40 @@ def test_what_was_never_retrained_has_nothing_to_restore(growing):
     assert (answer.status_code, "has no previous policy" in answer.json()["error"]) == (404, True)
 
 
-def test_a_training_that_fails_says_why_and_leaves_the_run(run, tmp_path, small):
+@pytest.fixture
+def processes(monkeypatch):
+    """Return the list of the processes that the test has started."""
+    started = []
+
+    async def begin(*arguments, real=asyncio.create_subprocess_exec, **options):
+        started.append(await real(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", begin)
+    return started
+
+
+def test_a_training_that_fails_says_why_and_leaves_the_run(run, tmp_path, small, processes):
     write_corpus(small.split("test"), tmp_path / "other.jsonl")
 
     async def train():
         runs = Runs({"quick": run})
         before = runs.default.policy
         retraining = Retraining(CorpusSource([str(tmp_path / "other.jsonl")]), tmp_path / "saved.jsonl")
-        retraining.start(runs.default)
-        with pytest.raises(ConflictError):
+        for _ in range(2):
             retraining.start(runs.default)
-        while retraining.progress.state == "running":
-            await asyncio.sleep(0.05)
-        assert runs.default.policy is before
+            with pytest.raises(ConflictError):
+                retraining.start(runs.default)
+            while retraining.progress.state == "running":
+                await asyncio.sleep(0.05)
+            assert runs.default.policy is before
+        assert [process.returncode for process in processes] == [None], "one process, kept for the next training"
+        await retraining.stop()
         return retraining.progress
 
     progress = asyncio.run(train())
     assert (progress.state, "was not trained on other.jsonl" in progress.message) == ("failed", True)
+    assert processes[0].returncode is not None
 
 
 def test_a_retraining_with_settings_that_cannot_be_trained_leaves_the_run(growing):
@@ -249,15 +266,8 @@ def test_a_retraining_with_settings_that_cannot_be_trained_leaves_the_run(growin
     assert not path.with_name("run.before").exists()
 
 
-def test_stopping_the_server_stops_a_training(run, tmp_path, small, monkeypatch):
+def test_stopping_the_server_stops_a_training(run, tmp_path, small, processes):
     write_corpus(small, tmp_path / "small.jsonl")
-    processes = []
-
-    async def begin(*arguments, real=asyncio.create_subprocess_exec, **options):
-        processes.append(await real(*arguments, **options))
-        return processes[-1]
-
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", begin)
 
     async def train():
         retraining = Retraining(CorpusSource([str(tmp_path / "small.jsonl")]), tmp_path / "saved.jsonl")

@@ -18,6 +18,7 @@ from dialog_policy.corpus.readers.joined import Part, joined
 from dialog_policy.corpus.readers.reader import Opened, Option, Reader
 from dialog_policy.corpus.readers.recognition import choose, unread
 from dialog_policy.corpus.readers.source import Source, open_source
+from dialog_policy.corpus.sharing import Sharing
 from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, counted
 
 __all__ = [
@@ -216,7 +217,7 @@ def load_corpus(
     """
     opened = open_corpus(path, format=format, reader=reader, annotated=annotated)
     corpus = Corpus(
-        opened.dialogues(),
+        map(Sharing().dialogue, opened.dialogues()),
         name=opened.name,
         format=opened.format,
         reader_options=opened.reader_options,
