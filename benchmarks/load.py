@@ -25,10 +25,22 @@ import numpy as np
 
 from dialog_policy.corpus import Dialogue
 
-__all__ = ["Conversation", "ServerProcess", "converse", "describe_load", "lost_turns", "measure_load"]
+__all__ = [
+    "SENT_TWICE",
+    "Connection",
+    "Conversation",
+    "ServerProcess",
+    "begin",
+    "connect",
+    "converse",
+    "describe_load",
+    "lost_turns",
+    "measure_load",
+    "parts",
+]
 
 # One turn of so many is sent twice, as after an answer that got lost.
-_TWICE = 100
+SENT_TWICE = 100
 _PATIENCE_S = 60.0
 
 
@@ -132,7 +144,7 @@ def _request(head: str, body: bytes = b"") -> bytes:
     return f"{head}Host: localhost\r\n{kind}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One kept-alive HTTP/1.1 connection: as little as a client can do, since it shares the machine with the server."""
 
     def __init__(self) -> None:
@@ -140,10 +152,12 @@ class _Connection(asyncio.Protocol):
         self._answered: asyncio.Future[tuple[int, bytes]] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what requests are written to."""
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport: Any = transport
 
     def data_received(self, data: bytes) -> None:
+        """Give a whole answer to whoever waits for it."""
         self._buffer += data
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0 or self._answered is None:
@@ -158,6 +172,7 @@ class _Connection(asyncio.Protocol):
             self._answered.set_result((int(head[9:12]), body))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever waits for an answer."""
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(ConnectionError("the server closed the connection"))
 
@@ -174,8 +189,9 @@ class _Connection(asyncio.Protocol):
         self._transport.close()
 
 
-async def _connect(port: int) -> _Connection:
-    _, connection = await asyncio.get_running_loop().create_connection(_Connection, "127.0.0.1", port)
+async def connect(port: int) -> Connection:
+    """Connect with a server on this machine."""
+    _, connection = await asyncio.get_running_loop().create_connection(Connection, "127.0.0.1", port)
     return connection
 
 
@@ -183,7 +199,7 @@ async def begin(port: int, conversations: Sequence[Conversation], connections: i
     """Begin the sessions."""
 
     async def some(conversations: Sequence[Conversation]) -> None:
-        connection = await _connect(port)
+        connection = await connect(port)
         for conversation in conversations:
             body = msgspec.json.encode({"id": conversation.id})
             status, answer = await connection.ask(_request("POST /sessions HTTP/1.1\r\n", body))
@@ -191,7 +207,7 @@ async def begin(port: int, conversations: Sequence[Conversation], connections: i
                 raise AssertionError(f"{status} {answer.decode(errors='replace')}")
         connection.close()
 
-    await asyncio.gather(*(some(part) for part in _parts(conversations, connections)))
+    await asyncio.gather(*(some(part) for part in parts(conversations, connections)))
 
 
 async def converse(
@@ -222,7 +238,7 @@ async def converse(
     until = time.perf_counter() + seconds
 
     async def some(conversations: Sequence[Conversation], offset: int) -> None:
-        connection = await _connect(port)
+        connection = await connect(port)
         for number, conversation in enumerate(itertools.cycle(conversations)):
             request = conversation.request()
             sent = time.perf_counter()
@@ -231,19 +247,19 @@ async def converse(
             status, body = await connection.ask(request)
             latencies.append(time.perf_counter() - sent)
             conversation.check(status, body)
-            if (number + offset) % _TWICE == 0:
+            if (number + offset) % SENT_TWICE == 0:
                 conversation.check(*(await connection.ask(request)))
             conversation.acknowledged += 1
         connection.close()
 
-    await asyncio.gather(*(some(part, n) for n, part in enumerate(_parts(conversations, connections))))
+    await asyncio.gather(*(some(part, n) for n, part in enumerate(parts(conversations, connections))))
 
 
 async def lost_turns(port: int, conversations: Sequence[Conversation], connections: int = 8) -> int:
     """Read all sessions from the server; return how many turns are lost, doubled or in another session."""
 
     async def some(conversations: Sequence[Conversation]) -> int:
-        connection = await _connect(port)
+        connection = await connect(port)
         wrong = 0
         for conversation in conversations:
             status, body = await connection.ask(_request(f"GET /sessions/{conversation.id} HTTP/1.1\r\n"))
@@ -253,10 +269,11 @@ async def lost_turns(port: int, conversations: Sequence[Conversation], connectio
         connection.close()
         return wrong
 
-    return sum(await asyncio.gather(*(some(part) for part in _parts(conversations, connections))))
+    return sum(await asyncio.gather(*(some(part) for part in parts(conversations, connections))))
 
 
-def _parts(conversations: Sequence[Conversation], count: int) -> Iterator[Sequence[Conversation]]:
+def parts(conversations: Sequence[Conversation], count: int) -> Iterator[Sequence[Conversation]]:
+    """Divide conversations among connections."""
     return (part for n in range(count) if (part := conversations[n::count]))
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-_TOKEN = "DIALOG_POLICY_TOKEN"
+_TOKEN, _STORE = "DIALOG_POLICY_TOKEN", "DIALOG_POLICY_STORE"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -37,8 +37,9 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 @click.option(
     "--store",
     metavar="FILE|URL|memory",
+    envvar=_STORE,
     help="Where sessions are kept: an SQLite file; redis://HOST:PORT/DB or postgresql://USER@HOST:PORT/DATABASE "
-    "for several servers together; or memory.  "
+    f"for several servers together; or memory. A URL with a password is better set as ${_STORE}.  "
     "[default: the file RUN.sessions.sqlite beside the first run]",
 )
 @click.option(

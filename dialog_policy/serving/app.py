@@ -22,6 +22,7 @@ from dialog_policy.serving.errors import HttpError
 from dialog_policy.serving.guard import Guard
 from dialog_policy.serving.logs import log
 from dialog_policy.serving.metrics import Metrics
+from dialog_policy.serving.rollout import Rollout
 from dialog_policy.serving.routing import App, json
 from dialog_policy.serving.run_routes import operation_routes, run_routes
 from dialog_policy.serving.runs import Runs
@@ -69,11 +70,12 @@ def create_app(
     settings = settings or Settings()
     metrics = Metrics()
     conversations = Conversations(runs, store, settings, metrics)
+    rollout = Rollout(runs, store)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with conversations:
-            with _reloading_on_sighup(runs):
+        async with conversations, rollout:
+            with _reloading_on_sighup(rollout):
                 yield
             if retraining is not None:
                 await retraining.stop()
@@ -87,9 +89,9 @@ def create_app(
         redoc_url=None,
     )
     app.include_router(session_routes(conversations))
-    app.include_router(run_routes(runs))
+    app.include_router(run_routes(runs, rollout))
     app.include_router(operation_routes(conversations, has_corpus=corpus is not None))
-    app.include_router(corpus_routes(conversations, corpus, retraining))
+    app.include_router(corpus_routes(conversations, rollout, corpus, retraining))
     page = {f"/{path.name}": path for path in sorted(_PAGE.iterdir()) if path.is_file()}
     page["/"] = page.pop("/index.html")
     for url, path in page.items():
@@ -134,16 +136,16 @@ def _add_error_handlers(app: FastAPI) -> None:
 
 
 @contextlib.contextmanager
-def _reloading_on_sighup(runs: Runs) -> Iterator[None]:
+def _reloading_on_sighup(rollout: Rollout) -> Iterator[None]:
     """Load all runs again on SIGHUP, where there are signals."""
     if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
         yield
         return
 
     async def reload() -> None:
-        for run in runs.values():
+        for run in rollout.runs.values():
             try:
-                await run.reload()
+                await rollout.reload(run)
             except DialogPolicyError as error:
                 log("reload failed", run=run.name, reason=str(error))
             except Exception:

@@ -16,6 +16,7 @@ from dialog_policy.errors import did_you_mean
 from dialog_policy.files import check_output
 from dialog_policy.serving.conversations import Conversations
 from dialog_policy.serving.errors import ConflictError, NotFoundError, UnprocessableError
+from dialog_policy.serving.rollout import Rollout
 from dialog_policy.serving.routing import body, described, errors, json, read
 from dialog_policy.serving.schemas import (
     CorpusDialogue,
@@ -32,7 +33,9 @@ from dialog_policy.serving.training import Retraining
 __all__ = ["corpus_routes"]
 
 
-def corpus_routes(conversations: Conversations, corpus: Corpus | None, retraining: Retraining | None) -> APIRouter:
+def corpus_routes(
+    conversations: Conversations, rollout: Rollout, corpus: Corpus | None, retraining: Retraining | None
+) -> APIRouter:
     """Return the routes; without a corpus each of them answers that the server was started without one."""
     routes = APIRouter(tags=["corpus"], responses=errors(401, 409, 413, 422, 429, 503))
     texts = {dialogue.id: _searchable(dialogue) for dialogue in corpus or ()}
@@ -94,7 +97,8 @@ def corpus_routes(conversations: Conversations, corpus: Corpus | None, retrainin
     async def train(request: Request) -> Response:
         """Train a run again on the corpus and the saved dialogues, in the background; then it is loaded anew."""
         start = trainer().start
-        return json(start(conversations.runs.named((await read(request, RunName, is_required=False)).run)), 202)
+        run = conversations.runs.named((await read(request, RunName, is_required=False)).run)
+        return json(start(run, rollout), 202)
 
     @routes.get("/train", responses={200: described(Training)})
     async def progress() -> Response:
@@ -108,7 +112,8 @@ def corpus_routes(conversations: Conversations, corpus: Corpus | None, retrainin
     async def restore(request: Request) -> Response:
         """Take back the last training: the previous policy is served again, and the retrained one is kept beside it."""
         go_back = trainer().restore
-        return json(await go_back(conversations.runs.named((await read(request, RunName, is_required=False)).run)))
+        run = conversations.runs.named((await read(request, RunName, is_required=False)).run)
+        return json(await go_back(run, rollout))
 
     return routes
 

@@ -39,6 +39,12 @@ class Metrics:
         self._policies = Gauge(
             "dialog_policy_served", "Policies that are served.", ["run", "policy"], registry=registry
         )
+        self._reload_failed = Gauge(
+            "dialog_policy_reload_failed",
+            "Whether the last attempt to load the run again failed.",
+            ["run"],
+            registry=registry,
+        )
 
     def text(self, sessions: int, runs: Mapping[str, Run]) -> bytes:
         """Return all figures in Prometheus' text format."""
@@ -46,4 +52,5 @@ class Metrics:
         self._policies.clear()
         for name, run in runs.items():
             self._policies.labels(name, run.policy.id).set(1)
+            self._reload_failed.labels(name).set(run.problem is not None)
         return generate_latest(self._registry)

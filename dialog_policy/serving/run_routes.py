@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from dialog_policy.serving.conversations import Conversations
+from dialog_policy.serving.rollout import Rollout
 from dialog_policy.serving.routing import body, described, errors, json, read
 from dialog_policy.serving.runs import Runs
 from dialog_policy.serving.schemas import Health, Model, RunName, Status
@@ -12,7 +13,7 @@ from dialog_policy.serving.schemas import Health, Model, RunName, Status
 __all__ = ["operation_routes", "run_routes"]
 
 
-def run_routes(runs: Runs) -> APIRouter:
+def run_routes(runs: Runs, rollout: Rollout) -> APIRouter:
     """Return the routes that describe and reload runs."""
     routes = APIRouter(tags=["runs"], responses=errors(401, 413, 422, 429))
 
@@ -27,12 +28,17 @@ def run_routes(runs: Runs) -> APIRouter:
         return json([run.describe() for run in runs.values()])
 
     @routes.post(
-        "/reload", responses={200: described(Model), **errors(404, 409)}, openapi_extra=body(RunName, is_required=False)
+        "/reload",
+        responses={200: described(Model), **errors(404, 409, 503)},
+        openapi_extra=body(RunName, is_required=False),
     )
     async def reload(request: Request) -> Response:
-        """Load a run again, without a break; conversations go on under the new policy, from all that was said and done."""
+        """Load a run again, without a break, here and then on all servers of the store.
+
+        Conversations go on under the new policy, from all that was said and done.
+        """
         run = runs.named((await read(request, RunName, is_required=False)).run)
-        await run.reload()
+        await rollout.reload(run)
         return json(run.describe())
 
     return routes

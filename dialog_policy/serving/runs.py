@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.errors import DialogPolicyError, OptionError, RunError, did_you_mean
 from dialog_policy.metric_names import MAIN_METRICS
 from dialog_policy.runtime import Policy
 from dialog_policy.serving.errors import NotFoundError
@@ -31,11 +31,14 @@ class Run:
         Its folder or archive.
     policy
         As loaded last. A request goes on with the one that it began with.
+    problem
+        Why the run could not be loaded again, if the last attempt failed.
     """
 
     def __init__(self, name: str, path: Path) -> None:
         self.name, self.path = name, path
         self.policy = Policy.load(path)
+        self.problem: str | None = None
         self._evaluation = self._read_evaluation()
         self._loading = asyncio.Lock()
         self._next_load: asyncio.Task[None] | None = None
@@ -57,10 +60,42 @@ class Run:
     async def _load(self) -> None:
         async with self._loading:
             self._next_load = None
-            self.policy = await asyncio.to_thread(Policy.load, self.path)
-            self._evaluation = self._read_evaluation()
-            set_aside()
-        log("reloaded", run=self.name, policy=self.policy.id)
+            await self._exchange(None)
+
+    async def follow(self, wanted: str) -> None:
+        """Load the run again if another policy is wanted; it is served only if it is that one.
+
+        Parameters
+        ----------
+        wanted
+            The policy's id.
+
+        Raises
+        ------
+        RunError
+            If the run cannot be loaded, or is another policy.
+        """
+        async with self._loading:
+            if self.policy.id == wanted:
+                self.problem = None
+            else:
+                await self._exchange(wanted)
+
+    async def _exchange(self, wanted: str | None) -> None:
+        try:
+            policy = await asyncio.to_thread(Policy.load, self.path)
+            if wanted not in (None, policy.id):
+                raise RunError(
+                    f"{self.path} has the policy {policy.id[:12]}…, and {wanted[:12]}… is wanted, which another server "
+                    "loaded from its run of this name. Bring the same run here; it is looked for again and again."
+                )
+        except Exception as error:
+            self.problem = str(error) if isinstance(error, DialogPolicyError) else f"{type(error).__name__}: {error}"
+            raise
+        self.policy, self.problem = policy, None
+        self._evaluation = self._read_evaluation()
+        set_aside()
+        log("reloaded", run=self.name, policy=policy.id)
 
     def _read_evaluation(self) -> dict[str, Any]:
         """Return what ``evaluate --json`` left in the run's folder, if it is about this policy."""
@@ -91,6 +126,7 @@ class Run:
             epochs=len(info["history"]),
             corpus=info["corpus"],
             metrics=metrics,
+            problem=self.problem,
         )
 
 

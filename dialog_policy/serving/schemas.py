@@ -169,6 +169,9 @@ class Model(Struct):
         dict[str, Any],
         Meta(description="Best turn accuracy on the validation part; what `evaluate --json` left in the run's folder."),
     ]
+    problem: Annotated[
+        str | None, Meta(description="Why the run could not be loaded again, if the last attempt failed; else null.")
+    ] = None
 
 
 class RunName(Struct, forbid_unknown_fields=True):

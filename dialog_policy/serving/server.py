@@ -16,10 +16,10 @@ from dialog_policy.serving.connections import bounded_http
 from dialog_policy.serving.logs import log, start_logging
 from dialog_policy.serving.runs import set_aside
 
-__all__ = ["serve"]
+__all__ = ["PATIENCE_S", "serve"]
 
 # Requests that are being answered when a signal comes get so many seconds.
-_PATIENCE_S = 10
+PATIENCE_S = 10
 _BACKLOG = 2_048
 
 
@@ -66,7 +66,7 @@ def serve(app: Any, host: str, port: int, proxies: Sequence[str] = ()) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=_PATIENCE_S,
+        timeout_graceful_shutdown=PATIENCE_S,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
     )

@@ -13,6 +13,7 @@ from dialog_policy.errors import DialogPolicyError
 from dialog_policy.serving.errors import ConflictError, NotFoundError
 from dialog_policy.serving.logs import log
 from dialog_policy.serving.previous import previous_of, restore_previous
+from dialog_policy.serving.rollout import Rollout
 from dialog_policy.serving.runs import Run
 from dialog_policy.serving.schemas import Training
 from dialog_policy.serving.training_process import TrainingProcess
@@ -54,8 +55,8 @@ class Retraining:
     def _is_running(self) -> bool:
         return self._task is not None and not self._task.done()
 
-    def start(self, run: Run) -> Training:
-        """Begin; the run is loaded anew when it is done.
+    def start(self, run: Run, rollout: Rollout) -> Training:
+        """Begin; the run is loaded anew when it is done, on all servers of the store.
 
         Raises
         ------
@@ -64,10 +65,10 @@ class Retraining:
         """
         self._check(run)
         self._progress = Training("running", "Reading the corpus.", run=run.name, epoch=0, started=time.time())
-        self._task = asyncio.create_task(self._train(run))
+        self._task = asyncio.create_task(self._train(run, rollout))
         return self._progress
 
-    async def restore(self, run: Run) -> Training:
+    async def restore(self, run: Run, rollout: Rollout) -> Training:
         """Serve the policy before the last training again; the retrained one is kept in its place.
 
         Raises
@@ -81,7 +82,7 @@ class Retraining:
         if not previous_of(run.path).is_dir():
             raise NotFoundError(f"the run {run.name!r} has no previous policy: it was not retrained here.")
         await asyncio.to_thread(restore_previous, run.path)
-        await run.reload()
+        await rollout.reload(run)
         self._progress = Training(
             "idle", "The previous policy is served again.", run=run.name, policy=run.policy.id, finished=time.time()
         )
@@ -104,13 +105,13 @@ class Retraining:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _train(self, run: Run) -> None:
+    async def _train(self, run: Run, rollout: Rollout) -> None:
         log("training started", run=run.name)
         try:
             order = {"run": str(run.path), "corpus": self.corpus, "saved": str(self.saved)}
             problem = await self._process.train(order, self._update)
             if problem is None:
-                await run.reload()
+                await rollout.reload(run)
         except DialogPolicyError as error:
             problem = str(error)
         except Exception as error:

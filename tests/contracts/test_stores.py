@@ -134,6 +134,24 @@ def test_another_process_finds_what_was_saved(opened):
     assert run(opened, lambda store: store.load(["a"])) == [Stored(1, b"x")]
 
 
+def test_values_are_kept_beside_the_sessions(opened):
+    """Another server reads them at once; they are no sessions, neither by count nor by id, and the last one stays."""
+
+    async def work(store):
+        assert await store.load_value("wanted:a") is None
+        await store.save_value("wanted:a", bytes(range(256)))
+        await store.save_value("wanted:b", b"other")
+        await store.save_value("wanted:a", b"new")
+        assert (await store.load_value("wanted:a"), await store.load_value("wanted:b")) == (b"new", b"other")
+        assert (await store.load(["wanted:a"]), await store.count(), await store.expire()) == ([None], 0, 0)
+        if opened is not MemoryStore:
+            another = opened()
+            assert await another.load_value("wanted:a") == b"new"
+            await another.close()
+
+    run(opened, work)
+
+
 def test_a_place_that_holds_no_sessions_is_named(tmp_path):
     (tmp_path / "book.sqlite").write_text("once upon a time, long before there were any databases")
     with pytest.raises(StoreError, match=r"book\.sqlite.*not a database"):

@@ -15,6 +15,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._sessions: dict[str, tuple[float, Stored]] = {}
+        self._values: dict[str, bytes] = {}
 
     def _find(self, id: str) -> Stored | None:
         expires, stored = self._sessions.get(id, (0.0, None))
@@ -38,6 +39,14 @@ class MemoryStore:
             self._sessions[write.id] = write.expires, Stored(write.after, write.data)
         return True
 
+    async def load_value(self, name: str) -> bytes | None:
+        """Return a value."""
+        return self._values.get(name)
+
+    async def save_value(self, name: str, data: bytes) -> None:
+        """Keep a value."""
+        self._values[name] = data
+
     async def count(self) -> int:
         """Count."""
         return len(self._sessions)
@@ -53,3 +62,4 @@ class MemoryStore:
     async def close(self) -> None:
         """Forget everything."""
         self._sessions.clear()
+        self._values.clear()

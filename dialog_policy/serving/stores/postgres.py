@@ -17,6 +17,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS {table}
     (id text PRIMARY KEY, version bigint NOT NULL, expires double precision NOT NULL, data bytea NOT NULL);
 CREATE INDEX IF NOT EXISTS {table}_by_expiry ON {table} (expires);
+CREATE TABLE IF NOT EXISTS {table}_values (name text PRIMARY KEY, data bytea NOT NULL);
 """
 _NOW = "extract(epoch FROM clock_timestamp())"
 _LOAD = f"SELECT id, version, data FROM {{table}} WHERE id = ANY($1::text[]) AND expires > {_NOW}"
@@ -41,12 +42,16 @@ WHERE t.id = l.id AND t.expires > {_NOW} RETURNING t.id
 """
 _DELETE = f"{_LOCKED} DELETE FROM {{table}} t USING locked l WHERE t.id = l.id RETURNING t.id"
 _EXPIRE = f"WITH gone AS (DELETE FROM {{table}} WHERE expires <= {_NOW} RETURNING 1) SELECT count(*) FROM gone"
+_LOAD_VALUE = "SELECT data FROM {table}_values WHERE name = $1"
+_SAVE_VALUE = """
+INSERT INTO {table}_values (name, data) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET data = excluded.data
+"""
 _TIMEOUT_S = 5.0
 _CONNECTIONS = 4
 
 
 class PostgresStore:
-    """Keeps each session as a row of one table, which is made at the first use.
+    """Keeps each session as a row of one table, which is made at the first use, as is a small one for values.
 
     Every change is committed before it counts; how much a crash of the database's machine may cost is for its own settings to
     say (``synchronous_commit``).
@@ -96,6 +101,15 @@ class PostgresStore:
                 rows = await self._fetch(statement, *map(list, zip(*some, strict=True)))
                 made.update(row["id"] for row in rows)
         return [write.id in made for write in writes]
+
+    async def load_value(self, name: str) -> bytes | None:
+        """Return a value."""
+        rows = await self._fetch(_LOAD_VALUE, name)
+        return rows[0]["data"] if rows else None
+
+    async def save_value(self, name: str, data: bytes) -> None:
+        """Keep a value."""
+        await self._fetch(_SAVE_VALUE, name, data)
 
     async def count(self) -> int:
         """Count."""

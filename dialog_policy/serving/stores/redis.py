@@ -53,6 +53,7 @@ class RedisStore:
         except ValueError as error:
             raise OptionError(f"--store: expected a URL such as redis://localhost:6379/0; {error}.") from None
         self._prefix, self._index = f"{prefix}:session:", f"{prefix}:sessions"
+        self._values = f"{prefix}:values"
 
     async def load(self, ids: Sequence[str]) -> list[Stored | None]:
         """Return sessions."""
@@ -73,6 +74,15 @@ class RedisStore:
             keys = self._prefix + name, self._index
             pipeline.eval(_SAVE, len(keys), *keys, before, after, data or b"", int(expires * 1000), name)
         return [bool(made) for made in await self._answer(pipeline.execute())]
+
+    async def load_value(self, name: str) -> bytes | None:
+        """Return a value."""
+        value: bytes | None = await self._answer(self._redis.hget(self._values, name))
+        return value
+
+    async def save_value(self, name: str, data: bytes) -> None:
+        """Keep a value."""
+        await self._answer(self._redis.hset(self._values, name, data))
 
     async def count(self) -> int:
         """Count."""

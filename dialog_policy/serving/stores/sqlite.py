@@ -22,6 +22,7 @@ _T = TypeVar("_T")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, version INTEGER NOT NULL, expires REAL NOT NULL, data BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS by_expiry ON sessions (expires);
+CREATE TABLE IF NOT EXISTS "values" (name TEXT PRIMARY KEY, data BLOB NOT NULL);
 """
 _LOAD = "SELECT version, data FROM sessions WHERE id = ? AND expires > ?"
 _CREATE = """
@@ -31,6 +32,8 @@ ON CONFLICT (id) DO UPDATE SET version = excluded.version, expires = excluded.ex
 _CHANGE = "UPDATE sessions SET version = ?, expires = ?, data = ? WHERE id = ? AND version = ? AND expires > ?"
 _DELETE = "DELETE FROM sessions WHERE id = ? AND version = ?"
 _EXPIRE = "DELETE FROM sessions WHERE expires <= ?"
+_LOAD_VALUE = 'SELECT data FROM "values" WHERE name = ?'
+_SAVE_VALUE = 'INSERT INTO "values" (name, data) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET data = excluded.data'
 # Milliseconds to wait for another process that writes to the same file.
 _PATIENCE_MS = 5_000
 # Bytes in the write-ahead log after which it is copied to the file, and what a write takes besides its data: about two pages.
@@ -167,6 +170,18 @@ class SqliteStore:
         else:
             cursor = self._writer.execute(_CHANGE, (after, expires, data, name, before, now))
         return cursor.rowcount == 1
+
+    async def load_value(self, name: str) -> bytes | None:
+        """Return a value."""
+        with self._as_store_error():
+            row = self._reader.execute(_LOAD_VALUE, (name,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    async def save_value(self, name: str, data: bytes) -> None:
+        """Keep a value."""
+        async with self._writing:
+            with self._as_store_error():
+                await self._in_thread(partial(self._writer.execute, _SAVE_VALUE, (name, data)))
 
     async def count(self) -> int:
         """Count."""

@@ -46,7 +46,7 @@ class Write(NamedTuple):
 
 
 class Store(Protocol):
-    """Keeps sessions. Several servers may use one store: of two changes made from the same version, one is refused.
+    """Keeps sessions, and beside them a few small values by name. Several servers may use one store: of two changes made from the same version, one is refused.
 
     Every method raises :class:`StoreError` where the store cannot be reached.
     """
@@ -56,6 +56,12 @@ class Store(Protocol):
 
     async def save(self, writes: Sequence[Write]) -> list[bool]:
         """Make changes, of sessions that differ; say of each whether it was made. What is made outlives this process."""
+
+    async def load_value(self, name: str) -> bytes | None:
+        """Return what :meth:`save_value` kept last under a name, None if nothing."""
+
+    async def save_value(self, name: str, data: bytes) -> None:
+        """Keep something that belongs to all servers of this store: it never expires and is not counted."""
 
     async def count(self) -> int:
         """Return how many sessions there are."""
