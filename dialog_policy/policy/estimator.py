@@ -40,7 +40,7 @@ class Estimator:
         weighting: Weighting = "turn",
         learning_rate: float = 0.003,
         weight_decay: float = 0.01,
-        averaging: float = 0.0,
+        averaging: float = 0.1,
         label_smoothing: float = 0.02,
         class_weight: ClassWeight = "none",
         precision: Precision = "float32",
