@@ -65,7 +65,7 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     weighting: Weighting = "turn"
     learning_rate: _Rate = 0.003
     weight_decay: _Decay = 0.01
-    averaging: _Share = 0.0
+    averaging: _Share = 0.1
     label_smoothing: _Share = 0.02
     class_weight: ClassWeight = "none"
     precision: Precision = "float32"

@@ -7,11 +7,17 @@ from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 
 from dialog_policy.network.config import Precision
 from dialog_policy.network.lstm import CarriedLSTM, HoistedLSTM
 
 __all__ = ["FoldedTimeDistributed", "build_network", "weights_of", "windowed", "with_probabilities"]
+
+# What features are multiplied with before anything is learnt from them. A step of AdamW moves every weight by about as much, so
+# a logit by as much times the sum of a turn's hundreds of features: with features as they are, training learns its part by heart
+# within a few epochs (docs/lab/accuracy.md has figures). A power of 2, so that folding it into the weights is exact.
+_FEATURE_SCALE = 0.5
 
 
 @keras.saving.register_keras_serializable("dialog_policy")
@@ -67,7 +73,8 @@ def build_network(
 
     dtype = keras.DTypePolicy("mixed_bfloat16" if precision == "mixed" else "float32")
     layers: dict[str, Any] = {
-        "feature_dropout": keras.layers.Dropout(dropout, seed=fresh(), name="feature_dropout", dtype=dtype)
+        "feature_scale": keras.layers.Rescaling(_FEATURE_SCALE, name="feature_scale", dtype=dtype),
+        "feature_dropout": keras.layers.Dropout(dropout, seed=fresh(), name="feature_dropout", dtype=dtype),
     }
     for number, units in enumerate(hidden):
         layers[f"lstm_{number}"] = HoistedLSTM(
@@ -88,7 +95,7 @@ def build_network(
 
 
 def _connect(layers: Mapping[str, Any], inputs: Any) -> Any:
-    turn = layers["feature_dropout"](inputs)
+    turn = layers["feature_dropout"](layers["feature_scale"](inputs))
     memory = turn
     for number in range(sum(name.startswith("lstm_") for name in layers)):
         memory = layers[f"dropout_{number}"](layers[f"lstm_{number}"](memory))
@@ -132,14 +139,31 @@ def with_probabilities(network: keras.Model, *, single_action: bool) -> keras.Mo
 
 
 def weights_of(network: keras.Model) -> dict[str, Any]:
-    """Weights by name: ``lstm_0.kernel``, ``lstm_0.recurrent_kernel``, ``lstm_0.bias``, …, ``head.kernel``, ``head.bias``."""
+    """Return the weights of a network by name, for features as an encoder makes them.
+
+    Parameters
+    ----------
+    network
+        Made by :func:`build_network`. What it multiplies features with is part of the kernels that are returned.
+
+    Returns
+    -------
+    dict
+        ``lstm_0.kernel``, ``lstm_0.recurrent_kernel``, ``lstm_0.bias``, …, ``head.kernel``, ``head.bias``.
+    """
     layers = {
         f"lstm_{n}": layer for n, layer in enumerate(x for x in network.layers if isinstance(x, keras.layers.LSTM))
     }
     layers["head"] = network.get_layer("logits")
     names = ("kernel", "recurrent_kernel", "bias")
-    return {
+    weights = {
         f"{name}.{part}": array
         for name, layer in layers.items()
         for part, array in zip(names if name != "head" else names[::2], layer.get_weights(), strict=True)
     }
+    scale = np.float32(network.get_layer("feature_scale").scale)
+    n_features = network.input_shape[-1]
+    weights["lstm_0.kernel"] = weights["lstm_0.kernel"] * scale
+    head = weights["head.kernel"]
+    weights["head.kernel"] = np.concatenate([head[:n_features] * scale, head[n_features:]])
+    return weights

@@ -359,7 +359,7 @@ def test_averages_of_the_weights_are_judged_and_kept(has_dev):
     ]
     decoder = Decoder.fit(space, [], single_action=False)
     # Three batches an epoch, and a fifth of thirty steps.
-    config = NetworkConfig(epochs=10, learning_rate=0.05, hidden=8, batch_size=2, averaging=0.2, patience=10)
+    config = NetworkConfig(epochs=10, learning_rate=0.2, hidden=8, batch_size=2, averaging=0.2, patience=10)
     steps = Steps(1 - 1 / 6)
     trained = train_network(encoded, (encoded, gold) if has_dev else None, decoder, config, callbacks=[steps])
     accuracies = []
