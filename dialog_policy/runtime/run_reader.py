@@ -45,7 +45,9 @@ _LARGEST_HEADER = 1 << 20
 _MOST_MEMBERS, _LARGEST_RATIO, _RATIO_COUNTS_FROM = 100, 100, 8 << 20
 _CHUNK = 1 << 20
 # What a policy reads right after its run is opened is kept until then, unless it is larger: it is read and hashed once.
-_READ_AT_ONCE = frozenset({"decoder.json", "encoder.json", "encoder.safetensors", "network.safetensors", "replies.json"})
+_READ_AT_ONCE = frozenset(
+    {"decoder.json", "encoder.json", "encoder.safetensors", "network.safetensors", "replies.json"}
+)
 _LARGEST_KEPT = 64 << 20
 
 

@@ -11,9 +11,10 @@ from dialog_policy.errors import DialogPolicyError
 from dialog_policy.runtime import PREDICTED
 from dialog_policy.serving.errors import ConflictError, TooManyError
 from dialog_policy.serving.metrics import Metrics
+from dialog_policy.serving.records import SessionRecord
 from dialog_policy.serving.runs import Runs
 from dialog_policy.serving.schemas import SessionView, TurnRequest
-from dialog_policy.serving.sessions import OpenSession, SessionRecord, SessionStore, busy
+from dialog_policy.serving.sessions import OpenSession, SessionStore, busy
 from dialog_policy.serving.settings import Settings
 from dialog_policy.serving.stores import Store, Write
 from dialog_policy.serving.turns import PendingTurn, TurnQueue, TurnResult
@@ -135,7 +136,7 @@ class Conversations:
         """
         with self._alone(id):
             opened = await self._corrected(id, turn, actions, system)
-            opened.record.answers[turn].corrected = True
+            opened.record.correct(turn)
             view = await self._keep(opened)
         self.metrics.corrections.labels(opened.run.name).inc()
         return view

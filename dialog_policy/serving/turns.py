@@ -159,7 +159,7 @@ class TurnQueue:
         for (pending, opened), is_made in zip(computed, made, strict=True):
             try:
                 if is_made:
-                    pending.succeed(opened, len(opened.record.answers) - 1, repeated=False)
+                    pending.succeed(opened, len(opened.record) - 1, repeated=False)
                 else:
                     await self._repeat(pending)
             except Exception as error:
