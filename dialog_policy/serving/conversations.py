@@ -87,11 +87,13 @@ class Conversations:
 
     async def read(self, id: str) -> SessionView:
         """Return a session; :class:`NotFoundError` if there is none."""
-        return (await self._sessions.open(id)).view()
+        opened = await self._sessions.open(id)
+        return await asyncio.to_thread(opened.view)
 
     async def dialogue(self, id: str) -> Dialogue:
         """Return a session as a dialogue of a corpus; :class:`NotFoundError` if there is none."""
-        return (await self._sessions.open(id)).session.to_dialogue(id)
+        opened = await self._sessions.open(id)
+        return await asyncio.to_thread(opened.session.to_dialogue, id)
 
     async def delete(self, id: str) -> None:
         """Remove a session; :class:`NotFoundError` if there is none."""
@@ -174,10 +176,10 @@ class Conversations:
             del self._busy[id]
 
     async def _keep(self, opened: OpenSession) -> SessionView:
-        opened.record.session = opened.session.to_bytes()
+        opened.record.session = await asyncio.to_thread(opened.session.to_bytes)
         if not await self._sessions.save(opened.id, opened.version, opened.record):
             raise busy()
-        return opened.view()
+        return await asyncio.to_thread(opened.view)
 
     async def _sweep_for_ever(self) -> None:
         while True:

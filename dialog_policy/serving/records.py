@@ -17,8 +17,8 @@ from dialog_policy.serving.errors import ConflictError, UnprocessableError
 
 __all__ = ["SessionRecord", "StoredAnswer"]
 
-# Probabilities below this are left out, as in files of predictions. The others are kept and sent in ten thousandths.
-_NEGLIGIBLE, _ONE = 1e-3, 10_000
+# Probabilities below this are left out, as in files of predictions. The others are kept in two bytes.
+_NEGLIGIBLE, _ONE, _DECIMALS = 1e-3, 65_535, 5
 _FALLBACK, _CORRECTED, _WIDE = 1, 2, 4
 # Keys of turns that were taken back which a session remembers.
 _SPENT_KEYS = 64
@@ -50,8 +50,8 @@ class StoredAnswer(NamedTuple):
 class _Stored(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """MessagePack.
 
-    `answers` has for each turn what is so of it (one byte; 1: fallback, 2: corrected), the confidence, then the probabilities of
-    actions (little-endian integers of two bytes, in ten thousandths), then the numbers of these actions among `names` (one byte each,
+    `answers` has for each turn what is so of it (one byte; 1: fallback, 2: corrected), the confidence (float32), then the
+    probabilities of actions (integers of two bytes, 65,535 is 1), all little-endian, then the numbers of these actions among `names` (one byte each,
     two where there are more than 256). `names` is compressed JSON. `keys` has ten bytes a turn.
     """
 
@@ -165,13 +165,13 @@ class SessionRecord:
         try:
             answer, names = self._answers[turn], self._all_names()
             flags = answer[0]
-            count = (len(answer) - 3) // (4 if flags & _WIDE else 3)
-            confidence, *shares = struct.unpack_from(f"<{count + 1}H", answer, 1)
-            numbers = struct.unpack_from(f"<{count}{'H' if flags & _WIDE else 'B'}", answer, 3 + 2 * count)
-            probabilities = {names[n]: share / _ONE for n, share in zip(numbers, shares, strict=True)}
+            count = (len(answer) - 5) // (4 if flags & _WIDE else 3)
+            confidence, *shares = struct.unpack_from(f"<f{count}H", answer, 1)
+            numbers = struct.unpack_from(f"<{count}{'H' if flags & _WIDE else 'B'}", answer, 5 + 2 * count)
+            probabilities = {names[n]: round(share / _ONE, _DECIMALS) for n, share in zip(numbers, shares, strict=True)}
         except (struct.error, ValueError, IndexError) as error:
             raise SessionError(f"the answer of turn {turn} of a stored session is damaged ({error}).") from None
-        return StoredAnswer(confidence / _ONE, bool(flags & _FALLBACK), bool(flags & _CORRECTED), probabilities)
+        return StoredAnswer(confidence, bool(flags & _FALLBACK), bool(flags & _CORRECTED), probabilities)
 
     def _append(self, answer: StoredAnswer, key: str | None, digest: bytes) -> None:
         flags = _FALLBACK * answer.fallback | _CORRECTED * answer.corrected
@@ -185,9 +185,9 @@ class SessionRecord:
         numbers = [number_of[name] for name in answer.probabilities]
         if numbers and max(numbers) > 255:
             flags |= _WIDE
-        shares = [round(share * _ONE) for share in (answer.confidence, *answer.probabilities.values())]
-        form = f"<B{len(shares)}H{len(numbers)}{'H' if flags & _WIDE else 'B'}"
-        self._answers.append(struct.pack(form, flags, *shares, *numbers))
+        shares = [round(share * _ONE) for share in answer.probabilities.values()]
+        form = f"<Bf{len(shares)}H{len(numbers)}{'H' if flags & _WIDE else 'B'}"
+        self._answers.append(struct.pack(form, flags, answer.confidence, *shares, *numbers))
         self._keys += _NO_KEY if key is None else _short(key) + digest[:_DIGEST].ljust(_DIGEST, b"\0")
 
     def _all_names(self) -> list[str]:

@@ -103,11 +103,11 @@ class TurnView(Struct):
         Meta(description="What the bot does or, once corrected, did; null: none of the policy's actions."),
     ]
     predicted: Annotated[list[str], Meta(description="What the policy decided, whatever was corrected.")]
-    confidence: Annotated[float, Meta(description="Probability of the decided set of actions, to four decimals.")]
+    confidence: Annotated[float, Meta(description="Probability of the decided set of actions.")]
     fallback: Annotated[bool, Meta(description="Whether the confidence is too low: better ask again or hand over.")]
     probabilities: Annotated[
         dict[str, float],
-        Meta(description="Of each action that has at least 0.001, the greatest first, to four decimals."),
+        Meta(description="Of each action that has at least 0.001, the greatest first; exact to 0.00002."),
     ]
     reply: Annotated[
         str | None,

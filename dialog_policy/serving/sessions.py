@@ -114,6 +114,10 @@ class SessionStore:
             )
         return OpenSession(id, stored.version, record, run, policy, session)
 
+    def is_of_another_policy(self, stored: Stored) -> bool:
+        """Whether a session was saved under a policy that is not served any more: all its turns are computed again then."""
+        return not any(bytes.fromhex(run.policy.id) in stored.data for run in self.runs.values())
+
     def write(self, id: str, before: int, record: SessionRecord) -> Write:
         """Return the change of a session from version `before` to `record`."""
         # Nanoseconds since 1970 never repeat in a session, also not after it was deleted and begun again.
