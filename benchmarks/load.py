@@ -7,6 +7,7 @@ what was acknowledged; a turn that it sends again after an error carries the sam
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import math
@@ -23,13 +24,16 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from benchmarks.machine import describe_machine, machine
 from dialog_policy.corpus import Dialogue
+from dialog_policy.errors import counted
 
 __all__ = [
     "SENT_TWICE",
     "Connection",
     "Conversation",
     "ServerProcess",
+    "ask",
     "begin",
     "connect",
     "converse",
@@ -110,7 +114,7 @@ class Conversation:
         number = self.acknowledged
         body = self._bodies[number % len(self._bodies)]
         head = f"POST /sessions/{self.id}/turns HTTP/1.1\r\nIdempotency-Key: {self.id}-{number}\r\n"
-        return _request(head, body)
+        return ask(head, body)
 
     def check(self, status: int, body: bytes) -> None:
         """Count an answered turn, if it is the one that was asked for."""
@@ -139,7 +143,8 @@ _answer = msgspec.json.Decoder(_Answer).decode
 _session = msgspec.json.Decoder(_Session).decode
 
 
-def _request(head: str, body: bytes = b"") -> bytes:
+def ask(head: str, body: bytes = b"") -> bytes:
+    """Return the bytes of a request; `head` are its first lines, each with its end."""
     kind = "Content-Type: application/json\r\n" if body else ""
     return f"{head}Host: localhost\r\n{kind}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
@@ -202,7 +207,7 @@ async def begin(port: int, conversations: Sequence[Conversation], connections: i
         connection = await connect(port)
         for conversation in conversations:
             body = msgspec.json.encode({"id": conversation.id})
-            status, answer = await connection.ask(_request("POST /sessions HTTP/1.1\r\n", body))
+            status, answer = await connection.ask(ask("POST /sessions HTTP/1.1\r\n", body))
             if status != 201:
                 raise AssertionError(f"{status} {answer.decode(errors='replace')}")
         connection.close()
@@ -262,7 +267,7 @@ async def lost_turns(port: int, conversations: Sequence[Conversation], connectio
         connection = await connect(port)
         wrong = 0
         for conversation in conversations:
-            status, body = await connection.ask(_request(f"GET /sessions/{conversation.id} HTTP/1.1\r\n"))
+            status, body = await connection.ask(ask(f"GET /sessions/{conversation.id} HTTP/1.1\r\n"))
             if status != 200:
                 raise AssertionError(f"{status} {body.decode(errors='replace')}")
             wrong += conversation.missing([turn.user for turn in _session(body).turns])
@@ -284,9 +289,10 @@ def measure_load(
     store: str,
     sessions: int = 10_000,
     connections: int = 16,
+    servers: int = 1,
     seconds: float = 30.0,
 ) -> dict[str, Any]:
-    """Start a server, talk with it, check all that it keeps.
+    """Start servers over one store, talk with them, check all that they keep.
 
     Parameters
     ----------
@@ -300,6 +306,8 @@ def measure_load(
         Live sessions.
     connections
         Requests under way at a time.
+    servers
+        How many; each conversation belongs to one of them.
     seconds
         How long turns are timed, after a tenth of it that is not.
 
@@ -307,22 +315,35 @@ def measure_load(
     -------
     dict
         ``turns_per_s``, ``p50_ms, p99_ms, max_ms``, ``turns`` (acknowledged), ``wrong`` (lost, doubled or crossed), ``sessions,
-        connections, begun_per_s`` and ``server_us_per_turn``, the server's processor time (NaN where the system does not tell).
+        connections, servers, begun_per_s``, ``server_us_per_turn``, the servers' processor time (NaN where the system does not
+        tell), and ``machine``.
     """
     conversations = [Conversation(n, dialogue) for n, dialogue in zip(range(sessions), itertools.cycle(dialogues))]
     latencies: list[float] = []
 
-    async def talk(port: int, pid: int) -> dict[str, Any]:
+    about = machine("uvloop", "uvicorn", "msgspec")
+
+    async def talk(started: Sequence[ServerProcess]) -> dict[str, Any]:
+        # Each conversation belongs to one of the servers, as behind a proxy that tells them apart by address.
+        parts = [(server.port, conversations[n :: len(started)]) for n, server in enumerate(started)]
+        each = max(1, connections // len(started))
+
+        async def go_on(seconds: float, latencies: list[float]) -> None:
+            await asyncio.gather(
+                *(converse(port, own, connections=each, seconds=seconds, latencies=latencies) for port, own in parts)
+            )
+
         began = time.perf_counter()
-        await begin(port, conversations, connections)
+        await asyncio.gather(*(begin(port, own, each) for port, own in parts))
         begun = time.perf_counter() - began
-        await converse(port, conversations, connections=connections, seconds=seconds / 10, latencies=[])
+        await go_on(seconds / 10, [])
         before = sum(conversation.acknowledged for conversation in conversations)
-        began, computed = time.perf_counter(), _processor_time(pid)
-        await converse(port, conversations, connections=connections, seconds=seconds, latencies=latencies)
-        spent, computed = time.perf_counter() - began, _processor_time(pid) - computed
+        began, computed = time.perf_counter(), sum(_processor_time(server.process.pid) for server in started)
+        await go_on(seconds, latencies)
+        spent = time.perf_counter() - began
+        computed = sum(_processor_time(server.process.pid) for server in started) - computed
         turns = sum(conversation.acknowledged for conversation in conversations)
-        wrong = await lost_turns(port, conversations)
+        wrong = sum(await asyncio.gather(*(lost_turns(port, own) for port, own in parts)))
         return {
             "turns_per_s": (turns - before) / spent,
             **{f"p{q}_ms": float(np.quantile(latencies, q / 100)) * 1e3 for q in (50, 99)},
@@ -331,16 +352,20 @@ def measure_load(
             "wrong": wrong,
             "sessions": sessions,
             "connections": connections,
+            "servers": len(started),
             "begun_per_s": sessions / begun,
             "server_us_per_turn": computed / (turns - before) * 1e6,
+            "machine": about,
         }
 
-    with ServerProcess(run, "--store", store, "--rate", "0") as server:
-        result: dict[str, Any] = _run(talk(server.port, server.process.pid))
+    with contextlib.ExitStack() as stack:
+        arguments = (run, "--store", store, "--rate", "0")
+        started = [stack.enter_context(ServerProcess(*arguments)) for _ in range(servers)]
+        result: dict[str, Any] = run_client(talk(started))
     return result
 
 
-def _run(work: Any) -> Any:
+def run_client(work: Any) -> Any:
     """Run the client in the quickest loop that there is."""
     try:
         import uvloop
@@ -362,7 +387,9 @@ def describe_load(result: dict[str, Any]) -> str:
     """Return a result as text for the terminal."""
     return (
         f"{result['turns_per_s']:,.0f} turns/s; {result['p50_ms']:.1f} ms median, {result['p99_ms']:.1f} ms p99, "
-        f"{result['max_ms']:.0f} ms at the most; {result['connections']} requests at a time, {result['sessions']:,} live sessions\n"
+        f"{result['max_ms']:.0f} ms at the most; {result['connections']} requests at a time, {result['sessions']:,} live sessions, "
+        f"{counted(result['servers'], 'server')}\n"
         f"{result['server_us_per_turn']:,.0f} µs of processor time a turn in the server\n"
-        f"{result['turns']:,} turns acknowledged; {result['wrong']} lost, doubled or in another session"
+        f"{result['turns']:,} turns acknowledged; {result['wrong']} lost, doubled or in another session\n"
+        f"{describe_machine(result['machine'])}"
     )

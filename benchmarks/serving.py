@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.contender import CHECKOUT
+from benchmarks.machine import describe_machine, machine, spread
 from benchmarks.memory import peak_memory_mb
 from benchmarks.workload import conversations
 from dialog_policy.corpus import Corpus
@@ -36,7 +37,7 @@ _NARROW: dict[str, Any] = {
     "system": [{"kind": "lsa", "dim": 17}],
     "context": [{"kind": "lsa", "dim": 16}],
 }
-_DIALOGUES, _ROUNDS, _TOGETHER, _KERAS_TURNS = 400, 3, 256, 60
+_DIALOGUES, _ROUNDS, _TOGETHER, _KERAS_TURNS = 400, 5, 256, 60
 
 
 def measure_serving(corpus: Corpus | None = None) -> dict[str, Any]:
@@ -52,8 +53,11 @@ def measure_serving(corpus: Corpus | None = None) -> dict[str, Any]:
     dict
         ``ratios.keras_predict`` and ``ratios.keras_call`` (their median time ÷ ours), ``respond_us_p50, respond_us_p99``,
         ``respond_many_turns_per_s, load_s, rss_mb, network`` (widths), ``keras_predict_us_p50, keras_call_us_p50``; without a
-        corpus also ``default_encoder``, the same of ours for the default encoder in its full width.
+        corpus also ``default_encoder``, the same of ours for the default encoder in its full width. Each figure of ours is the
+        median of five rounds; ``spread`` has the least and the greatest. ``compiled``: whether the compiled lookup was in use.
+        ``machine``: what it was measured on.
     """
+    about = machine("onnxruntime", "msgspec", "keras", "tensorflow")
     dialogues = list(corpus) if corpus is not None else list(conversations(_DIALOGUES))
     half = len(dialogues) // 2
     known, new = dialogues[:half], dialogues[half:]
@@ -64,7 +68,7 @@ def measure_serving(corpus: Corpus | None = None) -> dict[str, Any]:
             result["default_encoder"] = _ours(known, new, {}, Path(folder) / "full")
     ours = result["respond_us_p50"]
     ratios = {"keras_predict": keras["predict_us_p50"] / ours, "keras_call": keras["call_us_p50"] / ours}
-    return {"ratios": ratios, **result, **{f"keras_{name}": value for name, value in keras.items()}}
+    return {"ratios": ratios, "machine": about, **result, **{f"keras_{name}": value for name, value in keras.items()}}
 
 
 def _ours(known: list[Any], new: list[Any], encoders: dict[str, Any], run: Path) -> dict[str, Any]:
@@ -108,7 +112,7 @@ def _time(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _measure_ours(run: str, corpus: str) -> dict[str, float]:
+def _measure_ours(run: str, corpus: str) -> dict[str, Any]:
     start = time.perf_counter()
     from dialog_policy.runtime import Policy
 
@@ -117,23 +121,30 @@ def _measure_ours(run: str, corpus: str) -> dict[str, float]:
     from dialog_policy.corpus.readers import load_corpus
 
     dialogues = list(load_corpus(corpus))
-    spent: list[float] = []
-    again: list[float] = []
-    for _ in range(_ROUNDS):
-        policy = Policy.load(run)  # nothing remembered: the users' utterances are new in every round
-        spent += _one_by_one(policy, dialogues)
-        again += _one_by_one(policy, dialogues)
-    rates = [_many(policy, dialogues) for _ in range(_ROUNDS)]
-    fresh = [_many(Policy.load(run), dialogues) for _ in range(_ROUNDS)]
+    rounds = [_round(run, dialogues) for _ in range(_ROUNDS)]
+    spreads = {name: spread([one[name] for one in rounds]) for name in rounds[0]}
     return {
-        "respond_us_p50": float(np.quantile(spent, 0.5)) * 1e6,
-        "respond_us_p99": float(np.quantile(spent, 0.99)) * 1e6,
-        "respond_heard_before_us_p50": float(np.quantile(again, 0.5)) * 1e6,
-        "respond_heard_before_us_p99": float(np.quantile(again, 0.99)) * 1e6,
-        "respond_many_turns_per_s": float(np.median(rates)),
-        "respond_many_all_new_turns_per_s": float(np.median(fresh)),
+        **{name: own["median"] for name, own in spreads.items()},
         "load_s": load_s,
         "rss_mb": peak_memory_mb(),
+        "spread": spreads,
+        "compiled": policy.engine.encoder.tables["user"][0].index.is_compiled,
+    }
+
+
+def _round(run: str, dialogues: list[Any]) -> dict[str, float]:
+    from dialog_policy.runtime import Policy
+
+    start = time.perf_counter()
+    policy = Policy.load(run)  # nothing remembered: the users' utterances are new in every round
+    load_again_s = time.perf_counter() - start
+    new, again = _one_by_one(policy, dialogues), _one_by_one(policy, dialogues)
+    return {
+        **{f"respond_us_p{q}": float(np.quantile(new, q / 100)) * 1e6 for q in (50, 99)},
+        **{f"respond_heard_before_us_p{q}": float(np.quantile(again, q / 100)) * 1e6 for q in (50, 99)},
+        "respond_many_turns_per_s": _many(policy, dialogues),
+        "respond_many_all_new_turns_per_s": _many(Policy.load(run), dialogues),
+        "load_again_s": load_again_s,
     }
 
 
@@ -186,15 +197,18 @@ def describe_serving(result: dict[str, Any]) -> str:
     """Return a result as text for the terminal."""
 
     def ours(measured: dict[str, Any]) -> list[str]:
+        p50 = measured["spread"]["respond_us_p50"]
+        lookup = "compiled lookup of terms" if measured["compiled"] else "lookup of terms in Python"
         return [
-            f"{' → '.join(map(str, measured['network']))}",
+            f"{' → '.join(map(str, measured['network']))}, {lookup}",
             f"  respond             {measured['respond_us_p50']:8.0f} µs median, {measured['respond_us_p99']:.0f} µs p99, "
-            "utterances never heard before;",
+            f"utterances never heard before ({p50['least']:.0f} to {p50['greatest']:.0f} µs in {_ROUNDS} rounds);",
             f"                      {measured['respond_heard_before_us_p50']:8.0f} µs median, "
             f"{measured['respond_heard_before_us_p99']:.0f} µs p99, heard before",
             f"  respond_many        {measured['respond_many_turns_per_s']:8,.0f} turns/s, "
             f"{measured['respond_many_all_new_turns_per_s']:,.0f} where every utterance is new",
-            f"  import and load     {measured['load_s']:8.2f} s, {measured['rss_mb']:.0f} MB resident at the most",
+            f"  import and load     {measured['load_s']:8.2f} s, load alone {measured['load_again_s'] * 1e3:.0f} ms, "
+            f"{measured['rss_mb']:.0f} MB resident at the most",
         ]
 
     lines = ours(result)
@@ -205,7 +219,7 @@ def describe_serving(result: dict[str, Any]) -> str:
         )
     if "default_encoder" in result:
         lines += ["The default encoder in its full width:", *ours(result["default_encoder"])]
-    return "\n".join(lines)
+    return "\n".join([*lines, describe_machine(result["machine"])])
 
 
 if __name__ == "__main__":

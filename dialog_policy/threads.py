@@ -20,7 +20,9 @@ def one_thread() -> AbstractContextManager[Any]:
     Where products are small a second thread gains nothing, and where other programs run the threads wait for each other: two
     took twice to three times as long as one.
     """
-    require("scipy.linalg", extra="train", purpose="training a policy")  # it brings a BLAS of its own; limited is what is loaded
+    require(
+        "scipy.linalg", extra="train", purpose="training a policy"
+    )  # it brings a BLAS of its own; limited is what is loaded
     limits: AbstractContextManager[Any] = require(
         "threadpoolctl", extra="train", purpose="training a policy"
     ).threadpool_limits(1, "blas")

@@ -18,6 +18,8 @@ _WORD = rf"(?:(?!{_NO_SPACES})\w)+"
 _TOKEN = regex.compile(rf"{_NO_SPACES}|{_WORD}(?:['’\-:.&]{_WORD})*|\S")
 # Longer values are not looked for: nobody says a paragraph word by word, and the search at a position takes as many steps.
 _LONGEST_VALUE = 64
+# The tokens of texts up to this length are remembered: what a bot says, and much of what users say, is said again.
+_LONGEST_REMEMBERED = 1_000
 
 
 def tokens_of(text: str) -> list[re.Match[str]]:
@@ -25,11 +27,27 @@ def tokens_of(text: str) -> list[re.Match[str]]:
     return list((_ASCII_TOKEN if text.isascii() else _TOKEN).finditer(text))
 
 
-@lru_cache(maxsize=4_096)
 def _distinct_tokens(text: str) -> frozenset[str]:
     if text.isascii():
         return frozenset(_ASCII_TOKEN.findall(text.lower()))
     return frozenset(token.casefold() for token in _TOKEN.findall(text))
+
+
+class _Placed(NamedTuple):
+    """The tokens of a text, case folded, and where each begins and ends."""
+
+    tokens: tuple[str, ...]
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+
+
+def _placed_tokens(text: str) -> _Placed:
+    matches = tokens_of(text)
+    folded = tuple(match.group().casefold() for match in matches)
+    return _Placed(folded, tuple(match.start() for match in matches), tuple(match.end() for match in matches))
+
+
+_remembered_distinct, _remembered_placed = lru_cache(4_096)(_distinct_tokens), lru_cache(4_096)(_placed_tokens)
 
 
 @lru_cache(maxsize=50_000)
@@ -143,12 +161,12 @@ def static_gazetteer(values: Mapping[str, Sequence[str]]) -> Gazetteer:
 
 def find_mentions(text: str, local: Gazetteer, static: Gazetteer) -> list[Mention]:
     """Return the values of two gazetteers in a text from left to right, the longest at each place; among equals the local one."""
-    distinct = _distinct_tokens(text)
+    is_short = len(text) <= _LONGEST_REMEMBERED
+    distinct = _remembered_distinct(text) if is_short else _distinct_tokens(text)
     if local.starts_none(distinct) and static.starts_none(distinct):
         return []
     mentions: list[Mention] = []
-    matches = tokens_of(text)
-    tokens = [match.group().casefold() for match in matches]
+    tokens, starts, ends = _remembered_placed(text) if is_short else _placed_tokens(text)
     free = 0
     for position in range(len(tokens)):
         if position < free:
@@ -159,7 +177,7 @@ def find_mentions(text: str, local: Gazetteer, static: Gazetteer) -> list[Mentio
         if hit is not None:
             length, kind, value = hit
             free = position + length
-            start, end = matches[position].start(), matches[free - 1].end()
+            start, end = starts[position], ends[free - 1]
             mentions.append(Mention(start, end, kind, value, text[start:end]))
     return mentions
 

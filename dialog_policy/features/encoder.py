@@ -5,8 +5,7 @@ The same object encodes a corpus for training and evaluation and a single turn f
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -143,9 +142,9 @@ class TurnEncoder:
 
         `terms` spares finding them, where they are known.
         """
-        own_terms = terms or [self._terms(part, value) for value in values]
+        own_terms = terms or [self.terms(part, value) for value in values]
         own = self.layout[part] - sum(table.dim for table in self.tables[part])
-        return own_terms, np.array([self._flags(part, item) for item in own_terms], dtype=np.float32).reshape(-1, own)
+        return own_terms, np.array([self.flags(part, item) for item in own_terms], dtype=np.float32).reshape(-1, own)
 
     def encode_actions(self, before: Sequence[frozenset[str] | str | None]) -> FloatArray:
         """Encode the actions of the turn before: shape (n, layout["actions"]).
@@ -165,43 +164,12 @@ class TurnEncoder:
             bits[row, [facts[fact] for fact in own if fact in facts]] = BIT
         return bits
 
-    def projector(self, part: str, matrix: FloatArray) -> Callable[[Any], FloatArray]:
-        """Return a function from one value of a part to its features times a matrix of shape (layout[part], n).
-
-        The same, but for rounding, as encoding the value and multiplying; quicker, since a few bits of thousands are looked
-        up, not multiplied.
-        """
-        if part in ("known", "actions"):
-            return lambda value: self.encode(part, [value])[0] @ matrix
-        tables = self.tables[part]
-        own = self.layout[part] - sum(table.dim for table in tables)
-        borders = np.cumsum([own, *(table.dim for table in tables)]).tolist()
-        pieces = [matrix[start:end] for start, end in itertools.pairwise(borders)]
-        dense = [table for table in tables if table.vectors is not None]
-        bits = [(t, np.ascontiguousarray(m)) for t, m in zip(tables, pieces, strict=True) if t.vectors is None]
-        kept = [matrix[:own], *(m for t, m in zip(tables, pieces, strict=True) if t.vectors is not None)]
-        weights = np.concatenate(kept)
-        places = [slice(start, end) for start, end in itertools.pairwise(np.cumsum([own, *(t.dim for t in dense)]))]
-
-        def project(value: str) -> FloatArray:
-            terms = self._terms(part, value)
-            features = np.zeros(len(weights), dtype=np.float32)
-            features[:own] = self._flags(part, terms)
-            for table, place in zip(dense, places, strict=True):
-                table.encode_into(features[place], terms)
-            projected: FloatArray = features.dot(weights)
-            for table, rows_of_bits in bits:
-                rows, values = table.weighted_rows(terms)
-                if len(rows):
-                    projected += values.dot(rows_of_bits.take(rows, axis=0))
-            return projected
-
-        return project
-
-    def _terms(self, part: str, value: str) -> list[str]:
+    def terms(self, part: str, value: str) -> list[str]:
+        """Return the terms of an utterance or of the key of a context, for the tables of its part."""
         return context_terms(msgspec.json.decode(value)) if part == "context" else self._tokenize(value)
 
-    def _flags(self, part: str, terms: Sequence[str]) -> tuple[float, ...]:
+    def flags(self, part: str, terms: Sequence[str]) -> tuple[float, ...]:
+        """Return the features of an utterance or a context before those of its tables."""
         if part == "context":
             return (float(not terms),)
         return (0.0, (len(terms) - sum(map(self.words.__contains__, terms))) / len(terms)) if terms else (1.0, 0.0)

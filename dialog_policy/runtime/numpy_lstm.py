@@ -6,20 +6,16 @@ contributes is computed once and remembered, an utterance's bits are looked up i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from dialog_policy.features.encoder import TurnEncoder
+from dialog_policy.features.projector import Projector
 from dialog_policy.features.turn_values import TurnValues
 from dialog_policy.text.table import FloatArray
 
 __all__ = ["NumpyLSTM"]
-
-# Contributions that are remembered of each part of a turn; one takes 4 (4 units + actions) bytes.
-_REMEMBERED = 4_096
 
 
 class NumpyLSTM:
@@ -46,14 +42,13 @@ class NumpyLSTM:
         self._head = np.ascontiguousarray(head[width:])
         # Features to the gates of the first layer and, beside them, to the logits.
         bias = np.concatenate([layers[0][2], head_bias])
-        self._width = len(bias)
         projection = np.concatenate([layers[0][0], head[:width]], axis=1)
-        self._parts: list[Callable[[Any], FloatArray]] = []
+        self._parts: list[Projector] = []
         start = 0
         for name, size in encoder.layout.items():
-            project = encoder.projector(name, projection[start : start + size])
             # Every turn has actions before it: they bring the bias with them.
-            self._parts.append(lru_cache(_REMEMBERED)(_plus(project, bias) if name == "actions" else project))
+            own_bias = bias if name == "actions" else None
+            self._parts.append(Projector(encoder, name, projection[start : start + size], own_bias))
             start += size
 
     def start(self) -> FloatArray:
@@ -75,14 +70,7 @@ class NumpyLSTM:
         logits, state
             Shapes (n, n_actions) and (n, state_size).
         """
-        user, system, context, known, actions = self._parts
-        projected = np.empty((len(turns), self._width), dtype=np.float32)
-        for row, turn in zip(projected, turns, strict=True):
-            np.add(user(turn.user), system(turn.system), out=row)
-            row += context(turn.context)
-            if turn.known:
-                row += known(turn.known)
-            row += actions(turn.actions)
+        projected = self._projected(turns)
         after = np.empty_like(state)
         width = 4 * len(self._recurrent[0])
         gates = projected[:, :width]
@@ -110,6 +98,24 @@ class NumpyLSTM:
         logits += below.dot(self._head)
         return logits, after
 
+    def _projected(self, turns: Sequence[TurnValues]) -> FloatArray:
+        """Return what the turns add to the gates of the first layer and to the logits: shape (n, width)."""
+        if len(turns) > 1:
+            first, *others = (
+                part.many(values) for part, values in zip(self._parts, zip(*turns, strict=True), strict=True)
+            )
+            for other in others:
+                first += other
+            return first
+        turn = turns[0]
+        user, system, context, known, actions = self._parts
+        row = user.one(turn.user) + system.one(turn.system)
+        row += context.one(turn.context)
+        if turn.known:
+            row += known.one(turn.known)
+        row += actions.one(turn.actions)
+        return row.reshape(1, -1)
+
 
 _HALF = np.float32(0.5)
 
@@ -118,7 +124,3 @@ def _gates(weights: FloatArray) -> FloatArray:
     """Reorder the gates along the last axis from i, f, c, o to i, f, o, c and halve the first three."""
     i, f, c, o = np.split(weights, 4, axis=-1)
     return np.concatenate([i * _HALF, f * _HALF, o * _HALF, c], axis=-1)
-
-
-def _plus(project: Callable[[Any], FloatArray], bias: FloatArray) -> Callable[[Any], FloatArray]:
-    return lambda value: project(value) + bias

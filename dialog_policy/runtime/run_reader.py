@@ -44,6 +44,11 @@ _LARGEST_HEADER = 1 << 20
 # An archive has ten files at most; numbers pack hardly at all, texts five to thirty fold.
 _MOST_MEMBERS, _LARGEST_RATIO, _RATIO_COUNTS_FROM = 100, 100, 8 << 20
 _CHUNK = 1 << 20
+# What a policy reads right after its run is opened is kept until then, unless it is larger: it is read and hashed once.
+_READ_AT_ONCE = frozenset(
+    {"decoder.json", "encoder.json", "encoder.safetensors", "network.safetensors", "replies.json"}
+)
+_LARGEST_KEPT = 64 << 20
 
 
 class _Part(msgspec.Struct):
@@ -94,6 +99,7 @@ class RunReader:
 
     def __init__(self, open_file: Callable[[str], BinaryIO | None], place: str) -> None:
         self._open, self.place = open_file, place
+        self._kept: dict[str, bytes] = {}
         with self._opened(MANIFEST) as file:
             if file is None:
                 raise RunError(f"{place} is not a run: it has no {MANIFEST}.")
@@ -129,8 +135,11 @@ class RunReader:
             raise RunError(f"found no run at {name}. `dialog-policy train CORPUS --out {name}` makes one.")
         for file in sorted(MODEL_FILES & set(reader.manifest["files"])):
             with reader._hashed(file) as content:
+                kept = content.read(_LARGEST_KEPT) if file in _READ_AT_ONCE else b""
                 while content.read(_CHUNK):
-                    pass
+                    kept = b""
+            if kept:
+                reader._kept[file] = kept
         return reader
 
     @classmethod
@@ -188,6 +197,8 @@ class RunReader:
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes."""
+        if name in self._kept:
+            return self._kept.pop(name)
         with self._hashed(name) as file:
             return file.read()
 
@@ -205,13 +216,20 @@ class RunReader:
 
     def arrays(self, name: str) -> dict[str, Any]:
         """Return the arrays of a safetensors file."""
-        with self._hashed(name) as file:
-            length = file.read(8)
-            if not 2 <= int.from_bytes(length, "little") <= _LARGEST_HEADER:
-                raise RunError(f"{self.place}/{name} is not a safetensors file (its header is too large).")
-            content = length + file.read()
+        if name in self._kept:
+            content = self._kept.pop(name)
+            self._check_header(name, content[:8])
+        else:
+            with self._hashed(name) as file:
+                length = file.read(8)
+                self._check_header(name, length)
+                content = length + file.read()
         with self.contents(name):
             return load(content)
+
+    def _check_header(self, name: str, length: bytes) -> None:
+        if not 2 <= int.from_bytes(length, "little") <= _LARGEST_HEADER:
+            raise RunError(f"{self.place}/{name} is not a safetensors file (its header is too large).")
 
 
 class _Hashing:

@@ -11,11 +11,11 @@ import numpy as np
 from dialog_policy.corpus import Dialogue, Turn
 from dialog_policy.errors import OptionError, SessionError
 from dialog_policy.runtime.engine import Engine
+from dialog_policy.runtime.packed import PackedList
+from dialog_policy.runtime.saved import SavedSession, SavedTurn, read_saved
 from dialog_policy.runtime.turns import PREDICTED, Predicted, SessionTurn, Step
 
 __all__ = ["Request", "Session", "respond_together"]
-
-_VERSION = 2
 
 
 class Request(NamedTuple):
@@ -26,14 +26,6 @@ class Request(NamedTuple):
     context: Mapping[str, Any] | None = None
     allowed: Iterable[str] | None = None
     allow_none: bool = False
-
-
-class _Saved(msgspec.Struct, forbid_unknown_fields=True):
-    version: int
-    run: str
-    turns: list[SessionTurn]
-    memory: dict[str, Any]
-    state: str
 
 
 class Session:
@@ -57,7 +49,7 @@ class Session:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.state = engine.start()
-        self._turns: list[SessionTurn] = []
+        self._turns = PackedList(SavedTurn)
 
     def __len__(self) -> int:
         return len(self._turns)
@@ -67,8 +59,22 @@ class Session:
 
     @property
     def turns(self) -> tuple[SessionTurn, ...]:
-        """The turns so far."""
-        return tuple(self._turns)
+        """The turns so far.
+
+        Raises
+        ------
+        SessionError
+            If the session was resumed from damaged bytes.
+        """
+        try:
+            return tuple(turn.turn() for turn in self._turns.all())
+        except (ValueError, RecursionError) as error:
+            raise SessionError(f"this saved session is damaged ({error}).") from None
+
+    @property
+    def last(self) -> SessionTurn:
+        """The last of them, without a look at the others."""
+        return self._turns.last.turn()
 
     def respond(
         self,
@@ -124,20 +130,21 @@ class Session:
             If there is no such turn or an action is unknown.
         """
         number = self._number(turn)
-        old = self._turns[number]
+        is_last = number == len(self) - 1
+        old = self.last if is_last else self.turns[number]
         done = old.actions
         if not isinstance(actions, Predicted):
             done = None if actions is None else self.engine.check_actions(actions)
         reply = old.system if isinstance(system, Predicted) else system
-        is_last = number == len(self._turns) - 1
         if isinstance(system, Predicted) and done != old.actions:
             reply = self._reply_at(number, done)
         changed = msgspec.structs.replace(old, actions=done, system=reply)
         if is_last:
-            self._turns[-1] = changed
+            self._turns.last = SavedTurn.of(changed)
             self.state.actions, self.state.system = changed.actions, changed.system
         else:
-            self._replay([*self._turns[:number], changed, *self._turns[number + 1 :]])
+            turns = self.turns
+            self._replay([*turns[:number], changed, *turns[number + 1 :]])
 
     def undo(self, turns: int = 1) -> None:
         """Take the last turns back, as if they had not been.
@@ -147,61 +154,55 @@ class Session:
         OptionError
             If there are not so many.
         """
-        if not self._turns:
+        if not len(self):
             raise OptionError("there is no turn to undo yet.")
-        if not 0 < turns <= len(self._turns):
-            raise OptionError(f"expected a number of turns to undo from 1 to {len(self._turns)}, found {turns}.")
-        self._replay(self._turns[:-turns])
+        if not 0 < turns <= len(self):
+            raise OptionError(f"expected a number of turns to undo from 1 to {len(self)}, found {turns}.")
+        self._replay(self.turns[:-turns])
 
     def to_dialogue(self, id: str) -> Dialogue:
         """Return the conversation as a dialogue of a corpus: training data, once a person has looked at it."""
         turns = (
             Turn(user=turn.user or "", context=turn.context, actions=turn.actions, system=turn.system)
-            for turn in self._turns
+            for turn in self.turns
         )
         return Dialogue(id=id, turns=tuple(turns))
 
     def to_bytes(self) -> bytes:
-        """Return the session as JSON, for :meth:`dialog_policy.runtime.Policy.resume`.
+        """Return the session as MessagePack, for :meth:`dialog_policy.runtime.Policy.resume`.
 
         It holds the turns, so that it can go on under another run, and the state, so that under the same run nothing is
-        computed again.
+        computed again. Older turns are compressed.
         """
-        tracker, recurrent = self.state.to_parts()
-        return msgspec.json.encode(
-            _Saved(_VERSION, self.engine.id, self._turns, tracker, recurrent), order="deterministic"
-        )
+        return SavedSession(self.engine.id, self._turns, *self.state.to_parts()).to_bytes()
 
     @classmethod
     def from_bytes(cls, engine: Engine, saved: bytes) -> Session:
         """Undo :meth:`to_bytes`: see :meth:`dialog_policy.runtime.Policy.resume`."""
-        try:
-            content = msgspec.json.decode(saved, type=_Saved)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise SessionError(f"this is not a saved session ({error}).") from None
-        if content.version != _VERSION:
-            raise SessionError(f"expected a session saved in version {_VERSION}, found version {content.version}.")
+        content = read_saved(saved)
         session = cls(engine)
+        session._turns = content.turns
         try:
             if content.run != engine.id:
-                session._replay(content.turns)
+                session._replay(session.turns)
                 return session
             session.state.restore(content.memory, content.state)
         except (ValueError, RecursionError) as error:
             raise SessionError(f"this saved session is damaged ({error}).") from None
-        for turn in content.turns:
-            session.accept(turn)
+        if len(session):
+            last = content.turns.last
+            session.state.actions, session.state.system = last.actions, last.system
         return session
 
     def accept(self, turn: SessionTurn) -> None:
         """Add a turn whose user's side the state has taken in already."""
-        self._turns.append(turn)
+        self._turns.append(SavedTurn.of(turn))
         self.state.actions, self.state.system = turn.actions, turn.system
 
     def _number(self, turn: int | None) -> int:
-        number = len(self._turns) - 1 if turn is None else turn
-        if not 0 <= number < len(self._turns):
-            has = f"turns 0 to {len(self._turns) - 1}" if self._turns else "no turn yet: call respond() first"
+        number = len(self) - 1 if turn is None else turn
+        if not 0 <= number < len(self):
+            has = f"turns 0 to {len(self) - 1}" if len(self) else "no turn yet: call respond() first"
             raise OptionError(f"there is no turn {number}; the session has {has}.")
         return number
 
@@ -209,10 +210,10 @@ class Session:
         """Return the template reply to turn `number`, had the bot taken these actions."""
         if actions is None:
             return ""
-        if number == len(self._turns) - 1:
+        if number == len(self) - 1:
             return self.engine.reply(actions, self.state.tracker)
         tracker, system = self.engine.new_tracker(), ""
-        for turn in self._turns[: number + 1]:
+        for turn in self.turns[: number + 1]:
             tracker.observe_turn(system, turn.user or "", turn.context)
             system = turn.system
         return self.engine.reply(actions, tracker)
@@ -223,7 +224,7 @@ class Session:
         for turn in turns:
             self.engine.advance([state], [(turn.user, turn.context)])
             state.actions, state.system = turn.actions, turn.system
-        self._turns, self.state = list(turns), state
+        self._turns, self.state = PackedList(SavedTurn, map(SavedTurn.of, turns)), state
 
 
 def respond_together(engine: Engine, requests: Sequence[Request]) -> list[Step]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,14 +37,14 @@ class DialogueState:
         self.actions: frozenset[str] | str | None = START
         self.system = ""
 
-    def to_parts(self) -> tuple[dict[str, Any], str]:
-        """Return the tracker's state as a JSON object, and the recurrent state in base 64 (float32, little-endian).
+    def to_parts(self) -> tuple[dict[str, Any], bytes]:
+        """Return the tracker's state as a JSON object, and the recurrent state as bytes (float32, little-endian).
 
         `actions` and `system` are those of the last turn, which a session saves anyway.
         """
-        return self.tracker.state(), base64.b64encode(self.recurrent.astype("<f4").tobytes()).decode()
+        return self.tracker.state(), self.recurrent.astype("<f4").tobytes()
 
-    def restore(self, tracker: Mapping[str, Any], recurrent: str) -> None:
+    def restore(self, tracker: Mapping[str, Any], recurrent: bytes) -> None:
         """Undo :meth:`to_parts`.
 
         Raises
@@ -53,7 +52,7 @@ class DialogueState:
         ValueError
             If these are no such parts, or those of another network.
         """
-        numbers = np.frombuffer(base64.b64decode(recurrent, validate=True), dtype="<f4").astype(np.float32)
+        numbers = np.frombuffer(recurrent, dtype="<f4").astype(np.float32)
         if numbers.shape != self.recurrent.shape:
             raise ValueError(f"a state of {len(numbers)} numbers instead of {len(self.recurrent)}")
         if not np.isfinite(numbers).all():

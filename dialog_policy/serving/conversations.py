@@ -11,9 +11,10 @@ from dialog_policy.errors import DialogPolicyError
 from dialog_policy.runtime import PREDICTED
 from dialog_policy.serving.errors import ConflictError, TooManyError
 from dialog_policy.serving.metrics import Metrics
+from dialog_policy.serving.records import SessionRecord
 from dialog_policy.serving.runs import Runs
 from dialog_policy.serving.schemas import SessionView, TurnRequest
-from dialog_policy.serving.sessions import OpenSession, SessionRecord, SessionStore, busy
+from dialog_policy.serving.sessions import OpenSession, SessionStore, busy
 from dialog_policy.serving.settings import Settings
 from dialog_policy.serving.stores import Store, Write
 from dialog_policy.serving.turns import PendingTurn, TurnQueue, TurnResult
@@ -86,11 +87,13 @@ class Conversations:
 
     async def read(self, id: str) -> SessionView:
         """Return a session; :class:`NotFoundError` if there is none."""
-        return (await self._sessions.open(id)).view()
+        opened = await self._sessions.open(id)
+        return await asyncio.to_thread(opened.view)
 
     async def dialogue(self, id: str) -> Dialogue:
         """Return a session as a dialogue of a corpus; :class:`NotFoundError` if there is none."""
-        return (await self._sessions.open(id)).session.to_dialogue(id)
+        opened = await self._sessions.open(id)
+        return await asyncio.to_thread(opened.session.to_dialogue, id)
 
     async def delete(self, id: str) -> None:
         """Remove a session; :class:`NotFoundError` if there is none."""
@@ -135,7 +138,7 @@ class Conversations:
         """
         with self._alone(id):
             opened = await self._corrected(id, turn, actions, system)
-            opened.record.answers[turn].corrected = True
+            opened.record.correct(turn)
             view = await self._keep(opened)
         self.metrics.corrections.labels(opened.run.name).inc()
         return view
@@ -173,10 +176,10 @@ class Conversations:
             del self._busy[id]
 
     async def _keep(self, opened: OpenSession) -> SessionView:
-        opened.record.session = opened.session.to_bytes()
+        opened.record.session = await asyncio.to_thread(opened.session.to_bytes)
         if not await self._sessions.save(opened.id, opened.version, opened.record):
             raise busy()
-        return opened.view()
+        return await asyncio.to_thread(opened.view)
 
     async def _sweep_for_ever(self) -> None:
         while True:

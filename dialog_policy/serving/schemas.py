@@ -7,7 +7,7 @@ import re
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Struct
 
 __all__ = [
     "EXAMPLES",
@@ -34,7 +34,6 @@ __all__ = [
 ]
 
 _ID = r"[A-Za-z0-9_+][A-Za-z0-9._~:@+-]{0,127}"
-_PROBABILITIES: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "number"}}
 
 
 class Error(Struct, omit_defaults=True):
@@ -106,12 +105,9 @@ class TurnView(Struct):
     predicted: Annotated[list[str], Meta(description="What the policy decided, whatever was corrected.")]
     confidence: Annotated[float, Meta(description="Probability of the decided set of actions.")]
     fallback: Annotated[bool, Meta(description="Whether the confidence is too low: better ask again or hand over.")]
-    # Stored as it is sent: most are never read again.
     probabilities: Annotated[
-        Raw,
-        Meta(
-            description="Of each action that has at least 0.001, the greatest first.", extra_json_schema=_PROBABILITIES
-        ),
+        dict[str, float],
+        Meta(description="Of each action that has at least 0.001, the greatest first; exact to 0.00002."),
     ]
     reply: Annotated[
         str | None,

@@ -1,26 +1,20 @@
-"""Sessions as the server keeps them: a record in a store of bytes, opened to go on under a policy, and put back."""
+"""Sessions opened from the store, to go on under a policy, and put back."""
 
 from __future__ import annotations
 
 import time
 from typing import NamedTuple
 
-import msgspec
-
 from dialog_policy.errors import SessionError
-from dialog_policy.runtime import Policy, Session, SessionTurn, Step
-from dialog_policy.serving.errors import ConflictError, NotFoundError, UnprocessableError
+from dialog_policy.runtime import Policy, Session, SessionTurn
+from dialog_policy.serving.errors import ConflictError, NotFoundError
+from dialog_policy.serving.records import SessionRecord, StoredAnswer
 from dialog_policy.serving.runs import Run, Runs
 from dialog_policy.serving.schemas import SessionView, TurnView
 from dialog_policy.serving.stores import Store, Stored, Write
 
-__all__ = ["OpenSession", "SessionRecord", "SessionStore", "StoredAnswer", "busy"]
+__all__ = ["OpenSession", "SessionStore", "busy"]
 
-# Probabilities below this are left out, as in files of predictions.
-_NEGLIGIBLE = 1e-3
-# Keys of turns that were taken back which a session remembers.
-_SPENT_KEYS = 64
-_FORMAT = 1
 # Versions are nanoseconds since 1970; a store that holds more than 64 bits can count is damaged.
 _LARGEST_VERSION = 2**62
 
@@ -32,95 +26,6 @@ def busy() -> ConflictError:
         "Idempotency-Key gets the answer of the first.",
         headers={"Retry-After": "1"},
     )
-
-
-class StoredAnswer(msgspec.Struct, array_like=True):
-    """What the session itself does not keep of a turn; the probabilities as they are sent, since most are never read again."""
-
-    confidence: float
-    fallback: bool
-    probabilities: bytes
-    key: str | None
-    digest: bytes
-    corrected: bool = False
-
-
-class SessionRecord(msgspec.Struct, array_like=True):
-    """All that a store has of a session."""
-
-    format: int
-    run: str
-    created: float
-    session: bytes
-    answers: list[StoredAnswer] = []
-    spent: list[str] = []
-
-    @classmethod
-    def new(cls, run: str, session: Session) -> SessionRecord:
-        """Return the record of a session that begins."""
-        return cls(_FORMAT, run, time.time(), session.to_bytes())
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> SessionRecord:
-        """Return the record that :meth:`to_bytes` encoded.
-
-        Raises
-        ------
-        SessionError
-            If `data` are other bytes, or a record of another format.
-        """
-        try:
-            record = _decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise SessionError(f"the store holds something that is not a session ({error}).") from None
-        if record.format != _FORMAT:
-            raise SessionError(f"expected a stored session of format {_FORMAT}, found format {record.format}.")
-        return record
-
-    def to_bytes(self) -> bytes:
-        """Return the record as MessagePack."""
-        return _encode(self)
-
-    def answered(self, key: str | None, digest: bytes) -> int | None:
-        """Return the number of the turn that a request with this key made; None if the request is a new one.
-
-        Raises
-        ------
-        UnprocessableError
-            If the key came with another request.
-        ConflictError
-            If its turn was taken back.
-        """
-        if key is None:
-            return None
-        for number, answer in enumerate(self.answers):
-            if answer.key == key:
-                if answer.digest != digest:
-                    raise UnprocessableError(
-                        f"the Idempotency-Key {key!r} came with another request (turn {number}): give every turn its own key."
-                    )
-                return number
-        if key in self.spent:
-            raise ConflictError(
-                f"the turn with the Idempotency-Key {key!r} was taken back: give the new turn a new key."
-            )
-        return None
-
-    def add(self, step: Step, key: str | None, digest: bytes) -> None:
-        """Keep the answer of the next turn."""
-        likely = sorted(step.probabilities.items(), key=lambda item: -item[1])
-        shares = {name: share for name, share in likely if share >= _NEGLIGIBLE}
-        self.answers.append(StoredAnswer(step.confidence, step.fallback, msgspec.json.encode(shares), key, digest))
-
-    def cut(self, turn: int) -> None:
-        """Forget the answers of `turn` and all later ones; their keys stay known."""
-        keys = [answer.key for answer in self.answers[turn:] if answer.key is not None]
-        self.spent = [*self.spent, *keys][-_SPENT_KEYS:]
-        del self.answers[turn:]
-
-
-_decode = msgspec.msgpack.Decoder(SessionRecord).decode
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class OpenSession(NamedTuple):
@@ -135,13 +40,14 @@ class OpenSession(NamedTuple):
 
     def view(self) -> SessionView:
         """Return the session as clients see it."""
-        turns = zip(self.session.turns, self.record.answers, strict=True)
-        views = [_turn_view(number, turn, answer) for number, (turn, answer) in enumerate(turns)]
+        views = [_turn_view(n, turn, self.record.answer(n)) for n, turn in enumerate(self.session.turns)]
         return SessionView(self.id, self.record.run, self.policy.id, views)
 
     def turn_view(self, number: int) -> TurnView:
         """Return a turn as clients see it."""
-        return _turn_view(number, self.session.turns[number], self.record.answers[number])
+        session = self.session
+        turn = session.last if number == len(session) - 1 else session.turns[number]
+        return _turn_view(number, turn, self.record.answer(number))
 
     def check_turn(self, turn: int) -> None:
         """Raise :class:`NotFoundError` if there is no such turn."""
@@ -202,11 +108,15 @@ class SessionStore:
         run = self.runs[record.run]
         policy = run.policy
         session = policy.resume(record.session)
-        if len(session) != len(record.answers):
+        if len(session) != len(record):
             raise SessionError(
-                f"the stored session {id!r} is damaged: it has {len(session)} turns and {len(record.answers)} answers."
+                f"the stored session {id!r} is damaged: it has {len(session)} turns and {len(record)} answers."
             )
         return OpenSession(id, stored.version, record, run, policy, session)
+
+    def is_of_another_policy(self, stored: Stored) -> bool:
+        """Whether a session was saved under a policy that is not served any more: all its turns are computed again then."""
+        return not any(bytes.fromhex(run.policy.id) in stored.data for run in self.runs.values())
 
     def write(self, id: str, before: int, record: SessionRecord) -> Write:
         """Return the change of a session from version `before` to `record`."""
@@ -228,7 +138,7 @@ def _turn_view(number: int, turn: SessionTurn, answer: StoredAnswer) -> TurnView
         predicted=sorted(turn.predicted),
         confidence=answer.confidence,
         fallback=answer.fallback,
-        probabilities=msgspec.Raw(answer.probabilities),
+        probabilities=answer.probabilities,
         reply=turn.system or None,
         corrected=answer.corrected,
     )

@@ -22,7 +22,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_utterance
         Characters of what a user or the system says in one turn.
     max_turns
-        Turns of a session: a session is stored as a whole, so that a turn costs more the longer it is.
+        Turns of a session.
     max_sessions
         Sessions at a time.
     rate

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
+from dialog_policy.features.turn_values import context_key
 from dialog_policy.runtime import Request, Step
 from dialog_policy.serving.errors import OverloadedError, UnprocessableError
 from dialog_policy.serving.metrics import Metrics
@@ -17,6 +19,10 @@ __all__ = ["PendingTurn", "TurnQueue", "TurnResult"]
 
 # Turns computed in one go: more would keep the others waiting and gain little.
 _TOGETHER = 32
+# A turn of more bytes, or of a session that takes more, is computed in a thread, one at a time: the others do not wait for it.
+_LONG_TURN, _LONG_SESSION = 4_096, 32_768
+# A session of more bytes is not gone on with.
+_LARGEST_SESSION = 4 << 20
 # Turns that may wait; more are refused, so that those that wait are answered in time.
 _LONGEST = 2_000
 
@@ -37,6 +43,11 @@ class PendingTurn(NamedTuple):
     digest: bytes
     result: asyncio.Future[TurnResult]
 
+    @property
+    def is_long(self) -> bool:
+        """Whether it has so much text that it takes long."""
+        return len(self.request.user or "") + len(context_key(self.request.context)) > _LONG_TURN
+
     def succeed(self, opened: OpenSession, number: int, *, repeated: bool) -> None:
         """Answer with a turn of the session."""
         # Nobody waits any more if the server is being stopped.
@@ -47,6 +58,16 @@ class PendingTurn(NamedTuple):
         """Answer with an error."""
         if not self.result.done():
             self.result.set_exception(error)
+
+
+class _Computed(NamedTuple):
+    """What comes of a pending turn: a step that is to be saved, the number of the turn that had its key, or an error."""
+
+    pending: PendingTurn
+    opened: OpenSession | None = None
+    number: int = -1
+    step: Step | None = None
+    error: Exception | None = None
 
 
 class TurnQueue:
@@ -66,7 +87,8 @@ class TurnQueue:
         self.sessions, self.max_turns, self.metrics = sessions, max_turns, metrics
         self._waiting: list[PendingTurn] = []
         self._has_some = asyncio.Event()
-        self._commits: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="long turns")
 
     async def __aenter__(self) -> TurnQueue:
         self._loop = asyncio.create_task(self._work())
@@ -74,7 +96,8 @@ class TurnQueue:
 
     async def __aexit__(self, *_: object) -> None:
         self._loop.cancel()
-        await asyncio.gather(self._loop, *self._commits, return_exceptions=True)
+        await asyncio.gather(self._loop, *self._tasks, return_exceptions=True)
+        self._thread.shutdown()
         for pending in self._waiting:
             pending.result.cancel()
 
@@ -100,26 +123,46 @@ class TurnQueue:
                 self._has_some.clear()
             try:
                 stored = await self.sessions.store.load([pending.id for pending in batch])
-                computed = self._compute(batch, stored)
             except Exception as error:
                 for pending in batch:
                     pending.fail(error)
                 continue
+            short: list[tuple[PendingTurn, Stored | None]] = []
+            for pending, kept in zip(batch, stored, strict=True):
+                if pending.is_long or (kept is not None and self._takes_long(kept)):
+                    self._begin(self._compute_in_thread(pending, kept))
+                else:
+                    short.append((pending, kept))
             # While these are being written, the next ones are computed: all are of different sessions.
-            task = asyncio.create_task(self._commit(computed))
-            self._commits.add(task)
-            task.add_done_callback(self._commits.discard)
+            self._begin(self._commit(self._compute(short)))
 
-    def _compute(self, batch: list[PendingTurn], stored: list[Stored | None]) -> list[tuple[PendingTurn, OpenSession]]:
-        """Answer what needs no computing and compute the rest; return what is to be committed now."""
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _takes_long(self, stored: Stored) -> bool:
+        return len(stored.data) > _LONG_SESSION or self.sessions.is_of_another_policy(stored)
+
+    async def _compute_in_thread(self, pending: PendingTurn, stored: Stored | None) -> None:
+        loop = asyncio.get_running_loop()
+        await self._commit(await loop.run_in_executor(self._thread, self._compute, [(pending, stored)]))
+
+    def _compute(self, batch: list[tuple[PendingTurn, Stored | None]]) -> list[_Computed]:
+        """Compute turns; return what comes of each. Nobody is answered here: this may run in a thread."""
         # Whatever goes wrong with a turn is told to this one, not to those beside it.
         by_policy: dict[int, list[tuple[PendingTurn, OpenSession]]] = {}
-        for pending, bytes_ in zip(batch, stored, strict=True):
+        done: list[_Computed] = []
+        for pending, stored in batch:
             try:
-                opened = self.sessions.resume(pending.id, bytes_)
+                if stored is not None and len(stored.data) > _LARGEST_SESSION:
+                    raise UnprocessableError(
+                        f"the session takes {len(stored.data):,} bytes, more than {_LARGEST_SESSION:,}: begin another one."
+                    )
+                opened = self.sessions.resume(pending.id, stored)
                 number = opened.record.answered(pending.key, pending.digest)
                 if number is not None:
-                    pending.succeed(opened, number, repeated=True)
+                    done.append(_Computed(pending, opened, number))
                     continue
                 if len(opened.session) >= self.max_turns:
                     raise UnprocessableError(
@@ -127,43 +170,53 @@ class TurnQueue:
                     )
                 by_policy.setdefault(id(opened.policy), []).append((pending, opened))
             except Exception as error:
-                pending.fail(error)
-        computed = []
+                done.append(_Computed(pending, error=error))
         for pairs in by_policy.values():
-            for pending, opened, step in _steps(pairs):
+            for computed in _steps(pairs):
                 try:
-                    opened.record.add(step, pending.key, pending.digest)
-                    opened.record.session = opened.session.to_bytes()
+                    if computed.opened is not None and computed.step is not None:
+                        record = computed.opened.record
+                        record.add(computed.step, computed.pending.key, computed.pending.digest)
+                        record.session = computed.opened.session.to_bytes()
+                    done.append(computed)
                 except Exception as error:
-                    pending.fail(error)
-                    continue
-                self._count(opened.run.name, step)
-                computed.append((pending, opened))
-        self.metrics.together.observe(len(computed))
-        return computed
+                    done.append(_Computed(computed.pending, error=error))
+        return done
 
     def _count(self, run: str, step: Step) -> None:
         self.metrics.turns.labels(run).inc()
         if step.fallback:
             self.metrics.fallbacks.labels(run).inc()
 
-    async def _commit(self, computed: list[tuple[PendingTurn, OpenSession]]) -> None:
+    async def _commit(self, computed: list[_Computed]) -> None:
         """Save the sessions, then answer: nobody is told of a turn that could still be lost."""
-        try:
-            writes = [self.sessions.write(pending.id, opened.version, opened.record) for pending, opened in computed]
-            made = await self.sessions.store.save(writes)
-        except Exception as error:
-            for pending, _ in computed:
-                pending.fail(error)
+        new: list[tuple[PendingTurn, OpenSession]] = []
+        for pending, opened, number, step, error in computed:
+            if opened is None:
+                pending.fail(error or RuntimeError("a turn without a result"))
+            elif step is None:
+                _answer(pending, opened, number, repeated=True)
+            else:
+                new.append((pending, opened))
+                self._count(opened.run.name, step)
+        if not new:
             return
-        for (pending, opened), is_made in zip(computed, made, strict=True):
+        self.metrics.together.observe(len(new))
+        try:
+            writes = [self.sessions.write(pending.id, opened.version, opened.record) for pending, opened in new]
+            made = await self.sessions.store.save(writes)
+        except Exception as failed:
+            for pending, _ in new:
+                pending.fail(failed)
+            return
+        for (pending, opened), is_made in zip(new, made, strict=True):
+            if is_made:
+                _answer(pending, opened, len(opened.record) - 1, repeated=False)
+                continue
             try:
-                if is_made:
-                    pending.succeed(opened, len(opened.record.answers) - 1, repeated=False)
-                else:
-                    await self._repeat(pending)
-            except Exception as error:
-                pending.fail(error)
+                await self._repeat(pending)
+            except Exception as failed:
+                pending.fail(failed)
 
     async def _repeat(self, pending: PendingTurn) -> None:
         """Answer a turn after another server was quicker: with the same request, perhaps, which then is answered."""
@@ -174,7 +227,14 @@ class TurnQueue:
         pending.succeed(opened, number, repeated=True)
 
 
-def _steps(pairs: list[tuple[PendingTurn, OpenSession]]) -> Iterable[tuple[PendingTurn, OpenSession, Step]]:
+def _answer(pending: PendingTurn, opened: OpenSession, number: int, *, repeated: bool) -> None:
+    try:
+        pending.succeed(opened, number, repeated=repeated)
+    except Exception as error:
+        pending.fail(error)
+
+
+def _steps(pairs: list[tuple[PendingTurn, OpenSession]]) -> Iterable[_Computed]:
     """Compute a turn of each session of one policy; a request that is wrong, in whatever way, fails alone."""
     requests = [
         Request(opened.session, turn.user, turn.context, turn.allowed, turn.allow_none)
@@ -185,12 +245,16 @@ def _steps(pairs: list[tuple[PendingTurn, OpenSession]]) -> Iterable[tuple[Pendi
         steps = respond_many(requests)
     except Exception as error:
         if len(pairs) == 1:
-            pairs[0][0].fail(error)
+            yield _Computed(pairs[0][0], error=error)
             return
         for pending, opened in pairs:
-            # From what is stored: the attempt may have changed the session.
-            again = opened._replace(session=opened.policy.resume(opened.record.session))
+            try:
+                # From what is stored: the attempt may have changed the session.
+                again = opened._replace(session=opened.policy.resume(opened.record.session))
+            except Exception as broken:
+                yield _Computed(pending, error=broken)
+                continue
             yield from _steps([(pending, again)])
         return
     for (pending, opened), step in zip(pairs, steps, strict=True):
-        yield pending, opened, step
+        yield _Computed(pending, opened, step=step)

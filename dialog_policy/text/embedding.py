@@ -54,7 +54,7 @@ class TrainableTable(TermTable):
 
     def pack(self, token_lists: TokenLists) -> Ragged:
         """Look the terms of texts up: their ids, one row a text."""
-        rows = [self.rows(tokens) for tokens in token_lists]
+        rows = [self.index.rows(tokens) for tokens in token_lists]
         ids = np.concatenate([np.zeros(0, dtype=np.intp), *rows]) + 1
         return Ragged.of_counts(ids.astype(np.int32), list(map(len, rows)))
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from dialog_policy.text.bags import Bags, distinct_in_each, expand, make_bags, ngram_bags
 from dialog_policy.text.ragged import Ragged
 from dialog_policy.text.stored import stored_table
+from dialog_policy.text.term_index import TermIndex
 from dialog_policy.text.tokens import Analyzer, character_ngrams
 
 __all__ = ["GRAM", "FloatArray", "Pool", "TermTable"]
@@ -80,25 +81,24 @@ class TermTable:
         self.analyzer, self.vectors, self.weights = analyzer, vectors, weights
         self.pools, self.frequency, self.unit_length = tuple(pools), frequency, unit_length
         self.component, self.scale = component, scale
-        self._row = {term: row for row, term in enumerate(terms)}
-        self._unknown = len(self._row) if vectors is not None and len(vectors) == len(self._row) + 1 else None
-        self._token_rows: dict[str, npt.NDArray[np.intp]] = {}
+        unknown = len(terms) if vectors is not None and len(vectors) == len(terms) + 1 else None
+        self.index = TermIndex(analyzer, terms, unknown)
         self._made_up: dict[str, FloatArray] = {}
 
     @property
     def terms(self) -> tuple[str, ...]:
         """The terms, in the order of the rows."""
-        return tuple(self._row)
+        return self.index.terms
 
     @property
     def dim(self) -> int:
         """Number of features of a text."""
-        width = len(self._row) if self.vectors is None else self.vectors.shape[1]
+        width = len(self.terms) if self.vectors is None else self.vectors.shape[1]
         return width * len(self.pools)
 
     def knows(self, term: str) -> bool:
         """Whether the table has a row for this term."""
-        return term in self._row
+        return term in self.index.row_of
 
     def encode(self, token_lists: Sequence[Sequence[str]]) -> FloatArray:
         """Encode texts.
@@ -171,37 +171,20 @@ class TermTable:
                 return None
             vectors, weights = zip(*pairs, strict=True)
             return np.stack(vectors), np.array(weights, dtype=np.float32)
-        rows = self.rows(tokens)
+        rows = self.index.rows(tokens)
         return (self.vectors.take(rows, axis=0), self._weight.take(rows)) if len(rows) else None
-
-    def rows(self, tokens: Sequence[str]) -> npt.NDArray[np.intp]:
-        """Return the rows of a text's terms, one for each time a term occurs."""
-        if self.analyzer.unit == "character":
-            return np.concatenate([_NO_ROWS, *map(self._rows_of_token, tokens)])
-        get, unknown = self._row.get, self._unknown
-        terms = self.analyzer.terms(tokens)
-        return np.array([row for term in terms if (row := get(term, unknown)) is not None], dtype=np.intp)
-
-    def _rows_of_token(self, token: str) -> npt.NDArray[np.intp]:
-        token_rows = self._token_rows.get(token)
-        if token_rows is None:
-            if len(self._token_rows) >= _CACHED_TOKENS:
-                self._token_rows.clear()
-            rows = (self._row.get(gram) for gram in self.analyzer.terms([token]))
-            token_rows = self._token_rows[token] = np.array([row for row in rows if row is not None], dtype=np.intp)
-        return token_rows
 
     def _subword(self, token: str) -> tuple[FloatArray, float] | None:
         assert self.vectors is not None
-        row = self._row.get(token)
-        if row is not None:
-            return self.vectors[row], float(self._weight[row])
+        row_of, unknown = self.index.row_of, self.index.unknown
+        if token in row_of:
+            return self.vectors[row_of[token]], float(self._weight[row_of[token]])
         vector = self._made_up.get(token)
         if vector is None:
             grams = character_ngrams(token, self.analyzer.shortest, self.analyzer.longest)
-            rows = [self._row[GRAM + gram] for gram in grams if GRAM + gram in self._row]
+            rows = [row_of[GRAM + gram] for gram in grams if GRAM + gram in row_of]
             if not rows:
-                return None if self._unknown is None else (self.vectors[self._unknown], 1.0)
+                return None if unknown is None else (self.vectors[unknown], 1.0)
             if len(self._made_up) >= _CACHED_TOKENS:
                 self._made_up.clear()
             vector = self._made_up[token] = self.vectors[rows].mean(axis=0, dtype=np.float32)
@@ -210,7 +193,7 @@ class TermTable:
     @cached_property
     def _weight(self) -> FloatArray:
         """Weight of each row, that of the unknown terms included."""
-        n_rows = len(self._row) + (self._unknown is not None)
+        n_rows = len(self.terms) + (self.index.unknown is not None)
         weights = np.ones(n_rows, dtype=np.float32)
         if self.weights is not None:
             weights[: len(self.weights)] = self.weights
@@ -218,21 +201,12 @@ class TermTable:
 
     def weighted_rows(self, tokens: Sequence[str]) -> tuple[npt.NDArray[np.intp], FloatArray]:
         """Return the distinct rows of a text's terms in ascending order, and the weight that ``"sum"`` gives each."""
-        rows = self.rows(tokens)
+        rows, tf = self.index.distinct(tokens)
         if not len(rows):
             return rows, _NO_WEIGHTS
-        rows.sort()
-        is_border = np.ones(len(rows) + 1, dtype=np.bool_)
-        np.not_equal(rows[1:], rows[:-1], out=is_border[1:-1])
-        if np.count_nonzero(is_border) == len(is_border):
-            weights = self._weight.take(rows)
-        else:
-            borders = is_border.nonzero()[0]
-            rows = rows.take(borders[:-1])
-            weights = self._weight.take(rows)
-            if self.frequency != "binary":
-                tf = (borders[1:] - borders[:-1]).astype(np.float32)
-                weights *= tf if self.frequency == "count" else 1 + np.log(tf)
+        weights = self._weight.take(rows)
+        if tf is not None and self.frequency != "binary":
+            weights *= tf if self.frequency == "count" else 1 + np.log(tf)
         factor = self.scale
         if self.unit_length:
             factor /= math.sqrt(weights.dot(weights))
@@ -259,14 +233,15 @@ class TermTable:
     def _row_bags(self, bags: Bags) -> Bags:
         """From tokens to rows; terms without a row are dropped."""
         if self.analyzer.unit == "character":
-            rows = [self._rows_of_token(token) for token in bags.spell(np.arange(bags.n_terms))]
+            rows = [self.index.rows_of_token(token) for token in bags.spell(np.arange(bags.n_terms))]
             of_token = Ragged.of_counts(np.concatenate([_NO_ROWS, *rows]).astype(np.int32), list(map(len, rows)))
         else:
             if self.analyzer.unit == "word":
                 bags = ngram_bags(bags, self.analyzer.shortest, self.analyzer.longest)
-            missing = -1 if self._unknown is None else self._unknown
+            missing = -1 if self.index.unknown is None else self.index.unknown
             terms = bags.spell(np.arange(bags.n_terms))
-            row_of_term = np.fromiter((self._row.get(term, missing) for term in terms), np.int32, count=len(terms))
+            numbers = (self.index.row_of.get(term, missing) for term in terms)
+            row_of_term = np.fromiter(numbers, np.int32, count=len(terms))
             known = row_of_term >= 0
             of_token = Ragged.of_counts(row_of_term[known], known)
         return expand(bags, of_token, len(self._weight), lambda numbers: [self.terms[i] for i in numbers.tolist()])
@@ -275,7 +250,7 @@ class TermTable:
         """Return what a run folder stores: a JSON object and named arrays."""
         described = {
             "analyzer": msgspec.to_builtins(self.analyzer),
-            "terms": list(self._row),
+            "terms": list(self.terms),
             "pools": list(self.pools),
             "frequency": self.frequency,
             "unit_length": self.unit_length,

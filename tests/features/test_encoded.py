@@ -10,6 +10,7 @@ from dialog_policy.features.encode import encode_dialogues
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.fit import fit_turn_encoder
+from dialog_policy.features.projector import Projector
 from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.features.turn_values import START
 from dialog_policy.text.encoders import Bits, Embedding, FastText, Lsa, Word2Vec
@@ -81,13 +82,21 @@ def test_the_past_system_side_does_reach_the_features(encoder):
 def test_a_projection_is_that_of_the_features(encoder, dialogue):
     whole = np.random.default_rng(0).normal(size=(encoder.dim, 5)).astype(np.float32)
     pieces = np.split(whole, np.cumsum(list(encoder.layout.values()))[:-1])
-    project = {part: encoder.projector(part, piece) for part, piece in zip(encoder.layout, pieces, strict=True)}
-    before, said, rows, tracker = START, "", [], EntityTracker(encoder.gazetteer)
+    bias = np.arange(5, dtype=np.float32)
+    parts = [Projector(encoder, part, p, bias) for part, p in zip(encoder.layout, pieces, strict=True)]
+    before, said, turns, tracker = START, "", [], EntityTracker(encoder.gazetteer)
     for turn in dialogue.turns:
-        values = encoder.values(tracker, turn.user, turn.context, said, before)
-        rows.append(sum(project[part](value) for part, value in values._asdict().items()))
+        turns.append(encoder.values(tracker, turn.user, turn.context, said, before))
         before, said = turn.actions, turn.system
-    np.testing.assert_allclose(np.stack(rows), features(dialogue, encoder) @ whole, atol=2e-4)
+    expected = features(dialogue, encoder) @ whole + len(parts) * bias
+    # Together, alone, and as they were remembered.
+    together = [part.many(values) for part, values in zip(parts, zip(*turns, strict=True), strict=True)]
+    np.testing.assert_allclose(sum(together), expected, atol=2e-4)
+    for remembers in (False, True):
+        if not remembers:
+            parts = [Projector(encoder, part, p, bias) for part, p in zip(encoder.layout, pieces, strict=True)]
+        rows = [sum(part.one(value) for part, value in zip(parts, values, strict=True)) for values in turns]
+        np.testing.assert_allclose(np.stack(rows), expected, atol=2e-4)
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,5 +1,6 @@
 """Hostile corpora, predictions, sessions, checkpoints, cache entries and files of sessions."""
 
+import base64
 import io
 import json
 import os
@@ -9,8 +10,10 @@ import sqlite3
 import struct
 import tarfile
 import zipfile
+import zlib
 from hashlib import sha256
 
+import msgspec
 import numpy as np
 from safetensors.numpy import load, save
 
@@ -130,24 +133,45 @@ def checkpoints(folder):
 
 
 def sessions(folder, saved):
-    """Write mutations of a saved session: parts of other types, and bytes at random."""
-    document = json.loads(saved)
+    """Write mutations of a saved session, and of the same in the form before this one: parts of other types, bytes at random."""
+    parts = msgspec.msgpack.decode(saved)
+    recent = msgspec.msgpack.decode(zlib.decompress(parts[3]))
     mutants = {"deep": b"[" * 100_000, "pickle": pickle.dumps(Harmful()), "empty": b"", "zeros": bytes(1_000)}
-    for path in _places(document):
-        for value in (None, -1, "x", [], {}, [[]], 2**70, {"x": 1}):
-            mutants[f"{path} = {value!r}"] = json.dumps(_with(document, path, value)).encode()
+    odd = (None, -1, "x", [], {}, [[]], {"x": 1}, b"x", zlib.compress(b"x"), zlib.compress(bytes(80 << 20)))
+    for value in odd:
+        for place in range(len(parts)):
+            changed = [*parts[:place], value, *parts[place + 1 :]]
+            mutants[f"part {place} = {value!r:.20}"] = msgspec.msgpack.encode(changed)
+        for place in range(len(recent)):
+            changed = [*recent[:place], value, *recent[place + 1 :]]
+            packed = zlib.compress(msgspec.msgpack.encode(changed))
+            mutants[f"recent part {place} = {value!r:.20}"] = msgspec.msgpack.encode([*parts[:3], packed, parts[4]])
+        mutants[f"blocks {value!r:.20}"] = msgspec.msgpack.encode([*parts[:2], [value], *parts[3:]])
     draw = random.Random(0)
     for number in range(150):
         mutant = bytearray(saved)
         for _ in range(draw.randint(1, 8)):
             mutant[draw.randrange(len(mutant))] = draw.randrange(256)
         mutants[f"bytes {number}"] = bytes(mutant)
-    state = {"NaN": struct.pack("<f", float("nan")), "-inf": struct.pack("<f", float("-inf"))}
-    import base64
-
-    for kind, number in state.items():
-        length = len(base64.b64decode(document["state"])) // 4
-        mutants[kind] = json.dumps({**document, "state": base64.b64encode(number * length).decode()}).encode()
+    turns = [
+        {
+            "user": user,
+            "context": json.loads(context or b"{}"),
+            "predicted": predicted,
+            "actions": actions,
+            "system": system,
+        }
+        for user, context, predicted, actions, system in recent[0]
+    ]
+    state = base64.b64encode(parts[4]).decode()
+    before = {"version": 2, "run": parts[1].hex(), "turns": turns, "memory": recent[1], "state": state}
+    mutants["the form before"] = json.dumps(before).encode()
+    for path in _places(before):
+        for value in (None, -1, "x", [], {}, [[]], 2**70, {"x": 1}):
+            mutants[f"{path} = {value!r}"] = json.dumps(_with(before, path, value)).encode()
+    for kind, number in {"NaN": float("nan"), "-inf": float("-inf")}.items():
+        numbers = struct.pack("<f", number) * (len(parts[4]) // 4)
+        mutants[kind] = msgspec.msgpack.encode([*parts[:4], numbers])
     for number, (kind, content) in enumerate(mutants.items()):
         yield kind, _put(folder / f"session-{number}", content)
 

@@ -1,6 +1,9 @@
+import base64
 import json
 import threading
+import zlib
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -109,7 +112,7 @@ def test_saved_and_resumed_it_goes_on_as_before(policy, cut):
     assert again.to_bytes() == saved.to_bytes()
     steps = talk(again, SAID[cut:])
     assert steps == expected[cut:]
-    assert json.loads(again.to_bytes())["version"] == 2
+    assert msgspec.msgpack.decode(again.to_bytes())[0] == 3
 
 
 def test_under_another_run_the_session_is_gone_through_again(policy, other):
@@ -121,7 +124,41 @@ def test_under_another_run_the_session_is_gone_through_again(policy, other):
     moved = other.resume(session.to_bytes())
     assert moved.turns == session.turns
     close([moved.respond("yes")], [direct.respond("yes")])
-    assert json.loads(moved.to_bytes())["run"] == other.id != policy.id
+    assert msgspec.msgpack.decode(moved.to_bytes())[1].hex() == other.id != policy.id
+
+
+def version_2(session):
+    """What the version before this one saved."""
+    memory, state = session.state.to_parts()
+    turns = msgspec.to_builtins(session.turns)
+    document = {"version": 2, "run": session.engine.id, "turns": turns, "memory": memory}
+    return document | {"state": base64.b64encode(state).decode()}
+
+
+@pytest.mark.parametrize("n_turns", [0, 1, 13, 40])
+def test_saved_by_the_version_before_it_goes_on(policy, other, n_turns):
+    session = policy.start()
+    talk(session, [f"{SAID[n % 3]} {n}" for n in range(n_turns)])
+    for end in (policy, other):
+        again, moved = (end.resume(b) for b in (json.dumps(version_2(session)).encode(), session.to_bytes()))
+        assert again.turns == moved.turns == session.turns
+        assert again.to_bytes() == moved.to_bytes()
+        assert again.respond("and now?") == moved.respond("and now?")
+
+
+@pytest.mark.parametrize("n_turns", [11, 12, 13, 24, 25, 60])
+def test_a_long_session_is_saved_in_blocks(policy, n_turns):
+    straight, hopping = policy.start(), policy.start()
+    for n in range(n_turns):
+        said, context = f"{SAID[n % 3]} {n}", {"n": 10**30} if n % 5 == 0 else None
+        expected = straight.respond(said, context)
+        hopping = policy.resume(hopping.to_bytes())
+        assert hopping.respond(said, context) == expected
+    assert hopping.to_bytes() == straight.to_bytes()
+    assert hopping.last == straight.turns[-1]
+    hopping.undo(n_turns // 2)
+    assert hopping.turns == straight.turns[: n_turns - n_turns // 2]
+    assert policy.resume(hopping.to_bytes()).turns == hopping.turns
 
 
 def test_together_is_as_alone(policy):
@@ -225,21 +262,60 @@ def test_a_session_of_another_policy_is_refused(policy, other):
     [
         (lambda s: s | {"version": 9}, "version 9"),
         (lambda s: s | {"state": "AAAA"}, "damaged"),
-        (lambda s: s | {"state": "not base 64!"}, "damaged"),
+        (lambda s: s | {"state": "not base 64!"}, "not a saved session"),
         (lambda s: s | {"memory": {}}, "damaged"),
         (lambda s: s | {"memory": {**s["memory"], "records": [1]}}, "damaged"),
         (lambda s: s | {"turns": 3}, "not a saved session"),
         (lambda s: [s], "not a saved session"),
     ],
 )
-def test_damaged_sessions_are_refused(policy, change, match):
+def test_damaged_sessions_of_the_version_before_are_refused(policy, change, match):
     session = policy.start()
     talk(session)
-    saved = json.dumps(change(json.loads(session.to_bytes()))).encode()
     with pytest.raises(SessionError, match=match):
-        policy.resume(saved)
+        policy.resume(json.dumps(change(version_2(session))).encode())
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "match"),
+    [
+        (0, 9, "version 9"),
+        (1, 7, "not a saved session"),
+        (2, [b"x"], "damaged"),
+        (2, [], "damaged"),
+        (3, zlib.compress(b"x"), "not a saved session"),
+        (3, b"x", "damaged"),
+        (4, b"abc", "damaged"),
+        (4, b"abcd", "damaged"),
+    ],
+)
+def test_damaged_sessions_are_refused(policy, place, value, match):
+    session = policy.start()
+    talk(session, SAID * 8)
+    parts = msgspec.msgpack.decode(session.to_bytes())
+    parts[place] = value
+    with pytest.raises(SessionError, match=match):
+        policy.resume(msgspec.msgpack.encode(parts))
     with pytest.raises(SessionError, match="not a saved session"):
         policy.resume(session.to_bytes()[:-5])
+
+
+def test_a_damaged_block_is_noticed_when_it_is_needed(policy):
+    session = policy.start()
+    talk(session, SAID * 16)
+    parts = msgspec.msgpack.decode(session.to_bytes())
+    assert len(parts[2]) > 2
+    for block in (
+        b"x",
+        zlib.compress(b"x"),
+        zlib.compress(msgspec.msgpack.encode([])),
+        parts[2][1][:-1],
+        parts[2][1] + b"x",
+    ):
+        parts[2][1] = block
+        damaged = policy.resume(msgspec.msgpack.encode(parts))
+        with pytest.raises(SessionError, match="damaged"):
+            damaged.turns  # noqa: B018
 
 
 def test_low_confidence_is_marked(trained, tmp_path):

@@ -34,8 +34,8 @@ _DELETE = "DELETE FROM sessions WHERE id = ? AND version = ?"
 _EXPIRE = "DELETE FROM sessions WHERE expires <= ?"
 _LOAD_VALUE = 'SELECT data FROM "values" WHERE name = ?'
 _SAVE_VALUE = 'INSERT INTO "values" (name, data) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET data = excluded.data'
-# Milliseconds to wait for another process that writes to the same file.
-_PATIENCE_MS = 5_000
+# Seconds to wait for another process that has the file locked, and between two attempts.
+_PATIENCE_S, _AGAIN_S = 5.0, 0.001
 # Bytes in the write-ahead log after which it is copied to the file, and what a write takes besides its data: about two pages.
 _COPY_AFTER = 4 << 20
 _OVERHEAD = 8_192
@@ -50,7 +50,8 @@ class SqliteStore:
     is on its way waits and shares the next one, so that many conversations pay for one write to the disk.
 
     Only that write, the commit, is waited for in a thread: everything else takes microseconds, and a thread that takes part in
-    it would fight with the event loop for Python's lock at every statement.
+    it would fight with the event loop for Python's lock at every statement. While another process has the file locked, the event
+    loop goes on, and the statement is tried again every millisecond: SQLite's own waiting would stop the loop.
 
     The log is copied to the file beside the commits, not within one of them as SQLite does by itself: nobody waits for it. Only
     what was written meanwhile is copied between two commits, a small rest, after which the log begins anew. What a killed
@@ -82,7 +83,9 @@ class SqliteStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._writer, self._reader, self._copier = (self._connect() for _ in range(3))
+            self._writer.execute(f"PRAGMA busy_timeout = {int(_PATIENCE_S * 1e3)}")
             self._writer.executescript(_SCHEMA)
+            self._writer.execute("PRAGMA busy_timeout = 0")
             self._copier.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"sessions cannot be kept in {path}: {error}. --store names another file.") from None
@@ -91,7 +94,7 @@ class SqliteStore:
         # The isolation level None: transactions begin where this class says so.
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         for pragma in (
-            f"busy_timeout = {_PATIENCE_MS}",
+            "busy_timeout = 0",
             "journal_mode = WAL",
             "synchronous = FULL",
             "wal_autocheckpoint = 0",
@@ -104,7 +107,7 @@ class SqliteStore:
         """Return sessions."""
         now = time.time()
         with self._as_store_error():
-            rows = [self._reader.execute(_LOAD, (name, now)).fetchone() for name in ids]
+            rows = await self._when_free(lambda: [self._reader.execute(_LOAD, (name, now)).fetchone() for name in ids])
         # SQLite's columns take values of every type: what cannot be a session is one without content, and fails alone.
         return [
             None if row is None else Stored(*row) if isinstance(row[1], bytes) else Stored(row[0], b"") for row in rows
@@ -138,7 +141,7 @@ class SqliteStore:
         now = time.time()
         with self._as_store_error():
             try:
-                self._writer.execute("BEGIN IMMEDIATE")
+                await self._when_free(partial(self._writer.execute, "BEGIN IMMEDIATE"))
                 results = [self._execute(write, now) for write in writes]
                 await self._in_thread(partial(self._writer.execute, "COMMIT"))
                 self._uncopied += sum(len(write.data or b"") + _OVERHEAD for write in writes)
@@ -174,25 +177,34 @@ class SqliteStore:
     async def load_value(self, name: str) -> bytes | None:
         """Return a value."""
         with self._as_store_error():
-            row = self._reader.execute(_LOAD_VALUE, (name,)).fetchone()
+            row = await self._when_free(lambda: self._reader.execute(_LOAD_VALUE, (name,)).fetchone())
         return None if row is None else bytes(row[0])
 
     async def save_value(self, name: str, data: bytes) -> None:
         """Keep a value."""
         async with self._writing:
             with self._as_store_error():
-                await self._in_thread(partial(self._writer.execute, _SAVE_VALUE, (name, data)))
+                await self._when_free(partial(self._writer.execute, "BEGIN IMMEDIATE"))
+                try:
+                    self._writer.execute(_SAVE_VALUE, (name, data))
+                finally:
+                    await self._in_thread(partial(self._writer.execute, "COMMIT"))
 
     async def count(self) -> int:
         """Count."""
         with self._as_store_error():
-            return int(self._reader.execute("SELECT count(*) FROM sessions").fetchone()[0])
+            counting = partial(self._reader.execute, "SELECT count(*) FROM sessions")
+            return int((await self._when_free(lambda: counting().fetchone()))[0])
 
     async def expire(self) -> int:
         """Remove what has expired."""
         async with self._writing:
             with self._as_store_error():
-                removed = await self._in_thread(partial(self._writer.execute, _EXPIRE, (time.time(),)))
+                await self._when_free(partial(self._writer.execute, "BEGIN IMMEDIATE"))
+                try:
+                    removed = await self._in_thread(partial(self._writer.execute, _EXPIRE, (time.time(),)))
+                finally:
+                    await self._in_thread(partial(self._writer.execute, "COMMIT"))
         return removed.rowcount
 
     async def close(self) -> None:
@@ -204,6 +216,18 @@ class SqliteStore:
         for connection in (self._reader, self._copier, self._writer):
             connection.close()
         self._threads.shutdown()
+
+    async def _when_free(self, work: Callable[[], _T]) -> _T:
+        """Do something as soon as no other process has the file locked."""
+        until = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return work()
+            except sqlite3.OperationalError as error:
+                # Python 3.10 does not tell the code of an error.
+                if "locked" not in str(error) or time.monotonic() >= until:
+                    raise
+            await asyncio.sleep(_AGAIN_S)
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
