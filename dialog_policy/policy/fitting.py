@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -83,12 +84,12 @@ def fit_policy(
     from dialog_policy.runtime.onnx_graph import onnx_graph
 
     train, dev, _ = parts
-    gold = [turn.actions for dialogue in train for turn in dialogue.turns if turn.actions is not None]
+    gold = Counter(turn.actions for dialogue in train for turn in dialogue.turns if turn.actions is not None)
     actions = ActionSpace().fit(gold)
     single = _takes_one_action(gold, config, train.name)
     fingerprints = {
-        "train": [dialogue.fingerprint() for dialogue in train],
-        "dev": [dialogue.fingerprint() for dialogue in dev or ()],
+        "train": train.fingerprints(),
+        "dev": [] if dev is None else dev.fingerprints(),
     }
     encoder, encoded, dev_encoded = encode_parts(
         train,
@@ -98,7 +99,7 @@ def fit_policy(
         seed=config.seed,
         fingerprints=fingerprints,
     )
-    decoder = Decoder.fit(actions, gold, single_action=single, whole_sets=config.decoding == "joint")
+    decoder = Decoder.fit(actions, gold.elements(), single_action=single, whole_sets=config.decoding == "joint")
     validation = None
     if dev is not None and dev_encoded is not None:
         validation = dev_encoded, [turn.actions for dialogue in dev for turn in dialogue.turns]
@@ -152,7 +153,7 @@ def fit_policy(
     return Fitted(files, with_probabilities(trained.network, single_action=single))
 
 
-def _takes_one_action(gold: Sequence[frozenset[str]], config: Config, corpus: str) -> bool:
+def _takes_one_action(gold: Iterable[frozenset[str]], config: Config, corpus: str) -> bool:
     if config.head != "softmax":
         return config.head == "auto" and all(len(actions) == 1 for actions in gold)
     if any(len(actions) != 1 for actions in gold):

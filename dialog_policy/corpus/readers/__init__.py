@@ -18,6 +18,7 @@ from dialog_policy.corpus.readers.joined import Part, joined
 from dialog_policy.corpus.readers.reader import Opened, Option, Reader
 from dialog_policy.corpus.readers.recognition import choose, unread
 from dialog_policy.corpus.readers.source import Source, open_source
+from dialog_policy.corpus.stored import StoredCorpus, is_store
 from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, counted
 
 __all__ = [
@@ -109,6 +110,9 @@ def open_corpus(
     given, names = dict(reader or {}), _names(paths)
     parts: list[OpenCorpus] = []
     for one, name in zip(paths, names, strict=True):
+        if is_store(one):
+            parts.append(_of_store(StoredCorpus(one), format, given))
+            continue
         source = open_source(one)
         chosen = choose(source, format, readers())
         opened = [
@@ -122,6 +126,23 @@ def open_corpus(
     if unknown:
         readers()[parts[0].format].fill(given)  # raises, and says which options there are
     return parts[0] if len(parts) == 1 else _together(parts, " + ".join(names), given)
+
+
+def _of_store(store: StoredCorpus, format: str | None, given: Mapping[str, str]) -> OpenCorpus:
+    """Open a store; it was read when it was prepared, and cannot be read in another way now."""
+    if format not in (None, store.format):
+        raise OptionError(
+            f"{store.path} is a store, prepared from the format {store.format!r}; found --format {format}."
+        )
+    known = store.reader_options
+    if other := next((name for name in given if name in known and given[name] != known[name]), None):
+        raise OptionError(
+            f"{store.path} is a store, prepared with {other}={known[other]}; found {other}={given[other]}. Prepare another "
+            "store, or leave the option out."
+        )
+    return OpenCorpus(
+        store.name, store.format, known, store.gazetteer, store.replies_are_templates, store.__iter__, tuple
+    )
 
 
 def _check_paths(paths: Sequence[Path]) -> None:
@@ -189,7 +210,7 @@ def load_corpus(
     Parameters
     ----------
     path
-        A file, a folder or an archive; or a list of them, which are read as one corpus, each in its own format: their
+        A file, a folder, an archive or a store; or a list of them, which are read as one corpus, each in its own format: their
         dialogues one after the other, with the parts that each has by itself. An id that an earlier one has gets the name of
         its file, such as ``new.csv:7``.
     format
@@ -214,6 +235,8 @@ def load_corpus(
         If something in it is not read, or needs a look.
     """
     opened = open_corpus(path, format=format, reader=reader, annotated=annotated)
+    if isinstance(store := getattr(opened.dialogues, "__self__", None), StoredCorpus):
+        return store  # its dialogues stay on disk
     corpus = Corpus(
         opened.dialogues(),
         name=opened.name,
