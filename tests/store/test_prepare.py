@@ -63,9 +63,7 @@ def test_a_store_is_the_corpus_that_it_was_made_of(made, small):
         store.split("dev").dialogue(one.id)
 
 
-@pytest.mark.parametrize(
-    "more", [(), (Word2Vec(dim=4, epochs=2, pools=("sif",)),), (Embedding(dim=4, init="random"),)]
-)
+@pytest.mark.parametrize("more", [(), (Word2Vec(dim=4, epochs=2, pools=("sif",)),), (Embedding(dim=4, init="random"),)])
 def test_features_are_to_the_byte_those_of_the_corpus_in_memory(made, small, tmp_path, more):
     config, store = CONFIG, made[1]
     if more:
@@ -85,7 +83,9 @@ def test_features_are_to_the_byte_those_of_the_corpus_in_memory(made, small, tmp
         for what in ("action_rates", "dialogue_weights", "balanced_weights"):
             assert getattr(part, what)().tobytes() == getattr(reference, what)().tobytes()
         assert part.widths == reference.widths
-        assert [part.mean_terms(n) for n in part.embedded] == pytest.approx([reference.mean_terms(n) for n in part.embedded])
+        assert [part.mean_terms(n) for n in part.embedded] == pytest.approx(
+            [reference.mean_terms(n) for n in part.embedded]
+        )
 
 
 @pytest.mark.parametrize("settings", [{}, {"batches": "exact", "weighting": "dialogue", "class_weight": "balanced"}])
@@ -124,7 +124,7 @@ def test_a_killed_prepare_goes_on_where_it_was(made, tmp_path, monkeypatch):
         done.append(task.number)
         return steps.count(task)
 
-    module = "dialog_policy.store.prepare"
+    module = "dialog_policy.store.build"
     monkeypatch.setattr(f"{module}.count", count)
     with pytest.raises(KeyboardInterrupt):
         prepare(made[0], tmp_path / "S", config=CONFIG, turns_a_shard=80)
@@ -133,7 +133,9 @@ def test_a_killed_prepare_goes_on_where_it_was(made, tmp_path, monkeypatch):
     monkeypatch.setattr(f"{module}.write_shard", None)  # the text is written
     again = []
     counting = steps.count_shard
-    monkeypatch.setattr(steps, "count_shard", lambda place, *rest: (again.append(place.name), counting(place, *rest))[1])
+    monkeypatch.setattr(
+        steps, "count_shard", lambda place, *rest: (again.append(place.name), counting(place, *rest))[1]
+    )
     said = []
     store = prepare(made[0], tmp_path / "S", config=CONFIG, turns_a_shard=80, say=said.append)
     assert "Going on" in said[0]

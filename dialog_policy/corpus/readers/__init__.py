@@ -18,6 +18,8 @@ from dialog_policy.corpus.readers.joined import Part, joined
 from dialog_policy.corpus.readers.reader import Opened, Option, Reader
 from dialog_policy.corpus.readers.recognition import choose, unread
 from dialog_policy.corpus.readers.source import Source, open_source
+from dialog_policy.corpus.readers.warehouse import READERS as ADDRESSES
+from dialog_policy.corpus.readers.warehouse import is_address, name_of_address, open_address, reader_of
 from dialog_policy.corpus.stored import StoredCorpus, is_store
 from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, counted
 
@@ -66,7 +68,7 @@ _OWN = (
 @cache
 def readers() -> dict[str, Reader]:
     """Return all readers by name: our own, then those of other packages, by the entry points ``dialog_policy.readers``."""
-    known = {name: import_module(f"{__name__}.{name}").READER for name in _OWN}
+    known = {name: import_module(f"{__name__}.{name}").READER for name in _OWN} | dict(ADDRESSES)
     for entry in sorted(entry_points(group="dialog_policy.readers"), key=lambda entry: entry.name):
         if entry.name in known:
             continue
@@ -105,11 +107,14 @@ def open_corpus(
     path: Paths, *, format: str | None = None, reader: Mapping[str, str] | None = None, annotated: bool = True
 ) -> OpenCorpus:
     """Open a corpus without reading its dialogues; parameters and errors as for :func:`load_corpus`."""
-    paths = [Path(one) for one in ([path] if isinstance(path, (str, PathLike)) else path)]
+    paths = [_place(one) for one in ([path] if isinstance(path, (str, PathLike)) else path)]
     _check_paths(paths)
     given, names = dict(reader or {}), _names(paths)
     parts: list[OpenCorpus] = []
     for one, name in zip(paths, names, strict=True):
+        if isinstance(one, str):
+            parts.append(_of_address(one, format, given))
+            continue
         if is_store(one):
             parts.append(_of_store(StoredCorpus(one), format, given))
             continue
@@ -126,6 +131,19 @@ def open_corpus(
     if unknown:
         readers()[parts[0].format].fill(given)  # raises, and says which options there are
     return parts[0] if len(parts) == 1 else _together(parts, " + ".join(names), given)
+
+
+def _place(path: str | PathLike[str]) -> Path | str:
+    return path if isinstance(path, str) and is_address(path) else Path(path)
+
+
+def _of_address(address: str, format: str | None, given: Mapping[str, str]) -> OpenCorpus:
+    chosen, name = reader_of(address), name_of_address(address)
+    if format not in (None, chosen.name):
+        raise OptionError(f"{name} is read in the format {chosen.name!r}, found --format {format}.")
+    options = chosen.fill(given)
+    opened = open_address(address, options)
+    return OpenCorpus(name, chosen.name, options, {}, False, opened.dialogues, tuple)
 
 
 def _of_store(store: StoredCorpus, format: str | None, given: Mapping[str, str]) -> OpenCorpus:
@@ -145,17 +163,18 @@ def _of_store(store: StoredCorpus, format: str | None, given: Mapping[str, str])
     )
 
 
-def _check_paths(paths: Sequence[Path]) -> None:
+def _check_paths(paths: Sequence[Path | str]) -> None:
     if not paths:
         raise OptionError("expected the path of a corpus, found none.")
-    places = [path.resolve() for path in paths]
+    places = [path.resolve() if isinstance(path, Path) else path for path in paths]
     for path, place in zip(paths, places, strict=True):
         if places.count(place) > 1:
-            raise OptionError(f"{path} is named twice; its dialogues would count twice.")
+            shown = path if isinstance(path, Path) else name_of_address(path)
+            raise OptionError(f"{shown} is named twice; its dialogues would count twice.")
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
-    names = [path.resolve().name for path in paths]
+def _names(paths: Sequence[Path | str]) -> list[str]:
+    names = [path.resolve().name if isinstance(path, Path) else name_of_address(path) for path in paths]
     return names if len(set(names)) == len(names) else [str(path) for path in paths]
 
 
@@ -210,7 +229,7 @@ def load_corpus(
     Parameters
     ----------
     path
-        A file, a folder, an archive or a store; or a list of them, which are read as one corpus, each in its own format: their
+        A file, a folder, an archive, a store, or the address of a SQL database or a bucket; or a list of them, which are read as one corpus, each in its own format: their
         dialogues one after the other, with the parts that each has by itself. An id that an earlier one has gets the name of
         its file, such as ``new.csv:7``.
     format
@@ -264,7 +283,8 @@ def _warn(problems: Iterable[Problem]) -> None:
 
 
 def _shown(path: Paths) -> str:
-    return str(path) if isinstance(path, (str, PathLike)) else ", ".join(map(str, path))
+    paths = [path] if isinstance(path, (str, PathLike)) else path
+    return ", ".join(name_of_address(one) if isinstance(one, str) and is_address(one) else str(one) for one in paths)
 
 
 def _check_annotated(corpus: Corpus, path: str) -> None:

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dialog_policy.collector import uncollected
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.corpus.readers import OpenCorpus, Paths, open_corpus
+from dialog_policy.corpus.readers.warehouse import is_address, name_of_address
 from dialog_policy.corpus.shards import ShardFile, write_shard
 from dialog_policy.corpus.stored import FORMAT, STORE_MANIFEST, StoredCorpus, StoreManifest
 from dialog_policy.errors import CorpusError, OptionError
@@ -154,8 +155,12 @@ def _identity(corpus: Corpus | Paths) -> Any:
     if isinstance(corpus, Corpus):
         return digest(corpus.fingerprints())
     paths = [corpus] if isinstance(corpus, str | os.PathLike) else corpus
-    found = []
-    for path in map(Path, paths):
+    found: list[Any] = []
+    for named in paths:
+        if isinstance(named, str) and is_address(named):
+            found.append(name_of_address(named))  # whether a warehouse has changed it does not say
+            continue
+        path = Path(named)
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         stats = [(str(file.resolve()), file.stat()) for file in files if file.is_file()]
         found.append([(name, status.st_size, status.st_mtime_ns) for name, status in stats])
