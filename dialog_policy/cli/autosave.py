@@ -10,10 +10,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import filelock
 import msgspec
 
-from dialog_policy.files import user_folder
+from dialog_policy.errors import DialogPolicyError, RunError
+from dialog_policy.files import locked, unlink, user_folder
 
 __all__ = ["STATE", "Autosave", "Kept"]
 
@@ -59,7 +59,7 @@ class Autosave:
     def __init__(self, policy_id: str) -> None:
         self._folder, self._policy = user_folder("state", STATE, "chat"), policy_id[:16]
         self._file: Path | None = None
-        self._lock: filelock.BaseFileLock | None = None
+        self._lock = contextlib.ExitStack()
 
     @property
     def is_off(self) -> bool:
@@ -98,13 +98,12 @@ class Autosave:
         file = self._file
         self.leave()
         if file is not None:
-            _remove(file)
+            unlink(file)
 
     def leave(self) -> None:
         """Leave the conversation to whoever wants to go on with it."""
-        if self._lock is not None:
-            self._lock.release()
-        self._file = self._lock = None
+        self._lock.close()
+        self._file = None
 
     def waiting(self) -> list[Kept]:
         """Return the conversations with this run that no chat holds, the newest first."""
@@ -121,16 +120,14 @@ class Autosave:
     def discard(self) -> Kept | None:
         """Remove the newest of those that wait, and return what it was."""
         for file, kept in self._waiting():
-            _remove(file)
+            unlink(file)
             return kept
         return None
 
     def _take(self, file: Path) -> None:
-        lock = _lock_of(file)
-        # A file system that knows no locks keeps conversations, too.
-        with contextlib.suppress(filelock.Timeout, OSError, NotImplementedError):
-            lock.acquire()
-        self._file, self._lock = file, lock
+        with contextlib.suppress(DialogPolicyError):
+            self._lock.enter_context(locked(file, "chatting"))
+        self._file = file
 
     def _waiting(self) -> list[tuple[Path, Kept]]:
         conversations: list[tuple[Path, Kept]] = []
@@ -145,24 +142,14 @@ class Autosave:
 
     def _make_room(self) -> None:
         for file, _ in self._waiting()[_MOST - 1 :]:
-            _remove(file)
-
-
-def _lock_of(file: Path) -> filelock.BaseFileLock:
-    return filelock.FileLock(file.with_suffix(".lock"), timeout=0, mode=0o600)
+            unlink(file)
 
 
 def _is_held(file: Path) -> bool:
     try:
-        with _lock_of(file):
+        with locked(file, "looking for conversations"):
             return False
-    except filelock.Timeout:
+    except RunError:
         return True
-    except (OSError, NotImplementedError):
+    except DialogPolicyError:
         return False
-
-
-def _remove(file: Path) -> None:
-    for path in (file, file.with_suffix(".lock")):
-        with contextlib.suppress(OSError):
-            path.unlink()

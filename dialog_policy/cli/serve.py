@@ -31,7 +31,8 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 @click.option(
     "--store",
     metavar="FILE|URL|memory",
-    help="Where sessions are kept: an SQLite file, redis://HOST:PORT/DB for several servers together, or memory.  "
+    help="Where sessions are kept: an SQLite file; redis://HOST:PORT/DB or postgresql://USER@HOST:PORT/DATABASE "
+    "for several servers together; or memory.  "
     "[default: the file RUN.sessions.sqlite beside the first run]",
 )
 @click.option(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import filelock
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue
@@ -22,7 +20,7 @@ from dialog_policy.corpus.readers.sheet import Dialect, dialect_of, tables
 from dialog_policy.corpus.readers.source import InMemory, Source, encoding_of, open_source
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.errors import CorpusError, OptionError
-from dialog_policy.files import atomic_write, check_output, refusals
+from dialog_policy.files import atomic_write, check_output, locked
 
 __all__ = ["append_dialogues"]
 
@@ -61,10 +59,12 @@ def append_dialogues(
         If dialogues cannot be added to such a file, or it cannot be written. Nothing is changed then.
     CorpusError
         If the file cannot be read, or a table has no place for something that a dialogue has. Nothing is changed then.
+    RunError
+        If another process writes to it for a minute and more. Nothing is changed then.
     """
     target = check_output(path)
     suffix = target.suffix.lower()
-    with _locked(target):
+    with locked(target, "adding dialogues", patience_s=_PATIENCE_S):
         if not target.exists() or (suffix in _LINES + _TABLES and not target.stat().st_size):
             added = _selected(dialogues, ())
             write_corpus(added, target)
@@ -90,29 +90,6 @@ def append_dialogues(
 
 def _elsewhere(target: Path) -> str:
     return f"Name another file, such as {target.with_name(f'{target.stem}-added.jsonl').name}."
-
-
-@contextlib.contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """Keep other processes and threads that add to a file waiting; the lock goes with the process."""
-    lock = target.with_name(f".{target.name}.lock")
-    held = filelock.FileLock(lock, timeout=_PATIENCE_S)
-    with refusals(target):
-        target.parent.mkdir(exist_ok=True)
-        lock.touch()  # filelock takes a place where no file can be made for one whose lock is held
-        try:
-            held.acquire()
-        except filelock.Timeout:
-            raise OptionError(
-                f"{target}: another process has been writing to it for {_PATIENCE_S:g} seconds. Try again later."
-            ) from None
-    try:
-        yield
-    finally:
-        # As long as it is held: whoever waits for it notices, and makes another.
-        with contextlib.suppress(OSError):
-            lock.unlink()
-        held.release()
 
 
 def _selected(dialogues: Iterable[Dialogue], known: Iterable[Dialogue]) -> list[Dialogue]:

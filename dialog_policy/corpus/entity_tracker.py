@@ -12,26 +12,24 @@ record at hand.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from dialog_policy.corpus.gazetteer import Gazetteer, Mention, find_mentions, mark, static_gazetteer
+from dialog_policy.corpus.placeholders import (
+    AT_HAND,
+    NAME,
+    NUMBER,
+    NUMBER_IN_WORDS,
+    number_in_words,
+    placeholders_of,
+    with_values,
+)
 
-__all__ = ["NUMBER", "NUMBER_IN_WORDS", "NUMBER_WORDS", "EntityTracker", "MarkedTurn"]
+__all__ = ["EntityTracker", "MarkedTurn"]
 
-# The attribute that names a record, and the placeholder of the record at hand.
-NAME, AT_HAND = "name", "name_at_hand"
-# Placeholders of how many records the last results have. "one" is no number word here: it is a pronoun more often.
-NUMBER, NUMBER_IN_WORDS = "number_of_results", "number_of_results_in_words"
-_WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-NUMBER_WORDS = {word: number for number, word in enumerate(_WORDS, start=2)}
-_WORD_OF = dict(enumerate(_WORDS, start=2))
-_PLACEHOLDER = re.compile(r"<(\w+)>")
-_SENTENCE_START = re.compile(r"(?:^|[.!?]\s+)$")
 # A dialogue remembers so many values of the newest records; of one context so many records, the first, are looked at.
 _MOST_VALUES, _MOST_RECORDS = 4_000, 1_000
 
@@ -50,11 +48,6 @@ class MarkedTurn(NamedTuple):
     user: str
     system: str
     facts: frozenset[str]
-
-
-@lru_cache(maxsize=4_096)
-def _places(template: str) -> tuple[str, ...]:
-    return tuple(_PLACEHOLDER.findall(template))
 
 
 def _key(name: str) -> str:
@@ -233,20 +226,11 @@ class EntityTracker:
 
     def fill(self, template: str) -> str | None:
         """Put values in the place of ``<type>``; None where the dialogue so far has no value for one of them."""
-        places = _places(template)
+        places = placeholders_of(template)
         if not places:
             return template
-        values = self._values(places)
-        if any(value is None for value in values):
-            return None
-        remaining = iter(values)
-
-        def value_at(match: re.Match[str]) -> str:
-            value = next(remaining) or ""
-            starts = match[1] == NUMBER_IN_WORDS and _SENTENCE_START.search(template, 0, match.start())
-            return value.capitalize() if starts else value
-
-        return _PLACEHOLDER.sub(value_at, template)
+        values = [value for value in self._values(places) if value is not None]
+        return with_values(template, values) if len(values) == len(places) else None
 
     def _next(self, offered: Mapping[str, None]) -> str | None:
         """Name of the first record that was not offered."""
@@ -268,8 +252,7 @@ class EntityTracker:
                 values.append(names[i])
                 continue
             if place in (NUMBER, NUMBER_IN_WORDS) and self._n_results is not None:
-                in_digits = str(self._n_results)
-                values.append(in_digits if place == NUMBER else _WORD_OF.get(self._n_results, in_digits))
+                values.append(str(self._n_results) if place == NUMBER else number_in_words(self._n_results))
                 continue
             name = self._at_hand if first is None else names[max(i, first)]
             attribute = self._records.get(_key(name or ""), {}).get(place)

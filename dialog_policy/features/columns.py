@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dialog_policy.corpus import Dialogue
 from dialog_policy.corpus.entity_tracker import EntityTracker, MarkedTurn
 from dialog_policy.corpus.gazetteer import static_gazetteer
-from dialog_policy.features.encoder import START, TurnValues, turn_values
+from dialog_policy.features.turn_values import START, TurnValues, turn_values
 
 __all__ = ["Column", "Columns", "read_columns"]
 
@@ -30,7 +30,7 @@ class Columns(NamedTuple):
     Attributes
     ----------
     parts
-        By the name of the part (:class:`~dialog_policy.features.encoder.TurnValues`).
+        By the name of the part (:class:`~dialog_policy.features.turn_values.TurnValues`).
     said
         What the system said in each turn, as positions in the values of the part ``"system"``, which is what it said in
         the turn before.

@@ -7,56 +7,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.corpus.entity_tracker import EntityTracker, MarkedTurn
+from dialog_policy.features.turn_values import START, TurnValues, turn_values
 from dialog_policy.text.counts import BIT
 from dialog_policy.text.embedding import TrainableTable
 from dialog_policy.text.table import FloatArray, TermTable
-from dialog_policy.text.tokens import context_terms, finite, get_tokenizer
+from dialog_policy.text.tokens import context_terms, get_tokenizer
 
-__all__ = ["START", "TurnEncoder", "TurnValues", "context_key", "turn_values"]
-
-# The "previous actions" of a dialogue's first turn.
-START = "start"
+__all__ = ["TurnEncoder"]
 
 _NOTHING: frozenset[str] = frozenset()
-
-
-class TurnValues(NamedTuple):
-    """What is encoded of a turn, one hashable value a part of :attr:`TurnEncoder.layout`, in the same order."""
-
-    user: str
-    system: str
-    context: str
-    known: frozenset[str]
-    actions: frozenset[str] | str | None
-
-
-def context_key(context: Mapping[str, Any]) -> str:
-    """Canonical JSON of a context: equal contexts have equal keys."""
-    try:
-        return msgspec.json.encode(context, order="deterministic").decode()
-    except ValueError:  # Python spells no integer of more than 4,300 digits
-        return msgspec.json.encode(_bounded(context), order="deterministic").decode()
-
-
-def _bounded(value: Any) -> Any:
-    """Put the largest number that there is in the place of integers beyond it."""
-    if isinstance(value, Mapping):
-        return {key: _bounded(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_bounded(inner) for inner in value]
-    return finite(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def turn_values(marked: MarkedTurn, context: Mapping[str, Any], before: frozenset[str] | str | None) -> TurnValues:
-    """Return what is encoded of a turn; `marked` has its texts, with their values in place where entities are left alone."""
-    return TurnValues(marked.user, marked.system, context_key(context), marked.facts, before)
 
 
 class _Tables(msgspec.Struct):
@@ -78,11 +44,11 @@ class TurnEncoder:
     """Encodes turns as vectors of `dim` features.
 
     The features are, in this order: the user's utterance, the system's previous utterance, the context, what is known of
-    entities, the system's previous actions. An utterance has two features of its own (it is empty; share of its words that the training part does
-    not have at least twice) before those of its tables; a context has one (it is empty). What is known of entities are bits
-    (:meth:`~dialog_policy.corpus.entity_tracker.EntityTracker.facts`): then utterances are encoded with each value replaced by its
-    type, so that a value never seen before is no obstacle. The previous actions are bits, after one bit for
-    "this is the first turn" and one for "the turn before has no annotated actions".
+    entities, the system's previous actions. An utterance has two features of its own (it is empty; share of its words that the
+    training part does not have at least twice) before those of its tables; a context has one (it is empty). What is known of
+    entities are bits (:meth:`~dialog_policy.corpus.entity_tracker.EntityTracker.facts`): then utterances are encoded with each
+    value replaced by its type, so that a value never seen before is no obstacle. The previous actions are bits, after one bit
+    for "this is the first turn" and one for "the turn before has no annotated actions".
 
     Parameters
     ----------

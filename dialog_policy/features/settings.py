@@ -10,18 +10,9 @@ __all__ = ["EncoderSettings"]
 
 
 class EncoderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Settings that :func:`~dialog_policy.features.fit.fit_turn_encoder` fits an encoder by.
+    """Settings that :func:`~dialog_policy.features.fit.fit_turn_encoder` fits an encoder by, with their defaults.
 
-    Attributes
-    ----------
-    user, system, context
-        Encoders of the user's utterance, of the system's previous utterance and of the context; what several encoders
-        yield is concatenated.
-    tokenizer
-        ``"default"``, or the name of an installed entry point in the group ``dialog_policy.tokenizers``.
-    entities
-        Whether values that the corpus' gazetteer or the dialogue's records list are looked for: the user's utterance is
-        encoded with their types in their place, and what the dialogue has said of them so far is known to the network.
+    What each of them does is said by the parameter of the same name of :class:`~dialog_policy.policy.DialogPolicy`.
     """
 
     user: tuple[Encoder, ...] = (

@@ -8,7 +8,7 @@ from dialog_policy.files.bounded_zip import open_zip
 from dialog_policy.files.file import atomic_write, sha256_of, write_file
 from dialog_policy.files.folder import atomic_folder, output_folder, recover_folder, replace_folder
 from dialog_policy.files.lock import locked
-from dialog_policy.files.place import check_output, refusals
+from dialog_policy.files.place import check_output, refusals, unlink
 from dialog_policy.files.user_folder import user_folder
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "refusals",
     "replace_folder",
     "sha256_of",
+    "unlink",
     "user_folder",
     "write_file",
 ]

@@ -1,4 +1,4 @@
-"""One process at a time for a run: a lock that ends with its process, and says who holds it."""
+"""One process at a time for a run or another file: a lock that ends with its process, and says who holds it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,8 @@ __all__ = ["locked"]
 
 # Windows locks bytes, and nobody may read those: one far behind what is written.
 _LOCKED_BYTE = 1 << 30
+# How often a lock is tried that somebody else holds.
+_PAUSE_S = 0.02
 
 
 class _Holder(msgspec.Struct):
@@ -37,7 +40,7 @@ class _Holder(msgspec.Struct):
 
 
 @contextlib.contextmanager
-def locked(path: str | os.PathLike[str], purpose: str) -> Iterator[None]:
+def locked(path: str | os.PathLike[str], purpose: str, *, patience_s: float = 0.0) -> Iterator[None]:
     """Let only one process (and one thread of it) at a time write what has the name `path`.
 
     The lock is a file ``.NAME.lock`` beside it, which the operating system releases when the process ends, however it ends, and
@@ -49,20 +52,22 @@ def locked(path: str | os.PathLike[str], purpose: str) -> Iterator[None]:
         What is written. It need not exist. A symbolic link stands for what it points to.
     purpose
         What it is held for, as others are told: ``"training"``.
+    patience_s
+        How many seconds to wait for it where another process or thread holds it.
 
     Raises
     ------
     RunError
-        If it is held: by whom, for what and since when.
+        If it is still held: by whom, for what and since when.
     OptionError
         If nothing can be written there.
     """
-    target = check_output(path, folder=not Path(path).is_file())
+    target = check_output(path, folder=Path(path).is_dir() or not Path(path).exists())
     file = target.with_name(f".{target.name}.lock")
     with contextlib.ExitStack() as stack:
         with refusals(Path(path)):
             stack.enter_context(parent_of(target))
-            descriptor = _acquire(file)
+            descriptor = _acquire(file, patience_s)
         if descriptor is None:
             raise RunError(
                 f"{path} is being written by another process{_described(file)}. Wait for it, or name another place."
@@ -76,8 +81,9 @@ def locked(path: str | os.PathLike[str], purpose: str) -> Iterator[None]:
         yield
 
 
-def _acquire(file: Path) -> int | None:
-    """Return a descriptor that holds the lock, None if another one does."""
+def _acquire(file: Path, patience_s: float) -> int | None:
+    """Return a descriptor that holds the lock, None if another one does all the time."""
+    end = time.monotonic() + patience_s
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -90,7 +96,10 @@ def _acquire(file: Path) -> int | None:
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
                 os.close(descriptor)
-                return None
+                if time.monotonic() >= end:
+                    return None
+                time.sleep(_PAUSE_S)
+                continue
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), os.stat(file)):
                 return descriptor

@@ -48,53 +48,9 @@ _EPOCHS, _STEPS = 20, 1_100
 
 
 class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Settings of the network and its training.
+    """Settings of the network and its training: their defaults and legal ranges.
 
-    Attributes
-    ----------
-    hidden
-        Units of the LSTM, or of each of several stacked LSTMs.
-    head
-        ``"softmax"`` for exactly one action a turn, ``"sigmoid"`` for any number; ``"auto"`` looks at the training part.
-    decoding
-        Where a turn may have several actions: ``"joint"`` learns and decides the whole set at once; ``"independent"`` each action
-        by itself.
-    dropout
-        Share of features and of LSTM outputs dropped in training.
-    epochs
-        Passes over the training part; None: 20, or as many as make 1,100 steps where the corpus is small.
-    batch_size
-        Dialogues a step; None: a sixtieth of the training part, from 4 to 32.
-    batches
-        How dialogues of different lengths come together: ``"bucket"``, ``"exact"``, ``"pad"``, ``"single"`` or ``"window"``
-        (:class:`~dialog_policy.network.batches.DialogueBatches`).
-    max_lengths
-        At most so many lengths of batches with ``"bucket"``. None: 8 where the network is compiled for each of them (JAX), else
-        as many as come.
-    window
-        Turns a window with ``"window"``.
-    weighting
-        ``"turn"``: every turn weighs the same in the loss; ``"dialogue"``: every dialogue.
-    learning_rate, weight_decay
-        Of AdamW; the rate falls to zero along a cosine.
-    averaging
-        Over which share of all steps weights are averaged, with exponentially less of older ones (Polyak & Juditsky 1992): the
-        averages are what is validated and what is kept. 0: each epoch's last weights.
-    label_smoothing
-        Share of a target's probability that is spread evenly, over the actions or the action sets of training.
-    class_weight
-        ``"balanced"`` gives rare action sets as much say as frequent ones in the loss; ``"none"`` weighs every turn alike.
-    precision
-        ``"mixed"`` trains with products in bfloat16, for a GPU that multiplies these quicker; weights, and whatever is predicted
-        afterwards, have float32 as with ``"float32"``. On a CPU it is slower.
-    patience
-        Early stopping: epochs without a better turn accuracy on the validation part after which training stops. The best weights
-        are kept, of equally good ones the last.
-    smallest_dev
-        Fewer validation dialogues than this say too little for early stopping: training then uses the whole training part for its
-        fixed number of epochs.
-    seed
-        Two trainings with the same seed on the same machine give the same bytes.
+    What each of them does is said by the parameter of the same name of :class:`~dialog_policy.policy.DialogPolicy`.
     """
 
     hidden: _Units | Annotated[tuple[_Units, ...], msgspec.Meta(min_length=1, max_length=16)] = 128

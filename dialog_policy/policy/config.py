@@ -31,15 +31,8 @@ _RENAMED: dict[str, tuple[str, dict[str, str]]] = {
 class Config(NetworkConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of a policy: those of :class:`~dialog_policy.network.config.NetworkConfig`, and how text becomes vectors.
 
-    Users, files and runs name all settings side by side, those of the encoders too: :func:`make_config` and :meth:`flat`.
-
-    Attributes
-    ----------
-    encoders
-        How a turn becomes a vector.
-    fallback_precision
-        How often the policy is to be right when it acts: the confidence below which a step is a fallback is chosen for it on
-        the validation part. None: the confidence 0.3.
+    Users, files and runs name all settings side by side, those of the encoders too: :func:`make_config` and :meth:`flat`. What
+    each of them does is said by the parameter of the same name of :class:`~dialog_policy.policy.DialogPolicy`.
     """
 
     encoders: EncoderSettings = EncoderSettings()

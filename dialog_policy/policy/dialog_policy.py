@@ -50,32 +50,47 @@ class DialogPolicy(Estimator):
         Passes over the training part; None: 20, or as many as make 1,100 steps where the corpus is small.
     batch_size
         Dialogues a step; None: a sixtieth of the training part, from 4 to 32.
-    batches, max_lengths, window
-        How dialogues of different lengths come together: :class:`~dialog_policy.network.batches.DialogueBatches`.
-    weighting, class_weight
-        What weighs the same in the loss: every turn or every dialogue; every action set as often as it occurs, or rare ones as
-        much as frequent ones (``"balanced"``).
+    batches
+        How dialogues of different lengths come together: ``"bucket"``, ``"exact"``, ``"pad"``, ``"single"`` or ``"window"``
+        (:class:`~dialog_policy.network.batches.DialogueBatches`).
+    max_lengths
+        At most so many lengths of batches with ``"bucket"``. None: 8 where the network is compiled for each of them (JAX), else
+        as many as come.
+    window
+        Turns a window with ``"window"``.
+    weighting
+        ``"turn"``: every turn weighs the same in the loss; ``"dialogue"``: every dialogue.
     learning_rate, weight_decay
         Of AdamW; the rate falls to zero along a cosine.
     averaging
-        Over which share of all steps weights are averaged. 0: not at all.
+        Over which share of all steps weights are averaged, with exponentially less of older ones (Polyak & Juditsky 1992): the
+        averages are what is validated and what is kept. 0: each epoch's last weights.
     label_smoothing
-        Share of a target's probability that is spread evenly.
+        Share of a target's probability that is spread evenly, over the actions or the action sets of training.
+    class_weight
+        ``"balanced"`` gives rare action sets as much say as frequent ones in the loss; ``"none"`` weighs every turn alike.
     precision
-        ``"mixed"`` trains with products in bfloat16, for a GPU.
-    patience, smallest_dev
-        Early stopping: epochs without a better turn accuracy on the validation part, and the fewest dialogues that it is used
-        with.
+        ``"mixed"`` trains with products in bfloat16, for a GPU that multiplies these quicker; weights, and whatever is predicted
+        afterwards, have float32 as with ``"float32"``. On a CPU it is slower.
+    patience
+        Early stopping: epochs without a better turn accuracy on the validation part after which training stops. The best weights
+        are kept, of equally good ones the last.
+    smallest_dev
+        Fewer validation dialogues than this say too little for early stopping: training then uses the whole training part for its
+        fixed number of epochs.
     seed
         Two trainings with the same seed on the same machine give the same bytes.
     user, system, context
-        Encoders of the user's utterance, of the system's previous utterance and of the context.
+        Encoders of the user's utterance, of the system's previous utterance and of the context; what several encoders
+        yield is concatenated.
     tokenizer
         ``"default"``, or the name of an installed entry point in the group ``dialog_policy.tokenizers``.
     entities
-        Whether known values in texts are replaced by their types.
+        Whether values that the corpus' gazetteer or the dialogue's records list are looked for: the user's utterance is
+        encoded with their types in their place, and what the dialogue has said of them so far is known to the network.
     fallback_precision
-        How often the policy is to be right when it acts; None: a step is a fallback below the confidence 0.3.
+        How often the policy is to be right when it acts: the confidence below which a step is a fallback is chosen for it on
+        the validation part. None: the confidence 0.3.
     **old_names
         Settings by names of earlier versions, with a DeprecationWarning.
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from dialog_policy.errors import OptionError, did_you_mean
-from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.network.config import ClassWeight, Decoding, Head, Precision, Strategy, Weighting
 from dialog_policy.policy.config import Config, current_names, make_config
 from dialog_policy.text.encoders import Encoder
@@ -15,7 +14,7 @@ from dialog_policy.text.encoders import Encoder
 __all__ = ["Estimator"]
 
 Encoders = Sequence[Encoder | Mapping[str, Any]]
-_ENCODERS = EncoderSettings()
+_DEFAULT = Config()
 _Self = TypeVar("_Self", bound="Estimator")
 
 
@@ -28,31 +27,31 @@ class Estimator:
     def __init__(
         self,
         *,
-        hidden: int | Sequence[int] = 128,
-        head: Head = "auto",
-        decoding: Decoding = "joint",
-        dropout: float = 0.25,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        batches: Strategy = "bucket",
-        max_lengths: int | None = None,
-        window: int = 64,
-        weighting: Weighting = "turn",
-        learning_rate: float = 0.003,
-        weight_decay: float = 0.01,
-        averaging: float = 0.0,
-        label_smoothing: float = 0.02,
-        class_weight: ClassWeight = "none",
-        precision: Precision = "float32",
-        patience: int = 6,
-        smallest_dev: int = 20,
-        seed: int = 0,
-        user: Encoders = _ENCODERS.user,
-        system: Encoders = _ENCODERS.system,
-        context: Encoders = _ENCODERS.context,
-        tokenizer: str = "default",
-        entities: bool = True,
-        fallback_precision: float | None = None,
+        hidden: int | Sequence[int] = _DEFAULT.hidden,
+        head: Head = _DEFAULT.head,
+        decoding: Decoding = _DEFAULT.decoding,
+        dropout: float = _DEFAULT.dropout,
+        epochs: int | None = _DEFAULT.epochs,
+        batch_size: int | None = _DEFAULT.batch_size,
+        batches: Strategy = _DEFAULT.batches,
+        max_lengths: int | None = _DEFAULT.max_lengths,
+        window: int = _DEFAULT.window,
+        weighting: Weighting = _DEFAULT.weighting,
+        learning_rate: float = _DEFAULT.learning_rate,
+        weight_decay: float = _DEFAULT.weight_decay,
+        averaging: float = _DEFAULT.averaging,
+        label_smoothing: float = _DEFAULT.label_smoothing,
+        class_weight: ClassWeight = _DEFAULT.class_weight,
+        precision: Precision = _DEFAULT.precision,
+        patience: int = _DEFAULT.patience,
+        smallest_dev: int = _DEFAULT.smallest_dev,
+        seed: int = _DEFAULT.seed,
+        user: Encoders = _DEFAULT.encoders.user,
+        system: Encoders = _DEFAULT.encoders.system,
+        context: Encoders = _DEFAULT.encoders.context,
+        tokenizer: str = _DEFAULT.encoders.tokenizer,
+        entities: bool = _DEFAULT.encoders.entities,
+        fallback_precision: float | None = _DEFAULT.fallback_precision,
         **old_names: Any,
     ) -> None:
         self.hidden = hidden

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from dialog_policy.features.encoder import TurnEncoder, TurnValues
+from dialog_policy.features.encoder import TurnEncoder
+from dialog_policy.features.turn_values import TurnValues
 from dialog_policy.text.table import FloatArray
 
 __all__ = ["NumpyLSTM"]

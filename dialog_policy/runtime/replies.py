@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from dialog_policy.corpus import Corpus
-from dialog_policy.corpus.entity_tracker import NUMBER, NUMBER_IN_WORDS, NUMBER_WORDS, EntityTracker
+from dialog_policy.corpus.entity_tracker import EntityTracker
 from dialog_policy.corpus.gazetteer import static_gazetteer, tokens_of
+from dialog_policy.corpus.placeholders import NUMBER, NUMBER_IN_WORDS, NUMBER_WORDS, PLACEHOLDER
 from dialog_policy.runtime.stored import stored_replies
 
 __all__ = ["Replies"]
-
-_PLACEHOLDER = re.compile(r"<\w+>")
 
 
 class _Said(NamedTuple):
@@ -120,7 +118,7 @@ def _value(number: str) -> int:
 
 def _without_numbers(template: str) -> _Said:
     """Cut a template at its numbers: tokens of digits, and the English words from two to twelve."""
-    blanked = _PLACEHOLDER.sub(lambda match: " " * len(match[0]), template)
+    blanked = PLACEHOLDER.sub(lambda match: " " * len(match[0]), template)
     pieces, numbers = [], []
     last = 0
     for token in tokens_of(blanked):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dialog_policy.corpus.entity_tracker import EntityTracker
-from dialog_policy.features.encoder import START
+from dialog_policy.features.turn_values import START
 from dialog_policy.text.table import FloatArray
 
 __all__ = ["DialogueState"]

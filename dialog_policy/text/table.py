@@ -134,13 +134,11 @@ class TermTable:
 
         Each text by itself: what it becomes cannot depend on the texts beside it.
         """
-        if self.vectors is None:
+        if self.vectors is None or self.pools == ("sum",):
             rows, weights = self.weighted_rows(tokens)
-            out[rows] = weights
-            return len(rows) > 0
-        if self.pools == ("sum",):
-            rows, weights = self.weighted_rows(tokens)
-            if len(rows):
+            if self.vectors is None:
+                out[rows] = weights
+            elif len(rows):
                 weights.dot(self.vectors.take(rows, axis=0), out=out)
             return len(rows) > 0
         gathered = self._gather(tokens)
@@ -171,23 +169,18 @@ class TermTable:
             pairs = [pair for token in tokens if (pair := self._subword(token)) is not None]
             if not pairs:
                 return None
-            return np.stack([vector for vector, _ in pairs]), np.array(
-                [weight for _, weight in pairs], dtype=np.float32
-            )
+            vectors, weights = zip(*pairs, strict=True)
+            return np.stack(vectors), np.array(weights, dtype=np.float32)
         rows = self.rows(tokens)
-        if not len(rows):
-            return None
-        return self.vectors.take(rows, axis=0), self._weight.take(rows)
+        return (self.vectors.take(rows, axis=0), self._weight.take(rows)) if len(rows) else None
 
     def rows(self, tokens: Sequence[str]) -> npt.NDArray[np.intp]:
         """Return the rows of a text's terms, one for each time a term occurs."""
-        get, unknown = self._row.get, self._unknown
         if self.analyzer.unit == "character":
             return np.concatenate([_NO_ROWS, *map(self._rows_of_token, tokens)])
+        get, unknown = self._row.get, self._unknown
         terms = self.analyzer.terms(tokens)
-        if unknown is not None:
-            return np.array([get(term, unknown) for term in terms], dtype=np.intp)
-        return np.array([row for term in terms if (row := get(term)) is not None], dtype=np.intp)
+        return np.array([row for term in terms if (row := get(term, unknown)) is not None], dtype=np.intp)
 
     def _rows_of_token(self, token: str) -> npt.NDArray[np.intp]:
         token_rows = self._token_rows.get(token)

@@ -13,7 +13,8 @@ from dialog_policy.corpus import Dialogue, Turn
 from dialog_policy.corpus.append import append_dialogues
 from dialog_policy.corpus.readers import stream
 from dialog_policy.corpus.write import write_corpus
-from dialog_policy.errors import CorpusError, DialogPolicyError, OptionError
+from dialog_policy.errors import CorpusError, DialogPolicyError, OptionError, RunError
+from dialog_policy.files import locked
 from tests.corpus.test_round_trip import DIALOGUES
 
 
@@ -186,6 +187,16 @@ def test_where_no_file_can_be_made_nobody_is_waited_for(place, monkeypatch):
     monkeypatch.setattr("dialog_policy.corpus.append._PATIENCE_S", 0.1)
     with pytest.raises(OptionError, match="cannot be written"):
         append_dialogues(f"{place}/chat.csv", [chat()])
+
+
+def test_a_file_that_another_process_writes_is_left_alone(tmp_path, monkeypatch):
+    path = tmp_path / "c.jsonl"
+    append_dialogues(path, [chat()])
+    before = path.read_bytes()
+    monkeypatch.setattr("dialog_policy.corpus.append._PATIENCE_S", 0.1)
+    with locked(path, "converting"), pytest.raises(RunError, match=rf"\(converting, process {os.getpid()} on"):
+        append_dialogues(path, [chat("new", "another text")])
+    assert path.read_bytes() == before
 
 
 def test_a_new_file_is_made(tmp_path):

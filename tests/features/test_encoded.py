@@ -8,9 +8,10 @@ from dialog_policy.corpus.entity_tracker import EntityTracker
 from dialog_policy.errors import OptionError
 from dialog_policy.features.encode import encode_dialogues
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
-from dialog_policy.features.encoder import START, TurnEncoder
+from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.fit import fit_turn_encoder
 from dialog_policy.features.settings import EncoderSettings
+from dialog_policy.features.turn_values import START
 from dialog_policy.text.encoders import Bits, Embedding, FastText, Lsa, Word2Vec
 from tests.strategies import ACTIONS, corpora, dialogues, turns
 
