@@ -135,6 +135,19 @@ class Corpus(Sequence[Dialogue]):
         """Ids of the dialogues, in their order; whether one is among them is looked up, not searched."""
         return self._by_id.keys()
 
+    def position(self, dialogue_id: str) -> int:
+        """Return the position of the dialogue with an id, or -1 if there is none."""
+        return self._positions.get(dialogue_id, -1)
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {dialogue.id: position for position, dialogue in enumerate(self)}
+
+    @property
+    def targets(self) -> Sequence[int]:
+        """Number of turns to predict of each dialogue, in their order."""
+        return [dialogue.n_targets for dialogue in self]
+
     @cached_property
     def _by_id(self) -> dict[str, Dialogue]:
         return {dialogue.id: dialogue for dialogue in self._dialogues}

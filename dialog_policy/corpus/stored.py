@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any, SupportsIndex, overload
 
@@ -288,6 +288,8 @@ class StoredCorpus(Corpus):
     def __getitem__(self, index: SupportsIndex | slice, /) -> Dialogue | StoredCorpus:
         """Return the dialogue at a position, or, for a slice, a corpus of those within it."""
         if isinstance(index, slice):
+            if index.step is not None and index.step < 0:
+                return self.with_dialogues(list(self)[index])  # type: ignore[return-value]  # the wrong way round: in memory
             numbers = np.arange(len(self), dtype=np.int64) if self._numbers is None else self._numbers
             return self._with_numbers(numbers[index])
         if isinstance(index, str):
@@ -321,6 +323,20 @@ class StoredCorpus(Corpus):
         if number < 0:
             raise CorpusError(f"{self.name} has no dialogue with the id {dialogue_id!r}.")
         return self._at(number)
+
+    def position(self, dialogue_id: str) -> int:
+        """Return the position of the dialogue with an id, or -1 if there is none."""
+        number = self._ids.number(dialogue_id)
+        if number < 0 or self._numbers is None:
+            return number
+        return int(np.searchsorted(self._numbers, number))  # numbers ascend
+
+    @property
+    def targets(self) -> Sequence[int]:
+        """Number of turns to predict of each dialogue, in their order."""
+        targets = self._index.targets if self._numbers is None else self._index.targets[self._numbers]
+        found: list[int] = targets.tolist()
+        return found
 
     @property
     def ids(self) -> Set[str]:

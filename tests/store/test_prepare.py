@@ -139,7 +139,7 @@ def test_a_killed_prepare_goes_on_where_it_was(made, tmp_path, monkeypatch):
     said = []
     store = prepare(made[0], tmp_path / "S", config=CONFIG, turns_a_shard=80, say=said.append)
     assert "Going on" in said[0]
-    assert len(again) == len(store.manifest.shards) - 2 or "train-00002.columns" == sorted(again)[0]
+    assert len(again) == len(store.manifest.shards) - 2 or sorted(again)[0] == "train-00002.columns"
     assert json.loads((store.path / "store.json").read_text()) == json.loads((made[1].path / "store.json").read_text())
 
 
@@ -163,6 +163,13 @@ def damage(path, how):
         path.write_bytes(content)
 
 
+def read_all(store):
+    corpus = load_corpus(store)
+    list(corpus)
+    part = parts_of(corpus).train
+    part.features(np.arange(int(part.offsets[-1])))
+
+
 @pytest.mark.parametrize("how", ["missing", "cut", "changed"])
 @pytest.mark.parametrize(
     "name", ["text/00001.parquet", "features/train-00001/user.1.npy", "features/train-00001/dialogues.safetensors"]
@@ -170,10 +177,7 @@ def damage(path, how):
 def test_a_damaged_shard_is_named(store, name, how):
     damage(store / name, how)
     with pytest.raises(CorpusError) as error:
-        corpus = load_corpus(store)
-        list(corpus)
-        part = parts_of(corpus).train
-        part.features(np.arange(int(part.offsets[-1])))
+        read_all(store)
     assert name in str(error.value)
     assert "untouched" in str(error.value)
 
