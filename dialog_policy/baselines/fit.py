@@ -28,7 +28,7 @@ __all__ = ["fit_baselines"]
 
 # Bounds that keep a large corpus' baselines within a minute or two; documented in docs/evaluation.md.
 _MAX_TERMS, _MAX_SETS, _MAX_TURNS = 3_000, 300, 15_000
-_MAX_DIALOGUES = 20_000
+_MAX_VIEWS = 200_000
 # Logit of an action set that the drawn turns do not have.
 _NEVER = -1e9
 # What each regression sees; all but the first also see the actions of the turn before.
@@ -51,7 +51,7 @@ def fit_baselines(corpus: Corpus, space: ActionSpace, *, tokenizer: str = "defau
     """Fit all baselines on the training part.
 
     The regressions see at most 3,000 terms of each part, 300 action sets (the most frequent) and 15,000 turns (drawn by
-    seed). They and the nearest neighbours are taken from 20,000 dialogues, evenly spread, if there are more.
+    seed). They and the nearest neighbours are taken from dialogues of 200,000 turns, evenly spread, if there are more.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def fit_baselines(corpus: Corpus, space: ActionSpace, *, tokenizer: str = "defau
     views, gold = [], []
     counts: Counter[ActionSet] = Counter()
     follows: dict[ActionSet | None, Counter[ActionSet]] = {}
-    step = -(-len(corpus) // _MAX_DIALOGUES)
+    step = -(-corpus.n_turns // _MAX_VIEWS)
     for position, dialogue in enumerate(corpus):
         for view, actions in turn_views(dialogue):
             if position % step == 0:

@@ -195,7 +195,7 @@ class Corpus(Sequence[Dialogue]):
         """
         if name == "all":
             return self
-        return self.only(in_split(name, list(zip(self.ids, self.labels, strict=True)), corpus=self.name))
+        return self.only(in_split(name, self.ids, self.labels, corpus=self.name))
 
     @property
     def labels(self) -> list[str | None]:

@@ -16,7 +16,7 @@ from dialog_policy.evaluation.calibration import (
 )
 from dialog_policy.evaluation.evaluation import ActionRow, Calibration, LengthRow, SliceRow, TurnRow
 from dialog_policy.evaluation.probability_scores import Curve
-from dialog_policy.evaluation.scored_turns import Integers, ScoredTurns
+from dialog_policy.evaluation.scored_turns import Integers, Pairs, ScoredTurns
 from dialog_policy.evaluation.slices import LENGTH_BINS, SMALL, Slicing
 from dialog_policy.evaluation.totals import DialogueTotals, MetricSet, ratio
 
@@ -94,12 +94,12 @@ class Breakdown:
     def _add_actions(self, turns: ScoredTurns, totals: DialogueTotals) -> None:
         n = len(self._names)
 
-        def column(parts: Sequence[tuple[Integers, Integers]]) -> Integers:
+        def column(*parts: Pairs) -> Integers:
             rows, bits = (np.concatenate(both) for both in zip(*parts, strict=True))
             return totals.of_groups(rows, bits, n, of_actions=True)
 
-        above = column([tuple(turns.hits), tuple(turns.hits)])
-        below = column([tuple(turns.gold), tuple(turns.predicted)])
+        above = column(turns.hits, turns.hits)
+        below = column(turns.gold, turns.predicted)
         self._action_ci = totals.want(above, below)
 
     def _add_slices(

@@ -90,7 +90,7 @@ class ProbabilityScores:
         of_gold: Doubles = np.bincount(rows[gold], -np.log(clipped[gold]), minlength=n) - self.left_out * np.log(
             LEFT_OUT
         )
-        of_others: Doubles = -np.bincount(rows[~gold], np.log1p(-clipped[~gold]), minlength=n)
+        of_others = -np.bincount(rows[~gold], np.log1p(-clipped[~gold]), minlength=n).astype(np.float64)
         return of_gold, of_others
 
     def brier(self) -> Doubles:
@@ -171,8 +171,8 @@ class Shares:
             self._widen(int(bits.max(initial=-1)) + 1)
             assert self._binned is not None
             bins = _bins_of(values)
-            np.add.at(self._binned, (bits, bins, 0), 1)
-            np.add.at(self._binned, (bits, bins, 1), right)
+            np.add.at(self._binned[:, :, 0], (bits, bins), 1)
+            np.add.at(self._binned[:, :, 1], (bits, bins), right)
         self._widen(0)
         self._raw, self._n_raw = [], 0
 
@@ -207,19 +207,19 @@ def _bins_of(values: Doubles) -> Integers:
     return np.where(values > 0, np.clip(bins, 1, _BINS), 0)
 
 
-def _occurring(row: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _occurring(row: npt.NDArray[np.int64]) -> tuple[Integers, Integers]:
     stated, right = row[:-1].T  # the last one is that of probability 0, which says nothing
     return np.cumsum(stated)[stated > 0], np.cumsum(right)[stated > 0]
 
 
-def _ties(values: Doubles, right: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _ties(values: Doubles, right: npt.NDArray[np.bool_]) -> tuple[Integers, Integers]:
     """Return how many are stated with a probability from each threshold up, and how many of these are right."""
     stated = int(np.count_nonzero(values))
     last_of_tie = np.flatnonzero(np.append(values[1:stated] != values[: max(0, stated - 1)], stated > 0))
-    return last_of_tie + 1, np.cumsum(right)[last_of_tie]
+    return last_of_tie + 1, np.cumsum(right, dtype=np.int64)[last_of_tie]
 
 
-def _curve(n_predicted: npt.NDArray[np.int64], hits: npt.NDArray[np.int64], positives: int, n: int) -> Curve:
+def _curve(n_predicted: Integers, hits: Integers, positives: int, n: int) -> Curve:
     if not positives:
         return Curve(0.0, [])
     if not len(n_predicted) or n_predicted[-1] < n:  # at threshold 0 every turn is taken

@@ -258,8 +258,7 @@ def _sums(bins: Integers, values: npt.NDArray[Any] | None, n: int) -> npt.NDArra
     """Add up values by bins; whole numbers stay whole."""
     if values is None or values.dtype.kind in "biu":
         return np.bincount(bins, values, minlength=n).astype(np.int64)
-    sums: npt.NDArray[np.float64] = np.bincount(bins, values, minlength=n)
-    return sums
+    return np.bincount(bins, values, minlength=n).astype(np.float64)
 
 
 class MetricSet:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from dialog_policy.errors import CorpusError
 from dialog_policy.features.encoded import PADDING, EmbeddedTexts, EncodedDialogues, PackedTurns
-from dialog_policy.features.matrices import MappedRows, SparseRows
+from dialog_policy.features.matrices import SparseRows
 from dialog_policy.features.packed import read_dialogues, write_dialogues
 from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.files import sha256_of
@@ -25,10 +25,10 @@ from dialog_policy.text.table import FloatArray
 __all__ = ["FeatureShard", "Features", "ShardedDialogues", "StoredFile", "check_files", "describe_files", "write_shard"]
 
 _NAME = "dialogues"
-# Bytes of the shards' arrays that are kept in memory; matrices in mapped files do not count.
-_KEPT_BYTES = 384 << 20
-# Turns of the dialogues that an epoch shuffles together: their shards fit into what is kept.
-_POOL_TURNS = 1_000_000
+# Bytes of the shards that are kept in memory or mapped.
+_KEPT_BYTES = 256 << 20
+# Turns of the dialogues that an epoch shuffles together: the shards of so many are about what is kept.
+_POOL_TURNS = 300_000
 _REMEDY = "Put the file back, or prepare the store again; its other shards are untouched."
 
 
@@ -126,8 +126,6 @@ class ShardedDialogues(EncodedDialogues):
         The folder of the store's features.
     shards
         Those of one part.
-    ids
-        The dialogues' ids.
     n_features, n_actions
         Widths of a turn's features and targets.
     tables
@@ -143,7 +141,6 @@ class ShardedDialogues(EncodedDialogues):
         self,
         root: Path,
         shards: Sequence[FeatureShard],
-        ids: Sequence[str],
         *,
         n_features: int,
         n_actions: int,
@@ -154,7 +151,7 @@ class ShardedDialogues(EncodedDialogues):
         self._checked: set[int] = set()
         offsets, is_target = self._heads()
         self._starts = np.concatenate([[0], np.cumsum([shard.turns for shard in shards])]).astype(np.int64)
-        self.ids, self.offsets, self.is_target = tuple(ids), offsets, is_target
+        self.offsets, self.is_target = offsets, is_target
         self.lengths = np.diff(offsets)
         self.n_features, self.n_actions = n_features, n_actions
         if not shards:
@@ -165,6 +162,9 @@ class ShardedDialogues(EncodedDialogues):
         self.embedded = {part: EmbeddedTexts(texts.table, nothing) for part, texts in first.embedded.items()}
         if (sum(self._widths), first.n_actions) != (n_features, n_actions):
             raise CorpusError("the shards do not fit the store's encoder. Prepare it again.", path=root)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
 
     def _heads(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Return where every dialogue begins, and which turns are to be predicted; nothing else is read."""
@@ -296,7 +296,7 @@ class ShardedDialogues(EncodedDialogues):
 
 
 def _size(encoded: EncodedDialogues) -> int:
-    """Return the bytes that encoded dialogues take in memory, mapped matrices left out."""
+    """Return the bytes that encoded dialogues take in memory, mapped or not."""
     size = encoded.goals[0].nbytes + encoded.goals[1].nbytes + encoded.offsets.nbytes + encoded.is_target.nbytes
     seen: set[int] = set()
     for number, (matrix, rows) in enumerate(encoded.parts):
@@ -306,6 +306,6 @@ def _size(encoded: EncodedDialogues) -> int:
             size += encoded.embedded[number].packed.values.nbytes + encoded.embedded[number].packed.offsets.nbytes
         elif isinstance(matrix, SparseRows):
             size += matrix.columns.values.nbytes + matrix.columns.offsets.nbytes + matrix.values.nbytes
-        elif not isinstance(matrix, MappedRows):
+        else:
             size += int(np.prod(matrix.shape)) * 4
     return size

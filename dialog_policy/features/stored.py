@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 import msgspec
@@ -49,7 +49,7 @@ def stored_parts(
     dev: Corpus | None,
     actions: ActionSpace,
     settings: EncoderSettings,
-    fingerprints: dict[str, str],
+    digests: Mapping[str, str],
 ) -> EncodedParts:
     """Return the encoder of a store and its features of both parts.
 
@@ -61,7 +61,7 @@ def stored_parts(
         Of the training part.
     settings
         Those that the encoder is to have.
-    fingerprints
+    digests
         The :func:`digest` of each part.
 
     Raises
@@ -73,7 +73,7 @@ def stored_parts(
     """
     stored = features_of(train)
     _check_settings(train, stored, settings)
-    if stored.train_dialogues != fingerprints["train"] or (dev and stored.dev_dialogues != fingerprints["dev"]):
+    if stored.train_dialogues != digests["train"] or (dev and stored.dev_dialogues != digests["dev"]):
         n_train = sum(shard.dialogues for shard in stored.train)
         n_dev = sum(shard.dialogues for shard in stored.dev_shards)
         raise OptionError(
@@ -87,10 +87,10 @@ def stored_parts(
     if encoder.actions != actions:
         raise CorpusError("the store's actions are not those of its training part. Prepare it again.", path=train.path)
     sizes = {"n_features": encoder.dim, "n_actions": len(actions)}
-    encoded = ShardedDialogues(folder, stored.train, list(train.ids), **sizes, tables=tables)
+    encoded = ShardedDialogues(folder, stored.train, **sizes, tables=tables)
     of_dev = None
     if dev is not None:
-        of_dev = ShardedDialogues(folder, stored.dev_shards, list(dev.ids), **sizes, tables=tables)
+        of_dev = ShardedDialogues(folder, stored.dev_shards, **sizes, tables=tables)
     return EncodedParts(encoder, encoded, of_dev)
 
 

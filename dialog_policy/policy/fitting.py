@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dialog_policy.baselines.fit import fit_baselines
 from dialog_policy.corpus import ActionSpace, Corpus
+from dialog_policy.corpus.stored import StoredCorpus
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.features.encode import encode_parts
+from dialog_policy.features.stored import digest
 from dialog_policy.network.calibration import calibrate, choose_fallback
 from dialog_policy.network.checkpoint import read_checkpoint
 from dialog_policy.policy.config import Config, current_names
@@ -99,6 +101,9 @@ def fit_policy(
         seed=config.seed,
         fingerprints=fingerprints,
     )
+    digests = {part: digest(own) for part, own in fingerprints.items()}
+    if isinstance(train, StoredCorpus):
+        fingerprints.clear()  # they are read again in the end
     decoder = Decoder.fit(actions, gold.elements(), single_action=single, whole_sets=config.decoding == "joint")
     validation = None
     if dev is not None and dev_encoded is not None:
@@ -110,7 +115,7 @@ def fit_policy(
         config,
         folder=folder,
         state=_checkpoint(folder) if resume and folder is not None else None,
-        about={"train": fingerprints["train"], "config": config.flat()},
+        about={"train": digests["train"], "config": config.flat()},
         callbacks=callbacks,
     )
     fallback: dict[str, float] | None = None
@@ -120,6 +125,7 @@ def fit_policy(
         if config.fallback_precision is not None:
             coverage, precision = choose_fallback(decoder, logits, validation[1], config.fallback_precision)
             fallback = {"below": decoder.fallback_below, "coverage": coverage, "precision": precision}
+    del encoded, dev_encoded, validation
     with one_thread():
         baselines = fit_baselines(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
     encoder_parts, encoder_arrays = encoder.to_parts()
@@ -131,7 +137,12 @@ def fit_policy(
             "decoder.json": decoder.to_json(),
             "replies.json": Replies.fit(train).to_json(),
             "baselines.json": baseline_parts,
-            "dialogues.json": {part: sorted(set(prints)) for part, prints in fingerprints.items()},
+            "dialogues.json": {
+                part: sorted(
+                    set(fingerprints[part] if fingerprints else [] if corpus is None else corpus.fingerprints())
+                )
+                for part, corpus in (("train", train), ("dev", dev))
+            },
         },
         {
             "encoder.safetensors": encoder_arrays,
@@ -168,6 +179,8 @@ def _checkpoint(folder: Path) -> dict[str, Any]:
     """Read the checkpoint; one of an earlier version names settings as that did."""
     state = read_checkpoint(folder)
     about = state.get("about") or {}
+    if isinstance(about.get("train"), list):  # an earlier version kept all of them
+        about["train"] = digest(about["train"])
     state["about"] = about | {"config": current_names(about.get("config", {}), warn=False)}
     return state
 

@@ -1,5 +1,7 @@
 """Sums of parts, merged in any order, are those of the whole to the last digit."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -39,10 +41,10 @@ def made(n, seed=0):
 
 def figures(corpus, predictions, cuts, together, order=None):
     """Everything that an evaluation says, by sums of parts between `cuts`."""
-    plan = Plan.of(corpus, TrainingPart({name: 9 for name in NAMES}, frozenset({"so"})), tokenize)
+    plan = Plan.of(corpus, TrainingPart(dict.fromkeys(NAMES, 9), frozenset({"so"})), tokenize)
     merged = PolicySums(Actions(NAMES, plan.gold), plan)
     borders = [0, *cuts, len(corpus)]
-    parts = list(zip(borders[:-1], borders[1:], strict=True))
+    parts = list(itertools.pairwise(borders))
     for start, end in parts if order is None else [parts[i] for i in order]:
         part = corpus[start:end]
         own = [p for p in predictions if p.dialogue in part.ids]
