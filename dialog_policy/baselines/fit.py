@@ -5,7 +5,6 @@ A logistic regression over TF-IDF is itself a table of terms (its coefficients),
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -30,6 +29,7 @@ __all__ = ["fit_baselines"]
 
 # Bounds that keep a large corpus' baselines within a minute or two; documented in docs/evaluation.md.
 _MAX_TERMS, _MAX_SETS, _MAX_TURNS = 3_000, 300, 15_000
+_MAX_VIEWS = 200_000
 # Logit of an action set that the drawn turns do not have.
 _NEVER = -1e9
 # What each regression sees; all but the first also see the actions of the turn before.
@@ -52,7 +52,7 @@ def fit_baselines(corpus: Corpus, space: ActionSpace, *, tokenizer: str = "defau
     """Fit all baselines on the training part.
 
     The regressions see at most 3,000 terms of each part, 300 action sets (the most frequent) and 15,000 turns (drawn by
-    seed).
+    seed). They and the nearest neighbours are taken from dialogues of 200,000 turns, evenly spread, if there are more.
 
     Parameters
     ----------
@@ -67,12 +67,16 @@ def fit_baselines(corpus: Corpus, space: ActionSpace, *, tokenizer: str = "defau
     """
     tokenize = get_tokenizer(tokenizer)
     views, gold = [], []
+    counts: Counter[ActionSet] = Counter()
     follows: dict[ActionSet | None, Counter[ActionSet]] = {}
-    for view, actions in itertools.chain.from_iterable(map(turn_views, corpus)):
-        views.append(view)
-        gold.append(actions)
-        follows.setdefault(view.exchange.before, Counter())[actions] += 1
-    counts = Counter(gold)
+    step = -(-corpus.n_turns // _MAX_VIEWS)
+    for position, dialogue in enumerate(corpus):
+        for view, actions in turn_views(dialogue):
+            if position % step == 0:
+                views.append(view)
+                gold.append(actions)
+            counts[actions] += 1
+            follows.setdefault(view.exchange.before, Counter())[actions] += 1
     sets = sorted(counts, key=lambda actions: (-counts[actions], sorted(actions)))
     after = {
         before: min(nexts, key=lambda actions: (-nexts[actions], sorted(actions))) for before, nexts in follows.items()

@@ -12,6 +12,7 @@ from dialog_policy.cli.compare import compare
 from dialog_policy.cli.corpus import convert, download, inspect, split, validate
 from dialog_policy.cli.evaluate import evaluate, predict, score
 from dialog_policy.cli.export import export
+from dialog_policy.cli.prepare import prepare
 from dialog_policy.cli.serve import serve
 from dialog_policy.cli.train import train
 from dialog_policy.cli.tune import tune
@@ -65,6 +66,7 @@ for _command in (
     convert,
     split,
     download,
+    prepare,
     train,
     tune,
     evaluate,

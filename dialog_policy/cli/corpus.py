@@ -27,6 +27,7 @@ from dialog_policy.corpus.download import catalogue
 from dialog_policy.corpus.download import download as fetch
 from dialog_policy.corpus.problems import LEVELS
 from dialog_policy.corpus.readers import OpenCorpus, open_corpus, open_source
+from dialog_policy.corpus.readers.warehouse import is_address, name_of_address
 from dialog_policy.corpus.stratify import assign
 from dialog_policy.corpus.summary import CorpusSummary
 from dialog_policy.corpus.write import write_corpus, write_parts
@@ -58,7 +59,7 @@ def inspect(
     counts, problems = examine(opened.dialogues(), tokenize, go_on=False, of_source=opened.problems)
     for problem in problems:
         if problem.check in ("empty", "no-actions"):
-            raise CorpusError(f"{problem.message}.", path=", ".join(corpora), remedy=problem.remedy)
+            raise CorpusError(f"{problem.message}.", path=opened.name, remedy=problem.remedy)
     sentences = [str(problem) for problem in problems if problem.level != "note"]
     summary = CorpusSummary.of(counts, corpus=opened.name, format=opened.format, problems=sentences)
     if json_:
@@ -91,11 +92,11 @@ def validate(
         yield from opened().dialogues()
 
     for path in corpora:
-        if not Path(path).exists():
+        if not is_address(path) and not Path(path).exists():
             open_source(path)  # raises, and says what there is instead
     counts, problems = examine(dialogues(), tokenize, of_source=lambda: opened().problems())
     levels = Counter(problem.level for problem in problems)
-    name = " + ".join(Path(path).resolve().name for path in corpora)
+    name = " + ".join(name_of_address(path) if is_address(path) else Path(path).resolve().name for path in corpora)
     if json_:
         sizes = {key: getattr(counts, key) for key in ("dialogues", "turns", "target_turns")}
         totals = {f"{level}s": levels[level] for level in LEVELS}

@@ -10,7 +10,7 @@ import click
 
 from dialog_policy.cli.options import Command, corpora_argument, corpus_options, read_corpus, say
 from dialog_policy.corpus import Corpus
-from dialog_policy.errors import CorpusError, RunError, counted
+from dialog_policy.errors import RunError, counted
 from dialog_policy.runtime.folder import LOGS, check_target, partial_folder
 from dialog_policy.runtime.run_reader import MANIFEST, RunReader
 
@@ -25,16 +25,10 @@ def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str,
 
     ``auto`` is the corpus' part `dev`, and ``inner`` where it has none.
     """
-    if dev in ("none", "inner"):
-        return None if dev == "none" else dev
-    if dev == "auto":
-        dev = "dev" if "dev" in corpus.splits else "inner"
-    if dev in corpus.splits:
-        try:
-            return corpus.split(dev)
-        except CorpusError:  # the hash may leave a small corpus' dev part empty
-            return corpus[:0]
-    return dev if dev == "inner" else read_corpus(dev, format_, reader)
+    from dialog_policy.policy.parts import own_dev
+
+    chosen = own_dev(corpus, dev)
+    return read_corpus(chosen, format_, reader) if isinstance(chosen, str) and chosen != "inner" else chosen
 
 
 @click.command(cls=Command)

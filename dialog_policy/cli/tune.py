@@ -11,6 +11,7 @@ import click
 from dialog_policy.cli.options import Command, corpora_argument, corpus_options, read_corpus, say
 from dialog_policy.cli.train import choose_dev
 from dialog_policy.corpus import Corpus
+from dialog_policy.corpus.stored import StoredCorpus
 from dialog_policy.errors import OptionError
 from dialog_policy.files import atomic_write, check_output, write_file
 
@@ -35,10 +36,10 @@ __all__ = ["tune"]
 )
 @click.option(
     "--dev",
-    default="inner",
-    show_default=True,
+    default=None,
     metavar="SPLIT|CORPUS|inner",
-    help="What settings are compared on. `inner`, a tenth of the training part, leaves the corpus' own dev part for an honest figure.",
+    help="What settings are compared on. `inner`, a tenth of the training part, leaves the corpus' own dev part for an honest "
+    "figure.  [default: inner; of a store what it was prepared with]",
 )
 @click.option("--config", metavar="FILE.toml", help="Settings to begin with.")
 @click.option("--set", "set_", multiple=True, metavar="KEY=VALUE", help="Single settings to begin with. Takes several.")
@@ -52,7 +53,7 @@ def tune(
     trials: int,
     minutes: float | None,
     split: str,
-    dev: str,
+    dev: str | None,
     config: str | None,
     set_: tuple[str, ...],
     seed: int,
@@ -64,6 +65,7 @@ def tune(
     Leaves in FOLDER the trials (study.db, trials.csv), the best settings for `train --config` (best.toml) and, with the extra
     `report`, a picture of what mattered (importances.svg).
     """
+    from dialog_policy.features.stored import features_of
     from dialog_policy.policy import make_config, tuning
     from dialog_policy.policy.config import parse_settings, read_settings
 
@@ -71,6 +73,8 @@ def tune(
     base = make_config({**settings, **parse_settings(set_)})
     folder = check_output(out, folder=True)
     corpus = read_corpus(corpora, format_, reader)
+    if dev is None:
+        dev = features_of(corpus).dev if isinstance(corpus, StoredCorpus) else "inner"
     validation = choose_dev(dev, corpus, format_, reader)
     if validation is None:
         raise OptionError(

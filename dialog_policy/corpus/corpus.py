@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
@@ -121,7 +122,7 @@ class Corpus(Sequence[Dialogue]):
         """Return what a notebook shows: sizes, and the first dialogues."""
         heads = "".join(f"<th>{head}</th>" for head in ("id", "split", "turns", "first user utterance"))
         rows = []
-        for dialogue in self._dialogues[:_SHOWN]:
+        for dialogue in self[:_SHOWN]:
             first = next((turn.user for turn in dialogue.turns if turn.user), "")
             cells = (dialogue.id, dialogue.split or "", str(len(dialogue)), first)
             rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
@@ -130,9 +131,22 @@ class Corpus(Sequence[Dialogue]):
         return f"<table><caption>{caption}</caption><tr>{heads}</tr>{''.join(rows)}</table>{more}"
 
     @property
-    def ids(self) -> KeysView[str]:
+    def ids(self) -> Set[str]:
         """Ids of the dialogues, in their order; whether one is among them is looked up, not searched."""
         return self._by_id.keys()
+
+    def position(self, dialogue_id: str) -> int:
+        """Return the position of the dialogue with an id, or -1 if there is none."""
+        return self._positions.get(dialogue_id, -1)
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {dialogue.id: position for position, dialogue in enumerate(self)}
+
+    @property
+    def targets(self) -> Sequence[int]:
+        """Number of turns to predict of each dialogue, in their order."""
+        return [dialogue.n_targets for dialogue in self]
 
     @cached_property
     def _by_id(self) -> dict[str, Dialogue]:
@@ -151,7 +165,7 @@ class Corpus(Sequence[Dialogue]):
     @property
     def splits(self) -> tuple[str, ...]:
         """Names that :meth:`split` accepts for this corpus, besides ``"all"``."""
-        return splits_of(dialogue.split for dialogue in self)
+        return splits_of(self.labels)
 
     def with_dialogues(self, dialogues: Iterable[Dialogue], *, name: str | None = None) -> Corpus:
         """Return a corpus with the same description and other dialogues."""
@@ -181,8 +195,26 @@ class Corpus(Sequence[Dialogue]):
         """
         if name == "all":
             return self
-        chosen = in_split(name, [(dialogue.id, dialogue.split) for dialogue in self], corpus=self.name)
-        return self.with_dialogues(dialogue for dialogue, is_in in zip(self, chosen, strict=True) if is_in)
+        return self.only(in_split(name, self.ids, self.labels, corpus=self.name))
+
+    @property
+    def labels(self) -> list[str | None]:
+        """Each dialogue's own part (:attr:`Dialogue.split`), in their order."""
+        return [dialogue.split for dialogue in self]
+
+    def only(self, chosen: Iterable[bool]) -> Corpus:
+        """Return a corpus with the same description and the chosen ones of its dialogues.
+
+        Parameters
+        ----------
+        chosen
+            Whether each dialogue is chosen, in their order.
+        """
+        return self.with_dialogues(itertools.compress(self, chosen))
+
+    def fingerprints(self) -> list[str]:
+        """Return the :meth:`Dialogue.fingerprint` of each dialogue, in their order."""
+        return [dialogue.fingerprint() for dialogue in self]
 
     def to_frame(self) -> pandas.DataFrame:
         """Return a pandas DataFrame with one row a turn; :meth:`from_frame` reads it.

@@ -65,14 +65,14 @@ def part_of(label: str | None, fraction: float, own: set[str]) -> str | None:
     return label
 
 
-def in_split(name: str, dialogues: Sequence[tuple[str, str | None]], *, corpus: str) -> list[bool]:
-    """Say for each (id, label) whether it belongs to part `name`.
+def in_split(name: str, ids: Iterable[str], labels: Sequence[str | None], *, corpus: str) -> list[bool]:
+    """Say for each dialogue whether it belongs to part `name`.
 
     Parameters
     ----------
     name
         ``"train"``, ``"dev"``, ``"test"`` or a label of the corpus' own.
-    dialogues
+    ids, labels
         Id and own label (or None) of every dialogue of the corpus.
     corpus
         The corpus' name, for messages.
@@ -82,16 +82,18 @@ def in_split(name: str, dialogues: Sequence[tuple[str, str | None]], *, corpus: 
     CorpusError
         If there is no such part or nothing is in it.
     """
-    own = {label for _, label in dialogues if label is not None}
+    own = {label for label in labels if label is not None}
     known = splits_of(own)
     if name not in known:
         listed = ", ".join((*known, "all"))
         raise CorpusError(f"{corpus} has no split {name!r}; it has: {listed}.{did_you_mean(name, known)}")
-    chosen = [part_of(label, hash_fraction(dialogue_id), own) == name for dialogue_id, label in dialogues]
+    chosen = [
+        part_of(label, hash_fraction(dialogue_id), own) == name for dialogue_id, label in zip(ids, labels, strict=True)
+    ]
     if not any(chosen):
         remedy = "Use --split all, or name the parts in the corpus itself (its `split` field or column)."
         raise CorpusError(
-            f"the split {name!r} of {corpus} is empty: the corpus has {counted(len(dialogues), 'dialogue')}.",
+            f"the split {name!r} of {corpus} is empty: the corpus has {counted(len(labels), 'dialogue')}.",
             remedy=remedy,
         )
     return chosen

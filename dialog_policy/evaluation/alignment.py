@@ -3,18 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from dialog_policy.corpus import Corpus, Dialogue
 from dialog_policy.errors import CorpusError, OptionError, did_you_mean
 from dialog_policy.evaluation.prediction_files import PredictionFile, PredictionLines
 from dialog_policy.prediction import Prediction
 
-__all__ = ["ExpectedPredictions", "align"]
+__all__ = ["ExpectedPredictions", "PredictedDialogue", "align"]
+
+# Ids among which one that is meant is looked for.
+_MOST_SUGGESTED = 100_000
+
+
+class PredictedDialogue(NamedTuple):
+    """A dialogue, its number in the corpus, and the predictions of its target turns in their order."""
+
+    number: int
+    dialogue: Dialogue
+    predictions: list[Prediction]
+
+
+class _Open:
+    """A dialogue of which predictions are still awaited."""
+
+    def __init__(self, number: int, dialogue: Dialogue) -> None:
+        self.number, self.dialogue = number, dialogue
+        self.awaited = {n for n, turn in enumerate(dialogue.turns) if turn.actions is not None}
+        self.predictions: dict[int, Prediction] = {}
+
+    def complete(self) -> PredictedDialogue:
+        ordered = [self.predictions[turn] for turn in sorted(self.predictions)]
+        return PredictedDialogue(self.number, self.dialogue, ordered)
 
 
 class ExpectedPredictions:
     """The predictions that a corpus asks for: takes them in any order, and refuses what does not fit.
+
+    Memory is taken by dialogues that are predicted in part: none but one, if predictions come dialogue by dialogue.
 
     Parameters
     ----------
@@ -22,27 +50,16 @@ class ExpectedPredictions:
         The corpus.
     by
         Whose predictions they are, for messages, such as ``"the baseline x"``.
-
-    Attributes
-    ----------
-    first
-        The number of each dialogue's first turn among all turns of the corpus.
     """
-
-    _HISTORY, _AWAITED, _PREDICTED = 0, 1, 2
 
     def __init__(self, corpus: Corpus, by: str = "") -> None:
         self._corpus, self._by = corpus, f" by {by}" if by else ""
         self._lines: PredictionLines | None = None
-        self.first: dict[str, int] = {}
-        states = bytearray()
-        for dialogue in corpus:
-            self.first[dialogue.id] = len(states)
-            states += bytes(self._HISTORY if t.actions is None else self._AWAITED for t in dialogue.turns)
-        self._states = states
+        self._is_done = np.zeros(len(corpus), dtype=np.bool_)
+        self._open: dict[str, _Open] = {}
 
-    def over(self, predictions: Iterable[Prediction]) -> Iterator[tuple[int, Prediction]]:
-        """Yield each prediction with the number of its turn among all turns of the corpus.
+    def over(self, predictions: Iterable[Prediction]) -> Iterator[PredictedDialogue]:
+        """Yield each dialogue as soon as all its target turns are predicted.
 
         Raises
         ------
@@ -55,28 +72,34 @@ class ExpectedPredictions:
         if isinstance(predictions, PredictionFile):
             predictions = predictions.predict(self._corpus)
         self._lines = predictions if isinstance(predictions, PredictionLines) else None
-        first, states, corpus = self.first, self._states, self._corpus
-        awaited, predicted = self._AWAITED, self._PREDICTED
+        is_made_here = self._lines is None
         for prediction in predictions:
-            if self._lines is None and not isinstance(prediction, Prediction):
+            if is_made_here and not isinstance(prediction, Prediction):
                 raise OptionError(
                     f"expected `predict` to yield Prediction(dialogue=…, turn=…, actions=…), found{self._by} "
                     f"{type(prediction).__name__} {str(prediction)[:60]!r}. Prediction is in dialog_policy.prediction."
                 )
-            start = first.get(prediction.dialogue, -1)
+            current = self._open.get(prediction.dialogue) or self._begin(prediction)
             turn = prediction.turn
-            row = start + turn
-            if (
-                start < 0
-                or turn < 0
-                or turn >= len(corpus.dialogue(prediction.dialogue).turns)
-                or states[row] != awaited
-            ):
-                raise self._misfit(prediction, self.place())
-            if self._lines is None and (problem := prediction.out_of_bounds()):
+            if current is None or turn not in current.awaited:
+                raise self._misfit(prediction, current)
+            if is_made_here and (problem := prediction.out_of_bounds()):
                 raise CorpusError(problem, dialogue=prediction.dialogue, turn=turn)
-            states[row] = predicted
-            yield row, prediction
+            current.predictions[turn] = prediction
+            current.awaited.remove(turn)
+            if not current.awaited:
+                del self._open[prediction.dialogue]
+                self._is_done[current.number] = True
+                yield current.complete()
+
+    def _begin(self, prediction: Prediction) -> _Open | None:
+        number = self._corpus.position(prediction.dialogue)
+        if number < 0 or self._is_done[number]:
+            return None
+        begun = _Open(number, self._corpus[number])
+        if begun.awaited:
+            self._open[prediction.dialogue] = begun
+        return begun
 
     def place(self) -> dict[str, Any]:
         """Return file and line of the prediction that came last, where there is a file."""
@@ -86,32 +109,32 @@ class ExpectedPredictions:
     def _path(self) -> object:
         return None if self._lines is None else self._lines.path
 
-    def _misfit(self, prediction: Prediction, place: dict[str, Any]) -> CorpusError:
-        name, number = prediction.dialogue, prediction.turn
-        if name not in self.first:
+    def _misfit(self, prediction: Prediction, current: _Open | None) -> CorpusError:
+        name, number, place = prediction.dialogue, prediction.turn, self.place()
+        if self._corpus.position(name) < 0:
+            hint = did_you_mean(name, self._corpus.ids) if len(self._corpus) <= _MOST_SUGGESTED else ""
             return CorpusError(
-                f"a prediction{self._by} for a dialogue that is not in {self._corpus.name}."
-                f"{did_you_mean(name, self.first)}",
+                f"a prediction{self._by} for a dialogue that is not in {self._corpus.name}.{hint}",
                 dialogue=name,
                 turn=number,
                 remedy="Predictions and corpus must belong together.",
                 **place,
             )
-        dialogue = self._corpus.dialogue(name)
+        dialogue = self._corpus.dialogue(name) if current is None else current.dialogue
         if not 0 <= number < len(dialogue):
             hint = " Turns are counted from 0." if number == len(dialogue) else ""
             problem = (
                 f"a prediction{self._by} for a turn that does not exist; the dialogue has turns 0 to "
                 f"{len(dialogue) - 1}.{hint}"
             )
-        elif self._states[self.first[name] + number] == self._HISTORY:
+        elif dialogue.turns[number].actions is None:
             problem = f"a prediction{self._by} for a turn that is history only: it has no gold actions."
         else:
             problem = f"predicted twice{self._by}."
         return CorpusError(problem, dialogue=name, turn=number, **place)
 
-    def complete(self, *, everything: bool = False) -> list[Dialogue]:
-        """Return the dialogues that were predicted, in the order of the corpus.
+    def check_complete(self, *, everything: bool = False) -> None:
+        """Check, after the last prediction, that none is missing.
 
         Parameters
         ----------
@@ -121,26 +144,25 @@ class ExpectedPredictions:
         Raises
         ------
         CorpusError
-            If a turn of one of them has no prediction, or there is none at all.
+            If a turn of a dialogue has no prediction, or there is none at all.
         """
-        scored = []
-        for dialogue in self._corpus:
-            start = self.first[dialogue.id]
-            states = self._states[start : start + len(dialogue)]
-            if not (self._PREDICTED in states or (everything and self._AWAITED in states)):
-                continue
-            if self._AWAITED in states:
-                raise CorpusError(
-                    f"expected a prediction{self._by} for this turn, found none.",
-                    path=self._path,
-                    dialogue=dialogue.id,
-                    turn=states.index(self._AWAITED),
-                )
-            scored.append(dialogue)
-        if not scored:
+        missing = {begun.number: min(begun.awaited) for begun in self._open.values()}
+        if everything:
+            left = np.flatnonzero((np.asarray(self._corpus.targets) > 0) & ~self._is_done)
+            for number in left[:1].tolist():
+                turns = self._corpus[number].turns
+                missing.setdefault(number, next(n for n, turn in enumerate(turns) if turn.actions is not None))
+        if missing:
+            number = min(missing)
+            raise CorpusError(
+                f"expected a prediction{self._by} for this turn, found none.",
+                path=self._path,
+                dialogue=self._corpus[number].id,
+                turn=missing[number],
+            )
+        if not self._is_done.any():
             problem = f"expected predictions{self._by} for dialogues of {self._corpus.name}, found none."
             raise CorpusError(problem, path=self._path)
-        return scored
 
 
 def align(predictions: Iterable[Prediction], corpus: Corpus, *, complete: bool = False) -> list[list[Prediction]]:
@@ -166,9 +188,6 @@ def align(predictions: Iterable[Prediction], corpus: Corpus, *, complete: bool =
         If a prediction belongs to no target turn of the corpus, or a turn has none or two: with the place.
     """
     expected = ExpectedPredictions(corpus)
-    predicted = dict(expected.over(predictions))
-    aligned = []
-    for dialogue in expected.complete(everything=complete):
-        start = expected.first[dialogue.id]
-        aligned.append([predicted[start + n] for n, turn in enumerate(dialogue.turns) if turn.is_target])
-    return aligned
+    predicted = sorted(expected.over(predictions), key=lambda one: one.number)
+    expected.check_complete(everything=complete)
+    return [one.predictions for one in predicted]

@@ -1,24 +1,209 @@
-"""Predictions matched to a corpus and collected as arrays, one by one, without keeping them."""
+"""Predictions matched to a corpus and turned into arrays, some dialogues at a time, without keeping them."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.corpus import ActionSpace, Corpus
+from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.errors import CorpusError, did_you_mean
-from dialog_policy.evaluation.alignment import ExpectedPredictions
+from dialog_policy.evaluation.alignment import ExpectedPredictions, PredictedDialogue
 from dialog_policy.evaluation.scored_turns import Integers, Pairs, ScoredTurns, SparseProbabilities
 from dialog_policy.prediction import Prediction
 
-__all__ = ["collect_turns"]
+__all__ = ["Actions", "Chunk", "Collector", "collect_turns", "gold_counts"]
 
-# Turns after which lists become arrays.
-_BLOCK = 20_000
+# Turns that are arrays together.
+_TOGETHER = 20_000
+
+
+class Actions:
+    """The actions that figures are about.
+
+    Parameters
+    ----------
+    known
+        The actions of the training part. None: the gold and the predicted actions.
+    gold
+        The actions of the corpus.
+
+    Attributes
+    ----------
+    names
+        Those of training and gold by name, then those that only predictions have, in the order in which they came.
+    n_listed
+        How many of them are training's or gold's.
+    """
+
+    def __init__(self, known: Iterable[str] | None, gold: Iterable[str]) -> None:
+        self._training = None if known is None else frozenset(known)
+        self.names = sorted({*gold, *(self._training or ())})
+        self._n_listed = len(self.names)
+        self._bit = {name: bit for bit, name in enumerate(self.names)}
+
+    @property
+    def n_listed(self) -> int:
+        """How many actions are training's or gold's."""
+        return len(self.names) if self._training is None else self._n_listed
+
+    def bit(self, name: str) -> int:
+        """Return the number of an action, which may be new."""
+        if name not in self._bit:
+            self._bit[name] = len(self.names)
+            self.names.append(name)
+        return self._bit[name]
+
+    def check_stated(self, name: str) -> str:
+        """Say what is wrong with a probability for an action, or return an empty string."""
+        if self._training is None or self._bit.get(name, self._n_listed) < self._n_listed:
+            return ""
+        hint = did_you_mean(name, self.names[: self._n_listed])
+        return f"a probability for the action {name!r}, which neither the training part nor the corpus has.{hint}"
+
+    def turns(self, dialogues: Sequence[Dialogue], **arrays: Any) -> ScoredTurns:
+        """Return scored turns over these actions."""
+        if self._training is None:
+            training = np.ones(len(self.names), dtype=np.bool_)
+        else:
+            training = np.array([name in self._training for name in self.names], dtype=np.bool_)
+        return ScoredTurns(ActionSpace(self.names), self.n_listed, training, dialogues, **arrays)
+
+
+def gold_counts(dialogues: Iterable[Dialogue]) -> Counter[str]:
+    """Return how many turns have each action."""
+    return Counter(
+        itertools.chain.from_iterable(turn.actions or () for dialogue in dialogues for turn in dialogue.turns)
+    )
+
+
+class Chunk(NamedTuple):
+    """Scored turns of some dialogues, and the numbers of these in the corpus."""
+
+    turns: ScoredTurns
+    numbers: Integers
+
+
+class Collector:
+    """Turns the predictions of one policy into scored turns.
+
+    Parameters
+    ----------
+    corpus
+        The gold dialogues.
+    actions
+        The actions; those that only predictions have are added to them.
+    by
+        Whose predictions they are, for messages.
+    first
+        The number of the corpus' first dialogue, where it is a part of what is judged.
+
+    Attributes
+    ----------
+    is_scored
+        Shape (n_dialogues,): whether a dialogue has been predicted.
+    """
+
+    def __init__(self, corpus: Corpus, actions: Actions, by: str = "", *, first: int = 0) -> None:
+        self._corpus, self._actions, self._by, self._first = corpus, actions, by, first
+        self.is_scored: npt.NDArray[np.bool_] = np.zeros(len(corpus), dtype=np.bool_)
+        # Whether predictions have probabilities and confidences, once one has come.
+        self.has: tuple[bool, bool] | None = None
+
+    def chunks(
+        self, predictions: Iterable[Prediction], *, everything: bool = False, together: int | None = _TOGETHER
+    ) -> Iterator[Chunk]:
+        """Yield scored turns, whole dialogues of about so many turns together (None: all).
+
+        Parameters
+        ----------
+        predictions
+            Exactly one for each target turn of every dialogue that they mention, in any order.
+        everything
+            Whether every dialogue of the corpus must be mentioned.
+        together
+            Turns of a chunk.
+
+        Raises
+        ------
+        CorpusError
+            If a turn has no prediction or two, a prediction belongs to no target turn, a probability to an action that neither
+            training nor the corpus has, or some predictions have probabilities or confidences and others none: with the place.
+        """
+        expected = ExpectedPredictions(self._corpus, self._by)
+        collected: list[PredictedDialogue] = []
+        n_turns = 0
+        for predicted in expected.over(predictions):
+            for prediction in predicted.predictions:
+                if problem := self._problem(prediction):
+                    place = expected.place()
+                    raise CorpusError(problem, dialogue=prediction.dialogue, turn=prediction.turn, **place)
+            self.is_scored[predicted.number] = True
+            collected.append(predicted)
+            n_turns += len(predicted.predictions)
+            if together is not None and n_turns >= together:
+                yield self.chunk(collected)
+                collected, n_turns = [], 0
+        expected.check_complete(everything=everything)
+        if collected:
+            yield self.chunk(collected)
+
+    def _problem(self, prediction: Prediction) -> str:
+        """Say what is wrong with a prediction next to those before it, or return an empty string."""
+        has = prediction.probabilities is not None, prediction.confidence is not None
+        if has != self.has:
+            if self.has is not None:
+                key = "probabilities" if has[0] != self.has[0] else "confidence"
+                return f"expected `{key}` in every prediction or in none; this one and those before it differ."
+            self.has = has
+        for name in prediction.probabilities or ():
+            if problem := self._actions.check_stated(name):
+                return problem
+        return ""
+
+    def chunk(self, collected: Sequence[PredictedDialogue]) -> Chunk:
+        """Return dialogues as arrays, in the order of the corpus."""
+        collected = sorted(collected, key=lambda one: one.number)
+        predictions = [prediction for one in collected for prediction in one.predictions]
+        sizes = [len(one.predictions) for one in collected]
+        bit = self._actions.bit
+        gold = [
+            sorted(map(bit, turn.actions))
+            for one in collected
+            for turn in one.dialogue.turns
+            if turn.actions is not None
+        ]
+        predicted = [sorted(map(bit, prediction.actions)) for prediction in predictions]
+        has_probabilities, has_confidence = self.has or (False, False)
+        logged = [prediction.logged for prediction in predictions]
+        stated = None
+        if has_probabilities:
+            shares = [sorted((bit(n), p) for n, p in (each.probabilities or {}).items()) for each in predictions]
+            values = np.array([p for own in shares for _, p in own], dtype=np.float64)
+            stated = SparseProbabilities(*_pairs([[b for b, _ in own] for own in shares]), values)
+        turns = self._actions.turns(
+            [one.dialogue for one in collected],
+            dialogue=np.repeat(np.arange(len(collected), dtype=np.int32), sizes),
+            number=np.array([prediction.turn for prediction in predictions], dtype=np.int32),
+            gold=_pairs(gold),
+            predicted=_pairs(predicted),
+            probabilities=stated,
+            confidence=np.array([each.confidence for each in predictions], dtype=np.float64)
+            if has_confidence
+            else None,
+            gold_set=None if None in logged or not logged else np.array(logged, dtype=np.float64),
+        )
+        return Chunk(turns, self._first + np.array([one.number for one in collected], dtype=np.int64))
+
+
+def _pairs(bits: Sequence[Sequence[int]]) -> Pairs:
+    sizes = np.fromiter(map(len, bits), dtype=np.int64, count=len(bits))
+    flat = np.fromiter(itertools.chain.from_iterable(bits), dtype=np.int32, count=int(sizes.sum()))
+    return Pairs(np.repeat(np.arange(len(bits), dtype=np.int32), sizes), flat)
 
 
 def collect_turns(
@@ -29,199 +214,37 @@ def collect_turns(
     everything: bool = False,
     by: str = "",
 ) -> ScoredTurns:
-    """Match predictions to a corpus, one by one, without keeping them.
+    """Match predictions to a corpus and return all its scored turns; parameters and errors as those of :class:`Collector`.
 
-    Parameters
-    ----------
-    predictions
-        Exactly one for each target turn of every dialogue that they mention, in any order.
-    corpus
-        The gold dialogues.
-    known_actions
-        The actions of the training part. None: the gold and the predicted actions.
-    everything
-        Whether every dialogue of the corpus must be mentioned.
-    by
-        Whose predictions they are, for messages.
-
-    Raises
-    ------
-    CorpusError
-        If a turn has no prediction or two, a prediction belongs to no target turn, a probability to an action that neither
-        training nor the corpus has, or some predictions have probabilities or confidences and others none: with the place.
+    Actions are in the order of their names; those that only predictions have come last.
     """
-    # Action name to a number, given in the order of arrival.
-    bits: defaultdict[str, int] = defaultdict()
-    bits.default_factory = bits.__len__
-    for name in known_actions or ():
-        bits[name]
-    n_training = len(bits)
-    gold = _Gold(corpus, bits)
-    predicted = _Predicted(bits, bits if known_actions is None else dict(bits))
-    n_listed = len(bits)
-    expected = ExpectedPredictions(corpus, by)
-    for row, prediction in expected.over(predictions):
-        problem = predicted.add(row, prediction)
-        if problem:
-            raise CorpusError(problem, dialogue=prediction.dialogue, turn=prediction.turn, **expected.place())
-    if known_actions is None:
-        n_training = n_listed = len(bits)
-    scored = expected.complete(everything=everything)
-    # Actions by name; those that only predictions have come last.
-    names = sorted(bits, key=lambda name: (bits[name] >= n_listed, name))
-    rank = np.empty(len(bits), dtype=np.int32)
-    rank[[bits[name] for name in names]] = np.arange(len(bits), dtype=np.int32)
-    in_training = np.empty(len(bits), dtype=np.bool_)
-    in_training[rank] = np.arange(len(bits)) < n_training
-    rows = predicted.rows.array()
-    order = np.argsort(rows)
-    rows = rows[order]
-    starts = np.array([expected.first[dialogue.id] for dialogue in scored], dtype=np.int32)
-    dialogue_of = (np.searchsorted(starts, rows, side="right") - 1).astype(np.int32)
-    has_probabilities, has_confidence = predicted.has or (False, False)
+    collector = Collector(corpus, Actions(known_actions, gold_counts(corpus)), by)
+    chunks = list(collector.chunks(predictions, everything=everything, together=None))
+    return _sorted(chunks[0].turns)
+
+
+def _sorted(turns: ScoredTurns) -> ScoredTurns:
+    """Return scored turns with actions in the order of their names."""
+    names = turns.space.classes_
+    order = sorted(range(len(names)), key=lambda bit: (bit >= turns.n_listed, names[bit]))
+    rank = np.empty(len(names), dtype=np.int32)
+    rank[order] = np.arange(len(names), dtype=np.int32)
+
+    def moved(pairs: Pairs | SparseProbabilities) -> tuple[Any, ...]:
+        bits = rank[pairs.bits]
+        by_key = np.argsort(pairs.rows * np.int64(max(1, len(names))) + bits)
+        return pairs.rows, bits[by_key], *(column[by_key] for column in pairs[2:])
+
     return ScoredTurns(
-        ActionSpace(names),
-        n_listed,
-        in_training,
-        scored,
-        dialogue_of,
-        rows - starts[dialogue_of],
-        gold.pairs(np.searchsorted(gold.turns.array(), rows), rank),
-        predicted.actions.pairs(order, rank),
-        predicted.probabilities.with_values(order, rank) if has_probabilities else None,
-        predicted.confidence.array()[order] if has_confidence else None,
-        predicted.logged.array()[order] if predicted.all_logged else None,
+        ActionSpace([names[bit] for bit in order]),
+        turns.n_listed,
+        turns.training[order],
+        turns.dialogues,
+        turns.dialogue,
+        turns.number,
+        Pairs(*moved(turns.gold)),
+        Pairs(*moved(turns.predicted)),
+        None if turns.probabilities is None else SparseProbabilities(*moved(turns.probabilities)),
+        turns.confidence,
+        turns.gold_set,
     )
-
-
-class _Numbers:
-    """Numbers that become arrays block by block: lists grow faster than arrays, and take more room."""
-
-    def __init__(self, dtype: npt.DTypeLike) -> None:
-        self._dtype = dtype
-        self._blocks: list[npt.NDArray[Any]] = []
-        self.open: list[Any] = []
-
-    def close(self) -> None:
-        """Turn what is open into an array."""
-        self._blocks.append(np.array(self.open, dtype=self._dtype))
-        self.open.clear()
-
-    def array(self) -> npt.NDArray[Any]:
-        """Return all numbers."""
-        self.close()
-        self._blocks = [np.concatenate(self._blocks)]
-        return self._blocks[0]
-
-
-class _Lists:
-    """Lists of bits, and of their values if they have any, one after the other."""
-
-    def __init__(self) -> None:
-        self.sizes, self.bits, self.values = _Numbers(np.int32), _Numbers(np.int32), _Numbers(np.float64)
-
-    def close(self) -> None:
-        for numbers in (self.sizes, self.bits, self.values):
-            numbers.close()
-
-    def _sorted(self, order: Integers, rank: Integers) -> tuple[Integers, Integers, Integers]:
-        """Rows, renumbered bits and places of what the lists at `order` hold, by row and then bit."""
-        sizes = self.sizes.array()
-        starts = np.cumsum(sizes) - sizes
-        chosen = sizes[order]
-        rows = np.repeat(np.arange(len(order), dtype=np.int32), chosen)
-        places = np.arange(len(rows)) + np.repeat(starts[order] - (np.cumsum(chosen) - chosen), chosen)
-        bits = rank[self.bits.array()[places]]
-        by_key = np.argsort(rows * np.int64(len(rank)) + bits)
-        return rows, bits[by_key], places[by_key]
-
-    def pairs(self, order: Integers, rank: Integers) -> Pairs:
-        rows, bits, _ = self._sorted(order, rank)
-        return Pairs(rows, bits)
-
-    def with_values(self, order: Integers, rank: Integers) -> SparseProbabilities:
-        rows, bits, places = self._sorted(order, rank)
-        return SparseProbabilities(rows, bits, self.values.array()[places])
-
-
-class _Gold(_Lists):
-    """The actions of every target turn of a corpus, and the turn's number among all its turns."""
-
-    def __init__(self, corpus: Corpus, bits: dict[str, int]) -> None:
-        super().__init__()
-        self.turns = _Numbers(np.int32)
-        turns, sizes, actions, number_of = self.turns.open, self.sizes.open, self.bits.open, bits.__getitem__
-        start = 0
-        for dialogue in corpus:
-            for row, turn in enumerate(dialogue.turns, start):
-                if turn.actions is not None:
-                    turns.append(row)
-                    sizes.append(len(turn.actions))
-                    actions.extend(map(number_of, turn.actions))
-            start += len(dialogue)
-            if len(turns) > _BLOCK:
-                self.turns.close()
-                self.close()
-
-
-class _Predicted:
-    """What predictions say, in their order.
-
-    Parameters
-    ----------
-    bits
-        Numbers of actions, to be continued.
-    nameable
-        Numbers of the actions that may have a probability.
-    """
-
-    def __init__(self, bits: dict[str, int], nameable: dict[str, int]) -> None:
-        self.rows, self.actions, self.probabilities = _Numbers(np.int32), _Lists(), _Lists()
-        self.confidence, self.logged, self.all_logged = _Numbers(np.float64), _Numbers(np.float64), True
-        self.has: tuple[bool, bool] | None = None
-        self._nameable, self._number_of, self._nameable_bit = nameable, bits.__getitem__, nameable.__getitem__
-        # Looked up once, not for each of a million turns.
-        self._add_row, self._add_size = self.rows.open.append, self.actions.sizes.open.append
-        self._add_actions, self._add_confidence = self.actions.bits.open.extend, self.confidence.open.append
-        stated = self.probabilities
-        self._add_stated_size, self._add_stated_bits = stated.sizes.open.append, stated.bits.open.extend
-        self._add_stated = stated.values.open.extend
-
-    def add(self, row: int, prediction: Prediction) -> str:
-        """Take a prediction for the turn with number `row`; return what is wrong with it, or an empty string."""
-        actions, probabilities, confidence = prediction.actions, prediction.probabilities, prediction.confidence
-        self._add_row(row)
-        self._add_size(len(actions))
-        self._add_actions(map(self._number_of, actions))
-        if (probabilities is not None, confidence is not None) != self.has and (problem := self._differs(prediction)):
-            return problem
-        if probabilities is not None:
-            self._add_stated_size(len(probabilities))
-            try:
-                self._add_stated_bits(map(self._nameable_bit, probabilities))
-            except KeyError as error:
-                name = error.args[0]
-                hint = did_you_mean(name, self._nameable)
-                return (
-                    f"a probability for the action {name!r}, which neither the training part nor the corpus has.{hint}"
-                )
-            self._add_stated(probabilities.values())
-        if confidence is not None:
-            self._add_confidence(confidence)
-        if prediction.logged is None:
-            self.all_logged = False
-        elif self.all_logged:
-            self.logged.open.append(prediction.logged)
-        if len(self.rows.open) > _BLOCK:
-            for numbers in (self.rows, self.actions, self.probabilities, self.confidence, self.logged):
-                numbers.close()
-        return ""
-
-    def _differs(self, prediction: Prediction) -> str:
-        """Note what the first prediction has; say what another has that this one lacks, or the other way round."""
-        has = prediction.probabilities is not None, prediction.confidence is not None
-        if self.has is None:
-            self.has = has
-            return ""
-        key = "probabilities" if has[0] != self.has[0] else "confidence"
-        return f"expected `{key}` in every prediction or in none; this one and those before it differ."

@@ -7,26 +7,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from dialog_policy.baselines import load_baselines, load_training_part
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.data import Data, as_corpus
 from dialog_policy.corpus.training_part import TrainingPart
 from dialog_policy.errors import OptionError
-from dialog_policy.evaluation.breakdown import Breakdown
-from dialog_policy.evaluation.collect import collect_turns
+from dialog_policy.evaluation.collect import Actions, Collector
 from dialog_policy.evaluation.evaluation import Evaluation, Metrics, nested
 from dialog_policy.evaluation.intervals import RESAMPLES, check_resamples
-from dialog_policy.evaluation.mistakes import find_mistakes
-from dialog_policy.evaluation.probability_scores import LEAST, TOP, ProbabilityScores
+from dialog_policy.evaluation.mistakes import MistakeSums
 from dialog_policy.evaluation.provenance import Run, describe_run, training_warnings
 from dialog_policy.evaluation.scored_turns import ScoredTurns
-from dialog_policy.evaluation.slices import slicings
-from dialog_policy.evaluation.totals import DialogueTotals, Loss, MetricSet
+from dialog_policy.evaluation.sums import Plan, PolicySums
 from dialog_policy.prediction import Prediction, Predictor, check_predictor
 from dialog_policy.text.tokens import get_tokenizer
 
-__all__ = ["Replying", "evaluate", "losses_of"]
+__all__ = ["Replying", "evaluate"]
 
 
 @runtime_checkable
@@ -112,97 +110,95 @@ def evaluate(
     known = predictor.actions if predictor.actions is not None else training and training.support
     known = None if known is None else tuple(known)
     mode_option = "free_running" if free_running else "logged" if "logged" in options else None
+    plan = Plan.of(part, training, get_tokenizer(tokenizer))
+    sums = PolicySums(Actions(known, plan.gold), plan)
+    collector = Collector(part, sums.actions)
+    replies = _Replies(predictor, part) if part.replies_are_templates and isinstance(predictor, Replying) else None
+    wrong = MistakeSums(tokenizer=tokenizer) if mistakes else None
     predictions = predictor.predict(part, **{mode_option: True}) if mode_option else predictor.predict(part)
-    turns = collect_turns(predictions, part, known_actions=known)
-    totals, stated, metrics = _figures(turns)
-    parts = Breakdown(turns, totals, metrics)
-    ways = slicings(
-        turns,
-        tokenize=get_tokenizer(tokenizer),
-        known_words=training and training.words,
-        support=training and training.support,
-    )
+    for chunk in collector.chunks(predictions):
+        sums.add(chunk)
+        if replies is not None:
+            replies.add(chunk.turns)
+        if wrong is not None:
+            wrong.add(chunk.turns, chunk.numbers.tolist())
+    figures = sums.figures()
+    ci95, intervals = figures.intervals(resamples=resamples, seed=seed) if resamples else ({}, ())
     evaluation = Evaluation(
         warnings=training_warnings(predictor, part),
         run=None if policy is None else describe_run(policy),
         corpus=part.name,
         split=split,
-        dialogues=len(turns.dialogues),
-        turns=len(turns),
-        **nested(metrics.values(totals.totals())),
-        unseen_action_turns=len(np.unique(turns.gold.rows[~turns.training[turns.gold.bits]])),
-        seen=_metrics(turns.over(turns.training)),
-        baselines=_judge_baselines(baselines or (), part, turns, known, resamples, seed),
-        by_length=parts.by_length(),
-        by_turn=parts.by_turn(),
-        by_action=parts.by_action(stated),
-        slices=parts.by_slice(ways),
-        ci95={},
+        dialogues=figures.totals.n,
+        turns=sums.n_turns,
+        **nested(figures.values),
+        unseen_action_turns=sums.unseen_action_turns,
+        seen=figures.seen,
+        baselines=_judge_baselines(baselines or (), part, collector.is_scored, known, plan, resamples, seed),
+        by_length=[],
+        by_turn=[],
+        by_action=[],
+        slices=[],
+        ci95=ci95,
         policy=None if policy is None else policy.id,
+        response_accuracy=None if replies is None else replies.accuracy,
     )
-    if stated is not None:
-        evaluation.actions_exclude_each_other = stated.exclusive
-        evaluation.gold_actions_left_out = int(stated.left_out.sum())
-        evaluation.calibration_bits = parts.calibration_of_bits(stated)
-    if turns.confidence is not None:
-        evaluation.calibration = parts.calibration(turns.confidence)
-    if part.replies_are_templates and isinstance(predictor, Replying):
-        evaluation.response_accuracy = _reply_accuracy(turns, predictor.replies(part, _without_probabilities(turns)))
-    if resamples:
-        evaluation.ci95, intervals = totals.intervals(metrics, resamples=resamples, seed=seed)
-        parts.fill(intervals)
+    sums.fill(evaluation, figures, intervals)
     if runs_freely:
         evaluation.mode = "free-running" if free_running else "teacher-forced"
-    if mistakes:
-        modes = {evaluation.mode or "predictions": turns}
+    if wrong is not None:
+        others = {}
         if free_running:
-            modes["teacher-forced"] = collect_turns(predictor.predict(part), part, known_actions=known)
-        evaluation.mistakes = find_mistakes(modes, tokenizer=tokenizer)
+            others["teacher-forced"] = MistakeSums(tokenizer=tokenizer)
+            for chunk in Collector(part, Actions(known, plan.gold)).chunks(predictor.predict(part)):
+                others["teacher-forced"].add(chunk.turns, chunk.numbers.tolist())
+        evaluation.mistakes = wrong.mistakes(evaluation.mode or "predictions", others)
     return evaluation
-
-
-def _figures(turns: ScoredTurns) -> tuple[DialogueTotals, ProbabilityScores | None, MetricSet]:
-    totals = DialogueTotals(turns)
-    stated = None if turns.probabilities is None else ProbabilityScores(turns)
-    return totals, stated, MetricSet(totals, turns, losses_of(turns, stated))
-
-
-def losses_of(turns: ScoredTurns, stated: ProbabilityScores | None) -> dict[str, Loss]:
-    """Return the metrics of probabilities that are means over turns; none where there are no probabilities."""
-    losses: dict[str, Loss] = {}
-    if stated is not None:
-        losses |= {"log_loss": Loss(stated.log_loss(), is_rate=False), "brier": Loss(stated.brier(), is_rate=False)}
-        losses |= {f"top_k.{k}": Loss(stated.top(k), counted=stated.has_gold) for k in TOP}
-    if turns.gold_set is not None:
-        losses["set_negative_log_likelihood"] = Loss(-np.log(np.maximum(turns.gold_set, LEAST)), is_rate=False)
-    return losses
-
-
-def _metrics(turns: ScoredTurns) -> Metrics:
-    totals = DialogueTotals(turns)
-    return Metrics.of(MetricSet(totals, turns).values(totals.totals()))
 
 
 def _judge_baselines(
     baselines: Iterable[Predictor],
     part: Corpus,
-    of_policy: ScoredTurns,
+    is_scored: npt.NDArray[np.bool_],
     known: Iterable[str] | None,
+    plan: Plan,
     resamples: int,
     seed: int,
 ) -> dict[str, Metrics]:
     """Judge each baseline by all dialogues that the policy is judged by; what a file has of other ones is passed over."""
-    scored = part.with_dialogues(of_policy.dialogues)
+    scored = part.only(is_scored.tolist())
     judged = {}
     for baseline in baselines:
         own = (p for p in baseline.predict(scored) if p.dialogue in scored.ids or p.dialogue not in part.ids)
+        sums = PolicySums(Actions(known, plan.gold), plan, parts=False)
         by = f"the baseline {baseline.name!r}"
-        turns = collect_turns(own, scored, known_actions=known, everything=True, by=by)
-        totals, _, metrics = _figures(turns)
-        judged[baseline.name] = Metrics.of(metrics.values(totals.totals()))
+        for chunk in Collector(scored, sums.actions, by).chunks(own, everything=True):
+            sums.add(chunk)
+        figures = sums.figures()
+        judged[baseline.name] = Metrics.of(figures.values)
         if resamples:
-            judged[baseline.name].ci95, _ = totals.intervals(metrics, resamples=resamples, seed=seed)
+            judged[baseline.name].ci95, _ = figures.intervals(resamples=resamples, seed=seed)
     return judged
+
+
+class _Replies:
+    """Counts how many replies are the gold one, but for white space."""
+
+    def __init__(self, predictor: Replying, part: Corpus) -> None:
+        self._predictor, self._part, self._right, self._n = predictor, part, 0, 0
+
+    def add(self, turns: ScoredTurns) -> None:
+        """Ask for the replies of scored turns."""
+        replies = self._predictor.replies(self._part.with_dialogues(turns.dialogues), _without_probabilities(turns))
+        for d, number in zip(turns.dialogue.tolist(), turns.number.tolist(), strict=True):
+            dialogue = turns.dialogues[d]
+            self._right += replies.get((dialogue.id, number), "").split() == dialogue.turns[number].system.split()
+        self._n += len(turns)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of target turns whose reply is the gold one."""
+        return self._right / self._n
 
 
 def _without_probabilities(turns: ScoredTurns) -> Iterator[Prediction]:
@@ -210,13 +206,3 @@ def _without_probabilities(turns: ScoredTurns) -> Iterator[Prediction]:
     rows = zip(turns.dialogue.tolist(), turns.number.tolist(), turns.sets(turns.predicted), strict=True)
     for dialogue, number, actions in rows:
         yield Prediction(dialogue=turns.dialogues[dialogue].id, turn=number, actions=actions)
-
-
-def _reply_accuracy(turns: ScoredTurns, replies: Mapping[tuple[str, int], str]) -> float:
-    """Share of target turns whose reply is the gold one, but for white space."""
-    places = zip(turns.dialogue.tolist(), turns.number.tolist(), strict=True)
-    right = [
-        replies.get((turns.dialogues[d].id, number), "").split() == turns.dialogues[d].turns[number].system.split()
-        for d, number in places
-    ]
-    return float(np.mean(right))

@@ -15,7 +15,7 @@ from dialog_policy.corpus.summary import ContradictionSummary
 from dialog_policy.evaluation.scored_turns import ScoredTurns
 from dialog_policy.text.tokens import get_tokenizer
 
-__all__ = ["Mistakes", "find_mistakes"]
+__all__ = ["MistakeSums", "Mistakes", "find_mistakes"]
 
 _Actions = frozenset[str]
 _SHOWN_PROBABILITIES = 5
@@ -131,7 +131,94 @@ class _Judged(NamedTuple):
     predicted: _Actions
 
 
-_Dialogues = list[tuple[Dialogue, list[_Judged]]]
+class _Place(NamedTuple):
+    """Where something is: the dialogue's number in the corpus, the turn, the dialogue's id."""
+
+    position: int
+    turn: int
+    dialogue: str
+
+
+class MistakeSums:
+    """The mistakes of a policy, collected some dialogues at a time.
+
+    Parameters
+    ----------
+    dialogues
+        How many dialogues to show turn by turn.
+    tokenizer
+        Name of what splits utterances into words, where histories are compared.
+    """
+
+    def __init__(self, dialogues: int = 5, tokenizer: str = "default") -> None:
+        self._n_shown, self._words = dialogues, get_tokenizer(tokenizer)
+        # By share of wrong turns, length and place.
+        self._worst: list[tuple[tuple[float, int, int], WorstDialogue]] = []
+        self._pairs: Counter[tuple[_Actions, _Actions]] = Counter()
+        self._first: dict[tuple[_Actions, _Actions], _Place] = {}
+        self._after: Counter[str] = Counter()
+        self._right_after: Counter[str] = Counter()
+        self._contradictions = Contradictions()
+
+    def add(self, turns: ScoredTurns, numbers: Iterable[int]) -> None:
+        """Look at scored turns of dialogues with these numbers in the corpus."""
+        for position, (dialogue, own) in zip(numbers, _by_dialogue(turns), strict=True):
+            kind = "first"
+            for _, number, gold, predicted in own:
+                is_right = gold == predicted
+                self._pairs[gold, predicted] += 1
+                if not is_right:
+                    place = _Place(position, number, dialogue.id)
+                    known = self._first.setdefault((gold, predicted), place)
+                    self._first[gold, predicted] = min(known, place)
+                self._after[kind] += 1
+                self._right_after[kind] += is_right
+                kind = "after_right" if is_right else "after_wrong"
+            self._keep_worst(position, dialogue, own, turns)
+            users, systems = (
+                [self._words(text) for text in side]
+                for side in zip(*((t.user, t.system) for t in dialogue.turns), strict=True)
+            )
+            self._contradictions.add(dialogue, users, systems)
+
+    def _keep_worst(self, position: int, dialogue: Dialogue, own: list[_Judged], turns: ScoredTurns) -> None:
+        wrong = sum(turn.gold != turn.predicted for turn in own)
+        rank = -wrong / len(own), -len(own), position
+        if not wrong or (len(self._worst) == self._n_shown and (not self._worst or rank > self._worst[-1][0])):
+            return
+        shown = _turn_by_turn(dialogue, own, turns)
+        row = WorstDialogue(dialogue=dialogue.id, wrong_turns=wrong, target_turns=len(own), turns=shown)
+        self._worst = sorted([*self._worst, (rank, row)], key=lambda ranked: ranked[0])[: self._n_shown]
+
+    def after_error(self) -> AfterError:
+        """Return the accuracy after right and after wrong turns."""
+        turns, right = self._after, self._right_after
+        after = {
+            kind: AccuracyAfter(turns=turns[kind], turn_accuracy=right[kind] / turns[kind] if turns[kind] else None)
+            for kind in ("first", "after_right", "after_wrong")
+        }
+        return AfterError(turn_accuracy=right.total() / turns.total(), **after)
+
+    def mistakes(self, mode: str, others: Mapping[str, MistakeSums] | None = None) -> Mistakes:
+        """Return the mistakes.
+
+        Parameters
+        ----------
+        mode
+            What the policy's history was, such as ``"teacher-forced"``.
+        others
+            Mode to the sums of the same policy in it; they are beside it in ``after_error``.
+        """
+        sets, confusions = _confusions(self._pairs, self._first)
+        return Mistakes(
+            worst_dialogues=[row for _, row in self._worst],
+            action_sets=sets,
+            confusions=confusions[:_SHOWN_CONFUSIONS],
+            other_confusions=sum(row.turns for row in confusions[_SHOWN_CONFUSIONS:]),
+            never_predicted=_never_predicted(sets),
+            after_error={name: sums.after_error() for name, sums in {mode: self, **(others or {})}.items()},
+            contradictions=self._contradictions.summary(),
+        )
 
 
 def find_mistakes(modes: Mapping[str, ScoredTurns], *, dialogues: int = 5, tokenizer: str = "default") -> Mistakes:
@@ -147,43 +234,20 @@ def find_mistakes(modes: Mapping[str, ScoredTurns], *, dialogues: int = 5, token
     tokenizer
         Name of what splits utterances into words, where histories are compared.
     """
-    judged = {mode: _by_dialogue(turns) for mode, turns in modes.items()}
+    found = {mode: MistakeSums(dialogues, tokenizer) for mode in modes}
+    for mode, turns in modes.items():
+        found[mode].add(turns, range(len(turns.dialogues)))
     first = next(iter(modes))
-    sets, confusions = _confusions(judged[first])
-    return Mistakes(
-        worst_dialogues=_worst(judged[first], modes[first], dialogues),
-        action_sets=sets,
-        confusions=confusions[:_SHOWN_CONFUSIONS],
-        other_confusions=sum(row.turns for row in confusions[_SHOWN_CONFUSIONS:]),
-        never_predicted=_never_predicted(sets),
-        after_error={mode: _after_error(in_mode) for mode, in_mode in judged.items()},
-        contradictions=_contradictions(judged[first], tokenizer),
-    )
+    return found.pop(first).mistakes(first, found)
 
 
-def _by_dialogue(turns: ScoredTurns) -> _Dialogues:
-    judged: _Dialogues = [(dialogue, []) for dialogue in turns.dialogues]
+def _by_dialogue(turns: ScoredTurns) -> list[tuple[Dialogue, list[_Judged]]]:
+    judged: list[tuple[Dialogue, list[_Judged]]] = [(dialogue, []) for dialogue in turns.dialogues]
     rows = zip(turns.dialogue.tolist(), turns.number.tolist(), turns.sets(turns.predicted), strict=True)
     for row, (position, number, predicted) in enumerate(rows):
         dialogue, own = judged[position]
         own.append(_Judged(row, number, dialogue.turns[number].actions or frozenset(), predicted))
     return judged
-
-
-def _worst(judged: _Dialogues, turns: ScoredTurns, n: int) -> list[WorstDialogue]:
-    """Return the dialogues with the greatest share of wrong turns, the longer first, each with all its turns."""
-    wrong = [sum(turn.gold != turn.predicted for turn in own) for _, own in judged]
-    order = sorted(range(len(judged)), key=lambda i: (-wrong[i] / len(judged[i][1]), -len(judged[i][1])))
-    return [
-        WorstDialogue(
-            dialogue=judged[i][0].id,
-            wrong_turns=wrong[i],
-            target_turns=len(judged[i][1]),
-            turns=_turn_by_turn(*judged[i], turns),
-        )
-        for i in order[:n]
-        if wrong[i]
-    ]
 
 
 def _turn_by_turn(dialogue: Dialogue, own: Iterable[_Judged], turns: ScoredTurns) -> list[ShownTurn]:
@@ -222,22 +286,17 @@ def _probabilities(turns: ScoredTurns, judged: _Judged, turn: Turn) -> dict[str,
     return {name: probability for name, probability in ranked if name in kept}
 
 
-def _confusions(judged: _Dialogues) -> tuple[list[ActionSetRow], list[Confusion]]:
+def _confusions(
+    pairs: Mapping[tuple[_Actions, _Actions], int], first: Mapping[tuple[_Actions, _Actions], _Place]
+) -> tuple[list[ActionSetRow], list[Confusion]]:
     """Count action sets (gold, right, predicted) and pairs of a gold set and the wrong set predicted for it."""
-    pairs: Counter[tuple[_Actions, _Actions]] = Counter()
-    first: dict[tuple[_Actions, _Actions], tuple[str, int]] = {}
-    for dialogue, own in judged:
-        for _, number, gold, predicted in own:
-            pairs[gold, predicted] += 1
-            if gold != predicted:
-                first.setdefault((gold, predicted), (dialogue.id, number))
     gold_turns: Counter[_Actions] = Counter()
     predicted_turns: Counter[_Actions] = Counter()
     for (gold, predicted), count in pairs.items():
         gold_turns[gold] += count
         predicted_turns[predicted] += count
     sets = [
-        (-gold_turns[actions], -predicted_turns[actions], sorted(actions), pairs[actions, actions])
+        (-gold_turns[actions], -predicted_turns[actions], sorted(actions), pairs.get((actions, actions), 0))
         for actions in gold_turns | predicted_turns
     ]
     wrong = [
@@ -250,7 +309,7 @@ def _confusions(judged: _Dialogues) -> tuple[list[ActionSetRow], list[Confusion]
         ],
         [
             Confusion(gold=gold, predicted=predicted, turns=-turns, gold_turns=of_gold, dialogue=dialogue, turn=number)
-            for turns, gold, predicted, of_gold, (dialogue, number) in sorted(wrong)
+            for turns, gold, predicted, of_gold, (_, number, dialogue) in sorted(wrong)
         ],
     )
 
@@ -265,31 +324,3 @@ def _never_predicted(sets: Iterable[ActionSetRow]) -> list[NeverPredicted]:
             predicted.update(row.actions)
     missed = sorted((-support[action], action) for action in support.keys() - predicted)
     return [NeverPredicted(action=action, support=-count) for count, action in missed]
-
-
-def _after_error(judged: _Dialogues) -> AfterError:
-    turns: Counter[str] = Counter()
-    right: Counter[str] = Counter()
-    for _, own in judged:
-        kind = "first"
-        for _, _, gold, predicted in own:
-            turns[kind] += 1
-            right[kind] += gold == predicted
-            kind = "after_right" if gold == predicted else "after_wrong"
-    after = {
-        kind: AccuracyAfter(turns=turns[kind], turn_accuracy=right[kind] / turns[kind] if turns[kind] else None)
-        for kind in ("first", "after_right", "after_wrong")
-    }
-    return AfterError(turn_accuracy=right.total() / turns.total(), **after)
-
-
-def _contradictions(judged: _Dialogues, tokenizer: str) -> ContradictionSummary:
-    """Count the scored dialogues' histories that are followed by different actions: no policy gets all of them right."""
-    words = get_tokenizer(tokenizer)
-    contradictions = Contradictions()
-    for dialogue, _ in judged:
-        users, systems = (
-            [words(text) for text in side] for side in zip(*((t.user, t.system) for t in dialogue.turns), strict=True)
-        )
-        contradictions.add(dialogue, users, systems)
-    return contradictions.summary()

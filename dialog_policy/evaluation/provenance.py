@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import msgspec
 
 from dialog_policy.baselines.storage import RunFiles
-from dialog_policy.corpus import ActionSpace, Dialogue
+from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.errors import counted
 from dialog_policy.prediction import Predictor
 
@@ -94,7 +94,7 @@ def training_warnings(predictor: object, dialogues: Iterable[Dialogue], name: st
     if not fingerprints:
         return []
     kind = "run" if isinstance(predictor, Run) else "baseline"
-    judged = [dialogue.fingerprint() for dialogue in dialogues]
+    judged = dialogues.fingerprints() if isinstance(dialogues, Corpus) else [d.fingerprint() for d in dialogues]
     warnings = []
     for verb, part in (("trained on", "train"), ("validated on", "dev")):
         known = fingerprints.get(part, frozenset())

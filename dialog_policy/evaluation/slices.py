@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from dialog_policy.corpus import Dialogue
 from dialog_policy.evaluation.scored_turns import Integers, ScoredTurns
 from dialog_policy.text.tokens import Tokenizer
 
-__all__ = ["LENGTH_BINS", "SMALL", "Slicing", "slicings"]
+__all__ = ["LENGTH_BINS", "SMALL", "FieldSlicing", "FieldValues", "SlicePlan", "Slicing", "slicings"]
 
 # Groups of fewer turns say little: they are marked as small.
 SMALL = 30
@@ -28,6 +29,9 @@ _UNKNOWN_NAMES = ("none", "up to 10 %", "10 to 25 %", "25 to 50 %", "more than 5
 # A field's most frequent values are shown, the others together; numbers with more values than that in quarters.
 _VALUES = 20
 _OTHER = "(other)"
+# Values of a field that are counted; with more, those are dropped that have occurred once, and what stands for them says so.
+_MOST_VALUES = 50_000
+_RARE, _RARER = "\x00", "\x00\x00"
 
 
 class Slicing(NamedTuple):
@@ -39,12 +43,86 @@ class Slicing(NamedTuple):
     values: Integers
 
 
+class FieldSlicing(NamedTuple):
+    """How a field of the dialogues is sliced: names of the slices, and which of them a dialogue belongs to."""
+
+    field: str
+    names: Sequence[str]
+    number_of: Mapping[str, int] | npt.NDArray[np.float64]
+
+    def chosen(self, dialogue: Dialogue) -> list[int]:
+        """Return the numbers of a dialogue's slices."""
+        values = _values(dialogue, self.field)
+        if isinstance(self.number_of, np.ndarray):
+            ends = self.number_of
+            numbers = [value for value in values if isinstance(value, int | float)]
+            return sorted({min(int(np.searchsorted(ends, number, side="left")), len(ends) - 1) for number in numbers})
+        other = len(self.names) - 1
+        return sorted({self.number_of.get(_name(value), other) for value in values})
+
+
+class SlicePlan(NamedTuple):
+    """What is known of a corpus before its turns are sliced.
+
+    Attributes
+    ----------
+    support
+        How often each action occurs in training; where that is not known, in the corpus.
+    fields
+        How the fields of its dialogues are sliced.
+    """
+
+    support: Mapping[str, int]
+    fields: Sequence[FieldSlicing]
+
+
+class FieldValues:
+    """What the fields of dialogues say, counted one by one."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counter[str]] = {}
+        self._numbers: dict[str, array[float]] = {}
+        self._dialogues: Counter[str] = Counter()
+        self._n = 0
+
+    def add(self, dialogue: Dialogue) -> None:
+        """Count the fields of a dialogue."""
+        self._n += 1
+        for field in dialogue.fields:
+            values = _values(dialogue, field)
+            self._dialogues[field] += bool(values)
+            counts = self._counts.setdefault(field, Counter())
+            counts.update(set(map(_name, values)))
+            numbers = self._numbers.setdefault(field, array("d"))
+            numbers.extend(v for v in values if isinstance(v, int | float) and not isinstance(v, bool))
+            if len(counts) > _MOST_VALUES:  # a name for every dialogue: what is rare cannot be among the frequent ones
+                self._counts[field] = Counter({name: n for name, n in counts.items() if n > 1} | {_RARE: 1, _RARER: 1})
+
+    def slicings(self) -> list[FieldSlicing]:
+        """Return how each field is sliced; a field that has another value for every dialogue, or one for all, is left out."""
+        found = (self._slicing(field) for field in sorted(self._counts))
+        return [slicing for slicing in found if slicing is not None]
+
+    def _slicing(self, field: str) -> FieldSlicing | None:
+        numbers = np.array(self._numbers[field], dtype=np.float64)
+        if len(np.unique(numbers)) > _VALUES:
+            ends = np.unique(np.quantile(numbers, [0.25, 0.5, 0.75, 1.0]))
+            lows = [numbers.min(), *ends[:-1]]
+            names = [
+                f"{low:g} to {high:g}" if i == 0 else f"over {low:g} to {high:g}"
+                for i, (low, high) in enumerate(zip(lows, ends, strict=True))
+            ]
+            return FieldSlicing(field, names, ends)
+        counts = self._counts[field]
+        frequent = [name for name, n in counts.most_common(_VALUES) if n > 1 or len(counts) <= _VALUES]
+        if not frequent or (len(counts) == 1 and self._dialogues[field] == self._n):
+            return None
+        names = sorted(frequent) + ([_OTHER] if len(counts) > len(frequent) else [])
+        return FieldSlicing(field, names, {name: i for i, name in enumerate(names)})
+
+
 def slicings(
-    turns: ScoredTurns,
-    *,
-    tokenize: Tokenizer,
-    known_words: Collection[str] | None,
-    support: Mapping[str, int] | None,
+    turns: ScoredTurns, plan: SlicePlan, *, tokenize: Tokenizer, known_words: Collection[str] | None
 ) -> Iterator[Slicing]:
     """Yield every way to slice.
 
@@ -52,12 +130,12 @@ def slicings(
     ----------
     turns
         The scored turns.
+    plan
+        What is known of the corpus.
     tokenize
         Splits an utterance into words.
     known_words
         The words of the training part's users. None or empty: not known, and there are no slices by them.
-    support
-        How often each action occurs in training. None: in the scored turns themselves.
     """
     lengths = np.bincount(turns.dialogue, minlength=len(turns.dialogues))
     yield _binned("dialogue_length", lengths[turns.dialogue], LENGTH_BINS, least=1)
@@ -69,9 +147,9 @@ def slicings(
         spoken = np.flatnonzero(n_words)
         bins = np.searchsorted(_UNKNOWN_BINS, unknown[spoken] / n_words[spoken], side="left")
         yield Slicing("unknown_words", _UNKNOWN_NAMES, spoken, bins)
-    yield _by_support(turns, support)
-    for field in sorted({name for dialogue in turns.dialogues for name in dialogue.fields}):
-        yield from _by_field(turns, field)
+    yield _by_support(turns, plan.support)
+    for field in plan.fields:
+        yield _by_field(turns, field)
 
 
 def _binned(field: str, numbers: Integers, ends: Sequence[int], *, least: int = 0) -> Slicing:
@@ -97,40 +175,25 @@ def _words(turns: ScoredTurns, tokenize: Tokenizer, known: Collection[str]) -> t
     return count, unknown
 
 
-def _by_support(turns: ScoredTurns, support: Mapping[str, int] | None) -> Slicing:
+def _by_support(turns: ScoredTurns, support: Mapping[str, int]) -> Slicing:
     """By the rarest gold action of the turn."""
-    if support is None:
-        counts = np.bincount(turns.gold.bits, minlength=len(turns.space))
-    else:
-        counts = np.array([support.get(name, 0) for name in turns.space.classes_], dtype=np.int64)
+    counts = np.array([support.get(name, 0) for name in turns.space.classes_], dtype=np.int64)
     rarest = np.full(len(turns), np.iinfo(np.int64).max)
     np.minimum.at(rarest, turns.gold.rows, counts[turns.gold.bits])
     rows = np.flatnonzero(turns.per_turn(turns.gold))
     return _binned("action_support", rarest[rows], _SUPPORT_BINS)._replace(rows=rows)
 
 
-def _by_field(turns: ScoredTurns, field: str) -> Iterator[Slicing]:
+def _by_field(turns: ScoredTurns, field: FieldSlicing) -> Slicing:
     """By what the corpus says about the dialogue; of a list, each item counts."""
-    values = [_values(dialogue, field) for dialogue in turns.dialogues]
-    numbers = [v for own in values for v in own if isinstance(v, int | float) and not isinstance(v, bool)]
-    if len(set(numbers)) > _VALUES:
-        names, chosen = _quarters(values, np.array(numbers, dtype=np.float64))
-    else:
-        counts = Counter(name for own in values for name in set(map(_name, own)))
-        frequent = [name for name, n in counts.most_common(_VALUES) if n > 1 or len(counts) <= _VALUES]
-        # A name or a number of its own for every dialogue is no slice; nor is a value that all of them have.
-        if not frequent or (len(counts) == 1 and all(values)):
-            return
-        names = sorted(frequent) + ([_OTHER] if len(counts) > len(frequent) else [])
-        number = {name: i for i, name in enumerate(names)}
-        chosen = [sorted({number.get(_name(value), len(frequent)) for value in own}) for own in values]
+    chosen = list(map(field.chosen, turns.dialogues))
     of_dialogue = np.repeat(np.arange(len(chosen)), [len(own) for own in chosen])
     slices = np.array([i for own in chosen for i in own], dtype=np.int64)
     starts = np.searchsorted(turns.dialogue, of_dialogue, side="left")
     sizes = np.searchsorted(turns.dialogue, of_dialogue, side="right") - starts
     ends = np.cumsum(sizes)
     rows = np.arange(int(sizes.sum())) + np.repeat(starts - (ends - sizes), sizes)
-    yield Slicing(field, names, rows, np.repeat(slices, sizes))
+    return Slicing(field.field, field.names, rows, np.repeat(slices, sizes))
 
 
 def _values(dialogue: Dialogue, field: str) -> list[Any]:
@@ -142,17 +205,3 @@ def _values(dialogue: Dialogue, field: str) -> list[Any]:
 
 def _name(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _quarters(values: Sequence[Sequence[Any]], numbers: npt.NDArray[np.float64]) -> tuple[list[str], list[list[int]]]:
-    ends = np.unique(np.quantile(numbers, [0.25, 0.5, 0.75, 1.0]))
-    lows = [numbers.min(), *ends[:-1]]
-    names = [
-        f"{low:g} to {high:g}" if i == 0 else f"over {low:g} to {high:g}"
-        for i, (low, high) in enumerate(zip(lows, ends, strict=True))
-    ]
-    chosen = [
-        sorted({int(np.searchsorted(ends, value, side="left")) for value in own if isinstance(value, int | float)})
-        for own in values
-    ]
-    return names, chosen

@@ -5,7 +5,7 @@ Averages of F1 follow scikit-learn with ``zero_division=0`` (also the samples av
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,7 +17,7 @@ from dialog_policy.evaluation.evaluation import Metrics
 from dialog_policy.evaluation.intervals import bootstrap_intervals
 from dialog_policy.evaluation.scored_turns import Integers, ScoredTurns
 
-__all__ = ["SCALARS", "DialogueTotals", "Loss", "MetricSet", "ratio"]
+__all__ = ["GROUPS", "SCALARS", "UNIT", "DialogueTotals", "Loss", "MetricSet", "SummedTotals", "group_of", "ratio"]
 
 # The metrics that every policy has, in their order.
 SCALARS = tuple(field.name for field in msgspec.structs.fields(Metrics) if field.required)
@@ -47,8 +47,36 @@ class Loss(NamedTuple):
     counted: npt.NDArray[np.bool_] | None = None
 
 
+# Sums of what is no whole number are kept in this many parts of one, so that they are exact: in whatever order, and from whatever
+# parts of a corpus, they are added up.
+UNIT = 1 << 30
+# More dialogues are summed in so many groups, for resampling.
+GROUPS = 10_000
+
+
+def group_of(numbers: Integers) -> Integers:
+    """Return the group of dialogues by their numbers in the corpus.
+
+    Each of the first 10,000 has a group of its own; of every further 10,000 in a row one goes into each, at random.
+    """
+    blocks, places = np.divmod(numbers, GROUPS)
+    groups = places.astype(np.int64)
+    for block in np.unique(blocks[blocks > 0]).tolist():
+        is_here = blocks == block
+        groups[is_here] = np.random.default_rng(block).permutation(GROUPS)[places[is_here]]
+    return groups
+
+
+class _Block(NamedTuple):
+    """Columns that were added together: whole numbers, and how many of them are one."""
+
+    values: npt.NDArray[np.int64]
+    unit: int
+    of_actions: bool
+
+
 class DialogueTotals:
-    """Columns of sums, one row a dialogue, and the ratios of columns that are wanted.
+    """Columns of sums, one row a dialogue or a group of dialogues, and the ratios of columns that are wanted.
 
     Parameters
     ----------
@@ -58,26 +86,38 @@ class DialogueTotals:
 
     def __init__(self, turns: ScoredTurns) -> None:
         self._dialogue, self.n = turns.dialogue, len(turns.dialogues)
-        self._columns: list[npt.NDArray[np.float32]] = []
+        self.blocks: list[_Block] = []
         self._width = 0
         self._above: list[Integers] = []
         self._below: list[Integers] = []
+        self._bearing: npt.NDArray[np.int64] | None = None
 
-    def add(self, values: npt.NDArray[Any]) -> Integers:
-        """Add columns of shape (n_dialogues, n); return their numbers."""
-        self._columns.append(values.astype(np.float32))
+    def add(self, values: npt.NDArray[Any], *, of_actions: bool = False) -> Integers:
+        """Add columns of shape (n_dialogues, n); return their numbers. `of_actions`: one for each action."""
+        is_whole = values.dtype.kind in "biu"
+        unit = 1 if is_whole else UNIT
+        whole = values.astype(np.int64) if is_whole else np.rint(values * float(unit)).astype(np.int64)
+        self.blocks.append(_Block(whole, unit, of_actions))
         self._width += values.shape[1]
         return np.arange(self._width - values.shape[1], self._width)
 
     def of_turns(self, values: npt.NDArray[Any] | None = None) -> Integers:
         """Add the sum of values of turns, shape (n_turns,); of ones, if there are none given."""
-        return self.add(np.bincount(self._dialogue, values, minlength=self.n)[:, None])
+        return self.add(_sums(self._dialogue, values, self.n)[:, None])
 
-    def of_groups(self, rows: Integers, groups: Integers, n: int, values: npt.NDArray[Any] | None = None) -> Integers:
+    def of_groups(
+        self,
+        rows: Integers,
+        groups: Integers,
+        n: int,
+        values: npt.NDArray[Any] | None = None,
+        *,
+        of_actions: bool = False,
+    ) -> Integers:
         """Add one column for each of `n` groups: the sum of `values`, where turn `rows[i]` gives `values[i]` to its group."""
         flat = self._dialogue[rows] * np.int64(n) + groups
         weights = None if values is None else values[rows]
-        return self.add(np.bincount(flat, weights, minlength=self.n * n).reshape(self.n, n))
+        return self.add(_sums(flat, weights, self.n * n).reshape(self.n, n), of_actions=of_actions)
 
     def want(self, above: Integers, below: Integers) -> slice:
         """Ask for the ratios of columns; return where they are among all ratios."""
@@ -87,24 +127,22 @@ class DialogueTotals:
         return slice(start, start + len(above))
 
     def matrix(self) -> npt.NDArray[np.float32]:
-        """Return all columns, shape (n_dialogues, n_columns)."""
-        if len(self._columns) > 1:
-            self._columns = [np.concatenate(self._columns, axis=1)]
-        return self._columns[0]
+        """Return all columns, shape (n_dialogues or groups, n_columns)."""
+        return np.concatenate([(b.values / b.unit).astype(np.float32) for b in self.blocks], axis=1)
 
-    def last(self, n: int) -> npt.NDArray[np.float32]:
-        """Return the `n` columns that were added last."""
-        last: list[npt.NDArray[np.float32]] = []
-        for block in reversed(self._columns):
-            if sum(part.shape[1] for part in last) >= n:
-                break
-            last.insert(0, block)
-        return np.concatenate(last, axis=1)[:, -n:]
+    def bearing(self) -> npt.NDArray[np.int64]:
+        """Return how many dialogues each column is not 0 of, shape (n_columns,)."""
+        if self._bearing is not None:
+            return self._bearing
+        return np.concatenate([np.count_nonzero(b.values, axis=0) for b in self.blocks])
+
+    def fill(self, blocks: list[_Block], bearing: npt.NDArray[np.int64], n: int) -> None:
+        """Give the same columns and ratios other content."""
+        self.blocks, self._bearing, self.n = blocks, bearing, n
 
     def totals(self) -> npt.NDArray[np.float64]:
-        """Return the sum of each column, shape (1, n_columns)."""
-        totals: npt.NDArray[np.float64] = self.matrix().sum(axis=0, dtype=np.float64)
-        return totals[None]
+        """Return the sum of each column, shape (1, n_columns); it is exact."""
+        return np.concatenate([b.values.sum(axis=0) / b.unit for b in self.blocks])[None]
 
     def intervals(
         self, metrics: MetricSet, *, resamples: int, seed: int, dialogues: Integers | None = None
@@ -130,12 +168,12 @@ class DialogueTotals:
             return np.concatenate([metrics(totals), ratios], axis=1)
 
         matrix = self.matrix() if dialogues is None else self.matrix()[dialogues]
-        bearing = np.count_nonzero(matrix, axis=0)
+        bearing = self.bearing() if dialogues is None else np.count_nonzero(matrix, axis=0)
         n_metrics = len(metrics.names)
         bounds = bootstrap_intervals(
             matrix,
             statistic,
-            np.concatenate([np.full(n_metrics, len(matrix)), bearing[below]]),
+            np.concatenate([np.full(n_metrics, self.n if dialogues is None else len(matrix)), bearing[below]]),
             bounded=np.concatenate([metrics.bounded, np.ones(len(below), dtype=np.bool_)]),
             resamples=resamples,
             seed=seed,
@@ -144,6 +182,84 @@ class DialogueTotals:
         intervals = [None if np.isnan(pair).any() else np.maximum(pair, 0.0).tolist() for pair in bounds]
         named = zip(metrics.names, intervals[:n_metrics], strict=True)
         return {name: pair for name, pair in named if pair is not None}, intervals[n_metrics:]
+
+
+class SummedTotals:
+    """Totals of any number of dialogues, summed in groups: whole numbers, so that sums of parts add up to those of the whole.
+
+    Parameters
+    ----------
+    groups
+        Whether to keep groups, for intervals, or the sums of all dialogues only.
+    """
+
+    def __init__(self, *, groups: bool = True) -> None:
+        self._groups = GROUPS if groups else 1
+        self._blocks: list[_Block] = []
+        self._bearing: list[npt.NDArray[np.int64]] = []
+        self._n_in_group = np.zeros(self._groups, dtype=np.int64)
+
+    def add(self, totals: DialogueTotals, numbers: Integers) -> None:
+        """Add the totals of dialogues with these numbers in the corpus."""
+        groups = group_of(numbers) if self._groups > 1 else np.zeros(len(numbers), dtype=np.int64)
+        order = np.argsort(groups, kind="stable")
+        present, starts = np.unique(groups[order], return_index=True)
+        summed = [b._replace(values=np.add.reduceat(b.values[order], starts, axis=0)) for b in totals.blocks]
+        bearing = [np.count_nonzero(block.values, axis=0) for block in totals.blocks]
+        self._include(summed, bearing, present, np.diff(np.append(starts, len(order))))
+
+    def merge(self, other: SummedTotals, bits: Integers | None = None) -> None:
+        """Add the sums of other dialogues; `bits` are the numbers that the other's actions have here."""
+        blocks, bearing = other._blocks, other._bearing
+        if bits is not None:
+            n = int(bits.max(initial=-1)) + 1
+            moved = []
+            for i, block in enumerate(blocks):
+                if block.of_actions:
+                    values = np.zeros((len(block.values), n), dtype=np.int64)
+                    values[:, bits[: block.values.shape[1]]] = block.values
+                    bears = np.zeros(n, dtype=np.int64)
+                    bears[bits[: block.values.shape[1]]] = bearing[i]
+                    block, bearing = block._replace(values=values), [*bearing[:i], bears, *bearing[i + 1 :]]
+                moved.append(block)
+            blocks = moved
+        self._include(blocks, bearing, np.arange(self._groups), other._n_in_group)
+
+    def _include(
+        self, blocks: Sequence[_Block], bearing: Sequence[npt.NDArray[np.int64]], groups: Integers, n: Integers
+    ) -> None:
+        if not self._blocks:
+            self._blocks = [b._replace(values=np.zeros((self._groups, 0), dtype=np.int64)) for b in blocks]
+            self._bearing = [np.zeros(0, dtype=np.int64) for _ in blocks]
+        self._n_in_group[groups] += n
+        for i, (block, bears) in enumerate(zip(blocks, bearing, strict=True)):
+            width = block.values.shape[1]
+            more = width - self._blocks[i].values.shape[1]
+            if more > 0:  # actions that only predictions have
+                wider = np.pad(self._blocks[i].values, ((0, 0), (0, more)))
+                self._blocks[i] = self._blocks[i]._replace(values=wider)
+                self._bearing[i] = np.pad(self._bearing[i], (0, more))
+            self._blocks[i].values[groups, :width] += block.values
+            self._bearing[i][:width] += bears
+
+    def fill(self, layout: DialogueTotals) -> None:
+        """Give totals without dialogues, of which only the columns and ratios are known, these sums."""
+        rows = np.flatnonzero(self._n_in_group)
+        widths = [block.values.shape[1] for block in layout.blocks]
+        padded = [(0, width - block.values.shape[1]) for width, block in zip(widths, self._blocks, strict=True)]
+        blocks = [
+            block._replace(values=np.pad(block.values[rows], ((0, 0), pad)))
+            for block, pad in zip(self._blocks, padded, strict=True)
+        ]
+        bearing = np.concatenate([np.pad(b, pad) for b, pad in zip(self._bearing, padded, strict=True)])
+        layout.fill(blocks, bearing, int(self._n_in_group.sum()))
+
+
+def _sums(bins: Integers, values: npt.NDArray[Any] | None, n: int) -> npt.NDArray[Any]:
+    """Add up values by bins; whole numbers stay whole."""
+    if values is None or values.dtype.kind in "biu":
+        return np.bincount(bins, values, minlength=n).astype(np.int64)
+    return np.bincount(bins, values, minlength=n).astype(np.float64)
 
 
 class MetricSet:
@@ -166,9 +282,10 @@ class MetricSet:
         own_f1 = ratio(2.0 * hits, (gold + predicted).astype(np.float64))
         self.turns, self.exact, own = totals.of_turns(), totals.of_turns(turns.exact), totals.of_turns(own_f1)
         wrong = np.bincount(turns.dialogue, ~turns.exact, minlength=totals.n)
-        dialogues, whole = totals.add(np.ones((totals.n, 1))), totals.add((wrong == 0)[:, None])
+        dialogues, whole = totals.add(np.ones((totals.n, 1), dtype=np.int64)), totals.add((wrong == 0)[:, None])
         self.hit, self.gold, self.predicted = (
-            totals.of_groups(pairs.rows, pairs.bits, n_actions) for pairs in (turns.hits, turns.gold, turns.predicted)
+            totals.of_groups(pairs.rows, pairs.bits, n_actions, of_actions=True)
+            for pairs in (turns.hits, turns.gold, turns.predicted)
         )
         self._means = {"turn_accuracy": (self.exact, self.turns), "dialogue_accuracy": (whole, dialogues)}
         self._means["samples_f1"] = (own, self.turns)
@@ -197,6 +314,18 @@ class MetricSet:
         for name, (above, below) in self._means.items():
             values[name] = ratio(totals[:, above[0]], totals[:, below[0]])
         return np.stack([values[name] for name in self.names], axis=1)
+
+    def drop(self, name: str) -> None:
+        """Leave a metric out."""
+        is_kept = np.array([other != name for other in self.names])
+        self.names, self.bounded = tuple(n for n in self.names if n != name), self.bounded[is_kept]
+        self._means.pop(name)
+
+    def settle(self, name: str, other: str, *, take_other: bool) -> None:
+        """Decide which of two metrics has the name `name`."""
+        if take_other:
+            self._means[name] = self._means[other]
+        self.drop(other)
 
     def values(self, totals: Floats) -> dict[str, float]:
         """Return every metric of one row of totals."""

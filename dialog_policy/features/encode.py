@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dialog_policy.collector import uncollected
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
+from dialog_policy.corpus.stored import StoredCorpus
 from dialog_policy.features import cache
 from dialog_policy.features.blocks import encode_part, in_memory
 from dialog_policy.features.columns import Columns, read_columns
@@ -18,6 +19,7 @@ from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.fit import fit_turn_encoder
 from dialog_policy.features.matrices import Matrix, NewMatrix
 from dialog_policy.features.settings import EncoderSettings
+from dialog_policy.features.stored import digest, stored_parts
 from dialog_policy.text.table import FloatArray
 from dialog_policy.threads import one_thread
 
@@ -38,6 +40,8 @@ def encode_parts(
 ) -> cache.EncodedParts:
     """Fit an encoder on the training part and encode both parts, or take both from the cache: the same bytes.
 
+    Of a store, encoder and features are those that were prepared.
+
     Parameters
     ----------
     train, dev
@@ -50,16 +54,26 @@ def encode_parts(
         Makes the result reproducible.
     fingerprints
         Of the dialogues in order, under ``"train"`` and ``"dev"``, where they are known.
+
+    Raises
+    ------
+    OptionError
+        If a store was prepared with other settings or for other parts.
+    CorpusError
+        If a file of a store is missing, cut or changed.
     """
 
     def encoded(store: Callable[[str], NewMatrix]) -> cache.EncodedParts:
         return _encode(train, dev, actions, settings, seed, store)
 
+    if isinstance(train, StoredCorpus):
+        known = fingerprints or {"train": train.fingerprints(), "dev": [] if dev is None else dev.fingerprints()}
+        return stored_parts(train, dev, actions, settings, {part: digest(own) for part, own in known.items()})
     root = cache.cache_folder()
     # What another package's tokenizer does may change without a version.
     if root is None or settings.tokenizer != "default" or train.n_turns < FEWEST_TURNS:
         return encoded(lambda part: in_memory)
-    known = fingerprints or {"train": [d.fingerprint() for d in train], "dev": [d.fingerprint() for d in dev or ()]}
+    known = fingerprints or {"train": train.fingerprints(), "dev": [] if dev is None else dev.fingerprints()}
     entry = root / cache.entry_name(settings, seed, train.gazetteer, actions, known)
     cached = cache.read_entry(entry, train, dev, actions)
     if cached is not None:

@@ -129,6 +129,15 @@ class EncodedDialogues:
             raise ValueError("expected whether each turn is to be predicted")
 
     @property
+    def pool_size(self) -> int:
+        """Number of dialogues that an epoch shuffles together: all of them, as they are in memory."""
+        return len(self)
+
+    def shuffled_shards(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Return the numbers of all dialogues in an order by which those that are read together stand together: as they are."""
+        return np.arange(len(self))
+
+    @property
     def widths(self) -> list[int]:
         """Number of features of each part."""
         return [matrix.shape[1] for matrix, _ in self.parts]
@@ -201,7 +210,10 @@ class EncodedDialogues:
         Shape (n_turns,): n / (number of distinct sets × turns with this set), as scikit-learn's ``class_weight="balanced"``.
         """
         matrix, positions = self.goals
-        rows = np.unique(matrix, axis=0, return_inverse=True)[1].reshape(-1)[positions]
+        return self._balanced(np.unique(matrix, axis=0, return_inverse=True)[1].reshape(-1)[positions])
+
+    def _balanced(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+        """Return the weights of turns by the number of the action set that each has."""
         counts = np.bincount(rows[self.is_target], minlength=int(rows.max(initial=0)) + 1)
         present = max(1, int(np.count_nonzero(counts)))
         weights: npt.NDArray[np.float64] = counts.sum() / (present * np.maximum(counts, 1)[rows])

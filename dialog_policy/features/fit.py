@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -13,10 +15,34 @@ from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.features.columns import Columns, read_columns
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.settings import EncoderSettings
+from dialog_policy.text.counts import TokenLists
 from dialog_policy.text.encoders import fit_encoder
 from dialog_policy.text.tokens import context_terms, get_tokenizer
 
-__all__ = ["fit_turn_encoder"]
+__all__ = ["TrainingTexts", "find_terms", "fit_tables", "fit_turn_encoder", "texts_of_turns"]
+
+
+class TrainingTexts(NamedTuple):
+    """What encoders are fitted on: texts that are not empty, in the order of the turns.
+
+    Attributes
+    ----------
+    user, system, context
+        Tokens of what users said and of what the system said, and terms of the contexts.
+    sentences
+        What users said, then what the system said.
+    words
+        How often each word occurs in these.
+    facts
+        What may be known of entities.
+    """
+
+    user: TokenLists
+    system: TokenLists
+    context: TokenLists
+    sentences: TokenLists
+    words: Mapping[str, int]
+    facts: frozenset[str]
 
 
 def fit_turn_encoder(
@@ -44,7 +70,61 @@ def fit_turn_encoder(
     """
     settings = settings or EncoderSettings()
     columns = read_columns(corpus, corpus.gazetteer, entities=settings.entities) if columns is None else columns
-    tokenize = get_tokenizer(settings.tokenizer)
+    find_terms(columns, settings.tokenizer)
+    texts = {name: texts_of_turns(columns, name) for name in columns.terms}
+    sentences = texts["user"] + texts["system"]
+    words = Counter(itertools.chain.from_iterable(sentences))
+    facts: frozenset[str] = frozenset().union(*columns.parts["known"].values)
+    return fit_tables(
+        TrainingTexts(texts["user"], texts["system"], texts["context"], sentences, words, facts),
+        actions,
+        settings,
+        gazetteer=corpus.gazetteer,
+        seed=seed,
+    )
+
+
+def fit_tables(
+    texts: TrainingTexts,
+    actions: ActionSpace,
+    settings: EncoderSettings,
+    *,
+    gazetteer: Mapping[str, tuple[str, ...]],
+    seed: int,
+) -> TurnEncoder:
+    """Fit the encoders of each part of a turn on texts, which need not be in memory.
+
+    Parameters
+    ----------
+    texts
+        Of the training part.
+    actions
+        Its actions.
+    settings
+        Which encoders, and how.
+    gazetteer
+        Entity type to values.
+    seed
+        Makes the result reproducible.
+    """
+    sentences = texts.sentences
+    return TurnEncoder(
+        actions,
+        user=[fit_encoder(encoder, texts.user, sentences=sentences, seed=seed) for encoder in settings.user],
+        system=[fit_encoder(encoder, texts.system, sentences=sentences, seed=seed) for encoder in settings.system],
+        context=[
+            fit_encoder(encoder, texts.context, sentences=[], seed=seed, are_terms=True) for encoder in settings.context
+        ],
+        words=(word for word, count in texts.words.items() if count > 1),
+        tokenizer=settings.tokenizer,
+        facts=texts.facts if settings.entities else None,
+        gazetteer=gazetteer,
+    )
+
+
+def find_terms(columns: Columns, tokenizer: str) -> None:
+    """Note the terms of all texts and contexts in `columns.terms`."""
+    tokenize = get_tokenizer(tokenizer)
     parts = columns.parts
     # Equal tokens are one object, too: a large corpus' tokens would not fit into memory else.
     one: dict[str, str] = {}
@@ -56,25 +136,15 @@ def fit_turn_encoder(
     columns.terms["context"] = [
         [one.setdefault(term, term) for term in context_terms(msgspec.json.decode(key))] for key in keys
     ]
-    user_texts = _of_turns(columns.terms["user"], parts["user"].rows)
-    system_texts = _of_turns(columns.terms["system"], columns.said)
-    contexts = _of_turns(columns.terms["context"], parts["context"].rows)
-    sentences = user_texts + system_texts
-    counts = Counter(itertools.chain.from_iterable(sentences))
-    return TurnEncoder(
-        actions,
-        user=[fit_encoder(encoder, user_texts, sentences=sentences, seed=seed) for encoder in settings.user],
-        system=[fit_encoder(encoder, system_texts, sentences=sentences, seed=seed) for encoder in settings.system],
-        context=[
-            fit_encoder(encoder, contexts, sentences=[], seed=seed, are_terms=True) for encoder in settings.context
-        ],
-        words=(word for word, count in counts.items() if count > 1),
-        tokenizer=settings.tokenizer,
-        facts=frozenset().union(*parts["known"].values) if settings.entities else None,
-        gazetteer=corpus.gazetteer,
-    )
 
 
-def _of_turns(texts: list[list[str]], rows: npt.NDArray[np.int32]) -> list[list[str]]:
-    """Return the text of each turn that has one; equal texts are one object."""
+def texts_of_turns(columns: Columns, part: str) -> list[Sequence[str]]:
+    """Return the terms of each turn that has some: of the user, of what the system said in it, of the context.
+
+    Equal texts are one object.
+    """
+    return _of_turns(columns.terms[part], columns.said if part == "system" else columns.parts[part].rows)
+
+
+def _of_turns(texts: list[list[str]], rows: npt.NDArray[np.int32]) -> list[Sequence[str]]:
     return [tokens for row in rows.tolist() if (tokens := texts[row])]

@@ -134,8 +134,13 @@ class DialogueBatches(keras.utils.PyDataset):
         self.packed = packed
         self._mean_terms = [encoded.mean_terms(part) for part in encoded.embedded] if packed else []
         self.batch_size = 1 if strategy == "single" else min(batch_size, len(encoded))
+        # Dialogues are shuffled together that are read together: whole batches of them, and so as many in every epoch.
+        self._pool = len(encoded)
+        if strategy in ("bucket", "pad", "single") and encoded.pool_size < len(encoded):
+            self._pool = max(1, encoded.pool_size // self.batch_size) * self.batch_size
         if strategy in ("bucket", "pad"):
-            self.batch_size = _ceil(len(encoded), _ceil(len(encoded), batch_size))
+            pool = min(self._pool, len(encoded))
+            self.batch_size = _ceil(pool, _ceil(pool, batch_size))
         self._lengths = encoded.lengths
         self._padded: list[int] | None = None
         if strategy == "pad":
@@ -152,8 +157,10 @@ class DialogueBatches(keras.utils.PyDataset):
         if self.strategy == "window":
             self._batches = self._windows(random)
             return
-        groups = self._groups(random)
-        batches = [self._batch(groups[i]) for i in random.permutation(len(groups))]
+        batches = []
+        for pool in self._pools(random):
+            groups = self._groups(random, pool)
+            batches += [self._batch(groups[i]) for i in random.permutation(len(groups))]
         # Keras takes the shapes of the first two batches for those of all, with None where these two differ.
         other = next((i for i, batch in enumerate(batches) if batch.length != batches[0].length), None)
         if other is not None:
@@ -162,20 +169,27 @@ class DialogueBatches(keras.utils.PyDataset):
             batches[1] = batches[1]._replace(length=batches[1].length + 1)
         self._batches = batches
 
-    def _groups(self, random: np.random.Generator) -> list[_IntArray]:
-        """Deal the dialogues into groups that share a batch."""
-        size = self.batch_size
+    def _pools(self, random: np.random.Generator) -> list[_IntArray]:
+        """Deal the dialogues into pools that are shuffled one after the other: shards in a new order, a pool full at a time."""
+        if self._pool >= len(self._lengths):
+            return [np.arange(len(self._lengths))]
+        dealt = self.encoded.shuffled_shards(random)
+        return [np.sort(dealt[start : start + self._pool]) for start in range(0, len(dealt), self._pool)]
+
+    def _groups(self, random: np.random.Generator, pool: _IntArray) -> list[_IntArray]:
+        """Deal the dialogues of a pool into groups that share a batch."""
+        size, lengths = self.batch_size, self._lengths[pool]
         if self.strategy == "exact":
-            order = random.permutation(len(self._lengths))
-            order = order[np.argsort(self._lengths[order], kind="stable")]
-            ends = np.flatnonzero(np.diff(self._lengths[order])) + 1
-            return [part[i : i + size] for part in np.split(order, ends) for i in range(0, len(part), size)]
+            order = random.permutation(len(lengths))
+            order = order[np.argsort(lengths[order], kind="stable")]
+            ends = np.flatnonzero(np.diff(lengths[order])) + 1
+            return [pool[part[i : i + size]] for part in np.split(order, ends) for i in range(0, len(part), size)]
         if self.strategy == "bucket":
-            moved = self._lengths + random.uniform(-_JITTER, _JITTER, len(self._lengths))
+            moved = lengths + random.uniform(-_JITTER, _JITTER, len(lengths))
             order = np.argsort(moved, kind="stable")
         else:
-            order = random.permutation(len(self._lengths))
-        return np.array_split(order, _ceil(len(order), size))
+            order = random.permutation(len(lengths))
+        return [pool[part] for part in np.array_split(order, _ceil(len(order), size))]
 
     def _batch(self, dialogues: _IntArray) -> _Batch:
         longest = int(self._lengths[dialogues].max())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dialog_policy.baselines.fit import fit_baselines
 from dialog_policy.corpus import ActionSpace, Corpus
+from dialog_policy.corpus.stored import StoredCorpus
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.features.encode import encode_parts
+from dialog_policy.features.stored import digest
 from dialog_policy.network.calibration import calibrate, choose_fallback
 from dialog_policy.network.checkpoint import read_checkpoint
 from dialog_policy.policy.config import Config, current_names
@@ -83,12 +86,12 @@ def fit_policy(
     from dialog_policy.runtime.onnx_graph import onnx_graph
 
     train, dev, _ = parts
-    gold = [turn.actions for dialogue in train for turn in dialogue.turns if turn.actions is not None]
+    gold = Counter(turn.actions for dialogue in train for turn in dialogue.turns if turn.actions is not None)
     actions = ActionSpace().fit(gold)
     single = _takes_one_action(gold, config, train.name)
     fingerprints = {
-        "train": [dialogue.fingerprint() for dialogue in train],
-        "dev": [dialogue.fingerprint() for dialogue in dev or ()],
+        "train": train.fingerprints(),
+        "dev": [] if dev is None else dev.fingerprints(),
     }
     encoder, encoded, dev_encoded = encode_parts(
         train,
@@ -98,9 +101,14 @@ def fit_policy(
         seed=config.seed,
         fingerprints=fingerprints,
     )
-    # Most of the training computes without Python's lock, and a small network leaves a core to others.
-    baselines = InBackground(fit_baselines, train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
-    decoder = Decoder.fit(actions, gold, single_action=single, whole_sets=config.decoding == "joint")
+    digests = {part: digest(own) for part, own in fingerprints.items()}
+    background = None
+    if isinstance(train, StoredCorpus):
+        fingerprints.clear()  # they are read again in the end
+    else:
+        # Most of the training computes without Python's lock, and a small network leaves a core to others.
+        background = InBackground(fit_baselines, train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
+    decoder = Decoder.fit(actions, gold.elements(), single_action=single, whole_sets=config.decoding == "joint")
     validation = None
     if dev is not None and dev_encoded is not None:
         validation = dev_encoded, [turn.actions for dialogue in dev for turn in dialogue.turns]
@@ -111,7 +119,7 @@ def fit_policy(
         config,
         folder=folder,
         state=_checkpoint(folder) if resume and folder is not None else None,
-        about={"train": fingerprints["train"], "config": config.flat()},
+        about={"train": digests["train"], "config": config.flat()},
         callbacks=callbacks,
     )
     fallback: dict[str, float] | None = None
@@ -121,8 +129,13 @@ def fit_policy(
         if config.fallback_precision is not None:
             coverage, precision = choose_fallback(decoder, logits, validation[1], config.fallback_precision)
             fallback = {"below": decoder.fallback_below, "coverage": coverage, "precision": precision}
+    del encoded, dev_encoded, validation
+    if background is None:  # a stored corpus: one thing in memory after the other
+        baselines = fit_baselines(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
+    else:
+        baselines = background.result()
     encoder_parts, encoder_arrays = encoder.to_parts()
-    baseline_parts, baseline_arrays = baselines.result().to_parts()
+    baseline_parts, baseline_arrays = baselines.to_parts()
     weights = weights_of(trained.network)
     files = pack(
         {
@@ -130,7 +143,12 @@ def fit_policy(
             "decoder.json": decoder.to_json(),
             "replies.json": Replies.fit(train).to_json(),
             "baselines.json": baseline_parts,
-            "dialogues.json": {part: sorted(set(prints)) for part, prints in fingerprints.items()},
+            "dialogues.json": {
+                part: sorted(
+                    set(fingerprints[part] if fingerprints else [] if corpus is None else corpus.fingerprints())
+                )
+                for part, corpus in (("train", train), ("dev", dev))
+            },
         },
         {
             "encoder.safetensors": encoder_arrays,
@@ -152,7 +170,7 @@ def fit_policy(
     return Fitted(files, with_probabilities(trained.network, single_action=single))
 
 
-def _takes_one_action(gold: Sequence[frozenset[str]], config: Config, corpus: str) -> bool:
+def _takes_one_action(gold: Iterable[frozenset[str]], config: Config, corpus: str) -> bool:
     if config.head != "softmax":
         return config.head == "auto" and all(len(actions) == 1 for actions in gold)
     if any(len(actions) != 1 for actions in gold):
@@ -167,6 +185,8 @@ def _checkpoint(folder: Path) -> dict[str, Any]:
     """Read the checkpoint; one of an earlier version names settings as that did."""
     state = read_checkpoint(folder)
     about = state.get("about") or {}
+    if isinstance(about.get("train"), list):  # an earlier version kept all of them
+        about["train"] = digest(about["train"])
     state["about"] = about | {"config": current_names(about.get("config", {}), warn=False)}
     return state
 

@@ -10,6 +10,7 @@ import msgspec
 from tqdm import tqdm
 
 from dialog_policy.corpus import Corpus
+from dialog_policy.corpus.stored import StoredCorpus
 from dialog_policy.errors import CorpusError, OptionError, RunError, require
 from dialog_policy.files import output_folder
 from dialog_policy.network.backend import load_keras
@@ -52,7 +53,7 @@ def tune(
     Parameters
     ----------
     corpus
-        The training part.
+        The training part. Of a store the encoders are not searched: its features are those that were prepared.
     dev
         What settings are compared on, and what training is validated on. None: an inner tenth of `corpus`.
     base
@@ -100,8 +101,11 @@ def tune(
     if not study.trials:
         study.enqueue_trial(_as_proposed(base), skip_if_exists=True)
 
+    # The features of a store are those of the encoders that it was prepared with.
+    encoders = list(_ENCODERS)[:1] if isinstance(corpus, StoredCorpus) else list(_ENCODERS)
+
     def objective(trial: optuna.Trial) -> float:
-        policy = DialogPolicy.from_config(make_config(_propose(trial), base))
+        policy = DialogPolicy.from_config(make_config(_propose(trial, encoders), base))
         policy.fit(rest, dev=held, callbacks=[_pruning(trial)])
         trial.set_user_attr("epochs", len(policy.history_))
         return max(row["dev_turn_accuracy"] for row in policy.history_)
@@ -135,7 +139,7 @@ def _as_proposed(base: Config) -> dict[str, Any]:
     return proposed
 
 
-def _propose(trial: optuna.Trial) -> dict[str, Any]:
+def _propose(trial: optuna.Trial, encoders: list[str]) -> dict[str, Any]:
     return _settings(
         {
             "hidden": trial.suggest_int("hidden", 32, 512, log=True),
@@ -143,7 +147,7 @@ def _propose(trial: optuna.Trial) -> dict[str, Any]:
             "learning_rate": trial.suggest_float("learning_rate", 3e-4, 2e-2, log=True),
             "weight_decay": trial.suggest_float("weight_decay", 1e-4, 0.3, log=True),
             "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2),
-            "encoders": trial.suggest_categorical("encoders", list(_ENCODERS)),
+            "encoders": trial.suggest_categorical("encoders", encoders),
         }
     )
 
@@ -171,7 +175,7 @@ def _pruning(trial: optuna.Trial) -> Any:
 
 
 def _fingerprint(corpus: Corpus) -> str:
-    return sha256(",".join(dialogue.fingerprint() for dialogue in corpus).encode()).hexdigest()
+    return sha256(",".join(corpus.fingerprints()).encode()).hexdigest()
 
 
 def _check_same(study: optuna.Study, train: Corpus, dev: Corpus, base: Config) -> None:

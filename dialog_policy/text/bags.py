@@ -13,7 +13,7 @@ import numpy.typing as npt
 from dialog_policy.text.ragged import IntArray, Ragged
 from dialog_policy.text.tokens import character_ngrams
 
-__all__ = ["Bags", "character_bags", "distinct_in_each", "expand", "make_bags", "ngram_bags"]
+__all__ = ["Bags", "Spell", "character_bags", "distinct_in_each", "expand", "make_bags", "ngram_bags"]
 
 # From numbers of terms to the terms.
 Spell = Callable[[npt.NDArray[np.integer]], list[str]]

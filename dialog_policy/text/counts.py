@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from dialog_policy.errors import require
-from dialog_policy.text.bags import Bags, character_bags, distinct_in_each, make_bags, ngram_bags
+from dialog_policy.text.bags import Bags, Spell, character_bags, distinct_in_each, make_bags, ngram_bags
 from dialog_policy.text.ragged import Ragged
 from dialog_policy.text.table import TermTable
 from dialog_policy.text.tokens import Analyzer
 
-__all__ = ["BIT", "TokenLists", "fit_bits", "fit_lsa", "fit_tfidf", "frequent_terms", "tfidf_matrix"]
+__all__ = [
+    "BIT",
+    "CountedTexts",
+    "TokenLists",
+    "document_counts",
+    "fit_bits",
+    "fit_lsa",
+    "fit_tfidf",
+    "frequent_terms",
+    "svd_step",
+    "tfidf_matrix",
+]
 
 TokenLists = Sequence[Sequence[str]]
 
@@ -31,11 +43,38 @@ _POWER_ITERATIONS = 3
 _TOGETHER = 8_192
 
 
-def frequent_terms(analyzer: Analyzer, texts: TokenLists, least: int, max_terms: int) -> tuple[list[str], list[int]]:
-    """Terms of at least `least` texts by falling document frequency (ties by name), and that frequency.
+@runtime_checkable
+class CountedTexts(Protocol):
+    """Tokens of many texts that are not in memory: how many texts have each term is known, and any of them can be read."""
 
-    Texts that are one object are looked at once.
-    """
+    def document_counts(self, analyzer: Analyzer) -> Mapping[str, int]:
+        """Return the number of texts that have each term."""
+        ...
+
+
+def document_counts(analyzer: Analyzer, texts: TokenLists) -> dict[str, int]:
+    """Return the number of texts that have each term; texts that are one object are looked at once."""
+    counts, spell = _count(analyzer, texts)
+    kept = np.flatnonzero(counts)
+    return dict(zip(spell(kept), counts[kept].tolist(), strict=True))
+
+
+def frequent_terms(analyzer: Analyzer, texts: TokenLists, least: int, max_terms: int) -> tuple[list[str], list[int]]:
+    """Terms of at least `least` texts by falling document frequency (ties by name), and that frequency."""
+    if isinstance(texts, CountedTexts):
+        counted = texts.document_counts(analyzer)
+        ranked = sorted((-count, term) for term, count in counted.items() if count >= least)[:max_terms]
+    else:
+        counts, spell = _count(analyzer, texts)
+        if len(counts) > max_terms:  # what cannot be among the first need not be spelt
+            least = max(least, int(np.partition(counts, -max_terms)[-max_terms]))
+        kept = np.flatnonzero(counts >= least)
+        ranked = sorted(zip((-counts[kept]).tolist(), spell(kept), strict=True))[:max_terms]
+    return [term for _, term in ranked], [-count for count, _ in ranked]
+
+
+def _count(analyzer: Analyzer, texts: TokenLists) -> tuple[npt.NDArray[np.int64], Spell]:
+    """Return the number of texts that have each term, by the terms' numbers, and what spells these."""
     distinct = {id(tokens): tokens for tokens in texts}
     multiplicity = np.fromiter(Counter(map(id, texts)).values(), dtype=np.int64)
     bags = make_bags(list(distinct.values()))
@@ -53,11 +92,7 @@ def frequent_terms(analyzer: Analyzer, texts: TokenLists, least: int, max_terms:
             counts if len(counts) else 0
         )
         spell = terms.spell
-    if len(counts) > max_terms:  # what cannot be among the first need not be spelt
-        least = max(least, int(np.partition(counts, -max_terms)[-max_terms]))
-    kept = np.flatnonzero(counts >= least)
-    ranked = sorted(zip((-counts[kept]).tolist(), spell(kept), strict=True))[:max_terms]
-    return [term for _, term in ranked], [-count for count, _ in ranked]
+    return counts, spell
 
 
 def _least(texts: TokenLists) -> int:
@@ -86,6 +121,11 @@ def tfidf_matrix(table: TermTable, texts: TokenLists) -> Any:
     return sparse.csr_matrix((weights, rows.values, rows.offsets), shape=(len(texts), len(table.terms)))
 
 
+def svd_step(n_texts: int) -> int:
+    """Return every how manieth text the SVD sees: all of few, of many some 20,000, evenly spread."""
+    return max(1, -(-n_texts // _SVD_TEXTS))
+
+
 def fit_lsa(analyzer: Analyzer, texts: TokenLists, max_terms: int, dim: int, seed: int) -> TermTable:
     """TF-IDF reduced to `dim` features by truncated SVD; TF-IDF itself where there are no more terms or texts than that.
 
@@ -96,7 +136,7 @@ def fit_lsa(analyzer: Analyzer, texts: TokenLists, max_terms: int, dim: int, see
         return table
     decomposition = require("sklearn.decomposition", extra="train", purpose="fitting an LSA encoder")
     svd = decomposition.TruncatedSVD(dim, n_iter=_POWER_ITERATIONS, random_state=seed).fit(
-        tfidf_matrix(table, texts[:: -(-len(texts) // _SVD_TEXTS)])
+        tfidf_matrix(table, texts[:: svd_step(len(texts))])
     )
     table.vectors = np.ascontiguousarray(svd.components_.T, dtype=np.float32)
     return table

@@ -18,7 +18,21 @@ from dialog_policy.text.table import TermTable
 from dialog_policy.text.tokens import Analyzer
 from dialog_policy.text.vectors import common_component, load_vectors, train_vectors
 
-__all__ = ["Bits", "Embedding", "Encoder", "FastText", "Lsa", "Pretrained", "Word2Vec", "fit_encoder"]
+__all__ = [
+    "Bits",
+    "Embedding",
+    "Encoder",
+    "FastText",
+    "Lsa",
+    "Pretrained",
+    "Word2Vec",
+    "analyzer_of",
+    "fit_encoder",
+    "scale_step",
+]
+
+# Texts by whose vectors a table is scaled.
+_SCALED_BY = 2_000
 
 # Why a number may not be larger, as messages say it.
 _Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000, description="more has never been of use")]
@@ -95,6 +109,20 @@ class Embedding(msgspec.Struct, frozen=True, tag="embedding", tag_field="kind", 
 Encoder = Bits | Lsa | Word2Vec | FastText | Pretrained | Embedding
 
 
+def analyzer_of(encoder: Encoder, *, are_terms: bool = False) -> Analyzer | None:
+    """Return what makes the terms that an encoder counts, of texts or of terms already; None: it counts none."""
+    if not isinstance(encoder, Bits | Lsa | Embedding):
+        return None
+    if are_terms:
+        return Analyzer("term")
+    return Analyzer("word" if isinstance(encoder, Embedding) else encoder.unit, *encoder.ngrams)
+
+
+def scale_step(n_texts: int) -> int:
+    """Return every how manieth text says how long a text's vector is."""
+    return max(1, n_texts // _SCALED_BY)
+
+
 def fit_encoder(
     encoder: Encoder, texts: TokenLists, *, sentences: TokenLists, seed: int, are_terms: bool = False
 ) -> TermTable:
@@ -124,8 +152,9 @@ def fit_encoder(
     OptionError
         If a context is to be encoded by word vectors, or a file of vectors cannot be read.
     """
+    analyzer = analyzer_of(encoder, are_terms=are_terms)
     if isinstance(encoder, Bits | Lsa):
-        analyzer = Analyzer("term") if are_terms else Analyzer(encoder.unit, *encoder.ngrams)
+        assert analyzer is not None
         if isinstance(encoder, Bits):
             return fit_bits(analyzer, texts, encoder.max_terms)
         return _standardised(fit_lsa(analyzer, texts, encoder.max_terms, encoder.dim, seed), texts)
@@ -134,7 +163,7 @@ def fit_encoder(
             raise OptionError(
                 f"a context is not a sentence: expected init = 'random' for its embedding, found {encoder.init!r}."
             )
-        analyzer = Analyzer("term") if are_terms else Analyzer("word", *encoder.ngrams)
+        assert analyzer is not None
         if encoder.init == "word2vec" and not any(sentences):
             return TermTable(analyzer, [])
         return _embedding(encoder, analyzer, texts, sentences, seed)
@@ -182,8 +211,7 @@ def _standardised(table: TermTable, texts: TokenLists) -> TermTable:
     return table
 
 
-def _scale(table: TermTable, texts: TokenLists, sample: int = 2_000) -> float:
+def _scale(table: TermTable, texts: TokenLists) -> float:
     """Return what makes the squared length of a text its number of features, on average."""
-    step = max(1, len(texts) // sample)
-    squared = np.square(table.encode(texts[::step]), dtype=np.float64).sum(axis=1)
+    squared = np.square(table.encode(texts[:: scale_step(len(texts))]), dtype=np.float64).sum(axis=1)
     return float(np.sqrt(table.dim / squared[squared > 0].mean())) if np.any(squared > 0) else table.scale

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ _SIF_A = 1e-3
 # gensim allocates every bucket of subword vectors, two million unless told otherwise. So many keep collisions rare among
 # the n-grams of a dialogue corpus.
 _BUCKETS = 100_000
+# Texts whose sums are in memory together.
+_TOGETHER = 65_536
 
 
 def train_vectors(
@@ -35,7 +38,7 @@ def train_vectors(
     seed: int,
 ) -> TermTable:
     """Train skip-gram vectors: Word2Vec, or FastText where `subwords` gives its shortest and longest n-gram."""
-    texts = [list(tokens) for tokens in sentences if tokens]
+    texts = _Sentences(sentences)
     models = require("gensim.models", extra="train", purpose="training word vectors")
     # One worker: with several the result depends on the order in which they happen to run.
     options = {
@@ -52,6 +55,16 @@ def train_vectors(
     else:
         vectors = models.FastText(texts, **options, min_n=subwords[0], max_n=subwords[1], bucket=_BUCKETS).wv
     return _word_table(vectors, sentences, pools, subwords)
+
+
+class _Sentences:
+    """Sentences as gensim takes them, as often as it goes through them; they need not be in memory."""
+
+    def __init__(self, sentences: TokenLists) -> None:
+        self._sentences = sentences
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return (list(tokens) for tokens in self._sentences if tokens)
 
 
 def load_vectors(path: str, format: str, sentences: TokenLists, max_terms: int, pools: Sequence[Pool]) -> TermTable:
@@ -122,6 +135,10 @@ def _word_table(
 def common_component(table: TermTable, texts: TokenLists) -> FloatArray:
     """First singular vector of the SIF sums of `texts`, shape (D,): what Arora et al. (2017) remove from each."""
     assert table.vectors is not None
-    sums = TermTable(table.analyzer, table.terms, table.vectors, table.weights, pools=("sif",)).encode(texts)
-    gram: npt.NDArray[np.float64] = sums.T.astype(np.float64) @ sums
+    weighted = TermTable(table.analyzer, table.terms, table.vectors, table.weights, pools=("sif",))
+    gram: npt.NDArray[np.float64] = np.zeros((weighted.dim, weighted.dim))
+    stream = iter(texts)
+    while chunk := list(itertools.islice(stream, _TOGETHER)):
+        sums = weighted.encode(chunk)
+        gram += sums.T.astype(np.float64) @ sums
     return np.linalg.eigh(gram)[1][:, -1].astype(np.float32)

@@ -18,7 +18,10 @@ from dialog_policy.corpus.readers.joined import Part, joined
 from dialog_policy.corpus.readers.reader import Opened, Option, Reader
 from dialog_policy.corpus.readers.recognition import choose, unread
 from dialog_policy.corpus.readers.source import Source, open_source
+from dialog_policy.corpus.readers.warehouse import READERS as ADDRESSES
+from dialog_policy.corpus.readers.warehouse import is_address, name_of_address, open_address, reader_of
 from dialog_policy.corpus.sharing import Sharing
+from dialog_policy.corpus.stored import StoredCorpus, is_store
 from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, counted
 
 __all__ = [
@@ -67,7 +70,7 @@ _OWN = (
 @cache
 def readers() -> dict[str, Reader]:
     """Return all readers by name: our own, then those of other packages, by the entry points ``dialog_policy.readers``."""
-    known = {name: import_module(f"{__name__}.{name}").READER for name in _OWN}
+    known = {name: import_module(f"{__name__}.{name}").READER for name in _OWN} | dict(ADDRESSES)
     for entry in sorted(entry_points(group="dialog_policy.readers"), key=lambda entry: entry.name):
         if entry.name in known:
             continue
@@ -106,11 +109,17 @@ def open_corpus(
     path: Paths, *, format: str | None = None, reader: Mapping[str, str] | None = None, annotated: bool = True
 ) -> OpenCorpus:
     """Open a corpus without reading its dialogues; parameters and errors as for :func:`load_corpus`."""
-    paths = [Path(one) for one in ([path] if isinstance(path, (str, PathLike)) else path)]
+    paths = [_place(one) for one in ([path] if isinstance(path, (str, PathLike)) else path)]
     _check_paths(paths)
     given, names = dict(reader or {}), _names(paths)
     parts: list[OpenCorpus] = []
     for one, name in zip(paths, names, strict=True):
+        if isinstance(one, str):
+            parts.append(_of_address(one, format, given))
+            continue
+        if is_store(one):
+            parts.append(_of_store(StoredCorpus(one), format, given))
+            continue
         source = open_source(one)
         chosen = choose(source, format, readers())
         opened = [
@@ -126,17 +135,48 @@ def open_corpus(
     return parts[0] if len(parts) == 1 else _together(parts, " + ".join(names), given)
 
 
-def _check_paths(paths: Sequence[Path]) -> None:
+def _place(path: str | PathLike[str]) -> Path | str:
+    return path if isinstance(path, str) and is_address(path) else Path(path)
+
+
+def _of_address(address: str, format: str | None, given: Mapping[str, str]) -> OpenCorpus:
+    chosen, name = reader_of(address), name_of_address(address)
+    if format not in (None, chosen.name):
+        raise OptionError(f"{name} is read in the format {chosen.name!r}, found --format {format}.")
+    options = chosen.fill(given)
+    opened = open_address(address, options)
+    return OpenCorpus(name, chosen.name, options, {}, False, opened.dialogues, tuple)
+
+
+def _of_store(store: StoredCorpus, format: str | None, given: Mapping[str, str]) -> OpenCorpus:
+    """Open a store; it was read when it was prepared, and cannot be read in another way now."""
+    if format not in (None, store.format):
+        raise OptionError(
+            f"{store.path} is a store, prepared from the format {store.format!r}; found --format {format}."
+        )
+    known = store.reader_options
+    if other := next((name for name in given if name in known and given[name] != known[name]), None):
+        raise OptionError(
+            f"{store.path} is a store, prepared with {other}={known[other]}; found {other}={given[other]}. Prepare another "
+            "store, or leave the option out."
+        )
+    return OpenCorpus(
+        store.name, store.format, known, store.gazetteer, store.replies_are_templates, store.__iter__, tuple
+    )
+
+
+def _check_paths(paths: Sequence[Path | str]) -> None:
     if not paths:
         raise OptionError("expected the path of a corpus, found none.")
-    places = [path.resolve() for path in paths]
+    places = [path.resolve() if isinstance(path, Path) else path for path in paths]
     for path, place in zip(paths, places, strict=True):
         if places.count(place) > 1:
-            raise OptionError(f"{path} is named twice; its dialogues would count twice.")
+            shown = path if isinstance(path, Path) else name_of_address(path)
+            raise OptionError(f"{shown} is named twice; its dialogues would count twice.")
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
-    names = [path.resolve().name for path in paths]
+def _names(paths: Sequence[Path | str]) -> list[str]:
+    names = [path.resolve().name if isinstance(path, Path) else name_of_address(path) for path in paths]
     return names if len(set(names)) == len(names) else [str(path) for path in paths]
 
 
@@ -191,7 +231,7 @@ def load_corpus(
     Parameters
     ----------
     path
-        A file, a folder or an archive; or a list of them, which are read as one corpus, each in its own format: their
+        A file, a folder, an archive, a store, or the address of a SQL database or a bucket; or a list of them, which are read as one corpus, each in its own format: their
         dialogues one after the other, with the parts that each has by itself. An id that an earlier one has gets the name of
         its file, such as ``new.csv:7``.
     format
@@ -216,6 +256,8 @@ def load_corpus(
         If something in it is not read, or needs a look.
     """
     opened = open_corpus(path, format=format, reader=reader, annotated=annotated)
+    if isinstance(store := getattr(opened.dialogues, "__self__", None), StoredCorpus):
+        return store  # its dialogues stay on disk
     corpus = Corpus(
         map(Sharing().dialogue, opened.dialogues()),
         name=opened.name,
@@ -243,7 +285,8 @@ def _warn(problems: Iterable[Problem]) -> None:
 
 
 def _shown(path: Paths) -> str:
-    return str(path) if isinstance(path, (str, PathLike)) else ", ".join(map(str, path))
+    paths = [path] if isinstance(path, (str, PathLike)) else path
+    return ", ".join(name_of_address(one) if isinstance(one, str) and is_address(one) else str(one) for one in paths)
 
 
 def _check_annotated(corpus: Corpus, path: str) -> None:

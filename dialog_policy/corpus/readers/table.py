@@ -18,13 +18,13 @@ import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn, huge_number
 from dialog_policy.corpus.problems import Place, Problem
-from dialog_policy.corpus.readers.layout import LISTED, layout_of, with_ids
+from dialog_policy.corpus.readers.layout import LISTED, SEPARATOR, TableLayout, layout_of, with_ids
 from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.sheet import SUFFIXES, Row, Table, tables, unread_sheets
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError, did_you_mean
 
-__all__ = ["COLUMNS", "READER"]
+__all__ = ["COLUMNS", "READER", "read_stream"]
 
 COLUMNS = ("dialogue_id", "turn", "user", "actions", "system", "context", "split", "reward", "propensity", "fields")
 # Columns of these names are no fields: a dialogue has them already, in another meaning.
@@ -196,12 +196,40 @@ def _gathered(rows: Iterable[tuple[int, dict[str, Any]]], column: str) -> Iterat
         yield from numbered
 
 
-def _read_table(table: Table, columns: Mapping[str, str], remarks: _Remarks, *, annotated: bool) -> Iterator[Dialogue]:
-    for _, row in table.rows():
-        _check_header(row, columns, table.place, annotated=annotated)
-        remarks.look_at(row, columns)
-        break
-    layout = layout_of(table, columns)
+def read_stream(table: Table, columns: Mapping[str, str], *, annotated: bool) -> Iterator[Dialogue]:
+    """Yield the dialogues of a table that is read once: rows of one dialogue follow each other, ``|`` separates actions.
+
+    Parameters
+    ----------
+    table
+        The table.
+    columns
+        What is read to the name of its column.
+    annotated
+        Whether it must say what the system did.
+
+    Raises
+    ------
+    CorpusError
+        If a cell cannot be read, or a dialogue goes on after another one.
+    """
+    return _read_table(table, columns, _Remarks(), annotated=annotated, layout=TableLayout(SEPARATOR, False, annotated))
+
+
+def _read_table(
+    table: Table,
+    columns: Mapping[str, str],
+    remarks: _Remarks,
+    *,
+    annotated: bool,
+    layout: TableLayout | None = None,
+) -> Iterator[Dialogue]:
+    if layout is None:
+        for _, row in table.rows():
+            _check_header(row, columns, table.place, annotated=annotated)
+            remarks.look_at(row, columns)
+            break
+    layout = layout_of(table, columns) if layout is None else layout
     cells = _Cells(columns, layout.separator, table.place)
     known = _TAKEN | set(columns.values())
     rows = with_ids(table, columns)

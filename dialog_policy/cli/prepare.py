@@ -1,0 +1,83 @@
+"""``prepare``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from dialog_policy.cli.options import Command, assignments, corpus_options, say
+from dialog_policy.errors import counted
+from dialog_policy.executor import LocalProcesses, cores
+
+__all__ = ["prepare"]
+
+
+@click.command(cls=Command)
+@click.argument("corpora", metavar="CORPUS...", nargs=-1, required=True)
+@click.argument("store")
+@click.option(
+    "--split",
+    default="train",
+    show_default=True,
+    help="Part of the corpus that will be trained on; `all` for the whole, `none` for a store that is not trained on.",
+)
+@click.option(
+    "--dev",
+    default="auto",
+    show_default=True,
+    metavar="SPLIT|inner|none|auto",
+    help="What training will be validated on, as for `train`.",
+)
+@click.option(
+    "--config", metavar="FILE.toml", help="File with settings, one KEY = VALUE a line; those of encoders count."
+)
+@click.option(
+    "--set", "set_", multiple=True, metavar="KEY=VALUE", help="Single settings, such as seed=1. Takes several."
+)
+@click.option(
+    "--processes", type=click.IntRange(min=1), default=None, metavar="N", help="Processes.  [default: one a core]"
+)
+@corpus_options
+def prepare(
+    corpora: tuple[str, ...],
+    store: str,
+    split: str,
+    dev: str,
+    config: str | None,
+    set_: tuple[str, ...],
+    processes: int | None,
+    format_: str | None,
+    reader: tuple[str, ...],
+) -> None:
+    """Turn a corpus of any size into a STORE: shards on disk, which every command takes for the corpus.
+
+    The corpus is read as a stream and never held whole. What was interrupted goes on where it was with the same command.
+    docs/store.md describes stores.
+    """
+    from dialog_policy.features.stored import features_of
+    from dialog_policy.policy.config import make_config, parse_settings, read_settings
+    from dialog_policy.store import prepare as make
+
+    settings: dict[str, Any] = {**(read_settings(config) if config else {}), **parse_settings(set_)}
+    made = make(
+        corpora,
+        store,
+        config=make_config(settings),
+        split=split,
+        dev=dev,
+        format=format_,
+        reader=assignments(reader, "--reader"),
+        executor=LocalProcesses(processes or cores()),
+        say=say,
+    )
+    shards = counted(len(made.manifest.shards), "shard")
+    say(f"{counted(len(made), 'dialogue')} ({counted(made.n_turns, 'turn')}) are in {store}, in {shards}.")
+    if not made.manifest.has_features:
+        return
+    features = features_of(made)
+    n_train, n_dev = (sum(s.dialogues for s in part) for part in (features.train, features.dev_shards))
+    say(f"Features: {counted(n_train, 'dialogue')} to train on, {n_dev:,} to validate on.")
+    for part, (seen, texts) in features.svd_texts.items():
+        if seen < texts:
+            say(f"Of the {texts:,} {part} texts to train on, the SVD has seen {seen:,}, evenly spread.")

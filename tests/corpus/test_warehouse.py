@@ -1,0 +1,135 @@
+import json
+import sqlite3
+
+import pytest
+from click.testing import CliRunner
+
+from dialog_policy import load_corpus
+from dialog_policy.cli import main
+from dialog_policy.corpus import Corpus
+from dialog_policy.corpus.lines import table_rows
+from dialog_policy.corpus.readers import warehouse
+from dialog_policy.corpus.readers.table import COLUMNS
+from dialog_policy.corpus.write import write_corpus
+from dialog_policy.errors import CorpusError, OptionError
+from dialog_policy.store import prepare
+
+
+@pytest.fixture
+def database(small, tmp_path):
+    """A database with the dialogues of the small corpus, their turns in no order."""
+    path = tmp_path / "dialogues.db"
+    with sqlite3.connect(path) as connection:
+        kinds = {"turn": "INTEGER", "reward": "REAL", "propensity": "REAL"}
+        columns = ", ".join(f"{name} {kinds.get(name, 'TEXT')}" for name in COLUMNS)
+        connection.execute(f"CREATE TABLE turns ({columns}, secret TEXT)")
+        rows = sorted(table_rows(small), key=lambda row: (row[1], row[2]))
+        connection.executemany(f"INSERT INTO turns VALUES ({', '.join('?' * 10)}, 'x')", rows)
+    connection.close()
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def bucket(small):
+    """The small corpus as two Parquet files at an address; the dialogue in the middle is in both."""
+    fsspec = pytest.importorskip("fsspec")
+    system = fsspec.filesystem("memory")
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = [dict(zip((*COLUMNS, "secret"), (*row, "x"), strict=True)) for row in table_rows(in_order(small))]
+    middle = len(rows) // 2
+    for number, part in enumerate((rows[:middle], rows[middle:])):
+        with system.open(f"/corpus/part-{number}.parquet", "wb") as file:
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(part), file)
+    yield "memory://corpus"
+    system.rm("/corpus", recursive=True)
+
+
+def in_order(corpus):
+    return sorted(corpus, key=lambda dialogue: dialogue.id)
+
+
+def test_a_query_gives_the_dialogues_in_a_stable_order(database, small):
+    corpus = load_corpus(database)
+    assert list(corpus) == in_order(small)
+    assert corpus.format == "sql"
+
+
+def test_a_bucket_gives_the_dialogues_of_all_its_files(bucket, small):
+    assert list(load_corpus(bucket)) == in_order(small)
+
+
+def test_parquet_at_the_address_of_a_file(small, tmp_path):
+    pytest.importorskip("fsspec")
+    write_corpus(in_order(small), tmp_path / "a.parquet")
+    assert list(load_corpus(f"file://{tmp_path}/a.parquet")) == in_order(small)
+
+
+def test_only_the_columns_and_parts_that_are_needed_are_fetched(database, bucket, small, monkeypatch):
+    fetched = []
+    read = warehouse.read_stream
+
+    def watch(table, columns, *, annotated):
+        def rows():
+            for number, row in table.rows():
+                fetched.append(row)
+                yield number, row
+
+        return read(table._replace(rows=rows), columns, annotated=annotated)
+
+    monkeypatch.setattr(warehouse, "read_stream", watch)
+    for address in (database, bucket):
+        fetched.clear()
+        corpus = load_corpus(address, reader={"splits": "dev"})
+        assert {dialogue.id for dialogue in corpus} == set(small.split("dev").ids)
+        assert len(fetched) == corpus.n_turns
+        assert all(set(row) == set(COLUMNS) for row in fetched)
+        assert load_corpus(address, reader={"extra": "secret"})[0].fields["secret"] == "x"
+
+
+def test_a_query_of_ones_own(database, small):
+    query = "SELECT dialogue_id AS d, turn, user, actions FROM turns WHERE split = 'test'"
+    corpus = load_corpus(database, reader={"query": query, "dialogue_id": "d"})
+    assert [[turn.user for turn in dialogue.turns] for dialogue in corpus] == [
+        [turn.user for turn in dialogue.turns] for dialogue in in_order(small.split("test"))
+    ]
+
+
+def test_a_store_of_a_query_is_the_corpus_and_keeps_no_credentials(database, small, tmp_path, monkeypatch):
+    monkeypatch.setenv("FILE", database.removeprefix("sqlite:///"))
+    store = prepare("sqlite:///${FILE}?timeout=60", tmp_path / "S", turns_a_shard=100, split="none")
+    assert list(store) == in_order(small)
+    assert "timeout" not in (store.path / "store.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("postgresql+psycopg://bot:hunter2@db:5432/logs?sslkey=abc", "postgresql://db:5432/logs"),
+        ("s3://bucket/folder", "s3://bucket/folder"),
+        ("sqlite:////data/x.db", "sqlite:////data/x.db"),
+    ],
+)
+def test_credentials_are_no_part_of_a_name(address, name):
+    assert warehouse.name_of_address(address) == name
+
+
+def test_what_fails_is_told_without_credentials(database, tmp_path):
+    with pytest.raises(CorpusError, match=r"sqlite:///.*: the query failed .*no such table.*--reader query="):
+        load_corpus(f"sqlite:///{tmp_path}/other.db")
+    with pytest.raises(OptionError, match="no environment variable NOWHERE"):
+        load_corpus("postgresql://bot:${NOWHERE}@db/x")
+    with pytest.raises(CorpusError, match="expected a column 'act'"):
+        load_corpus(database, reader={"actions": "act"})
+    told = CliRunner().invoke(main, ["inspect", "postgresql+psycopg://bot:hunter2@127.0.0.1:1/logs"])
+    assert told.exit_code == 2
+    assert "hunter2" not in told.output + told.stderr
+    assert "Traceback" not in told.output + told.stderr
+
+
+def test_commands_take_an_address(database, small, tmp_path):
+    told = CliRunner().invoke(main, ["inspect", database, "--json", str(tmp_path / "i.json")])
+    assert told.exit_code == 0, told.output
+    assert json.loads((tmp_path / "i.json").read_text())["dialogues"] == len(small)
+    assert isinstance(load_corpus(database), Corpus)
