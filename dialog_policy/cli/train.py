@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +13,8 @@ import click
 
 from dialog_policy.cli.options import Command, corpora_argument, corpus_options, read_corpus, say
 from dialog_policy.corpus import Corpus
-from dialog_policy.errors import CorpusError, RunError, counted
+from dialog_policy.distributed import current_group, join
+from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, RunError, counted
 from dialog_policy.runtime.folder import LOGS, check_target, partial_folder
 from dialog_policy.runtime.run_reader import MANIFEST, RunReader
 
@@ -78,6 +82,23 @@ def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str,
     help="What to do where an interrupted training has left a checkpoint: go on from it, with the same result as without the "
     "interruption, or discard it and begin anew. Without either the checkpoint is kept, and nothing is trained.",
 )
+@click.option(
+    "--distributed",
+    is_flag=True,
+    help="Train with other processes, on this or other machines, that are given the same command (JAX; docs/distributed.md). Where "
+    "they were started by torchrun, Ray, MPI, SLURM or as an indexed job of Kubernetes, the following need not be given.",
+)
+@click.option("--coordinator", metavar="HOST:PORT", help="With --distributed: where process 0 is to be reached.")
+@click.option("--processes", type=int, metavar="N", help="With --distributed: how many processes there are.")
+@click.option("--rank", type=int, metavar="I", help="With --distributed: the number of this process, from 0.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0, min_open=True),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --distributed: how long to wait for the others to come.",
+)
 @corpus_options
 def train(
     corpora: tuple[str, ...],
@@ -89,6 +110,11 @@ def train(
     config: str | None,
     set_: tuple[str, ...],
     resume: bool | None,
+    distributed: bool,
+    coordinator: str | None,
+    processes: int | None,
+    rank: int | None,
+    wait: float,
     format_: str | None,
     reader: tuple[str, ...],
 ) -> None:
@@ -101,6 +127,12 @@ def train(
     from dialog_policy.policy.config import parse_settings, read_settings
     from dialog_policy.policy.recipes import load_recipe
 
+    if not distributed and (coordinator, processes, rank) != (None, None, None):
+        raise OptionError(
+            "--coordinator, --processes and --rank are of a training with others: give --distributed as well."
+        )
+    if distributed:
+        backend = backend or os.environ.get("KERAS_BACKEND", "jax")
     if backend is not None:
         choose_backend(backend)
     settings: dict[str, Any] = {}
@@ -111,20 +143,25 @@ def train(
         settings.update(read_settings(config))
     policy = DialogPolicy.from_config(make_config({**settings, **parse_settings(set_)}))
     target = Path(out)
-    check_target(target)
-    before = _described(target)
-    whole = read_corpus(corpora, format_, reader)
-    part = whole.split(split)
-    try:
-        policy.fit(part, dev=choose_dev(dev, whole, format_, reader), out=target, resume=resume)
-    except KeyboardInterrupt:
-        folder = partial_folder(target)
-        if folder.exists():
-            raise RunError(
-                f"stopped. The last finished epoch is kept in {folder}; go on with the same command and --resume."
-            ) from None
-        raise
-    for line in _report(policy, out, before):
+    with ExitStack() as stack:
+        group = stack.enter_context(join(coordinator, processes, rank, wait=wait)) if distributed else current_group()
+        if group.leads:
+            check_target(target)
+        else:
+            warnings.simplefilter("ignore", CorpusWarning)  # the first process says it
+        before = _described(target)
+        whole = read_corpus(corpora, format_, reader)
+        part = whole.split(split)
+        try:
+            policy.fit(part, dev=choose_dev(dev, whole, format_, reader), out=target, resume=resume)
+        except KeyboardInterrupt:
+            folder = partial_folder(target)
+            if folder.exists():
+                raise RunError(
+                    f"stopped. The last finished epoch is kept in {folder}; go on with the same command and --resume."
+                ) from None
+            raise
+    for line in _report(policy, out, before) if group.leads else ():
         say(line)
 
 

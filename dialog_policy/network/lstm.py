@@ -9,7 +9,10 @@ from keras import ops
 
 from dialog_policy.network.backend import has_gpu, scan
 
-__all__ = ["CarriedLSTM", "HoistedLSTM"]
+__all__ = ["CARRIED", "CarriedLSTM", "HoistedLSTM"]
+
+# How the names of states begin that are carried from one batch to the next.
+CARRIED = "carried"
 
 
 @keras.saving.register_keras_serializable("dialog_policy")
@@ -95,7 +98,7 @@ class CarriedLSTM(keras.layers.Layer):
         """Make the state."""
         self.state = [
             self.add_weight(shape=(self.batch_size, self.lstm.units), initializer="zeros", trainable=False, name=name)
-            for name in ("hidden", "cell")
+            for name in (f"{CARRIED}_hidden", f"{CARRIED}_cell")
         ]
 
     def call(self, sequences: Any, fresh: Any, training: bool = False) -> Any:
