@@ -81,7 +81,7 @@ class Control:
     def fail(self, message: str) -> None:
         """Tell all others that this process ends, and why."""
         self._closing = True
-        self._tell(f"{self._me}: {message}")
+        self._tell(message)
         self.close()
 
     def close(self) -> None:

@@ -136,9 +136,11 @@ class Group:
         if control.has_ended(0 if ours else _SOON):
             control.leave()
             return control.reason
-        control.fail(
-            str(error) if isinstance(error, DialogPolicyError) else f"it was stopped by {type(error).__name__}"
-        )
+        if isinstance(error, GroupError):
+            control.fail(str(error))  # it says of which process it is
+        else:
+            what = str(error) if isinstance(error, DialogPolicyError) else f"it was stopped by {type(error).__name__}"
+            control.fail(f"{self.members[self.rank]}: {what}")
         return ""
 
 

@@ -7,12 +7,14 @@ lie on each. What is computed is what one process computes, with the same random
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import keras
-import msgspec
+import numpy as np
 
 from dialog_policy.distributed import Group, current_group
 from dialog_policy.distributed.relay import relay
@@ -101,6 +103,9 @@ def _start(group: Group) -> Share:
             "JAX has computed in this process already, which must not be before processes train together. Train in a new process, "
             "and join the others before anything else is trained or predicted."
         ) from None
+    if threading.current_thread() is threading.main_thread():
+        # JAX takes a request to terminate for a notice that somebody will look at later; nobody does.
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
     group.at_end(jax.distributed.shutdown)
     with silent(1):  # Gloo says on stdout that it is connected
         sync_global_devices("dialog_policy")
@@ -157,5 +162,7 @@ def shared_accuracy(
             if judged.any():
                 correct, _ = decoder.judge(logits[judged], [gold[turn] for turn in turns[judged]])
                 right, total = right + int(correct.sum()), total + len(correct)
-    counts = [msgspec.json.decode(counted) for counted in group.gather(msgspec.json.encode((right, total)))]
-    return sum(right for right, _ in counts) / sum(total for _, total in counts)
+    counts = np.sum(
+        [np.frombuffer(counted, dtype=np.int64) for counted in group.gather(np.array([right, total], dtype=np.int64).tobytes())], axis=0
+    )
+    return float(counts[0] / counts[1])

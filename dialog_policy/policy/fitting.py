@@ -18,8 +18,8 @@ from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.distributed import current_group
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.features.encode import encode_parts
-from dialog_policy.network.calibration import calibrate, choose_fallback
 from dialog_policy.features.encoder import TurnEncoder
+from dialog_policy.network.calibration import calibrate, choose_fallback
 from dialog_policy.network.checkpoint import CHECKPOINT, read_checkpoint
 from dialog_policy.policy.config import Config, current_names
 from dialog_policy.policy.parts import Parts
