@@ -133,6 +133,8 @@ def train(
         )
     if distributed:
         backend = backend or os.environ.get("KERAS_BACKEND", "jax")
+        if backend != "jax":
+            raise OptionError(f"--distributed trains with JAX; found the backend {backend}. Give --backend jax.")
     if backend is not None:
         choose_backend(backend)
     settings: dict[str, Any] = {}

@@ -163,6 +163,10 @@ def shared_accuracy(
                 correct, _ = decoder.judge(logits[judged], [gold[turn] for turn in turns[judged]])
                 right, total = right + int(correct.sum()), total + len(correct)
     counts = np.sum(
-        [np.frombuffer(counted, dtype=np.int64) for counted in group.gather(np.array([right, total], dtype=np.int64).tobytes())], axis=0
+        [
+            np.frombuffer(counted, dtype=np.int64)
+            for counted in group.gather(np.array([right, total], dtype=np.int64).tobytes())
+        ],
+        axis=0,
     )
     return float(counts[0] / counts[1])

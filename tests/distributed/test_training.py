@@ -11,6 +11,8 @@ import pytest
 
 from benchmarks.distributed import compare, free_port, train_together
 from dialog_policy.corpus.write import write_corpus
+from dialog_policy.network.checkpoint import epochs_done
+from dialog_policy.runtime import Policy
 from tests.conftest import REPOSITORY
 
 pytest.importorskip("jax", reason="JAX is not installed (extra `jax`)")
@@ -43,13 +45,21 @@ def test_two_processes_have_the_losses_and_weights_of_one(corpus, tmp_path):
 class Command:
     """``train --distributed`` in a process of its own."""
 
-    def __init__(self, corpus, run, rank, processes, port, *arguments):
+    def __init__(self, corpus, run, rank, processes, port, epochs, *options):
         bits = [f'{part}=[{{kind="bits",max_terms=30}}]' for part in BITS]
-        few = ["hidden=4", "batch_size=5", "max_lengths=1", "smallest_dev=2", "patience=1000", *bits]
+        few = [
+            "hidden=4",
+            "batch_size=5",
+            "max_lengths=1",
+            "smallest_dev=2",
+            "patience=1000",
+            f"epochs={epochs}",
+            *bits,
+        ]
         self.process = subprocess.Popen(
             [
                 sys.executable, "-c", MAIN, "train", str(corpus), "--split", "all", "--dev", "dev", "--out", str(run), "--distributed",
-                "--coordinator", f"localhost:{port}", "--processes", str(processes), "--rank", str(rank), *arguments, "--set", *few,
+                "--coordinator", f"localhost:{port}", "--processes", str(processes), "--rank", str(rank), *options, "--set", *few,
             ],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY, env={**os.environ, "KERAS_BACKEND": "jax"},
         )  # fmt: skip
@@ -68,7 +78,7 @@ def waits_for(path, *commands):
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_lost_process_ends_the_other_and_one_goes_on_alone(corpus, tmp_path, lost):
     run, port = tmp_path / "run", free_port()
-    both = [Command(corpus, run, rank, 2, port, "epochs=100000") for rank in range(2)]
+    both = [Command(corpus, run, rank, 2, port, 100_000) for rank in range(2)]
     waits_for(tmp_path / "run.partial" / "training.safetensors", *both)
     both[lost].process.send_signal(signal.SIGKILL)
     both[lost].ends()
@@ -79,11 +89,16 @@ def test_a_lost_process_ends_the_other_and_one_goes_on_alone(corpus, tmp_path, l
     assert "Traceback" not in errors
     assert "stack trace" not in errors
     assert not run.exists()
+    if lost == 0:
+        done = epochs_done(tmp_path / "run.partial" / "training.safetensors")
+        alone = Command(corpus, run, 0, 1, port, done + 2, "--resume")
+        assert alone.ends()[0] == 0
+        assert len(Policy.load(run).info["history"]) == done + 2
 
 
 def test_processes_that_differ_are_refused(corpus, tmp_path):
     port = free_port()
-    both = [Command(corpus, tmp_path / "run", rank, 2, port, "--set", f"epochs={rank + 1}") for rank in range(2)]
+    both = [Command(corpus, tmp_path / "run", rank, 2, port, rank + 1) for rank in range(2)]
     for command in both:
         code, _, errors = command.ends()
         assert code == 2
