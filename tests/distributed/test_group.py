@@ -17,8 +17,11 @@ from tests.conftest import REPOSITORY
 PROGRAM = """
 import json, sys, time
 from dialog_policy.distributed import current_group, join
+from dialog_policy.distributed import control, links
 from dialog_policy.errors import DialogPolicyError, OptionError
 coordinator, processes, rank, wait, what = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), sys.argv[5]
+if what == "silent":
+    control.SILENCE = links.SILENCE = 8.0
 try:
     with join(coordinator, processes, rank, wait=wait) as group:
         assert current_group() is group
@@ -32,7 +35,7 @@ try:
             raise ZeroDivisionError
         if what == "differ":
             group.check_same("the settings", str(rank // 2).encode(), "Give all the same options.")
-        if what == "wait":
+        if what in ("wait", "silent"):
             sys.stdin.readline() if rank == 1 else group.gather(b"")
         if what == "busy":
             sys.stdin.readline() if rank == 1 else time.sleep(600)
@@ -94,8 +97,7 @@ def test_all_end_with_the_message_of_the_one_that_fails(what, message):
             assert re.match(message, said), said
 
 
-@pytest.mark.parametrize("lost", [0, 1])
-@pytest.mark.parametrize("what", ["wait", "busy"])
+@pytest.mark.parametrize(("lost", "what"), [(0, "wait"), (1, "wait"), (1, "busy")])
 def test_a_killed_process_ends_the_others_whatever_they_do(lost, what):
     port = free_port()
     processes = [start(rank, what=what, port=port) for rank in range(3)]
@@ -108,6 +110,19 @@ def test_a_killed_process_ends_the_others_whatever_they_do(lost, what):
         assert f"process {lost} of 3 (" in said
         assert "was lost: its connection has ended. The training has ended. What process 0 wrote" in said
         assert "--resume" in said
+
+
+def test_a_process_that_is_silent_is_lost():
+    port = free_port()
+    processes = [start(rank, what="silent", port=port) for rank in range(3)]
+    assert all(process.stdout.readline() for process in processes)
+    processes[1].send_signal(signal.SIGSTOP)
+    results = [ends(processes[rank]) for rank in (0, 2)]
+    processes[1].kill()
+    processes[1].communicate()
+    for code, said in results:
+        assert code == 2
+        assert re.search(r"process 1 of 3 \(.*\) was lost: nothing was heard of it for 8 seconds", said), said
 
 
 def test_whoever_does_not_come_is_named():
