@@ -26,7 +26,8 @@ from dialog_policy.runtime.decoder import Decoder
 
 __all__ = ["local", "share_of", "shared_accuracy", "spread"]
 
-_started: list[Share] = []
+# JAX's runtime is started once a process, for one group.
+_started: dict[Group, Share] = {}
 
 
 @contextmanager
@@ -68,14 +69,14 @@ def share_of(group: Group) -> Share:
     """
     if group.processes == 1:
         return WHOLE
-    if not _started:
+    if group not in _started:
         if keras.backend.backend() != "jax":
             raise OptionError(
                 f"several processes train together with JAX only; Keras is loaded with {keras.backend.backend()}. Give --backend "
                 "jax (in Python: set the variable KERAS_BACKEND=jax before Keras is loaded)."
             )
-        _started.append(_start(group))
-    return _started[0]
+        _started[group] = _start(group)
+    return _started[group]
 
 
 def _start(group: Group) -> Share:
@@ -116,7 +117,8 @@ def _devices_here(group: Group) -> list[int] | None:
     """Return which GPU is for this process where several are on one machine; None: all that it sees."""
     me = group.members[group.rank]
     here = [member.rank for member in group.members if member.host == me.host]
-    return None if len(here) == 1 or "CUDA_VISIBLE_DEVICES" in os.environ else [here.index(group.rank)]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return None if len(here) == 1 or (visible and "," not in visible) else [here.index(group.rank)]
 
 
 def _check_own_name(group: Group) -> None:
