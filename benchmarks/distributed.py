@@ -16,10 +16,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
+
+from benchmarks.workload import N_ACTIONS, STAR_LENGTHS
+from dialog_policy import DialogPolicy
+from dialog_policy.corpus import ActionSpace
+from dialog_policy.distributed import join
+from dialog_policy.features.encoded import EncodedDialogues
+from dialog_policy.network.config import NetworkConfig
+from dialog_policy.network.training import train_network
+from dialog_policy.runtime.decoder import Decoder
 
 __all__ = ["compare", "free_port", "train_together"]
 
+_FEATURES = 300
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -39,13 +50,15 @@ def train_together(folder: Path, processes: int, what: Mapping[str, Any]) -> lis
     processes
         How many; one joins nobody.
     what
-        ``corpus``, ``dev`` and ``settings`` as for ``DialogPolicy``, ``steps``: after how many to end, ``cores``: a list with the
+        ``settings`` of ``DialogPolicy``, ``corpus`` and ``dev`` as for its ``fit``; without a corpus the network alone is trained,
+        on arrays as many and as long as the dialogues of STAR. ``steps``: after how many to end; None: after all. ``cores``: the
         cores of each process, if they are to have their own.
 
     Returns
     -------
     list of dict
-        One a process: ``losses`` of each step, ``accuracies`` and ``seconds`` of each epoch, and all arrays of its run by name.
+        One a process: ``losses`` of each step, ``seconds`` of each epoch, and, of a corpus, ``accuracies`` of each epoch and all
+        arrays of the run by name.
 
     Raises
     ------
@@ -88,51 +101,59 @@ def compare(one: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict
     }
 
 
-def _main(folder: str, processes: str, rank: str, port: str, what: str) -> None:
-    given = json.loads(what)
-    if given.get("cores"):
-        os.sched_setaffinity(0, given["cores"][int(rank)])
-    import keras
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps the loss of every step and the time of every epoch, and ends after so many steps."""
 
-    from dialog_policy import DialogPolicy
-    from dialog_policy.distributed import join
+    def __init__(self, steps: int | None) -> None:
+        super().__init__()
+        self.steps = steps
+        self.losses: list[Any] = []
+        self.seconds: list[float] = []
 
-    class Watch(keras.callbacks.Callback):  # type: ignore[misc]
-        """Keeps the loss of every step and the time of every epoch, and ends after so many steps."""
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.begun = time.perf_counter()
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.losses: list[float] = []
-            self.seconds: list[float] = []
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.losses.append(logs["loss"])
+        if self.steps is not None and len(self.losses) >= self.steps:
+            self.model.stop_training = True
 
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self.begun = time.perf_counter()
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        float(self.losses[-1])  # waits for what is still computed
+        self.seconds.append(time.perf_counter() - self.begun)
 
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            self.losses.append(logs["loss"])
-            if len(self.losses) >= given["steps"]:
-                self.model.stop_training = True
 
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.losses[-1] = float(self.losses[-1])
-            self.seconds.append(time.perf_counter() - self.begun)
-
-    watch = Watch()
-    alone = processes == "1"
-    with contextlib.nullcontext() if alone else join(f"localhost:{port}", int(processes), int(rank)):
-        policy = DialogPolicy(**given["settings"]).fit(given["corpus"], dev=given["dev"], callbacks=[watch])
+def _train_policy(given: Mapping[str, Any], watch: _Watch) -> dict[str, Any]:
+    policy = DialogPolicy(**given["settings"]).fit(given["corpus"], dev=given["dev"], callbacks=[watch])
     arrays = {
         f"{file}/{name}": array
         for file in ("network.safetensors", "encoder.safetensors")
         for name, array in policy.runtime_.run.arrays(file).items()
     }
-    np.savez(
-        Path(folder) / f"{processes}-{rank}.npz",
-        losses=np.array([float(loss) for loss in watch.losses]),
-        accuracies=np.array([row.get("dev_turn_accuracy", np.nan) for row in policy.history_]),
-        seconds=np.array(watch.seconds),
-        **arrays,
+    return {"accuracies": np.array([row.get("dev_turn_accuracy", np.nan) for row in policy.history_]), **arrays}
+
+
+def _train_network(given: Mapping[str, Any], watch: _Watch) -> dict[str, Any]:
+    random = np.random.default_rng(0)
+    lengths = random.permutation(np.repeat(np.arange(1, len(STAR_LENGTHS) + 1), STAR_LENGTHS))
+    encoded = EncodedDialogues.from_arrays(
+        [random.normal(size=(length, _FEATURES)).astype(np.float32) for length in lengths],
+        [np.eye(N_ACTIONS, dtype=np.float32)[random.integers(N_ACTIONS, size=length)] for length in lengths],
     )
+    decoder = Decoder.fit(ActionSpace([f"action_{i:02}" for i in range(N_ACTIONS)]), [], single_action=True)
+    train_network(encoded, None, decoder, NetworkConfig(**given["settings"]), callbacks=[watch])
+    return {"turns": np.array(lengths.sum())}
+
+
+def _main(folder: str, processes: str, rank: str, port: str, what: str) -> None:
+    given = json.loads(what)
+    if given.get("cores"):
+        os.sched_setaffinity(0, given["cores"][int(rank)])
+    watch = _Watch(given["steps"])
+    with contextlib.nullcontext() if processes == "1" else join(f"localhost:{port}", int(processes), int(rank)):
+        result = (_train_policy if given.get("corpus") else _train_network)(given, watch)
+    losses = np.array([float(loss) for loss in watch.losses])
+    np.savez(Path(folder) / f"{processes}-{rank}.npz", losses=losses, seconds=np.array(watch.seconds), **result)
 
 
 if __name__ == "__main__":
