@@ -150,7 +150,7 @@ def train(
             "--coordinator, --processes and --rank are of a training with others: give --distributed as well."
         )
     if distributed:
-        backend = backend or os.environ.get("KERAS_BACKEND", "jax")
+        backend = backend or "jax"
         if backend != "jax":
             raise OptionError(f"--distributed trains with JAX; found the backend {backend}. Give --backend jax.")
     if backend is not None:
