@@ -17,6 +17,7 @@ __all__ = [
     "CorpusWarning",
     "DialogPolicyError",
     "DivergenceError",
+    "GroupError",
     "MissingExtraError",
     "OptionError",
     "RunError",
@@ -89,6 +90,10 @@ class RunError(DialogPolicyError):
 
 class DivergenceError(DialogPolicyError):
     """A training has left what can be computed or learnt: its result would be worth nothing."""
+
+
+class GroupError(DialogPolicyError):
+    """Processes that train together have not found each other, have lost one another, or do not do the same."""
 
 
 class SessionError(DialogPolicyError):

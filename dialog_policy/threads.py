@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from dialog_policy.errors import require
@@ -41,7 +42,7 @@ class InBackground(Generic[_T]):
     """
 
     def __init__(self, function: Callable[..., _T], *arguments: Any, **options: Any) -> None:
-        self._call = lambda: function(*arguments, **options)
+        self._call: Callable[[], _T] = partial(function, *arguments, **options)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=function.__name__, daemon=True)
         self._thread.start()

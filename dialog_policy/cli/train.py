@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +14,10 @@ import click
 
 from dialog_policy.cli.options import Command, corpora_argument, corpus_options, read_corpus, say
 from dialog_policy.corpus import Corpus
-from dialog_policy.errors import RunError, counted
+from dialog_policy.distributed import current_group, join
+from dialog_policy.distributed.on_ray import run_on_ray
+from dialog_policy.errors import CorpusWarning, OptionError, RunError, counted
+from dialog_policy.network.checkpoint import CHECKPOINT
 from dialog_policy.runtime.folder import LOGS, check_target, partial_folder
 from dialog_policy.runtime.run_reader import MANIFEST, RunReader
 
@@ -72,6 +79,29 @@ def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str,
     help="What to do where an interrupted training has left a checkpoint: go on from it, with the same result as without the "
     "interruption, or discard it and begin anew. Without either the checkpoint is kept, and nothing is trained.",
 )
+@click.option(
+    "--distributed",
+    is_flag=True,
+    help="Train with other processes, on this or other machines, that are given the same command (JAX; docs/distributed.md). Where "
+    "they were started by torchrun, Ray, MPI, SLURM or as an indexed job of Kubernetes, the following need not be given.",
+)
+@click.option("--coordinator", metavar="HOST:PORT", help="With --distributed: where process 0 is to be reached.")
+@click.option("--processes", type=int, metavar="N", help="With --distributed: how many processes there are.")
+@click.option("--rank", type=int, metavar="I", help="With --distributed: the number of this process, from 0.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0, min_open=True),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --distributed: how long to wait for the others to come.",
+)
+@click.option(
+    "--ray",
+    metavar="ADDRESS|local",
+    help="Start the --processes on this Ray cluster, one a node as far as there are nodes (extra `ray`); corpora and run are on a "
+    "file system that all nodes have. Processes that are lost are started again.",
+)
 @corpus_options
 def train(
     corpora: tuple[str, ...],
@@ -83,8 +113,15 @@ def train(
     config: str | None,
     set_: tuple[str, ...],
     resume: bool | None,
+    distributed: bool,
+    coordinator: str | None,
+    processes: int | None,
+    rank: int | None,
+    wait: float,
+    ray: str | None,
     format_: str | None,
     reader: tuple[str, ...],
+    again: bool = False,
 ) -> None:
     """Train a policy on one or several corpora and write it to a run folder.
 
@@ -95,6 +132,21 @@ def train(
     from dialog_policy.policy.config import parse_settings, read_settings
     from dialog_policy.policy.recipes import load_recipe
 
+    if ray is not None:
+        if distributed or processes is None or processes < 1 or (coordinator, rank) != (None, None):
+            raise OptionError(
+                "--ray starts all processes itself: give --processes N, and neither --distributed, --coordinator nor --rank."
+            )
+        run_on_ray(partial(_as_member, _on_all_nodes(click.get_current_context().params)), ray, processes)
+        return
+    if not distributed and (coordinator, processes, rank) != (None, None, None):
+        raise OptionError(
+            "--coordinator, --processes and --rank are of a training with others: give --distributed as well."
+        )
+    if distributed:
+        backend = backend or "jax"
+        if backend != "jax":
+            raise OptionError(f"--distributed trains with JAX; found the backend {backend}. Give --backend jax.")
     if backend is not None:
         choose_backend(backend)
     settings: dict[str, Any] = {}
@@ -105,22 +157,45 @@ def train(
         settings.update(read_settings(config))
     policy = DialogPolicy.from_config(make_config({**settings, **parse_settings(set_)}))
     target = Path(out)
-    check_target(target)
-    before = _described(target)
-    whole = read_corpus(corpora, format_, reader)
-    part = whole.split(split)
-    load_keras(lean=True)
-    try:
-        policy.fit(part, dev=choose_dev(dev, whole, format_, reader), out=target, resume=resume)
-    except KeyboardInterrupt:
-        folder = partial_folder(target)
-        if folder.exists():
-            raise RunError(
-                f"stopped. The last finished epoch is kept in {folder}; go on with the same command and --resume."
-            ) from None
-        raise
-    for line in _report(policy, out, before):
+    with ExitStack() as stack:
+        group = stack.enter_context(join(coordinator, processes, rank, wait=wait)) if distributed else current_group()
+        if group.leads:
+            check_target(target)
+        else:
+            warnings.simplefilter("ignore", CorpusWarning)  # the first process says it
+        if again and group.once((partial_folder(target) / CHECKPOINT).exists, bool):
+            resume = True
+        before = _described(target)
+        whole = read_corpus(corpora, format_, reader)
+        part = whole.split(split)
+        load_keras(lean=True)
+        try:
+            policy.fit(part, dev=choose_dev(dev, whole, format_, reader), out=target, resume=resume)
+        except KeyboardInterrupt:
+            folder = partial_folder(target)
+            if folder.exists():
+                raise RunError(
+                    f"stopped. The last finished epoch is kept in {folder}; go on with the same command and --resume."
+                ) from None
+            raise
+    for line in _report(policy, out, before) if group.leads else ():
         say(line)
+
+
+def _as_member(options: dict[str, Any], coordinator: str, processes: int, rank: int, again: bool) -> None:
+    """Train as one of the processes on a Ray cluster; after a loss from the last checkpoint, if there was one."""
+    place = {"distributed": True, "coordinator": coordinator, "processes": processes, "rank": rank, "ray": None}
+    assert train.callback is not None
+    train.callback(**{**options, **place, "again": again})
+
+
+def _on_all_nodes(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the command's options with paths that do not depend on where a process works."""
+    corpora = tuple(os.path.abspath(path) if os.path.exists(path) else path for path in options["corpora"])
+    files = {name: os.path.abspath(options[name]) for name in ("out", "config") if options[name] is not None}
+    if os.path.exists(options["dev"]):
+        files["dev"] = os.path.abspath(options["dev"])
+    return {**options, "corpora": corpora, **files}
 
 
 def _described(run: Path) -> str:

@@ -23,6 +23,7 @@ __all__ = [
     "load_keras",
     "make_deterministic",
     "scan",
+    "silent",
     "use_cores",
 ]
 
@@ -70,7 +71,8 @@ def load_keras(*, lean: bool = False) -> ModuleType:
     """
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _quiet(), uncollected(), _hidden(*(_UNUSED if lean and backend == "tensorflow" else ())):
+    quiet = contextlib.nullcontext() if "keras" in sys.modules or "TF_CPP_MAX_VLOG_LEVEL" in os.environ else silent(2)
+    with quiet, uncollected(), _hidden(*(_UNUSED if lean and backend == "tensorflow" else ())):
         require(backend, extra="jax" if backend == "jax" else "train", purpose="training a policy")
         keras: ModuleType = require("keras", extra="train", purpose="training a policy")
     return keras
@@ -90,20 +92,18 @@ def _hidden(*names: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence stderr below Python: TensorFlow's C++ side reports missing GPUs before any log level applies."""
-    if "keras" in sys.modules or "TF_CPP_MAX_VLOG_LEVEL" in os.environ:
-        yield
-        return
-    sys.stderr.flush()
-    stderr = os.dup(2)
+def silent(descriptor: int) -> Iterator[None]:
+    """Silence stdout (1) or stderr (2) below Python: TensorFlow's C++ side reports missing GPUs before any log level applies."""
+    stream = sys.stdout if descriptor == 1 else sys.stderr
+    stream.flush()
+    kept = os.dup(descriptor)
     try:
         with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
+            os.dup2(nowhere.fileno(), descriptor)
         yield
     finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
+        os.dup2(kept, descriptor)
+        os.close(kept)
 
 
 def make_deterministic(seed: int) -> None:

@@ -17,7 +17,7 @@ from dialog_policy.network.lengths import few_lengths
 from dialog_policy.text.embedding import PADDING_ID
 from dialog_policy.text.table import FloatArray
 
-__all__ = ["COMPILED_LENGTHS", "DialogueBatches", "evaluation_batches"]
+__all__ = ["COMPILED_LENGTHS", "WHOLE", "DialogueBatches", "Share", "evaluation_batches"]
 
 _Inputs = FloatArray | dict[str, npt.NDArray[Any]]
 _IntArray = npt.NDArray[np.int64]
@@ -33,6 +33,28 @@ _NOBODY = -1
 
 def _ceil(dividend: int, divisor: int) -> int:
     return -(-dividend // divisor)
+
+
+class Share(NamedTuple):
+    """The part of every batch that one of several processes computes.
+
+    Attributes
+    ----------
+    rank
+        The number of the process, from 0.
+    processes
+        How many there are.
+    devices
+        How many devices all of them have; each device computes equally many rows.
+    """
+
+    rank: int
+    processes: int
+    devices: int
+
+
+# The share of a process that trains alone.
+WHOLE = Share(0, 1, 1)
 
 
 class _Batch(NamedTuple):
@@ -85,6 +107,10 @@ class DialogueBatches(keras.utils.PyDataset):
         The order of epoch e depends on (seed, e) alone, so that an interrupted training can go on exactly.
     epoch
         The first epoch, counted from 0.
+    share
+        Which rows of every batch are yielded here. The batches are those of one process, planned from the dialogues' lengths
+        alone, so that all processes agree on every batch and its shape without a word; rows without a dialogue are added where
+        the devices cannot divide them evenly.
 
     Raises
     ------
@@ -105,6 +131,7 @@ class DialogueBatches(keras.utils.PyDataset):
         packed: bool = False,
         seed: int = 0,
         epoch: int = 0,
+        share: Share = WHOLE,
     ) -> None:
         super().__init__(workers=1)
         if not isinstance(encoded, EncodedDialogues):
@@ -133,14 +160,16 @@ class DialogueBatches(keras.utils.PyDataset):
         self.encoded, self.strategy, self.window, self.seed = encoded, strategy, window, seed
         self.packed = packed
         self._mean_terms = [encoded.mean_terms(part) for part in encoded.embedded] if packed else []
-        self.batch_size = 1 if strategy == "single" else min(batch_size, len(encoded))
+        self._at_once = 1 if strategy == "single" else min(batch_size, len(encoded))
         # Dialogues are shuffled together that are read together: whole batches of them, and so as many in every epoch.
         self._pool = len(encoded)
         if strategy in ("bucket", "pad", "single") and encoded.pool_size < len(encoded):
-            self._pool = max(1, encoded.pool_size // self.batch_size) * self.batch_size
+            self._pool = max(1, encoded.pool_size // self._at_once) * self._at_once
         if strategy in ("bucket", "pad"):
             pool = min(self._pool, len(encoded))
-            self.batch_size = _ceil(pool, _ceil(pool, batch_size))
+            self._at_once = _ceil(pool, _ceil(pool, batch_size))
+        self.batch_size = _ceil(self._at_once, share.devices) * share.devices
+        self.share = share
         self._lengths = encoded.lengths
         self._padded: list[int] | None = None
         if strategy == "pad":
@@ -178,7 +207,7 @@ class DialogueBatches(keras.utils.PyDataset):
 
     def _groups(self, random: np.random.Generator, pool: _IntArray) -> list[_IntArray]:
         """Deal the dialogues of a pool into groups that share a batch."""
-        size, lengths = self.batch_size, self._lengths[pool]
+        size, lengths = self._at_once, self._lengths[pool]
         if self.strategy == "exact":
             order = random.permutation(len(lengths))
             order = order[np.argsort(lengths[order], kind="stable")]
@@ -205,7 +234,7 @@ class DialogueBatches(keras.utils.PyDataset):
         """
         sizes = -(-self._lengths // self.window)
         order = random.permutation(len(sizes))
-        loads = [(0, row) for row in range(self.batch_size)]
+        loads = [(0, row) for row in range(self._at_once)]
         rows: list[list[int]] = [[] for _ in loads]
         for dialogue in order[np.argsort(-sizes[order], kind="stable")].tolist():
             load, row = heapq.heappop(loads)
@@ -225,35 +254,45 @@ class DialogueBatches(keras.utils.PyDataset):
         return len(self._batches)
 
     def __getitem__(self, index: int) -> tuple[_Inputs, FloatArray, FloatArray]:
-        turns = self.turns(index)
+        batch = self._batches[index]
+        here = self._mine(self.batch_size)
+        turns = self.encoded.padded_turns(batch.dialogues[here], batch.length, batch.starts[here])
         features = self.encoded.features(turns, embedded=not self.packed)
         weights = self.encoded.weights(turns)
         if self._weights is not None:
-            rows = self._batches[index].dialogues
+            rows = batch.dialogues[here]
             weights *= np.where(rows == _NOBODY, 0.0, self._weights[rows]).astype(np.float32)[:, None]
         if self._balance is not None:
             weights *= self._balance[turns].astype(np.float32)
         inputs: dict[str, npt.NDArray[Any]] = {"features": features}
         if self.packed:
-            inputs.update(self._packed_terms(turns))
+            inputs.update(self._packed_terms(self.turns(index)))
         if self.strategy == "window":
-            inputs["fresh"] = (self._batches[index].starts == 0).astype(np.float32)[:, None]
+            inputs["fresh"] = (batch.starts[here] == 0).astype(np.float32)[:, None]
         return inputs if len(inputs) > 1 else features, self.encoded.targets(turns), weights
 
+    def _mine(self, size: int) -> slice:
+        """Return this process' share of so many rows."""
+        size //= self.share.processes
+        return slice(self.share.rank * size, (self.share.rank + 1) * size)
+
     def _packed_terms(self, turns: _IntArray) -> dict[str, npt.NDArray[Any]]:
+        """Return this process' share of the terms of a whole batch: each text is embedded once, wherever it is said."""
         inputs: dict[str, npt.NDArray[Any]] = {}
+        devices = self.share.devices
         for number, part in enumerate(self.encoded.embedded):
             packed, rows = self.encoded.packed(part, turns)
             ids, counts = packed.values, packed.counts
             # Sizes depend on the batch's shape, so that a compiled network sees few: as many texts as turns, and one more, to
             # which what fills the terms up belongs; as many terms as so many turns have on average, or more by a power of two.
             size = 1 << max(len(ids) - 1, int(turns.size * self._mean_terms[number])).bit_length()
+            size = _ceil(size, devices) * devices
             terms, texts = np.full(size, PADDING_ID, dtype=np.int32), np.full(size, turns.size, dtype=np.int32)
             terms[: len(ids)], texts[: len(ids)] = ids, np.repeat(np.arange(len(counts)), counts)
-            shares = np.zeros(turns.size + 1, dtype=np.float32)
+            shares = np.zeros(_ceil(turns.size + 1, devices) * devices, dtype=np.float32)
             np.divide(1.0, counts, out=shares[: len(counts)], where=counts > 0, casting="same_kind")
-            inputs.update({f"terms_{number}": terms, f"texts_{number}": texts, f"shares_{number}": shares})
-            inputs[f"rows_{number}"] = rows.astype(np.int32)
+            whole = {"terms": terms, "texts": texts, "shares": shares, "rows": rows.astype(np.int32)}
+            inputs.update({f"{name}_{number}": array[self._mine(len(array))] for name, array in whole.items()})
         return inputs
 
     def turns(self, index: int) -> _IntArray:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from dialog_policy.errors import DivergenceError, RunError
 from dialog_policy.network.batches import DialogueBatches
 from dialog_policy.network.checkpoint import CHECKPOINT, write_checkpoint
+from dialog_policy.network.lstm import CARRIED
 
 __all__ = ["ADVICE", "Checkpoint", "EarlyStopping", "LossWatch", "Progress", "loggers"]
 
@@ -178,15 +179,19 @@ class Checkpoint(keras.callbacks.Callback):
             self._written, self._when = len(self.history), time.monotonic()
 
     def _variables(self) -> dict[str, Any]:
-        optimizer = {f"optimizer.{i:03}": v for i, v in enumerate(self.optimizer.variables)}
-        return {**{f"network.{i:03}": v for i, v in enumerate(self.network.variables)}, **optimizer}
+        network = {f"network.{i:03}": v for i, v in enumerate(self.network.variables) if not _is_carried(v)}
+        return {**network, **{f"optimizer.{i:03}": v for i, v in enumerate(self.optimizer.variables)}}
+
+    def _best(self) -> dict[str, int]:
+        """Names of the best weights that are kept, and their places among all."""
+        return {f"best.{i:03}": i for i, v in enumerate(self.network.weights) if not _is_carried(v)}
 
     def state(self) -> dict[str, Any]:
         """Arrays and history from which :meth:`restore` goes on."""
         arrays = {name: np.array(keras.ops.convert_to_numpy(v)) for name, v in self._variables().items()}
         state: dict[str, Any] = {"arrays": arrays, "history": list(self.history), "about": self.about}
         if self.stopping is not None and self.stopping.best_weights is not None:
-            arrays.update({f"best.{i:03}": np.array(w) for i, w in enumerate(self.stopping.best_weights)})
+            arrays.update({name: np.array(self.stopping.best_weights[i]) for name, i in self._best().items()})
             state.update(best=float(self.stopping.best), wait=int(self.stopping.wait))
         return state
 
@@ -198,14 +203,15 @@ class Checkpoint(keras.callbacks.Callback):
         RunError
             If it belongs to another network.
         """
-        arrays = state["arrays"]
-        variables = self._variables()
-        best = [arrays[name] for name in sorted(arrays) if name.startswith("best.")]
+        variables, places, best = self._variables(), self._best(), self.network.get_weights()
+        known = {*variables, *places}
+        arrays = {name: array for name, array in state["arrays"].items() if name in known or not self._is_old(name)}
+        has_best = any(name.startswith("best.") for name in arrays)
         shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-        weights = [array.shape for array in self.network.get_weights()]
+        shapes.update({name: best[place].shape for name, place in places.items() if has_best})
         if (
-            shapes != {name: array.shape for name, array in arrays.items() if not name.startswith("best.")}
-            or (best and ([array.shape for array in best] != weights or None in (state.get("best"), state.get("wait"))))
+            shapes != {name: array.shape for name, array in arrays.items()}
+            or (has_best and None in (state.get("best"), state.get("wait")))
         ):  # fmt: skip
             raise RunError(
                 f"{CHECKPOINT} in {self.folder} is damaged, or of another network. Begin anew with --restart (in Python: "
@@ -215,8 +221,21 @@ class Checkpoint(keras.callbacks.Callback):
             variable.assign(arrays[name])
         self.history = list(state["history"])
         self._written = len(self.history)
-        if self.stopping is not None and best:
+        if self.stopping is not None and has_best:
+            for name, place in places.items():
+                best[place] = arrays[name]
             self.stopping.restore(state["best"], state["wait"], best)
+
+    def _is_old(self, name: str) -> bool:
+        """Whether it is the name of a state that is carried, which earlier versions kept."""
+        kind, _, place = name.partition(".")
+        of_kind = {"network": self.network.variables, "best": self.network.weights}.get(kind, [])
+        return place.isdigit() and int(place) < len(of_kind) and _is_carried(of_kind[int(place)])
+
+
+def _is_carried(variable: Any) -> bool:
+    """Whether it is a state that windows carry: epochs begin anew with it, and more processes may need more rows of it."""
+    return bool(variable.name.startswith(CARRIED))
 
 
 class Progress(keras.callbacks.Callback):

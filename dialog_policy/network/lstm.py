@@ -9,7 +9,10 @@ from keras import ops
 
 from dialog_policy.network.backend import has_gpu, scan
 
-__all__ = ["CarriedLSTM", "HoistedLSTM"]
+__all__ = ["CARRIED", "CarriedLSTM", "HoistedLSTM"]
+
+# How the names of states begin that are carried from one batch to the next.
+CARRIED = "carried"
 
 
 @keras.saving.register_keras_serializable("dialog_policy")
@@ -63,14 +66,13 @@ class HoistedLSTM(keras.layers.LSTM):
             _, outputs, last = self.inner_loop(sequences, initial_state, None, training)
             return outputs, last
         inputs = ops.transpose(sequences, (1, 0, 2))
-        time, batch = ops.shape(inputs)[:2]
         # Gates in the order i, f, o, g: one sigmoid for three of them.
         kernel, recurrent, bias = (
             _reordered(ops.convert_to_tensor(weight))
             for weight in (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
         )
-        projected = ops.matmul(ops.reshape(inputs, (-1, inputs.shape[-1])), kernel) + bias
-        projected = ops.reshape(projected, (time, batch, 4 * self.units))
+        # Time and batch stay apart here and in the gradient: several processes can divide a batch, not both as one axis.
+        projected = ops.tensordot(inputs, kernel, axes=1) + bias
         hidden, cell = _lstm(projected, recurrent, *initial_state)
         return ops.transpose(hidden, (1, 0, 2)), (hidden[-1], cell[-1])
 
@@ -95,7 +97,7 @@ class CarriedLSTM(keras.layers.Layer):
         """Make the state."""
         self.state = [
             self.add_weight(shape=(self.batch_size, self.lstm.units), initializer="zeros", trainable=False, name=name)
-            for name in ("hidden", "cell")
+            for name in (f"{CARRIED}_hidden", f"{CARRIED}_cell")
         ]
 
     def call(self, sequences: Any, fresh: Any, training: bool = False) -> Any:
@@ -185,8 +187,8 @@ def _lstm(projected: Any, recurrent: Any, hidden: Any, cell: Any) -> Any:
         steps = (of_hiddens, slopes, to_cell, f)
         begin = (ops.zeros_like(start_hidden), ops.zeros_like(start_cell))
         state, (of_gates,) = scan(backward, begin, steps, widths=(4 * units,), reverse=True)
-        before = ops.reshape(ops.concatenate([start_hidden[None], hiddens[:-1]], 0), (-1, units))
-        of_recurrent = ops.matmul(ops.transpose(before), ops.reshape(of_gates, (-1, 4 * units)))
+        before = ops.concatenate([start_hidden[None], hiddens[:-1]], 0)
+        of_recurrent = ops.tensordot(before, of_gates, axes=[[0, 1], [0, 1]])
         return of_gates, of_recurrent, *state
 
     return (hiddens, cells), gradient

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from dialog_policy.distributed import current_group
 from dialog_policy.errors import DivergenceError, RunError
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
 from dialog_policy.network.backend import compiles, feed, keep_memory, make_deterministic, use_cores
@@ -19,6 +20,7 @@ from dialog_policy.network.config import NetworkConfig
 from dialog_policy.network.embedding import freeze, with_embeddings
 from dialog_policy.network.layers import build_network, windowed
 from dialog_policy.network.loss import ActionLoss
+from dialog_policy.network.multiprocess import local, share_of, shared_accuracy, spread
 from dialog_policy.network.optimizer import FusedAdamW
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.text.table import FloatArray
@@ -56,6 +58,7 @@ def predict_logits(network: keras.Model, encoded: EncodedDialogues) -> FloatArra
     return logits
 
 
+@spread()
 def train_network(
     train: EncodedDialogues,
     dev: tuple[EncodedDialogues, Actions] | None,
@@ -67,7 +70,7 @@ def train_network(
     about: dict[str, Any] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Trained:
-    """Train the network.
+    """Train the network; with the processes that :func:`~dialog_policy.distributed.join` has joined, if it has.
 
     Parameters
     ----------
@@ -109,7 +112,10 @@ def train_network(
         dropout=config.dropout,
         seed=config.seed,
     )
+    group = current_group()
     network = build(precision=config.precision)
+    with local():  # what this process validates with and returns, alone
+        own = network if group.processes == 1 else build(precision=config.precision)
     # Training begins where the network says how often each action occurs: there it needs hundreds of steps less.
     rates = train.action_rates()
     begin = np.log(rates) if decoder.single_action else np.log(rates) - np.log1p(-rates)
@@ -126,6 +132,7 @@ def train_network(
         packed=bool(train.embedded),
         seed=config.seed,
         epoch=done,
+        share=share_of(group),
     )
     model = windowed(network, batches.batch_size) if config.batches == "window" else network
     if train.embedded:
@@ -152,6 +159,9 @@ def train_network(
 
         def accuracy() -> float:
             freeze(model, train)
+            if group.processes > 1:
+                own.set_weights(network.get_weights())
+                return shared_accuracy(own, dev_encoded, gold, decoder)
             return float(decoder.judge(predict_logits(network, dev_encoded), gold)[0].mean())
 
         stopping = EarlyStopping(DEV_ACCURACY, accuracy, config.patience)
@@ -160,7 +170,9 @@ def train_network(
     if state is not None:
         _check_same(state["about"], about or {})
         checkpoint.restore(state)
-    watchers += [*loggers(folder, done), checkpoint, *callbacks, Progress(batches, epochs, done)]
+    watchers += [*loggers(folder, done), checkpoint, *callbacks]
+    if group.leads:
+        watchers.append(Progress(batches, epochs, done))
     if done < epochs and not (stopping is not None and stopping.wait >= config.patience):
         model.fit(**feed(batches), epochs=epochs, initial_epoch=done, shuffle=False, verbose=0, callbacks=watchers)
     optimizer.finalize_variable_values(model.trainable_variables)
@@ -169,9 +181,11 @@ def train_network(
     freeze(model, train)
     _check_learnt(network, checkpoint.history, loss_watch.first)
     if config.precision == "mixed":
-        trained, network = network, build()
-        network.set_weights(trained.get_weights())
-    return Trained(network, checkpoint.history)
+        with local():
+            own = build()
+    if own is not network:
+        own.set_weights(network.get_weights())
+    return Trained(own, checkpoint.history)
 
 
 def _check_learnt(network: keras.Model, history: list[dict[str, float]], first: float | None) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.corpus.data import Data, as_corpus, as_dialogues
+from dialog_policy.distributed import current_group
 from dialog_policy.errors import CorpusError, OptionError, RunError
 from dialog_policy.network.checkpoint import CHECKPOINT
 from dialog_policy.network.summary import describe_network
@@ -156,7 +157,7 @@ class DialogPolicy(Estimator):
         resume: bool | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> DialogPolicy:
-        """Train, and return this policy.
+        """Train, and return this policy. Within :func:`dialog_policy.distributed.join` several processes train it together.
 
         Parameters
         ----------
@@ -191,6 +192,8 @@ class DialogPolicy(Estimator):
             If `out` exists and is not a run, another process writes it, there is nothing to resume, or a checkpoint would be lost.
         DivergenceError
             If the loss is not finite any more, or worse in the end than before training. What was at `out` is still there.
+        GroupError
+            If processes that train together have other data or settings, or one of them is lost.
         MissingExtraError
             If the extra `train` is not installed.
         """
@@ -209,7 +212,9 @@ class DialogPolicy(Estimator):
         load_keras()
         with ExitStack() as stack:
             stack.enter_context(one_thread())  # also where the baselines, fitted meanwhile, want it so
-            folder = None if out is None else stack.enter_context(workplace(Path(out), resume))
+            folder = None
+            if out is not None and current_group().leads:
+                folder = stack.enter_context(workplace(Path(out), resume))
             fitted = fit_policy(
                 parts,
                 config,

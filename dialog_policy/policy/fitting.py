@@ -6,18 +6,24 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from dialog_policy.baselines.fit import fit_baselines
 from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.corpus.stored import StoredCorpus
+from dialog_policy.distributed import current_group
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.features.encode import encode_parts
+from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.stored import digest
 from dialog_policy.network.calibration import calibrate, choose_fallback
-from dialog_policy.network.checkpoint import read_checkpoint
+from dialog_policy.network.checkpoint import CHECKPOINT, read_checkpoint
 from dialog_policy.policy.config import Config, current_names
 from dialog_policy.policy.parts import Parts
 from dialog_policy.runtime.decoder import Decoder
@@ -29,6 +35,11 @@ if TYPE_CHECKING:
     import keras
 
 __all__ = ["Fitted", "check_callbacks", "fit_policy"]
+
+_OTHER_ENCODERS = (
+    "They were fitted to the same dialogues, and come out differently on another kind of processor or with other versions of NumPy, "
+    "SciPy or gensim. Use the same kind of machine and the same installation for all processes."
+)
 
 
 class Fitted(NamedTuple):
@@ -66,7 +77,8 @@ def fit_policy(
     name
         What the run is called.
     folder
-        Where checkpoints are kept, and the logs. None: nothing is written.
+        Where checkpoints are kept, and the logs. None: nothing is written. Of processes that train together only the first
+        has one.
     resume
         Go on from the checkpoint in `folder`.
     callbacks
@@ -80,11 +92,14 @@ def fit_policy(
         If the checkpoint cannot be read, or comes from other dialogues or settings.
     DivergenceError
         If the loss is not finite any more, or worse in the end than before the training.
+    GroupError
+        If processes that train together have other data, settings or features, or one of them is lost.
     """
     from dialog_policy.network.layers import weights_of, with_probabilities
     from dialog_policy.network.training import predict_logits, train_network
     from dialog_policy.runtime.onnx_graph import onnx_graph
 
+    group = current_group()
     train, dev, _ = parts
     gold = Counter(turn.actions for dialogue in train for turn in dialogue.turns if turn.actions is not None)
     actions = ActionSpace().fit(gold)
@@ -93,6 +108,10 @@ def fit_policy(
         "train": train.fingerprints(),
         "dev": [] if dev is None else dev.fingerprints(),
     }
+    group.check_same("the settings", msgspec.json.encode(config), "Give all processes the same options.")
+    group.check_same(
+        "the dialogues", msgspec.json.encode(fingerprints), "Give all processes the same corpora, parts and options."
+    )
     encoder, encoded, dev_encoded = encode_parts(
         train,
         dev,
@@ -102,10 +121,12 @@ def fit_policy(
         fingerprints=fingerprints,
     )
     digests = {part: digest(own) for part, own in fingerprints.items()}
+    if group.processes > 1:
+        group.check_same("the encoders", _digest(encoder), _OTHER_ENCODERS)
     background = None
     if isinstance(train, StoredCorpus):
         fingerprints.clear()  # they are read again in the end
-    else:
+    elif group.leads:
         # Most of the training computes without Python's lock, and a small network leaves a core to others.
         background = InBackground(fit_baselines, train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
     decoder = Decoder.fit(actions, gold.elements(), single_action=single, whole_sets=config.decoding == "joint")
@@ -118,56 +139,58 @@ def fit_policy(
         decoder,
         config,
         folder=folder,
-        state=_checkpoint(folder) if resume and folder is not None else None,
+        state=_checkpoint(folder) if resume and (folder is not None or group.processes > 1) else None,
         about={"train": digests["train"], "config": config.flat()},
         callbacks=callbacks,
     )
-    fallback: dict[str, float] | None = None
-    if validation is not None:
-        logits = predict_logits(trained.network, validation[0])
-        calibrate(decoder, logits, validation[1])
-        if config.fallback_precision is not None:
-            coverage, precision = choose_fallback(decoder, logits, validation[1], config.fallback_precision)
-            fallback = {"below": decoder.fallback_below, "coverage": coverage, "precision": precision}
-    del encoded, dev_encoded, validation
-    if background is None:  # a stored corpus: one thing in memory after the other
-        baselines = fit_baselines(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
-    else:
-        baselines = background.result()
-    encoder_parts, encoder_arrays = encoder.to_parts()
-    baseline_parts, baseline_arrays = baselines.to_parts()
-    weights = weights_of(trained.network)
-    files = pack(
-        {
-            "encoder.json": encoder_parts,
-            "decoder.json": decoder.to_json(),
-            "replies.json": Replies.fit(train).to_json(),
-            "baselines.json": baseline_parts,
-            "dialogues.json": {
-                part: sorted(
-                    set(fingerprints[part] if fingerprints else [] if corpus is None else corpus.fingerprints())
-                )
-                for part, corpus in (("train", train), ("dev", dev))
+
+    def files() -> dict[str, bytes]:
+        fallback: dict[str, float] | None = None
+        if validation is not None:
+            logits = predict_logits(trained.network, validation[0])
+            calibrate(decoder, logits, validation[1])
+            if config.fallback_precision is not None:
+                coverage, precision = choose_fallback(decoder, logits, validation[1], config.fallback_precision)
+                fallback = {"below": decoder.fallback_below, "coverage": coverage, "precision": precision}
+        if background is None:  # a stored corpus: one thing in memory after the other
+            baselines = fit_baselines(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
+        else:
+            baselines = background.result()
+        encoder_parts, encoder_arrays = encoder.to_parts()
+        baseline_parts, baseline_arrays = baselines.to_parts()
+        weights = weights_of(trained.network)
+        return pack(
+            {
+                "encoder.json": encoder_parts,
+                "decoder.json": decoder.to_json(),
+                "replies.json": Replies.fit(train).to_json(),
+                "baselines.json": baseline_parts,
+                "dialogues.json": {
+                    part: sorted(
+                        set(fingerprints[part] if fingerprints else [] if corpus is None else corpus.fingerprints())
+                    )
+                    for part, corpus in (("train", train), ("dev", dev))
+                },
             },
-        },
-        {
-            "encoder.safetensors": encoder_arrays,
-            "baselines.safetensors": baseline_arrays,
-            "network.safetensors": weights,
-        },
-        {"model.onnx": onnx_graph(weights)},
-        {
-            "name": name,
-            "corpus": _described(parts),
-            "config": config.flat(),
-            "package_version": version("dialog-policy"),
-            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "history": trained.history,
-            "fallback": fallback,
-            "actions": list(actions.classes_),
-        },
-    )
-    return Fitted(files, with_probabilities(trained.network, single_action=single))
+            {
+                "encoder.safetensors": encoder_arrays,
+                "baselines.safetensors": baseline_arrays,
+                "network.safetensors": weights,
+            },
+            {"model.onnx": onnx_graph(weights)},
+            {
+                "name": name,
+                "corpus": _described(parts),
+                "config": config.flat(),
+                "package_version": version("dialog-policy"),
+                "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                "history": trained.history,
+                "fallback": fallback,
+                "actions": list(actions.classes_),
+            },
+        )
+
+    return Fitted(group.once(files, dict[str, bytes]), with_probabilities(trained.network, single_action=single))
 
 
 def _takes_one_action(gold: Iterable[frozenset[str]], config: Config, corpus: str) -> bool:
@@ -181,9 +204,22 @@ def _takes_one_action(gold: Iterable[frozenset[str]], config: Config, corpus: st
     return True
 
 
-def _checkpoint(folder: Path) -> dict[str, Any]:
-    """Read the checkpoint; one of an earlier version names settings as that did."""
-    state = read_checkpoint(folder)
+def _digest(encoder: TurnEncoder) -> bytes:
+    """Return a hash of the numbers that an encoder has learnt."""
+    hashed = sha256()
+    for _, array in sorted(encoder.to_parts()[1].items()):
+        hashed.update(array.tobytes())
+    return hashed.digest()
+
+
+def _checkpoint(folder: Path | None) -> dict[str, Any]:
+    """Read the checkpoint, which only the first process has; one of an earlier version names settings as that did."""
+    with TemporaryDirectory() as copy:
+        content = current_group().once(lambda: b"" if folder is None else (folder / CHECKPOINT).read_bytes(), bytes)
+        if folder is None:
+            folder = Path(copy)
+            (folder / CHECKPOINT).write_bytes(content)
+        state = read_checkpoint(folder)
     about = state.get("about") or {}
     if isinstance(about.get("train"), list):  # an earlier version kept all of them
         about["train"] = digest(about["train"])
