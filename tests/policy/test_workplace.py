@@ -151,7 +151,7 @@ def test_killed_at_the_very_end_the_run_is_finished_next_time(corpus_file, polic
 
     def replace_folder(made, path):
         if exchanged:
-            folder_module.exchange_names(made, path)
+            folder_module.exchange_folders(made, path)
         raise KilledError
 
     monkeypatch.setattr(workplace_module, "replace_folder", replace_folder)
