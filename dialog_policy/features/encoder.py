@@ -14,6 +14,7 @@ import numpy as np
 
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.corpus.entity_tracker import EntityTracker, MarkedTurn
+from dialog_policy.errors import CorpusError
 from dialog_policy.text.counts import BIT
 from dialog_policy.text.embedding import TrainableTable
 from dialog_policy.text.table import FloatArray, TermTable
@@ -41,6 +42,8 @@ def context_key(context: Mapping[str, Any]) -> str:
     """Canonical JSON of a context: equal contexts have equal keys."""
     try:
         return msgspec.json.encode(context, order="deterministic").decode()
+    except (TypeError, UnicodeEncodeError) as error:
+        raise CorpusError(f"expected a context of JSON values: {error}.") from None
     except ValueError:  # Python spells no integer of more than 4,300 digits
         return msgspec.json.encode(_bounded(context), order="deterministic").decode()
 

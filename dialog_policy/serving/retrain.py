@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ import msgspec
 
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.readers import load_corpus
-from dialog_policy.errors import CorpusError, DialogPolicyError, counted
+from dialog_policy.errors import CorpusError, DialogPolicyError, DivergenceError, counted
 from dialog_policy.files import locked
 from dialog_policy.runtime import Policy
+from dialog_policy.runtime.folder import partial_folder
 from dialog_policy.serving.previous import take_over
 from dialog_policy.serving.schemas import RetrainingResult
 from dialog_policy.serving.training import CorpusSource
@@ -88,10 +90,19 @@ def main() -> int:
         # One at a time, also of several servers.
         with locked(order.run, "retraining"):
             _train(order)
+    except DivergenceError as error:
+        shutil.rmtree(partial_folder(_retrained(Path(order.run))), ignore_errors=True)
+        _report(message=error.problem)
+        return 2
     except DialogPolicyError as error:
         _report(message=str(error))
         return 2
     return 0
+
+
+def _retrained(run: Path) -> Path:
+    """Return where the new run is made before it takes its place."""
+    return run.with_name(f"{run.name}.retrained")
 
 
 def _train(order: _Order) -> None:
@@ -107,7 +118,7 @@ def _train(order: _Order) -> None:
     from dialog_policy.evaluation import evaluate
     from dialog_policy.policy import DialogPolicy
 
-    retrained = run.with_name(f"{run.name}.retrained")
+    retrained = _retrained(run)
     DialogPolicy.from_config(policy.info["config"]).fit(
         train, dev=dev, out=retrained, resume=False, callbacks=[_progress()]
     )

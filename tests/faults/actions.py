@@ -66,7 +66,9 @@ def encoded(corpus: str) -> None:
     actions = ActionSpace().fit(turn.actions for dialogue in train for turn in dialogue.turns)
     small = [{"kind": "bits", "max_terms": 50}]
     settings = make_config({"user": small, "system": small, "context": small}).encoders
-    encode.encode_parts(train, None, actions, settings, seed=0, fingerprints={"train": [d.id for d in train], "dev": []})
+    encode.encode_parts(
+        train, None, actions, settings, seed=0, fingerprints={"train": [d.id for d in train], "dev": []}
+    )
 
 
 @_said

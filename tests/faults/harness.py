@@ -18,9 +18,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -80,7 +79,9 @@ class Scenario:
     environment
         Variables of the child.
     may_recover
-        Whether a single error may be got over without a word, as one of a cache is.
+        Whether errors may be got over without a word, as those of a cache are.
+    undoes_itself
+        Whether the command once more gives back what was before.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Scenario:
     first: tuple[str, ...] | None = None
     environment: dict[str, str] = field(default_factory=dict)
     may_recover: bool = False
+    undoes_itself: bool = False
 
 
 class Warm:
@@ -153,20 +155,19 @@ class Warm:
 
 
 def content(path: Path) -> dict[str, str]:
-    """Return what is at a path: relative names to hashes. What differs between equal runs (times, logs) is left out."""
+    """Return what is at a path: relative names to hashes; not what is hidden or differs between equal runs (times, logs)."""
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file() and "logs" not in p.relative_to(path).parts)
-        return {p.relative_to(path).as_posix(): _hash(p) for p in files}
+        files = {p.relative_to(path): p for p in sorted(path.rglob("*")) if p.is_file()}
+        seen = {name: p for name, p in files.items() if not any(x == "logs" or x[0] == "." for x in name.parts)}
+        return {name.as_posix(): _hash(p) for name, p in seen.items()}
     return {"": _hash(path)} if path.exists() else {}
 
 
 def _hash(path: Path) -> str:
     data = path.read_bytes()
     if path.name == "run.json":
-        try:
+        with suppress(ValueError):
             data = json.dumps({**json.loads(data), "created": ""}).encode()
-        except ValueError:
-            pass
     return sha256(data).hexdigest()
 
 
@@ -248,7 +249,9 @@ class Harness:
                 said = warm.words()
                 wrong = list(self._wrong_after(scenario, fault, code, said, old, new))
                 again = scenario.arguments if scenario.retry is None else scenario.retry(work)
-                code, _ = warm(scenario, work, again)
+                is_done = all(content(work / name) == new[name] for name in scenario.outputs)
+                for _ in range(2 if scenario.undoes_itself and is_done else 1):
+                    code, _ = warm(scenario, work, again)
                 wrong += self._wrong_in_the_end(scenario, code, warm.words(), new, whole)
                 yield fault.name, at, wrong
 
@@ -265,7 +268,11 @@ class Harness:
             return
         if "Traceback" in said or code not in (0, 2):
             yield f"ended with {code}: {said[-3000:]}"
-        if not code and not all(content(self._work / name) == new[name] for name in scenario.outputs):
+        if (
+            not code
+            and not scenario.may_recover
+            and not all(content(self._work / name) == new[name] for name in scenario.outputs)
+        ):
             yield f"says that all is well, but it is not: {said[-500:]}"
 
     def _wrong_in_the_end(
@@ -300,7 +307,7 @@ def _copied(*names: str) -> Callable[[Path], None]:
 def _with_old_split(folder: Path) -> None:
     _copied()(folder)
     (folder / "parts").mkdir()
-    for part in ("train", "dev", "test"):
+    for part in ("train", "dev"):
         shutil.copy(folder / "old.jsonl", folder / "parts" / f"{part}.jsonl")
 
 
@@ -357,7 +364,10 @@ def scenarios(mirror: str) -> list[Scenario]:
             "convert", command, ("convert", "{}/corpus.jsonl", "{}/out.csv", "--force"), _copied("out.csv"), ("out.csv",)
         ),
         Scenario("convert to Parquet", command, ("convert", "{}/corpus.jsonl", "{}/new/out.parquet", "--force"), _copied(), ("new/out.parquet",)),
-        Scenario("split", command, ("split", "{}/corpus.jsonl", "{}/parts", "--force"), _with_old_split, ("parts",)),
+        Scenario(
+            "split", command, ("split", "{}/corpus.jsonl", "{}/parts", "--force", "--parts", "train=0.6", "--parts", "dev=0.4"),
+            _with_old_split, ("parts",),
+        ),
         Scenario(
             "predict", command,
             ("predict", "{}/run", "{}/corpus.jsonl", "--split", "all", "--out", "{}/p.jsonl"), _copied("p.jsonl"), ("p.jsonl",),
@@ -371,7 +381,10 @@ def scenarios(mirror: str) -> list[Scenario]:
         Scenario("export", command, ("export", "{}/run", "{}/run.zip"), _copied("run.zip"), ("run.zip",)),
         Scenario("append", f"{actions}:append", ("{}/old.jsonl", "{}/added.jsonl"), _copied(), ("old.jsonl",)),
         Scenario("save", f"{actions}:save", ("{}/run", "{}/other"), _with_copy_of_run("other"), ("other",)),
-        Scenario("restore", f"{actions}:restore", ("{}/run",), _with_other_before, ("run", "run.before")),
+        Scenario(
+            "restore", f"{actions}:restore", ("{}/run",), _with_other_before, ("run", "run.before"),
+            undoes_itself=True,
+        ),
         Scenario(
             "cache", f"{actions}:encoded", ("{}/corpus.jsonl",), _copied(), ("cache",),
             environment={"DIALOG_POLICY_CACHE": "{}/cache"}, may_recover=True,
@@ -414,36 +427,45 @@ def mirrored(folder: Path) -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def harness(seed: int = 0) -> Iterator[tuple[Harness, list[Scenario]]]:
+    """Make a harness in a folder of its own, and all scenarios."""
+    with tempfile.TemporaryDirectory() as name, mirrored(Path(name)) as mirror:
+        made = Harness(Path(os.path.realpath(name)), seed)
+        try:
+            yield made, scenarios(mirror)
+        finally:
+            made.close()
 
 
 def main() -> int:
     """Run everything, print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--points", type=int, default=20, help="points of each fault in each command")
+    parser.add_argument("--points", type=int, default=12, help="points of each fault in each command")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="commands whose name begins so")
+    parser.add_argument("--only", action="append", help="commands whose name begins so; may be given several times")
     options = parser.parse_args()
     wrongs: list[str] = []
     print("| command | fault | points | wrong |\n| --- | --- | ---: | ---: |")
-    with tempfile.TemporaryDirectory() as name, mirrored(Path(name)) as mirror:
-        harness = Harness(Path(name), options.seed)
-        for scenario in scenarios(mirror):
-            if not scenario.name.startswith(options.only):
+    with harness(options.seed) as (tried, known):
+        for scenario in known:
+            if not any(scenario.name.startswith(name) for name in options.only or [""]):
                 continue
             counts: dict[str, list[int]] = {}
-            began = time.monotonic()
-            for fault, at, wrong in harness.run(scenario, (*KILLS, *ERRORS), options.points):
+            for fault, at, wrong in tried.run(scenario, (*KILLS, *ERRORS), options.points):
                 count = counts.setdefault(fault, [0, 0])
                 count[0] += 1
                 count[1] += bool(wrong)
                 wrongs += [f"{scenario.name}, {fault}, call {at}: {text}" for text in wrong]
             for fault, (points, bad) in counts.items():
                 print(f"| {scenario.name} | {fault} | {points} | {bad} |", flush=True)
-            print(f"{scenario.name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-        harness.close()
     print("\n".join(wrongs), file=sys.stderr)
     return bool(wrongs)
 

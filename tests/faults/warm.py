@@ -42,9 +42,7 @@ def _obey(order: dict[str, object], library: ctypes.CDLL) -> int:
         os.close(opened)
     module, _, function = order["function"].partition(":")
     called = getattr(importlib.import_module(module), function)
-    library.set_fault(
-        order["kind"], order["at"], order["error"], order["of_reads"], os.fsencode(order["folder"])
-    )
+    library.set_fault(order["kind"], order["at"], order["error"], order["of_reads"], os.fsencode(order["folder"]))
     try:
         code = called(*order["arguments"])
     except SystemExit as error:
