@@ -15,6 +15,7 @@ _CAUSES = (
     (r"no Chromium", "Chromium", _SERVICES),
     (r"redis-server", "Redis", _SERVICES),
     (r"nginx", "nginx", _SERVICES),
+    (r"no C compiler", "a C compiler", _SERVICES),
     (r"extra|not installed|could not import", "an optional package", _EXTRAS),
 )
 

@@ -9,7 +9,7 @@ there is a checkpoint) the folder is byte for byte what an undisturbed run leave
 from __future__ import annotations
 
 import argparse
-import errno
+import itertools
 import json
 import os
 import random
@@ -17,85 +17,26 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from hashlib import sha256
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-FIXTURES = REPOSITORY / "tests" / "fixtures"
-RUN, DIALOGUES = FIXTURES / "run-format-4", FIXTURES / "run-format-4-dialogues.jsonl"
-SETTINGS = (
-    "hidden=4", "epochs=3", "batch_size=4",
-    *(f'{part}=[{{kind="bits", max_terms=30}}]' for part in ("user", "system", "context")),
-)  # fmt: skip
-COMMAND = "tests.faults.actions:command"
-# As in faults.c.
-COUNT, KILL, TORN, ERROR_ONCE, ERROR_FROM = range(5)
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What happens at a call: `kind` as in faults.c, with an error number, and whether calls that read or that change are meant."""
-
-    name: str
-    kind: int
-    error: int = 0
-    of_reads: bool = False
-
-
-KILLS = (Fault("killed before the call", KILL), Fault("killed in the call", TORN))
-ERRORS = (
-    Fault("disk full", ERROR_FROM, errno.ENOSPC),
-    Fault("permission taken away", ERROR_FROM, errno.EACCES),
-    Fault("input/output error", ERROR_ONCE, errno.EIO),
-    Fault("input/output error when reading", ERROR_FROM, errno.EIO, of_reads=True),
+from tests.faults.scenarios import (
+    COMMAND,
+    COUNT,
+    ERRORS,
+    KILL,
+    KILLS,
+    REPOSITORY,
+    SMALL_DISK,
+    TORN,
+    Fault,
+    Scenario,
+    mirrored,
+    scenarios,
 )
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A command in a folder.
-
-    Attributes
-    ----------
-    name
-        For people.
-    function, arguments, stdin
-        What the child calls; ``{}`` in an argument is the folder.
-    prepare
-        Makes the folder as it is before.
-    outputs
-        Names of the files and folders that the command writes: each is old or new at any moment.
-    retry
-        Arguments of the run after the fault, from the folder; None: the same again.
-    first
-        Arguments of a command that is run undisturbed in the prepared folder.
-    train
-        Whether the child needs Keras.
-    environment
-        Variables of the child.
-    may_recover
-        Whether errors may be got over without a word, as those of a cache are.
-    undoes_itself
-        Whether the command once more gives back what was before.
-    """
-
-    name: str
-    function: str
-    arguments: tuple[str, ...]
-    prepare: Callable[[Path], None]
-    outputs: tuple[str, ...]
-    stdin: str = ""
-    retry: Callable[[Path], tuple[str, ...]] | None = None
-    train: bool = False
-    first: tuple[str, ...] | None = None
-    environment: dict[str, str] = field(default_factory=dict)
-    may_recover: bool = False
-    undoes_itself: bool = False
 
 
 class Warm:
@@ -178,6 +119,11 @@ def everything(folder: Path) -> list[str]:
     )
 
 
+def _kibibytes(folder: Path) -> int:
+    """Room that a folder takes on a file system with pages of 4 KiB."""
+    return sum(4 + 4 * -(-p.stat().st_size // 4096) for p in [folder, *folder.rglob("*")])
+
+
 class Harness:
     """Runs scenarios with faults.
 
@@ -199,6 +145,8 @@ class Harness:
 
     def close(self) -> None:
         """End the warmed processes."""
+        if os.path.ismount(self._work):
+            subprocess.run(["umount", self._work], check=True)
         for warm in self._warm.values():
             warm.close()
 
@@ -208,10 +156,27 @@ class Harness:
             self._warm[train] = Warm(self._library, train=train, folder=self.folder)
         return self._warm[train]
 
-    def _fresh(self) -> Path:
+    def _fresh(self, fault: Fault | None = None, at: int = 0) -> Path:
+        if os.path.ismount(self._work):
+            subprocess.run(["umount", self._work], check=True)
         shutil.rmtree(self._work, ignore_errors=True)
-        shutil.copytree(self._template, self._work)
+        if fault is not None and fault.disk:
+            self._work.mkdir()
+            size = at + _kibibytes(self._template)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", self._work], check=True)
+        shutil.copytree(self._template, self._work, dirs_exist_ok=True)
         return self._work
+
+    def can_mount(self) -> bool:
+        """Whether a small file system can be had here."""
+        place = self.folder / "mounted"
+        place.mkdir(exist_ok=True)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], check=False, capture_output=True
+        )
+        if not done.returncode:
+            subprocess.run(["umount", place], check=True)
+        return not done.returncode
 
     def run(self, scenario: Scenario, faults: Sequence[Fault], points: int) -> Iterator[tuple[str, int, list[str]]]:
         """Yield, for each point, the fault's name, the point and what was found wrong.
@@ -241,13 +206,16 @@ class Harness:
                 raise RuntimeError(f"{scenario.name}: {warm.words()}")
         new = {name: content(work / name) for name in scenario.outputs}
         whole = everything(work)
+        more = max(1, _kibibytes(work) - _kibibytes(self._template))
         for fault in faults:
-            most = calls[fault.of_reads]
+            most = more if fault.disk else calls[fault.of_reads]
             for at in sorted(self.random.sample(range(1, most + 1), min(points, most))):
-                work = self._fresh()
-                code, _ = warm(scenario, work, scenario.arguments, fault, at)
+                work = self._fresh(fault, at)
+                code, _ = warm(scenario, work, scenario.arguments, fault, 0 if fault.disk else at)
                 said = warm.words()
                 wrong = list(self._wrong_after(scenario, fault, code, said, old, new))
+                if fault.disk:
+                    subprocess.run(["mount", "-o", "remount,size=100m", work], check=True)
                 again = scenario.arguments if scenario.retry is None else scenario.retry(work)
                 is_done = all(content(work / name) == new[name] for name in scenario.outputs)
                 for _ in range(2 if scenario.undoes_itself and is_done else 1):
@@ -288,152 +256,6 @@ class Harness:
             yield f"left over: {sorted(set(found) - set(whole))}, missing: {sorted(set(whole) - set(found))}"
 
 
-def _copied(*names: str) -> Callable[[Path], None]:
-    """Prepare a folder with the run, a corpus, and old outputs."""
-
-    def prepare(folder: Path) -> None:
-        shutil.copytree(RUN, folder / "run")
-        shutil.copy(DIALOGUES, folder / "corpus.jsonl")
-        lines = DIALOGUES.read_text().splitlines(keepends=True)
-        (folder / "old.jsonl").write_text("".join(lines[:2]))
-        (folder / "added.jsonl").write_text("".join(lines[2:]))
-        for name in names:
-            (folder / name).parent.mkdir(exist_ok=True)
-            (folder / name).write_text("old")
-
-    return prepare
-
-
-def _with_old_split(folder: Path) -> None:
-    _copied()(folder)
-    (folder / "parts").mkdir()
-    for part in ("train", "dev"):
-        shutil.copy(folder / "old.jsonl", folder / "parts" / f"{part}.jsonl")
-
-
-def _with_copy_of_run(*names: str) -> Callable[[Path], None]:
-    def prepare(folder: Path) -> None:
-        _copied()(folder)
-        for name in names:
-            shutil.copytree(RUN, folder / name)
-
-    return prepare
-
-
-def _with_other_before(folder: Path) -> None:
-    _with_copy_of_run("run.before")(folder)
-    (folder / "run.before" / "notes.txt").write_text("another one")
-
-
-def _resumed(run: str, *arguments: str) -> Callable[[Path], tuple[str, ...]]:
-    def retry(folder: Path) -> tuple[str, ...]:
-        has_checkpoint = (folder / f"{run}.partial" / "training.safetensors").exists()
-        return (*arguments, "--resume") if has_checkpoint else arguments
-
-    return retry
-
-
-def scenarios(mirror: str) -> list[Scenario]:
-    """Return all scenarios.
-
-    Parameters
-    ----------
-    mirror
-        Address from which the corpus of several files is fetched.
-    """
-    command, actions = COMMAND, "tests.faults.actions"
-    train = ("train", "{}/corpus.jsonl", "--out", "{}/trained", "--split", "all", "--dev", "inner")
-    train = (*train, *(word for setting in SETTINGS for word in ("--set", setting)))
-    evaluation = ("evaluate", "{}/run", "{}/corpus.jsonl", "--split", "all", "--resamples", "20")
-    forms = ("--json", "{}/e.json", "--html", "{}/e.html", "--markdown", "{}/e.md", "--csv", "{}/csv")
-    order = {"run": "{}/trained", "corpus": {"paths": ["{}/corpus.jsonl"]}, "saved": "{}/added.jsonl"}
-
-    def _with_trained(folder: Path) -> None:
-        _copied()(folder)
-        lines = DIALOGUES.read_text().splitlines(keepends=True)
-        (folder / "corpus.jsonl").write_text("".join(lines[:4]))
-        (folder / "added.jsonl").write_text("".join(lines[4:]))
-
-    def listed(folder: Path) -> None:
-        files = {name: sha256(text).hexdigest() for name, text in FETCHED.items()}
-        about = {"title": "t", "licence": "l", "citation": "c", "homepage": "h", "format": "jsonl"}
-        (folder / "list.json").write_text(json.dumps({"c": {**about, "url": "{file}", "files": files}}))
-
-    return [
-        Scenario(
-            "convert", command, ("convert", "{}/corpus.jsonl", "{}/out.csv", "--force"), _copied("out.csv"), ("out.csv",)
-        ),
-        Scenario("convert to Parquet", command, ("convert", "{}/corpus.jsonl", "{}/new/out.parquet", "--force"), _copied(), ("new/out.parquet",)),
-        Scenario(
-            "split", command, ("split", "{}/corpus.jsonl", "{}/parts", "--force", "--parts", "train=0.6", "--parts", "dev=0.4"),
-            _with_old_split, ("parts",),
-        ),
-        Scenario(
-            "predict", command,
-            ("predict", "{}/run", "{}/corpus.jsonl", "--split", "all", "--out", "{}/p.jsonl"), _copied("p.jsonl"), ("p.jsonl",),
-        ),
-        Scenario(
-            "evaluate", command, (*evaluation, *forms), _copied("e.json", "e.html", "e.md"), ("e.json", "e.html", "e.md"),
-        ),
-        Scenario(
-            "evaluate --plots", command, (*evaluation, "--plots", "{}/plots"), _copied("plots/accuracy.svg"), (),
-        ),
-        Scenario("export", command, ("export", "{}/run", "{}/run.zip"), _copied("run.zip"), ("run.zip",)),
-        Scenario("append", f"{actions}:append", ("{}/old.jsonl", "{}/added.jsonl"), _copied(), ("old.jsonl",)),
-        Scenario("save", f"{actions}:save", ("{}/run", "{}/other"), _with_copy_of_run("other"), ("other",)),
-        Scenario(
-            "restore", f"{actions}:restore", ("{}/run",), _with_other_before, ("run", "run.before"),
-            undoes_itself=True,
-        ),
-        Scenario(
-            "cache", f"{actions}:encoded", ("{}/corpus.jsonl",), _copied(), ("cache",),
-            environment={"DIALOG_POLICY_CACHE": "{}/cache"}, may_recover=True,
-        ),
-        Scenario(
-            "download", f"{actions}:download", ("c", "{}/list.json", mirror, "{}/cache"), listed,
-            tuple(f"cache/c/{name}" for name in FETCHED),
-        ),
-        Scenario(
-            "train", command, train, _copied(), ("trained",), train=True, retry=_resumed("trained", *train),
-        ),
-        Scenario(
-            "train over a run", command, train, _with_copy_of_run("trained"), ("trained",), train=True,
-            retry=_resumed("trained", *train),
-        ),
-        Scenario(
-            "retrain", f"{actions}:retrain", (), _with_trained, ("trained",), train=True, stdin=json.dumps(order), first=train,
-        ),
-    ]  # fmt: skip
-
-
-FETCHED = {"a.jsonl": b'{"id": "a", "turns": []}\n' * 9_000, "b/c.jsonl": b'{"id": "c", "turns": []}\n' * 9_000}
-
-
-@contextmanager
-def mirrored(folder: Path) -> Iterator[str]:
-    """Serve the files to download."""
-    for name, text in FETCHED.items():
-        path = folder / "mirror" / "c" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text)
-
-    class Handler(SimpleHTTPRequestHandler):
-        def __init__(self, *arguments: object) -> None:
-            super().__init__(*arguments, directory=str(folder / "mirror"))  # type: ignore[arg-type]
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @contextmanager
 def harness(seed: int = 0) -> Iterator[tuple[Harness, list[Scenario]]]:
     """Make a harness in a folder of its own, and all scenarios."""
@@ -448,18 +270,22 @@ def harness(seed: int = 0) -> Iterator[tuple[Harness, list[Scenario]]]:
 def main() -> int:
     """Run everything, print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--points", type=int, default=12, help="points of each fault in each command")
+    parser.add_argument("--points", type=int, default=12, help="points of each kind of kill in each command")
+    parser.add_argument("--errors", type=int, default=6, help="points of each kind of error in each command")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", action="append", help="commands whose name begins so; may be given several times")
+    parser.add_argument("--only", action="append", help="one command; may be given several times")
     options = parser.parse_args()
     wrongs: list[str] = []
     print("| command | fault | points | wrong |\n| --- | --- | ---: | ---: |")
     with harness(options.seed) as (tried, known):
+        errors = (*ERRORS, *([SMALL_DISK] if tried.can_mount() else []))
         for scenario in known:
-            if not any(scenario.name.startswith(name) for name in options.only or [""]):
+            if options.only and scenario.name not in options.only:
                 continue
             counts: dict[str, list[int]] = {}
-            for fault, at, wrong in tried.run(scenario, (*KILLS, *ERRORS), options.points):
+            for fault, at, wrong in itertools.chain(
+                tried.run(scenario, KILLS, options.points), tried.run(scenario, errors, options.errors)
+            ):
                 count = counts.setdefault(fault, [0, 0])
                 count[0] += 1
                 count[1] += bool(wrong)

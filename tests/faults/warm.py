@@ -15,6 +15,8 @@ import sys
 import time
 import traceback
 
+from dialog_policy.corpus.readers import readers
+
 # Seconds after which a child counts as one that hangs: far more than any takes, on any machine.
 _HANGS = 300.0
 
@@ -23,8 +25,20 @@ def _imported(train: bool) -> None:
     for module in ("cli", "runtime.export", "corpus.append", "corpus.download", "report", "evaluation"):
         importlib.import_module(f"dialog_policy.{module}")
     importlib.import_module("tests.faults.actions")
-    for module in ("matplotlib.figure", "jinja2", "pooch", "requests"):
+    for module in (
+        "matplotlib.figure",
+        "jinja2",
+        "pooch",
+        "requests",
+        "pyarrow.parquet",
+        "onnxruntime",
+        "yaml",
+        "filelock",
+    ):
         importlib.import_module(module)
+    for module in ("corpus.readers", "evaluation.prediction_files", "baselines", "runtime.predicting", "policy.config"):
+        importlib.import_module(f"dialog_policy.{module}")
+    readers()
     if train:
         from dialog_policy.network.backend import load_keras
 
