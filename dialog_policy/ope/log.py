@@ -122,8 +122,9 @@ def _reward_of_dialogue(dialogue: Dialogue, targets: Sequence[int]) -> float | N
         )
     value = dialogue.fields[REWARD_FIELD]
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
+        found = "an integer beyond it" if type(value) is int else repr(value)
         raise CorpusError(
-            f"expected a finite number, to {_LARGEST:g}, in the field {REWARD_FIELD!r}, found {str(value)[:60]}.",
+            f"expected a finite number, to {_LARGEST:g}, in the field {REWARD_FIELD!r}, found {found}.",
             dialogue=dialogue.id,
         )
     return float(value)

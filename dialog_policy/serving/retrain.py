@@ -110,7 +110,9 @@ def _train(order: _Order) -> None:
     policy = Policy.load(run)
     source = order.corpus
     corpus = load_corpus(source.paths, format=source.format, reader=source.reader)
-    saved = load_corpus(order.saved) if Path(order.saved).exists() else None
+    place = Path(order.saved)
+    # An empty one is what a server leaves that was killed when it had just made the file.
+    saved = load_corpus(place) if place.exists() and place.stat().st_size else None
     train, dev = parts(policy, corpus, saved)
     known = policy.fingerprints["train"]
     added = [dialogue for dialogue in train if dialogue.fingerprint() not in known]

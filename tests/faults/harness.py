@@ -37,6 +37,7 @@ from tests.faults.scenarios import (
     mirrored,
     scenarios,
 )
+from tests.faults.server import SERVER, kill_server
 
 
 class Warm:
@@ -60,6 +61,13 @@ class Warm:
         self, scenario: Scenario, folder: Path, arguments: Sequence[str], fault: Fault | None = None, at: int = 0
     ) -> tuple[int, int]:
         """Carry out a scenario; return the exit code and how many calls were counted. What was said is in the file `said`."""
+        self.begin(scenario, folder, arguments, fault, at)
+        return self.end()
+
+    def begin(
+        self, scenario: Scenario, folder: Path, arguments: Sequence[str], fault: Fault | None = None, at: int = 0
+    ) -> int:
+        """Begin to carry out a scenario; return the child's process id."""
         stdin = self._folder / "stdin"
         stdin.write_text(scenario.stdin.replace("{}", str(folder)))
         fault = fault or Fault("none", COUNT)
@@ -78,6 +86,11 @@ class Warm:
             self._is_ready = line == "ready\n"
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())["pid"]
+
+    def end(self) -> tuple[int, int]:
+        """Wait for the child's end; return what :meth:`__call__` returns."""
+        assert self._process.stdout is not None
         answer = json.loads(self._process.stdout.readline())
         return answer["code"], answer["calls"]
 
@@ -141,7 +154,7 @@ class Harness:
         source = Path(__file__).with_name("faults.c")
         subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
         self._library, self._warm = library, {}
-        self._template, self._work = folder / "template", folder / "work"
+        self.template, self._work = folder / "template", folder / "work"
 
     def close(self) -> None:
         """End the warmed processes."""
@@ -156,15 +169,16 @@ class Harness:
             self._warm[train] = Warm(self._library, train=train, folder=self.folder)
         return self._warm[train]
 
-    def _fresh(self, fault: Fault | None = None, at: int = 0) -> Path:
+    def fresh(self, fault: Fault | None = None, at: int = 0) -> Path:
+        """Make the folder as it was prepared, on a small disk if the fault is one, and return it."""
         if os.path.ismount(self._work):
             subprocess.run(["umount", self._work], check=True)
         shutil.rmtree(self._work, ignore_errors=True)
         if fault is not None and fault.disk:
             self._work.mkdir()
-            size = at + _kibibytes(self._template)
+            size = at + _kibibytes(self.template)
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", self._work], check=True)
-        shutil.copytree(self._template, self._work, dirs_exist_ok=True)
+        shutil.copytree(self.template, self._work, dirs_exist_ok=True)
         return self._work
 
     def can_mount(self) -> bool:
@@ -189,28 +203,28 @@ class Harness:
             What happens; each at `points` points, or at all if there are fewer.
         """
         warm = self.warm(scenario.train)
-        shutil.rmtree(self._template, ignore_errors=True)
-        self._template.mkdir()
-        scenario.prepare(self._template)
+        shutil.rmtree(self.template, ignore_errors=True)
+        self.template.mkdir()
+        scenario.prepare(self.template)
         if scenario.first is not None:
             before = replace(scenario, function=COMMAND)
-            code, _ = warm(before, self._template, scenario.first)
+            code, _ = warm(before, self.template, scenario.first)
             if code:
                 raise RuntimeError(f"{scenario.name}: {warm.words()}")
-        old = {name: content(self._template / name) for name in scenario.outputs}
+        old = {name: content(self.template / name) for name in scenario.outputs}
         calls = {}
         for of_reads in {fault.of_reads for fault in faults}:
-            work = self._fresh()
+            work = self.fresh()
             code, calls[of_reads] = warm(scenario, work, scenario.arguments, Fault("none", COUNT, of_reads=of_reads))
             if code:
                 raise RuntimeError(f"{scenario.name}: {warm.words()}")
         new = {name: content(work / name) for name in scenario.outputs}
         whole = everything(work)
-        more = max(1, _kibibytes(work) - _kibibytes(self._template))
+        more = max(1, _kibibytes(work) - _kibibytes(self.template))
         for fault in faults:
             most = more if fault.disk else calls[fault.of_reads]
             for at in sorted(self.random.sample(range(1, most + 1), min(points, most))):
-                work = self._fresh(fault, at)
+                work = self.fresh(fault, at)
                 code, _ = warm(scenario, work, scenario.arguments, fault, 0 if fault.disk else at)
                 said = warm.words()
                 wrong = list(self._wrong_after(scenario, fault, code, said, old, new))
@@ -267,6 +281,17 @@ def harness(seed: int = 0) -> Iterator[tuple[Harness, list[Scenario]]]:
             made.close()
 
 
+def _count(counts: dict[str, list[int]], fault: str, wrong: Sequence[str]) -> None:
+    count = counts.setdefault(fault, [0, 0])
+    count[0] += 1
+    count[1] += bool(wrong)
+
+
+def _show(name: str, counts: dict[str, list[int]]) -> None:
+    for fault, (points, bad) in counts.items():
+        print(f"| {name} | {fault} | {points} | {bad} |", flush=True)
+
+
 def main() -> int:
     """Run everything, print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -286,12 +311,15 @@ def main() -> int:
             for fault, at, wrong in itertools.chain(
                 tried.run(scenario, KILLS, options.points), tried.run(scenario, errors, options.errors)
             ):
-                count = counts.setdefault(fault, [0, 0])
-                count[0] += 1
-                count[1] += bool(wrong)
+                _count(counts, fault, wrong)
                 wrongs += [f"{scenario.name}, {fault}, call {at}: {text}" for text in wrong]
-            for fault, (points, bad) in counts.items():
-                print(f"| {scenario.name} | {fault} | {points} | {bad} |", flush=True)
+            _show(scenario.name, counts)
+        if not options.only or SERVER in options.only:
+            counts = {}
+            for fault, at, wrong in kill_server(tried, KILLS, options.points):
+                _count(counts, fault, wrong)
+                wrongs += [f"{SERVER}, {fault}, call {at}: {text}" for text in wrong]
+            _show(SERVER, counts)
     print("\n".join(wrongs), file=sys.stderr)
     return bool(wrongs)
 

@@ -91,8 +91,8 @@ class Scenario:
     undoes_itself: bool = False
 
 
-def _copied(*names: str) -> Callable[[Path], None]:
-    """Prepare a folder with the run, a corpus, and old outputs."""
+def with_run(*names: str) -> Callable[[Path], None]:
+    """Return what prepares a folder with the run, a corpus, and old outputs of these names."""
 
     def prepare(folder: Path) -> None:
         shutil.copytree(RUN, folder / "run")
@@ -108,7 +108,7 @@ def _copied(*names: str) -> Callable[[Path], None]:
 
 
 def _with_old_split(folder: Path) -> None:
-    _copied()(folder)
+    with_run()(folder)
     (folder / "parts").mkdir()
     for part in ("train", "dev"):
         shutil.copy(folder / "old.jsonl", folder / "parts" / f"{part}.jsonl")
@@ -116,7 +116,7 @@ def _with_old_split(folder: Path) -> None:
 
 def _with_copy_of_run(*names: str) -> Callable[[Path], None]:
     def prepare(folder: Path) -> None:
-        _copied()(folder)
+        with_run()(folder)
         for name in names:
             shutil.copytree(RUN, folder / name)
 
@@ -152,7 +152,7 @@ def scenarios(mirror: str) -> list[Scenario]:
     order = {"run": "{}/trained", "corpus": {"paths": ["{}/corpus.jsonl"]}, "saved": "{}/added.jsonl"}
 
     def _with_trained(folder: Path) -> None:
-        _copied()(folder)
+        with_run()(folder)
         lines = DIALOGUES.read_text().splitlines(keepends=True)
         (folder / "corpus.jsonl").write_text("".join(lines[:4]))
         (folder / "added.jsonl").write_text("".join(lines[4:]))
@@ -164,32 +164,32 @@ def scenarios(mirror: str) -> list[Scenario]:
 
     return [
         Scenario(
-            "convert", command, ("convert", "{}/corpus.jsonl", "{}/out.csv", "--force"), _copied("out.csv"), ("out.csv",)
+            "convert", command, ("convert", "{}/corpus.jsonl", "{}/out.csv", "--force"), with_run("out.csv"), ("out.csv",)
         ),
-        Scenario("convert to Parquet", command, ("convert", "{}/corpus.jsonl", "{}/new/out.parquet", "--force"), _copied(), ("new/out.parquet",)),
+        Scenario("convert to Parquet", command, ("convert", "{}/corpus.jsonl", "{}/new/out.parquet", "--force"), with_run(), ("new/out.parquet",)),
         Scenario(
             "split", command, ("split", "{}/corpus.jsonl", "{}/parts", "--force", "--parts", "train=0.6", "--parts", "dev=0.4"),
             _with_old_split, ("parts",),
         ),
         Scenario(
             "predict", command,
-            ("predict", "{}/run", "{}/corpus.jsonl", "--split", "all", "--out", "{}/p.jsonl"), _copied("p.jsonl"), ("p.jsonl",),
+            ("predict", "{}/run", "{}/corpus.jsonl", "--split", "all", "--out", "{}/p.jsonl"), with_run("p.jsonl"), ("p.jsonl",),
         ),
         Scenario(
-            "evaluate", command, (*evaluation, *forms), _copied("e.json", "e.html", "e.md"), ("e.json", "e.html", "e.md"),
+            "evaluate", command, (*evaluation, *forms), with_run("e.json", "e.html", "e.md"), ("e.json", "e.html", "e.md"),
         ),
         Scenario(
-            "evaluate --plots", command, (*evaluation, "--plots", "{}/plots"), _copied("plots/accuracy.svg"), (),
+            "evaluate --plots", command, (*evaluation, "--plots", "{}/plots"), with_run("plots/accuracy.svg"), (),
         ),
-        Scenario("export", command, ("export", "{}/run", "{}/run.zip"), _copied("run.zip"), ("run.zip",)),
-        Scenario("append", f"{actions}:append", ("{}/old.jsonl", "{}/added.jsonl"), _copied(), ("old.jsonl",)),
+        Scenario("export", command, ("export", "{}/run", "{}/run.zip"), with_run("run.zip"), ("run.zip",)),
+        Scenario("append", f"{actions}:append", ("{}/old.jsonl", "{}/added.jsonl"), with_run(), ("old.jsonl",)),
         Scenario("save", f"{actions}:save", ("{}/run", "{}/other"), _with_copy_of_run("other"), ("other",)),
         Scenario(
             "restore", f"{actions}:restore", ("{}/run",), _with_other_before, ("run", "run.before"),
             undoes_itself=True,
         ),
         Scenario(
-            "cache", f"{actions}:encoded", ("{}/corpus.jsonl",), _copied(), ("cache",),
+            "cache", f"{actions}:encoded", ("{}/corpus.jsonl",), with_run(), ("cache",),
             environment={"DIALOG_POLICY_CACHE": "{}/cache"}, may_recover=True,
         ),
         Scenario(
@@ -197,7 +197,7 @@ def scenarios(mirror: str) -> list[Scenario]:
             tuple(f"cache/c/{name}" for name in FETCHED),
         ),
         Scenario(
-            "train", command, train, _copied(), ("trained",), train=True, retry=_resumed("trained", *train),
+            "train", command, train, with_run(), ("trained",), train=True, retry=_resumed("trained", *train),
         ),
         Scenario(
             "train over a run", command, train, _with_copy_of_run("trained"), ("trained",), train=True,

@@ -36,7 +36,15 @@ def _imported(train: bool) -> None:
         "filelock",
     ):
         importlib.import_module(module)
-    for module in ("corpus.readers", "evaluation.prediction_files", "baselines", "runtime.predicting", "policy.config"):
+    for module in (
+        "corpus.readers",
+        "evaluation.prediction_files",
+        "baselines",
+        "runtime.predicting",
+        "policy.config",
+        "serving.app",
+        "serving.server",
+    ):
         importlib.import_module(f"dialog_policy.{module}")
     readers()
     if train:
@@ -102,6 +110,7 @@ def main(train: str = "") -> None:
                 code = _obey(order, library)
             finally:
                 os._exit(code)
+        print(json.dumps({"pid": child}), file=answers, flush=True)
         code = _ended(child)
         print(json.dumps({"code": code, "calls": library.count_calls()}), file=answers, flush=True)
 
