@@ -17,12 +17,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 
+from tests.faults.folders import content, everything, kibibytes
 from tests.faults.scenarios import (
     COMMAND,
     COUNT,
@@ -108,35 +108,6 @@ class Warm:
         self._log.close()
 
 
-def content(path: Path) -> dict[str, str]:
-    """Return what is at a path: relative names to hashes; not what is hidden or differs between equal runs (times, logs)."""
-    if path.is_dir():
-        files = {p.relative_to(path): p for p in sorted(path.rglob("*")) if p.is_file()}
-        seen = {name: p for name, p in files.items() if not any(x == "logs" or x[0] == "." for x in name.parts)}
-        return {name.as_posix(): _hash(p) for name, p in seen.items()}
-    return {"": _hash(path)} if path.exists() else {}
-
-
-def _hash(path: Path) -> str:
-    data = path.read_bytes()
-    if path.name == "run.json":
-        with suppress(ValueError):
-            data = json.dumps({**json.loads(data), "created": ""}).encode()
-    return sha256(data).hexdigest()
-
-
-def everything(folder: Path) -> list[str]:
-    """Return the names of all that is in a folder, but for logs, whose names have times."""
-    return sorted(
-        p.relative_to(folder).as_posix() for p in folder.rglob("*") if "logs" not in p.relative_to(folder).parts
-    )
-
-
-def _kibibytes(folder: Path) -> int:
-    """Room that a folder takes on a file system with pages of 4 KiB."""
-    return sum(4 + 4 * -(-p.stat().st_size // 4096) for p in [folder, *folder.rglob("*")])
-
-
 class Harness:
     """Runs scenarios with faults.
 
@@ -176,7 +147,7 @@ class Harness:
         shutil.rmtree(self._work, ignore_errors=True)
         if fault is not None and fault.disk:
             self._work.mkdir()
-            size = at + _kibibytes(self.template)
+            size = at + kibibytes(self.template)
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", self._work], check=True)
         shutil.copytree(self.template, self._work, dirs_exist_ok=True)
         return self._work
@@ -220,7 +191,7 @@ class Harness:
                 raise RuntimeError(f"{scenario.name}: {warm.words()}")
         new = {name: content(work / name) for name in scenario.outputs}
         whole = everything(work)
-        more = max(1, _kibibytes(work) - _kibibytes(self.template))
+        more = max(1, kibibytes(work) - kibibytes(self.template))
         for fault in faults:
             most = more if fault.disk else calls[fault.of_reads]
             for at in sorted(self.random.sample(range(1, most + 1), min(points, most))):
@@ -281,15 +252,19 @@ def harness(seed: int = 0) -> Iterator[tuple[Harness, list[Scenario]]]:
             made.close()
 
 
-def _count(counts: dict[str, list[int]], fault: str, wrong: Sequence[str]) -> None:
-    count = counts.setdefault(fault, [0, 0])
-    count[0] += 1
-    count[1] += bool(wrong)
-
-
-def _show(name: str, counts: dict[str, list[int]]) -> None:
-    for fault, (points, bad) in counts.items():
-        print(f"| {name} | {fault} | {points} | {bad} |", flush=True)
+def _report(name: str, found: Iterable[tuple[str, int, list[str]]]) -> bool:
+    """Print a row for each fault as soon as all its points were tried, and what was wrong; return whether anything was."""
+    any_wrong = False
+    for fault, points in itertools.groupby(found, key=lambda point: point[0]):
+        counts = [0, 0]
+        for _, at, wrong in points:
+            counts[0] += 1
+            counts[1] += bool(wrong)
+            for text in wrong:
+                print(f"{name}, {fault}, call {at}: {text}", file=sys.stderr, flush=True)
+        print(f"| {name} | {fault} | {counts[0]} | {counts[1]} |", flush=True)
+        any_wrong |= bool(counts[1])
+    return any_wrong
 
 
 def main() -> int:
@@ -300,28 +275,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", action="append", help="one command; may be given several times")
     options = parser.parse_args()
-    wrongs: list[str] = []
-    print("| command | fault | points | wrong |\n| --- | --- | ---: | ---: |")
+    any_wrong = False
+    print("| command | fault | points | wrong |\n| --- | --- | ---: | ---: |", flush=True)
     with harness(options.seed) as (tried, known):
         errors = (*ERRORS, *([SMALL_DISK] if tried.can_mount() else []))
         for scenario in known:
-            if options.only and scenario.name not in options.only:
-                continue
-            counts: dict[str, list[int]] = {}
-            for fault, at, wrong in itertools.chain(
-                tried.run(scenario, KILLS, options.points), tried.run(scenario, errors, options.errors)
-            ):
-                _count(counts, fault, wrong)
-                wrongs += [f"{scenario.name}, {fault}, call {at}: {text}" for text in wrong]
-            _show(scenario.name, counts)
+            if not options.only or scenario.name in options.only:
+                any_wrong |= _report(scenario.name, tried.run(scenario, KILLS, options.points))
+                any_wrong |= _report(scenario.name, tried.run(scenario, errors, options.errors))
         if not options.only or SERVER in options.only:
-            counts = {}
-            for fault, at, wrong in kill_server(tried, KILLS, options.points):
-                _count(counts, fault, wrong)
-                wrongs += [f"{SERVER}, {fault}, call {at}: {text}" for text in wrong]
-            _show(SERVER, counts)
-    print("\n".join(wrongs), file=sys.stderr)
-    return bool(wrongs)
+            any_wrong |= _report(SERVER, kill_server(tried, KILLS, options.points))
+    return int(any_wrong)
 
 
 if __name__ == "__main__":

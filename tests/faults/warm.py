@@ -12,13 +12,12 @@ import json
 import os
 import signal
 import sys
-import time
 import traceback
 
 from dialog_policy.corpus.readers import readers
 
 # Seconds after which a child counts as one that hangs: far more than any takes, on any machine.
-_HANGS = 300.0
+_HANGS = 300
 
 
 def _imported(train: bool) -> None:
@@ -80,20 +79,6 @@ def _obey(order: dict[str, object], library: ctypes.CDLL) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _ended(child: int) -> int:
-    """Wait for a child; return its exit code, negative for a signal."""
-    until = time.monotonic() + _HANGS
-    while True:
-        found, status = os.waitpid(child, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > until:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return 124
-        time.sleep(0.002)
-
-
 def main(train: str = "") -> None:
     """Take orders until stdin ends."""
     library = ctypes.CDLL(None)
@@ -106,12 +91,13 @@ def main(train: str = "") -> None:
         child = os.fork()
         if not child:
             code = 70
+            signal.alarm(_HANGS)
             try:
                 code = _obey(order, library)
             finally:
                 os._exit(code)
         print(json.dumps({"pid": child}), file=answers, flush=True)
-        code = _ended(child)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         print(json.dumps({"code": code, "calls": library.count_calls()}), file=answers, flush=True)
 
 
