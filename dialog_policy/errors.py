@@ -89,7 +89,19 @@ class RunError(DialogPolicyError):
 
 
 class DivergenceError(DialogPolicyError):
-    """A training has left what can be computed or learnt: its result would be worth nothing."""
+    """A training has left what can be computed or learnt: its result would be worth nothing.
+
+    Parameters
+    ----------
+    problem
+        What was found, in which epoch and batch.
+    kept
+        What of the training is kept, and how to use it.
+    """
+
+    def __init__(self, problem: str, kept: str = "") -> None:
+        super().__init__(f"{problem} {kept}" if kept else problem)
+        self.problem = problem
 
 
 class GroupError(DialogPolicyError):

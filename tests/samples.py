@@ -1,43 +1,20 @@
 """Small corpora of our own writing, one writer a format; the contract of all readers runs over them.
 
-To add a format: write a function ``NAME(folder, dialogues)`` that writes `dialogues` in the format into `folder`, which exists
-and is empty, and put it into `SAMPLES` under the reader's name. It has to
-
-- put any number of dialogues, in their order, into the part that is called ``train`` where the format has parts, and, where
-  the format has one file for many dialogues that a reader decodes whole, begin a new file every few dialogues;
-- give dialogue `i` (counted from 0) an id that `i` determines, and use nothing but `i` and the dialogue's own turns for it;
-- write each `TurnSpec` as one user utterance (an empty one may be left out) and one system turn with one action (whose text
-  may be kept once for all dialogues: equal actions have equal texts);
-  `result` is what a database or an API returned before the system acted, None: nothing. Name the format in `NO_RESULTS` if it
-  cannot say it.
-
-The first user utterance of a dialogue is empty for the formats in `SYSTEM_OPENS`, which have no place for it.
-Texts have no quotation marks, tabs or line ends. Where values of some key are mappings with free names (slots, results),
-name the key in `FREE_KEYS`: the contract adds unknown fields to all other JSON objects. ``""`` stands for a file's outermost
-object.
+To add a format: write a function ``NAME(folder, dialogues)`` as :class:`dialog_policy.testing.ReaderSample` describes it, and put it
+into `SAMPLES` under the reader's name. Texts have no quotation marks, tabs or line ends.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-__all__ = ["FREE_KEYS", "NO_RESULTS", "SAMPLES", "SYSTEM_OPENS", "TurnSpec", "Writer"]
+from dialog_policy.testing import ReaderSample, TurnSpec
 
-
-class TurnSpec(NamedTuple):
-    """A turn to be written in any format."""
-
-    user: str
-    result: str | None
-    action: str
-    system: str
-
-
-Writer = Callable[[Path, Sequence[Sequence[TurnSpec]]], None]
+__all__ = ["SAMPLES", "TurnSpec"]
 
 
 def _put(path: Path, text: str) -> None:
@@ -296,41 +273,28 @@ def messages(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
     _dump(folder / "conversations.json", conversations)
 
 
-SAMPLES: dict[str, Writer] = {
-    "jsonl": jsonl,
-    "table": table,
-    "transcript": transcript,
-    "star": star,
-    "babi": babi,
-    "unified": unified,
-    "dstc2": dstc2,
-    "m2m": m2m,
-    "sgd": sgd,
-    "multiwoz": multiwoz,
-    "multiwoz22": multiwoz22,
-    "crosswoz": crosswoz,
-    "frames": frames,
-    "kvret": kvret,
-    "rasa": rasa,
-    "rasa_markdown": rasa_markdown,
-    "messages": messages,
-}
+def _sample(write: Any, *, free: Sequence[str] = (), **traits: Any) -> ReaderSample:
+    return ReaderSample(write, free_keys=frozenset(free), **traits)
 
-# Formats that have no place for what a database returned.
-NO_RESULTS = {"transcript", "m2m", "multiwoz", "multiwoz22", "crosswoz", "kvret"}
 
-# Formats in which the system speaks first.
-SYSTEM_OPENS = {"dstc2"}
-
-# Format to the keys whose values are mappings with free names.
-FREE_KEYS: dict[str, frozenset[str]] = {
-    "jsonl": frozenset({"context", "results"}),
-    "sgd": frozenset({"parameters", "service_results"}),
-    "star": frozenset({"Item", "Constraints", "PrimaryItem"}),
-    "unified": frozenset({"dialogue_acts", "db_results", "r"}),
-    "multiwoz": frozenset({"", "dialog_act"}),
-    "multiwoz22": frozenset({"", "dialog_act", *(f"SNG{i:04}.json" for i in range(10_000))}),
-    "crosswoz": frozenset({""}),
-    "frames": frozenset({"result", "hotel"}),
-    "kvret": frozenset({"requested", "slots", "items"}),
+SAMPLES: dict[str, ReaderSample] = {
+    "jsonl": _sample(jsonl, free=["context", "results"]),
+    "table": _sample(table),
+    "transcript": _sample(transcript, has_results=False),
+    "star": _sample(star, free=["Item", "Constraints", "PrimaryItem"], chooses=frozenset({"scenario"})),
+    "babi": _sample(babi, chooses=frozenset({"task"})),
+    "unified": _sample(unified, free=["dialogue_acts", "db_results", "r"]),
+    "dstc2": _sample(dstc2, system_opens=True),
+    "m2m": _sample(m2m, has_results=False),
+    "sgd": _sample(sgd, free=["parameters", "service_results"]),
+    "multiwoz": _sample(multiwoz, has_results=False, free=["", "dialog_act"]),
+    "multiwoz22": _sample(
+        multiwoz22, has_results=False, free=["", "dialog_act", *(f"SNG{i:04}.json" for i in range(10_000))]
+    ),
+    "crosswoz": _sample(crosswoz, has_results=False, free=[""]),
+    "frames": _sample(frames, free=["result", "hotel"]),
+    "kvret": _sample(kvret, has_results=False, free=["requested", "slots", "items"]),
+    "rasa": _sample(rasa),
+    "rasa_markdown": _sample(rasa_markdown),
+    "messages": _sample(messages),
 }

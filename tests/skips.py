@@ -16,6 +16,7 @@ _CAUSES = (
     (r"redis-server", "Redis", _SERVICES),
     (r"nginx", "nginx", _SERVICES),
     (r"PostgreSQL", "PostgreSQL", _SERVICES),
+    (r"no C compiler", "a C compiler", _SERVICES),
     (r"extra|not installed|could not import", "an optional package", _EXTRAS),
 )
 

@@ -231,7 +231,7 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_replaced_where_names_cannot_be_exchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder_module, "exchange_names", lambda one, other: False)
+    monkeypatch.setattr(folder_module, "exchange_folders", lambda one, other: False)
     test_a_folder_is_replaced_whole_or_not_at_all(tmp_path)
 
 
@@ -240,7 +240,7 @@ def test_a_folder_that_lost_its_name_is_recovered(tmp_path: Path, monkeypatch: p
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "old").touch()
     (tmp_path / "made").mkdir()
-    monkeypatch.setattr(folder_module, "exchange_names", lambda one, other: False)
+    monkeypatch.setattr(folder_module, "exchange_folders", lambda one, other: False)
     renamed = os.rename
 
     def killed(source: Path, target: Path) -> None:

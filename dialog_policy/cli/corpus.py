@@ -21,6 +21,7 @@ from dialog_policy.cli.options import (
     say,
     write_json,
 )
+from dialog_policy.cli.terminal import printable
 from dialog_policy.corpus import Dialogue
 from dialog_policy.corpus.checks import examine
 from dialog_policy.corpus.download import catalogue
@@ -105,11 +106,10 @@ def validate(
             {"corpus": name, **sizes, "ok": not levels["error"], **totals, "problems": msgspec.to_builtins(problems)},
         )
     for problem in problems:
-        click.echo(f"{problem.level}: {problem}")
+        click.echo(printable(f"{problem.level}: {problem}"))
     listed = ", ".join(f"{level}s: {levels[level]}" for level in LEVELS)
-    click.echo(
-        f"{name}: {counted(counts.dialogues, 'dialogue')}, {counted(counts.target_turns, 'turn')} to predict; {listed}."
-    )
+    sizes_said = f"{counted(counts.dialogues, 'dialogue')}, {counted(counts.target_turns, 'turn')} to predict"
+    click.echo(printable(f"{name}: {sizes_said}; {listed}."))
     ctx.exit(1 if levels["error"] else 0)
 
 
@@ -167,7 +167,7 @@ def split(
     counts = Counter(assigned)
     for name in shares:
         share = counts[name] / len(assigned)
-        click.echo(f"{Path(out) / f'{name}.jsonl'}: {counted(counts[name], 'dialogue')} ({share:.1%})")
+        click.echo(printable(f"{Path(out) / f'{name}.jsonl'}: {counted(counts[name], 'dialogue')} ({share:.1%})"))
 
 
 def _check_folder(folder: Path, parts: Set[str], force: bool) -> None:

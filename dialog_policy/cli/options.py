@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from dialog_policy.cli.terminal import printable
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.readers import load_corpus, readers
 from dialog_policy.errors import CorpusWarning, DialogPolicyError, OptionError
@@ -64,7 +64,7 @@ class Command(click.Command):
                 )
                 return super().invoke(ctx)
         except DialogPolicyError as error:
-            click.echo(f"Error: {error}", err=True)
+            say(f"Error: {error}")
             ctx.exit(2)
 
 
@@ -151,8 +151,8 @@ def keep_inputs(inputs: Sequence[str], *outputs: str | None, force: bool = True)
 
 
 def say(text: str) -> None:
-    """Say something to a person, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """Say something to a person, on stderr; names and texts of others have no power over the terminal."""
+    click.echo(printable(text, newline="\n"), err=True)
 
 
 def write_json(path: str, document: Any) -> None:

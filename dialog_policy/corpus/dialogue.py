@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import regex
 
+from dialog_policy.errors import CorpusError
+
 __all__ = ["Dialogue", "Turn", "huge_number"]
 
 
@@ -99,9 +101,18 @@ class Dialogue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return sum(turn.is_target for turn in self.turns)
 
     def fingerprint(self) -> str:
-        """SHA-256 over the turns (hexadecimal): equal for dialogues with the same content, whatever their ids."""
+        """SHA-256 over the turns (hexadecimal): equal for dialogues with the same content, whatever their ids.
+
+        Raises
+        ------
+        CorpusError
+            If something in it is not JSON or not text, as only dialogues made in Python can have it.
+        """
         content = [
             [turn.user, turn.context, None if turn.actions is None else sorted(turn.actions), turn.system]
             for turn in self.turns
         ]
-        return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
+        try:
+            return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
+        except (TypeError, ValueError) as error:  # a lone surrogate, a number of thousands of digits, an object
+            raise CorpusError(f"expected texts and JSON values: {error}.", dialogue=self.id) from None

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import sys
 from collections.abc import Mapping
 from importlib.resources import files
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
 
 import msgspec
 from tqdm import tqdm
 
 from dialog_policy.errors import CorpusError, OptionError, check_known, require
+from dialog_policy.files import atomic_write, sha256_of
 
 __all__ = ["Entry", "catalogue", "download"]
 
@@ -106,6 +109,8 @@ def download(
         If the catalogue has no such corpus.
     CorpusError
         If a file cannot be fetched or has another SHA-256.
+    OptionError
+        If nothing can be written there.
     MissingExtraError
         If the extra `download` is not installed.
     """
@@ -113,20 +118,13 @@ def download(
     check_known("corpus", name, known)
     entry = known[name]
     pooch = require("pooch", extra="download", purpose="downloading")
-    addresses = {file: _address(entry, name, file, mirror) for file in entry.files}
-    store = pooch.create(
-        path=pooch.os_cache("dialog-policy") if cache is None else Path(cache),
-        base_url="",
-        registry={f"{name}/{file}": sha256 for file, sha256 in entry.files.items()},
-        urls={f"{name}/{file}": address for file, address in addresses.items()},
-        env="DIALOG_POLICY_CACHE" if cache is None else None,
-    )
-    pooch.get_logger().setLevel("WARNING")
+    root = os.environ.get("DIALOG_POLICY_CACHE", pooch.os_cache("dialog-policy")) if cache is None else cache
+    folder = Path(root) / name
     # One file shows its bytes, several show how many there are.
     one = len(entry.files) == 1
     for file in tqdm(entry.files, desc=name, unit="file", leave=False, disable=one or not sys.stderr.isatty()):
-        _fetch(pooch, store, f"{name}/{file}", addresses[file], entry, show=one and sys.stderr.isatty())
-    folder = Path(store.path) / name
+        address = _address(entry, name, file, mirror)
+        _fetch(pooch, folder / file, address, entry.files[file], entry.homepage, show=one and sys.stderr.isatty())
     return folder / next(iter(entry.files)) if one else folder
 
 
@@ -136,30 +134,51 @@ def _address(entry: Entry, name: str, file: str, mirror: str | None) -> str:
     return entry.url.replace("{file}", file)
 
 
-def _fetch(pooch: Any, store: Any, key: str, address: str, entry: Entry, *, show: bool) -> None:
+def _fetch(pooch: Any, path: Path, address: str, sha256: str, homepage: str, *, show: bool) -> None:
     requests = require("requests", extra="download", purpose="downloading")
+    if path.exists() and sha256_of(path) == sha256:
+        return
     # pooch sets the true total; a bar without one has no truth value, which pooch asks for.
-    bar: Any = tqdm(desc=PurePosixPath(key).name, total=1, unit="B", unit_scale=True, leave=False) if show else False
+    bar: Any = tqdm(desc=path.name, total=1, unit="B", unit_scale=True, leave=False) if show else False
     fetcher = pooch.HTTPDownloader(progressbar=bar, chunk_size=_CHUNK, timeout=_TIMEOUT)
     try:
-        store.fetch(key, downloader=fetcher)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            hashed = _Hashed(file)
+            fetcher(address, hashed, None)
+            if hashed.digest.hexdigest() == sha256:
+                return
+            raise CorpusError(
+                f"checksum mismatch: the SHA-256 of the file is not {sha256}. The file was deleted.",
+                path=address,
+                remedy=f"Try again; if it stays so, the file was changed or replaced: see {homepage}.",
+            )
     except requests.HTTPError as error:
         problem = f"the server answered {error.response.status_code} {error.response.reason}."
-        remedy = f"See {entry.homepage} for where the corpus is now; --mirror names another address."
+        remedy = f"See {homepage} for where the corpus is now; --mirror names another address."
     except requests.RequestException as error:
         problem = f"the connection failed: {_reason(error)}."
         remedy = "Try again: files that are complete are kept, nothing half-written is."
-    except ValueError:  # pooch's word for a wrong checksum
-        problem = f"checksum mismatch: the SHA-256 of the file is not {store.registry[key]}. The file was deleted."
-        remedy = f"Try again; if it stays so, the file was changed or replaced: see {entry.homepage}."
     except OSError as error:
-        raise CorpusError(f"cannot be written: {error.strerror}.", path=Path(store.path) / key) from None
-    else:
-        return
+        raise CorpusError(f"cannot be read or written: {error.strerror}.", path=path) from None
     finally:
         if show:
             bar.close()
     raise CorpusError(problem, path=address, remedy=remedy) from None
+
+
+class _Hashed:
+    """A file to write into, and the SHA-256 of what was written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.digest = file, hashlib.sha256()
+
+    def write(self, content: bytes) -> None:
+        self.digest.update(content)
+        self.file.write(content)
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 def _reason(error: BaseException) -> str:

@@ -10,7 +10,6 @@ import contextlib
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
@@ -28,7 +27,7 @@ from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.matrices import NewMatrix, new_file
 from dialog_policy.features.packed import read_dialogues, read_encoder, write_dialogues, write_encoder
 from dialog_policy.features.settings import EncoderSettings
-from dialog_policy.files import sha256_of, user_folder
+from dialog_policy.files import atomic_folder, sha256_of, user_folder
 from dialog_policy.text.encoders import Pretrained
 
 __all__ = ["CACHE", "EncodedParts", "NewEntry", "cache_folder", "entry_name", "new_entry", "read_entry"]
@@ -99,15 +98,15 @@ def _code() -> list[Any]:
 class NewEntry:
     """An entry while it is made, in a folder of its own."""
 
-    def __init__(self, folder: Path, entry: Path) -> None:
-        self._folder, self._entry = folder, entry
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
     def matrices(self, part: str) -> NewMatrix:
         """Return what makes the dense matrices of a part, as files of the entry."""
         return lambda name, shape: new_file(self._folder / f"{part}.{name}.npy", shape)
 
     def keep(self, parts: EncodedParts) -> None:
-        """Write the rest and give the entry its name.
+        """Write the rest.
 
         Raises
         ------
@@ -115,25 +114,23 @@ class NewEntry:
             If the disk has no room for it.
         """
         _write(self._folder, parts)
-        if _put_in_place(self._folder, self._entry):
-            _trim(self._entry.parent, self._entry)
 
 
 @contextlib.contextmanager
 def new_entry(entry: Path) -> Iterator[NewEntry]:
-    """Begin an entry beside its place; what is not kept is removed.
+    """Begin an entry beside its place; it gets its name when the block ends without an error, and replaces a damaged one.
 
     Raises
     ------
     OSError
-        If there cannot be such a folder.
+        If the folder of all entries cannot be made.
+    OptionError
+        If nothing can be written there.
     """
-    folder = entry.parent / f".{entry.name}.{uuid.uuid4().hex}"
-    folder.mkdir(parents=True)
-    try:
-        yield NewEntry(folder, entry)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_folder(entry) as folder:
+        yield NewEntry(folder)
+    _trim(entry.parent, entry)
 
 
 def _write(folder: Path, content: EncodedParts) -> None:
@@ -162,20 +159,6 @@ def read_entry(entry: Path, train: Corpus, dev: Corpus | None, actions: ActionSp
     except _UNUSABLE:
         return None
     return EncodedParts(encoder, encoded["train"], encoded.get("dev"))
-
-
-def _put_in_place(folder: Path, entry: Path) -> bool:
-    """Give a whole entry its name; it replaces a damaged one, and is dropped where another process was as fast."""
-    old = folder.with_name(f"{folder.name}.old")
-    try:
-        if entry.exists():
-            os.replace(entry, old)
-        os.replace(folder, entry)
-    except OSError:
-        return False
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
-    return True
 
 
 def _trim(root: Path, newest: Path) -> None:

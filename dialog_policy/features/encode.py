@@ -11,6 +11,7 @@ import numpy.typing as npt
 from dialog_policy.collector import uncollected
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.corpus.stored import StoredCorpus
+from dialog_policy.errors import OptionError
 from dialog_policy.features import cache
 from dialog_policy.features.blocks import encode_part, in_memory
 from dialog_policy.features.columns import Columns, read_columns
@@ -78,11 +79,12 @@ def encode_parts(
     cached = cache.read_entry(entry, train, dev, actions)
     if cached is not None:
         return cached
-    with contextlib.suppress(OSError), cache.new_entry(entry) as new:
+    parts = None
+    # A disk that is full or read-only is no reason not to encode.
+    with contextlib.suppress(OSError, OptionError), cache.new_entry(entry) as new:
         parts = encoded(new.matrices)
         new.keep(parts)
-        return parts
-    return encoded(lambda part: in_memory)
+    return encoded(lambda part: in_memory) if parts is None else parts
 
 
 def _encode(

@@ -6,7 +6,7 @@ under such a name is removed when the same place is written again.
 
 from dialog_policy.files.bounded_zip import open_zip
 from dialog_policy.files.file import atomic_write, sha256_of, write_file
-from dialog_policy.files.folder import atomic_folder, output_folder, recover_folder, replace_folder
+from dialog_policy.files.folder import atomic_folder, exchange_folders, output_folder, recover_folder, replace_folder
 from dialog_policy.files.lock import locked
 from dialog_policy.files.place import check_output, refusals, unlink
 from dialog_policy.files.user_folder import user_folder
@@ -15,6 +15,7 @@ __all__ = [
     "atomic_folder",
     "atomic_write",
     "check_output",
+    "exchange_folders",
     "locked",
     "open_zip",
     "output_folder",

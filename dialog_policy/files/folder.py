@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dialog_policy.files.place import check_output, flush_folder, make_aside, parent_of, refusals
 
-__all__ = ["atomic_folder", "exchange_names", "output_folder", "recover_folder", "replace_folder"]
+__all__ = ["atomic_folder", "exchange_folders", "output_folder", "recover_folder", "replace_folder"]
 
 
 def output_folder(path: str | os.PathLike[str]) -> Path:
@@ -87,7 +87,7 @@ def replace_folder(finished: str | os.PathLike[str], path: str | os.PathLike[str
         target.parent.mkdir(exist_ok=True)
         if not target.exists():
             os.rename(finished, target)
-        elif exchange_names(Path(finished), target):
+        elif exchange_folders(Path(finished), target):
             shutil.rmtree(finished, ignore_errors=True)
         else:
             old = _old(target)
@@ -115,8 +115,8 @@ def _old(target: Path) -> Path:
     return target.with_name(f".{target.name}.old")
 
 
-def exchange_names(one: Path, other: Path) -> bool:
-    """Exchange two names in one step; False where the system or the file system cannot."""
+def exchange_folders(one: Path, other: Path) -> bool:
+    """Exchange the names of two folders in one step; False where the system or the file system cannot."""
     names = os.fsencode(one), os.fsencode(other)
     here, exchange, swap = -100, 2, 2  # AT_FDCWD, RENAME_EXCHANGE (linux/fs.h), RENAME_SWAP (macOS' sys/stdio.h)
     try:

@@ -76,8 +76,9 @@ def locked(path: str | os.PathLike[str], purpose: str, *, patience_s: float = 0.
         # Removed while it is held: whoever waits for this very file looks again whether it still has the name.
         stack.callback(unlink, file)
         now = datetime.now().astimezone().isoformat(timespec="seconds")
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, msgspec.json.encode(_Holder(purpose, os.getpid(), socket.gethostname(), now)))
+        with refusals(Path(path)):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, msgspec.json.encode(_Holder(purpose, os.getpid(), socket.gethostname(), now)))
         yield
 
 

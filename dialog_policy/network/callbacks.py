@@ -17,11 +17,13 @@ from dialog_policy.network.batches import DialogueBatches
 from dialog_policy.network.checkpoint import CHECKPOINT, write_checkpoint
 from dialog_policy.network.lstm import CARRIED
 
-__all__ = ["ADVICE", "Checkpoint", "EarlyStopping", "LossWatch", "Progress", "loggers"]
+__all__ = ["ADVICE", "Checkpoint", "EarlyStopping", "LossWatch", "Progress", "check_finite", "loggers"]
 
 # As a rule so many checkpoints are written, evenly over all epochs: on a small corpus one takes longer than an epoch. No more
 # than a minute of training is ever at risk, though.
 _CHECKPOINTS, _AT_RISK_S = 20, 60.0
+# A loss that has grown this many times (and beyond what chance does to a small one) has not learnt anything.
+_WORSE = 3.0
 # What helps against a training that diverges.
 ADVICE = "A smaller learning_rate (the default is 0.003) or weight_decay helps."
 
@@ -87,7 +89,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
 
 
 class LossWatch(keras.callbacks.Callback):
-    """Ends a training whose loss is not finite any more, before anything is kept of it.
+    """Ends a training whose loss or weights are not finite any more, before anything is kept of that epoch.
 
     Losses are looked at once an epoch: to look at each at once would make a GPU wait for every batch.
 
@@ -111,7 +113,7 @@ class LossWatch(keras.callbacks.Callback):
         self._means.append((logs or {})["loss"])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Look at the losses.
+        """Look at the losses and the weights.
 
         Raises
         ------
@@ -125,20 +127,46 @@ class LossWatch(keras.callbacks.Callback):
         if len(wrong):
             raise DivergenceError(
                 f"the loss is {means[wrong[0]]} in epoch {epoch + 1}, batch {wrong[0] + 1} of {len(means)}: the training has "
-                f"diverged and was stopped; nothing of it is kept. {ADVICE}"
+                f"diverged and was stopped. {ADVICE}"
             )
+        check_finite(self.model, f"epoch {epoch + 1}")
+
+    def is_worse(self, loss: float) -> bool:
+        """Whether a loss is so much larger than the first one that nothing has been learnt."""
+        return self.first is not None and loss > _WORSE * max(self.first, 1.0)
+
+
+def check_finite(network: keras.Model, when: str) -> None:
+    """Refuse weights that are not finite.
+
+    Parameters
+    ----------
+    network
+        Has the weights.
+    when
+        After what they are looked at: ``"epoch 3"``.
+
+    Raises
+    ------
+    DivergenceError
+        If one is not finite.
+    """
+    if not all(np.isfinite(weight).all() for weight in network.get_weights()):
+        raise DivergenceError(f"after {when} weights are no numbers: the training has diverged. {ADVICE}")
 
 
 class Checkpoint(keras.callbacks.Callback):
     """Keeps the history, and writes all that training needs to go on.
 
     After every epoch if there are few; of many epochs after every twentieth part of them, or whenever a minute has passed since
-    the last time; and at the end.
+    the last time; and at the end. Nothing is written of an epoch that has learnt nothing.
 
     Parameters
     ----------
     network, optimizer
         What is trained, and what trains it.
+    watch
+        Knows which losses are those of a training that diverges.
     stopping
         Its early stopping, if there is any.
     folder
@@ -151,12 +179,13 @@ class Checkpoint(keras.callbacks.Callback):
         self,
         network: keras.Model,
         optimizer: keras.optimizers.Optimizer,
+        watch: LossWatch,
         stopping: EarlyStopping | None,
         folder: Path | None,
         about: dict[str, Any],
     ) -> None:
         super().__init__()
-        self.network, self.optimizer, self.stopping = network, optimizer, stopping
+        self.network, self.optimizer, self.watch, self.stopping = network, optimizer, watch, stopping
         self.folder, self.about = folder, about
         self.history: list[dict[str, float]] = []
         self._written, self._when = 0, time.monotonic()
@@ -174,7 +203,7 @@ class Checkpoint(keras.callbacks.Callback):
             self._write()
 
     def _write(self) -> None:
-        if self.folder is not None:
+        if self.folder is not None and not self.watch.is_worse(self.history[-1]["loss"]):
             write_checkpoint(self.folder, self.state())
             self._written, self._when = len(self.history), time.monotonic()
 
@@ -189,7 +218,9 @@ class Checkpoint(keras.callbacks.Callback):
     def state(self) -> dict[str, Any]:
         """Arrays and history from which :meth:`restore` goes on."""
         arrays = {name: np.array(keras.ops.convert_to_numpy(v)) for name, v in self._variables().items()}
-        state: dict[str, Any] = {"arrays": arrays, "history": list(self.history), "about": self.about}
+        state: dict[str, Any] = {
+            "arrays": arrays, "history": list(self.history), "about": self.about, "first_loss": self.watch.first,
+        }  # fmt: skip
         if self.stopping is not None and self.stopping.best_weights is not None:
             arrays.update({name: np.array(self.stopping.best_weights[i]) for name, i in self._best().items()})
             state.update(best=float(self.stopping.best), wait=int(self.stopping.wait))
@@ -219,7 +250,7 @@ class Checkpoint(keras.callbacks.Callback):
             )
         for name, variable in variables.items():
             variable.assign(arrays[name])
-        self.history = list(state["history"])
+        self.history, self.watch.first = list(state["history"]), state.get("first_loss")
         self._written = len(self.history)
         if self.stopping is not None and has_best:
             for name, place in places.items():

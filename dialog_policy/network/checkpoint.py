@@ -31,6 +31,7 @@ class _State(msgspec.Struct):
     about: dict[str, Any] = {}
     best: float | None = None
     wait: int | None = None
+    first_loss: float | None = None
 
 
 def epochs_done(path: Path) -> int | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
+import msgspec
 import numpy as np
 
 from dialog_policy.distributed import current_group
@@ -15,7 +16,15 @@ from dialog_policy.errors import DivergenceError, RunError
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
 from dialog_policy.network.backend import compiles, feed, keep_memory, make_deterministic, use_cores
 from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches, evaluation_batches
-from dialog_policy.network.callbacks import ADVICE, Checkpoint, EarlyStopping, LossWatch, Progress, loggers
+from dialog_policy.network.callbacks import (
+    ADVICE,
+    Checkpoint,
+    EarlyStopping,
+    LossWatch,
+    Progress,
+    check_finite,
+    loggers,
+)
 from dialog_policy.network.config import NetworkConfig
 from dialog_policy.network.embedding import freeze, with_embeddings
 from dialog_policy.network.layers import build_network, windowed
@@ -28,8 +37,6 @@ from dialog_policy.text.table import FloatArray
 __all__ = ["DEV_ACCURACY", "Trained", "predict_logits", "train_network"]
 
 DEV_ACCURACY = "dev_turn_accuracy"
-# A loss that has grown this many times (and beyond what chance does to a small one) has not learnt anything.
-_WORSE = 3.0
 
 Actions = Sequence[frozenset[str] | None]
 
@@ -137,7 +144,9 @@ def train_network(
     model = windowed(network, batches.batch_size) if config.batches == "window" else network
     if train.embedded:
         model = with_embeddings(model, train, seed=config.seed)
-    steps = epochs * len(batches)
+    # Where nothing is left to train, the optimizer is that of the training that was stopped.
+    planned = state["about"].get("config", {}).get("epochs") if state is not None and done >= epochs else epochs
+    steps = msgspec.structs.replace(config, epochs=planned).epochs_for(len(train)) * len(batches)
     optimizer = FusedAdamW(
         keras.optimizers.schedules.CosineDecay(config.learning_rate, steps),
         config.weight_decay,
@@ -166,7 +175,7 @@ def train_network(
 
         stopping = EarlyStopping(DEV_ACCURACY, accuracy, config.patience)
         watchers.append(stopping)
-    checkpoint = Checkpoint(model, optimizer, stopping, folder, about or {})
+    checkpoint = Checkpoint(model, optimizer, loss_watch, stopping, folder, about or {})
     if state is not None:
         _check_same(state["about"], about or {})
         checkpoint.restore(state)
@@ -179,7 +188,7 @@ def train_network(
     if stopping is not None and stopping.best_weights is not None:
         model.set_weights(stopping.best_weights)
     freeze(model, train)
-    _check_learnt(network, checkpoint.history, loss_watch.first)
+    _check_learnt(network, checkpoint.history, loss_watch)
     if config.precision == "mixed":
         with local():
             own = build()
@@ -188,17 +197,14 @@ def train_network(
     return Trained(own, checkpoint.history)
 
 
-def _check_learnt(network: keras.Model, history: list[dict[str, float]], first: float | None) -> None:
+def _check_learnt(network: keras.Model, history: list[dict[str, float]], watch: LossWatch) -> None:
     """Refuse what has diverged without a loss that says so: before training, the network knows how often each action occurs."""
-    if not all(np.isfinite(weight).all() for weight in network.get_weights()):
-        raise DivergenceError(
-            f"after the last epoch weights are no numbers: the training has diverged; nothing of it is kept. {ADVICE}"
-        )
+    check_finite(network, "the last epoch")
     last = history[-1]["loss"]
-    if first is not None and last > _WORSE * max(first, 1.0):
+    if watch.is_worse(last):
         raise DivergenceError(
-            f"the loss was {first:.3g} before the first step and {last:.3g} in the last epoch: the training has diverged; nothing "
-            f"of it is kept. {ADVICE}"
+            f"the loss was {watch.first:.3g} before the first step and {last:.3g} in the last epoch: the training has diverged. "
+            f"{ADVICE}"
         )
 
 

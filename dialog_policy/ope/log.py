@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -17,6 +16,8 @@ __all__ = ["REWARD_FIELD", "Log", "read_log"]
 
 # The field of a dialogue that holds the reward of the whole of it.
 REWARD_FIELD = "reward"
+# Cubes of weighted sums of such rewards are within double precision.
+_LARGEST = 1e50
 
 
 class Log(NamedTuple):
@@ -74,7 +75,7 @@ def read_log(corpus: Corpus, ids: Iterable[str] | None = None, *, propensities: 
     Raises
     ------
     CorpusError
-        If a reward is missing or not finite, a propensity is missing where others are there, or lies outside (0, 1]: with
+        If a reward is missing, not finite or beyond 1e50, a propensity is missing where others are there, or lies outside (0, 1]: with
         dialogue and turn.
     """
     selected = None if ids is None else set(ids)
@@ -120,9 +121,11 @@ def _reward_of_dialogue(dialogue: Dialogue, targets: Sequence[int]) -> float | N
             remedy=f"Keep the field {REWARD_FIELD!r} or the turns' rewards.",
         )
     value = dialogue.fields[REWARD_FIELD]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
+        found = "an integer beyond it" if type(value) is int else repr(value)
         raise CorpusError(
-            f"expected a finite number in the field {REWARD_FIELD!r}, found {value!r}.", dialogue=dialogue.id
+            f"expected a finite number, to {_LARGEST:g}, in the field {REWARD_FIELD!r}, found {found}.",
+            dialogue=dialogue.id,
         )
     return float(value)
 
@@ -165,8 +168,12 @@ def _turn_rewards(dialogue: Dialogue, targets: Sequence[int]) -> list[float]:
 
 
 def _finite(turn: Turn, dialogue: Dialogue, number: int) -> float:
-    if turn.reward is None or not math.isfinite(turn.reward):
-        raise CorpusError(f"expected a finite reward, found {turn.reward}.", dialogue=dialogue.id, turn=number)
+    if turn.reward is None or not abs(turn.reward) <= _LARGEST:
+        raise CorpusError(
+            f"expected a finite reward, to {_LARGEST:g}, found {turn.reward}.",
+            dialogue=dialogue.id,
+            turn=number,
+        )
     return turn.reward
 
 

@@ -22,7 +22,7 @@ def workplace(run: Path, resume: bool | None) -> Iterator[Path]:
     """Hold the place of a run, and make the folder in which it is trained; a finished run then takes its place.
 
     A finished run is recognised by its manifest, which is written last. If the training ends otherwise, the folder stays for as
-    long as a checkpoint in it makes it worth something.
+    long as a checkpoint in it makes it worth something: after an interruption, and when the training diverges.
 
     Parameters
     ----------
@@ -44,6 +44,8 @@ def workplace(run: Path, resume: bool | None) -> Iterator[Path]:
         there is none and `resume` is True.
     OptionError
         If the place cannot be written.
+    DivergenceError
+        Of the training, with a sentence more about what is kept.
     """
     check_target(run)
     with locked(run, "training"):
@@ -57,12 +59,22 @@ def workplace(run: Path, resume: bool | None) -> Iterator[Path]:
             if (folder / MANIFEST).exists():
                 check_target(run)
                 replace_folder(folder, run)
-        except DivergenceError:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+        except DivergenceError as error:
+            raise DivergenceError(error.problem, _kept(folder)) from error
         finally:
             if not (folder / CHECKPOINT).exists():
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _kept(folder: Path) -> str:
+    """Say what a training that has diverged leaves: the checkpoint of its last good epoch, if there was one."""
+    done = epochs_done(folder / CHECKPOINT) if (folder / CHECKPOINT).exists() else None
+    if done is None:
+        return "Nothing of it is kept."
+    return (
+        f"The weights after epoch {done} are kept in {folder}: --resume --set epochs={done} (in Python: epochs={done} and "
+        "resume=True) makes a run of them, --restart (resume=False) begins anew."
+    )
 
 
 def _settle(folder: Path, run: Path) -> None:

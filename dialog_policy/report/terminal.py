@@ -108,7 +108,8 @@ class _Name:
 
 
 def _table(table: Table, width: int) -> RichTable:
-    header, rows = list(table.header), [[cell(value) for value in row] for row in table.rows]
+    header = [printable(name) for name in table.header]
+    rows = [[printable(cell(value)) for value in row] for row in table.rows]
     if _width_of(table, header, rows) > width:
         # One above the other: the words of a figure's name, a figure and its interval.
         figures = [number for number in range(len(header)) if number not in table.left]

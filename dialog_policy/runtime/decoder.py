@@ -228,6 +228,7 @@ class Decoder:
         """
         z = logits.astype(np.float64) / self._temperature
         if self.single_action:
+            z -= z.max(axis=1, keepdims=True)  # else large logits leave no digits for their differences
             log_shares = z - np.logaddexp.reduce(z, axis=1, keepdims=True)
             columns = [self.space.bits(s)[0] if len(s) == 1 and s <= self._names else -1 for s in actions]
             chosen: FloatArray = np.where(np.array(columns) < 0, -np.inf, log_shares[np.arange(len(columns)), columns])

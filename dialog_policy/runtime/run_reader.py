@@ -214,6 +214,14 @@ class RunReader:
                 f"the {name} of {self.place} is not JSON, or not an object ({error}): the run is damaged; train it again."
             ) from None
 
+    def beside(self, name: str) -> dict[str, Any]:
+        """Return a JSON object that is no part of the run and lies beside its files; an empty one if there is none to be read."""
+        try:
+            with self._opened(name) as file:
+                return {} if file is None else self._parsed(name, file.read())
+        except RunError:
+            return {}
+
     def arrays(self, name: str) -> dict[str, Any]:
         """Return the arrays of a safetensors file."""
         if name in self._kept:

@@ -89,7 +89,7 @@ class Session:
         Parameters
         ----------
         user
-            What the user said; None for a turn without a user, for example after a database lookup.
+            What the user said; None for a turn without a user, for example after a database lookup. Lone surrogates become "?".
         context
             What the system learnt before it acts: database results, slots. Any JSON object.
         allowed
@@ -241,7 +241,9 @@ def respond_together(engine: Engine, requests: Sequence[Request]) -> list[Step]:
             raise OptionError("a session belongs to another policy; resume() takes its to_bytes() over to this one.")
         if not (user is None or isinstance(user, str)):
             raise OptionError(f"expected what the user said as a string, or None without a user; found {user!r}.")
-        user_sides.append((user, _normal(context) if context else {}))
+        # Half of a surrogate pair is no text, and could not be saved.
+        heard = user and user.encode("utf-8", "replace").decode()
+        user_sides.append((heard, _normal(context) if context else {}))
         if allowed is not None and masks is None:
             masks = np.stack([engine.mask(request.allowed) for request in requests])
             allow_none = np.array([request.allow_none for request in requests], dtype=np.bool_)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from dialog_policy.files import atomic_folder, locked, replace_folder
+from dialog_policy.files import atomic_folder, exchange_folders, locked, replace_folder
 
 __all__ = ["previous_of", "restore_previous", "take_over"]
 
@@ -32,6 +32,8 @@ def restore_previous(run: Path) -> None:
     """
     restored = run.with_name(f"{run.name}.restored")
     with locked(run, "restoring the previous policy"):
+        if exchange_folders(run, previous_of(run)):
+            return
         with atomic_folder(restored) as copy:
             shutil.copytree(previous_of(run), copy, dirs_exist_ok=True)
         take_over(restored, run)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ import msgspec
 
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.readers import load_corpus
-from dialog_policy.errors import CorpusError, DialogPolicyError, counted
+from dialog_policy.errors import CorpusError, DialogPolicyError, DivergenceError, counted
 from dialog_policy.files import locked
 from dialog_policy.runtime import Policy
+from dialog_policy.runtime.folder import partial_folder
 from dialog_policy.serving.previous import take_over
 from dialog_policy.serving.schemas import RetrainingResult
 from dialog_policy.serving.training import CorpusSource
@@ -91,6 +93,10 @@ def main() -> int:
             # One at a time, also of several servers.
             with locked(order.run, "retraining"):
                 _train(order)
+        except DivergenceError as error:
+            shutil.rmtree(partial_folder(_retrained(Path(order.run))), ignore_errors=True)
+            _report(message=error.problem)
+            ended = 2
         except DialogPolicyError as error:
             _report(message=str(error))
             ended = 2
@@ -98,12 +104,19 @@ def main() -> int:
     return 0
 
 
+def _retrained(run: Path) -> Path:
+    """Return where the new run is made before it takes its place."""
+    return run.with_name(f"{run.name}.retrained")
+
+
 def _train(order: _Order) -> None:
     run = Path(order.run)
     policy = Policy.load(run)
     source = order.corpus
     corpus = load_corpus(source.paths, format=source.format, reader=source.reader)
-    saved = load_corpus(order.saved) if Path(order.saved).exists() else None
+    place = Path(order.saved)
+    # An empty one is what a server leaves that was killed when it had just made the file.
+    saved = load_corpus(place) if place.exists() and place.stat().st_size else None
     train, dev = parts(policy, corpus, saved)
     known = policy.fingerprints["train"]
     added = [dialogue for dialogue in train if dialogue.fingerprint() not in known]
@@ -115,7 +128,7 @@ def _train(order: _Order) -> None:
     # What Keras keeps of an earlier training, such as the numbers in names, is forgotten.
     load_keras(lean=True).utils.clear_session()
 
-    retrained = run.with_name(f"{run.name}.retrained")
+    retrained = _retrained(run)
     DialogPolicy.from_config(policy.info["config"]).fit(
         train, dev=dev, out=retrained, resume=False, callbacks=[_progress()]
     )

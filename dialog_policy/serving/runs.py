@@ -6,18 +6,37 @@ import asyncio
 import gc
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from dialog_policy.errors import DialogPolicyError, OptionError, RunError, did_you_mean
 from dialog_policy.metric_names import MAIN_METRICS
+from dialog_policy.prediction import Probability
 from dialog_policy.runtime import Policy
 from dialog_policy.serving.errors import NotFoundError
 from dialog_policy.serving.logs import log
 from dialog_policy.serving.schemas import Model
 
 __all__ = ["Run", "Runs", "name_runs", "set_aside"]
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+
+
+class _Evaluation(msgspec.Struct):
+    """What is shown of an evaluation."""
+
+    policy: str
+    corpus: str | None = None
+    split: str | None = None
+    dialogues: _Count | None = None
+    turns: _Count | None = None
+    turn_accuracy: Probability | None = None
+    dialogue_accuracy: Probability | None = None
+    micro_f1: Probability | None = None
+    macro_f1: Probability | None = None
+    weighted_f1: Probability | None = None
 
 
 class Run:
@@ -97,13 +116,13 @@ class Run:
         set_aside()
         log("reloaded", run=self.name, policy=policy.id)
 
-    def _read_evaluation(self) -> dict[str, Any]:
+    def _read_evaluation(self) -> _Evaluation | None:
         """Return what ``evaluate --json`` left in the run's folder, if it is about this policy."""
         try:
-            evaluation = msgspec.json.decode((self.path / "evaluation.json").read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return evaluation if isinstance(evaluation, dict) and evaluation.get("policy") == self.policy.id else {}
+            evaluation = msgspec.convert(self.policy.run.beside("evaluation.json"), _Evaluation)
+        except (msgspec.ValidationError, RecursionError):
+            return None
+        return evaluation if evaluation.policy == self.policy.id else None
 
     def describe(self) -> Model:
         """Describe the policy: what it can do, was trained on, and how accurate it is."""
@@ -111,9 +130,9 @@ class Run:
         best = max((row["dev_turn_accuracy"] for row in info["history"] if "dev_turn_accuracy" in row), default=None)
         metrics: dict[str, Any] = {} if best is None else {"dev_turn_accuracy": best}
         evaluation = self._evaluation
-        if evaluation:
-            metrics |= {name: evaluation[name] for name in MAIN_METRICS if name in evaluation}
-            metrics["of"] = {name: evaluation.get(name) for name in ("corpus", "split", "dialogues", "turns")}
+        if evaluation is not None:
+            metrics |= {name: value for name in MAIN_METRICS if (value := getattr(evaluation, name)) is not None}
+            metrics["of"] = {name: getattr(evaluation, name) for name in ("corpus", "split", "dialogues", "turns")}
         return Model(
             name=self.name,
             policy=self.policy.id,

@@ -1,41 +1,30 @@
-"""What every reader has to keep, over small corpora in all formats (:mod:`tests.samples`) and slices of the public ones.
+"""What every reader keeps: the checks of :mod:`dialog_policy.testing`, and damaged, foreign and hostile corpora.
 
-A reader that comes in is under this contract once it has a sample.
+A reader that comes in is under this contract once it has a sample (:mod:`tests.samples`).
 """
 
-import csv
-import io
 import json
 import os
-import tarfile
 import tracemalloc
 import zipfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
-from dialog_policy.corpus.readers import limits, load_corpus, open_source, readers, stream
+from dialog_policy.corpus.readers import jsonl, limits, load_corpus, open_source, readers
+from dialog_policy.corpus.readers.reader import Opened
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.errors import CorpusError, DialogPolicyError
+from dialog_policy.testing import parametrize_with_checks, reader_checks
 from tests.mutations import MUTATIONS
-from tests.samples import FREE_KEYS, NO_RESULTS, SAMPLES, SYSTEM_OPENS, TurnSpec
+from tests.samples import SAMPLES
 
 FORMATS = sorted(SAMPLES)
-TURNS = [
-    TurnSpec("hello", None, "greet", "hello there"),
-    TurnSpec("table in paris", None, "ask", "for how many"),
-    TurnSpec("for two", None, "query", "api_call thai paris two cheap"),
-    TurnSpec("", "resto_a", "offer", "what about resto_a"),
-    TurnSpec("no", None, "more", "anything else"),
-    TurnSpec("bye", None, "bye", "see you"),
-]
-LATER = [
-    TurnSpec("something new", "resto_z", "other", "quite another text"),
-    TurnSpec("and more", None, "last", "the end of resto_z"),
-]
 
 
 @pytest.fixture(autouse=True)
@@ -43,18 +32,8 @@ def _no_waiting_for_the_disk(monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
-def spoken(name, turns):
-    """The turns as the format can say them."""
-    return [turns[0]._replace(user=""), *turns[1:]] if name in SYSTEM_OPENS else list(turns)
-
-
-def write(name, folder, dialogues=None):
-    """Write dialogues, by default three of different lengths and texts, and return the folder."""
-    if dialogues is None:
-        dialogues = [TURNS, [t._replace(user=t.user and f"{t.user} again") for t in TURNS[:4]], TURNS[1:]]
-    folder.mkdir(parents=True, exist_ok=True)
-    SAMPLES[name](folder, [spoken(name, turns) for turns in dialogues])
-    return folder
+def write(name, folder):
+    return SAMPLES[name].put(folder)
 
 
 def members(folder):
@@ -68,135 +47,51 @@ def put(folder, contents):
     return folder
 
 
-def targets(dialogue):
-    return [turn for turn in dialogue.turns if turn.is_target]
-
-
 def test_every_reader_has_a_sample():
     assert set(SAMPLES) == set(readers())
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_a_corpus_is_recognised_by_its_own_reader_and_by_no_other(tmp_path, name):
-    folder = write(name, tmp_path / "c")
-    assert load_corpus(folder).format == name
-    assert [reader.name for reader in readers().values() if reader.recognises(open_source(folder))] == [name]
-    if len(members(folder)) == 1:
-        (file,) = members(folder)
-        assert load_corpus(folder / file).format == name
+@parametrize_with_checks(check for name in FORMATS for check in reader_checks(readers()[name], SAMPLES[name]))
+def test_contract(check):
+    check()
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_no_dialogue_is_lost_and_the_order_is_kept(tmp_path, name):
-    many = [[t._replace(user=f"{t.user or 'so'} {i} {n}") for n, t in enumerate(TURNS[: 1 + i % 6])] for i in range(11)]
-    dialogues = list(load_corpus(write(name, tmp_path / "c", many)))
-    assert [[turn.user for turn in targets(d)] for d in dialogues] == [
-        [turn.user for turn in spoken(name, turns)] for turns in many
-    ]
-    for dialogue, turns in zip(dialogues, many, strict=True):
-        assert all(spec.system in turn.system for spec, turn in zip(turns, targets(dialogue), strict=True))
-        assert [len(turn.actions) for turn in targets(dialogue)] == [1] * len(turns)
-        assert len({turn.actions for turn in targets(dialogue)}) == len({turn.action for turn in turns})
+def test_it_is_found_among_the_installed_ones(tmp_path, name):
+    assert load_corpus(write(name, tmp_path / "c")).format == name
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_every_choice_of_every_option_can_be_read(tmp_path, name):
-    folder = write(name, tmp_path / "c")
-    for option, description in readers()[name].options.items():
-        for choice in description.choices or (description.default,):
-            if option not in ("task", "scenario"):  # these choose dialogues
-                assert len(load_corpus(folder, reader={option: choice})) == 3
+def test_a_reader_that_forgets_loses_or_looks_ahead_is_found_out():
+    """The checks themselves: each fails for a reader that breaks its promise."""
 
+    def broken(change):
+        def opened(source, options):
+            whole = jsonl.READER.open(source, options)
+            return Opened(lambda: change(list(whole.dialogues())))
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_reading_twice_gives_the_same(tmp_path, name):
-    chosen = readers()[name]
-    opened = chosen.open(open_source(write(name, tmp_path / "c")), chosen.fill({}))
-    assert list(opened.dialogues()) == list(opened.dialogues()) == list(stream(tmp_path / "c"))
+        return replace(jsonl.READER, open=opened)
 
+    def looking_ahead(dialogues):
+        for dialogue in dialogues:
+            text = dialogue.turns[-1].system
+            turns = tuple(structs.replace(turn, context={**turn.context, "end": text}) for turn in dialogue.turns)
+            yield structs.replace(dialogue, turns=turns)
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_folder_and_archives_give_the_same(tmp_path, name):
-    folder = write(name, tmp_path / "c")
-    expected = list(load_corpus(folder))
-    # Archives keep their members in any order.
-    contents = dict(reversed(members(folder).items()))
-    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
-        for member, content in contents.items():
-            archive.writestr(member, content)
-    with tarfile.open(tmp_path / "c.tar.gz", "w:gz") as tar:
-        for member in contents:
-            tar.add(folder / member, f"./{member}")
-    for packed in ("c.zip", "c.tar.gz"):
-        dialogues = load_corpus(tmp_path / packed)
-        assert (dialogues.format, list(dialogues)) == (name, expected)
-    # An archive usually has one folder in which all the rest is.
-    (tmp_path / "outer" / "corpus-1.0").mkdir(parents=True)
-    folder.rename(tmp_path / "outer" / "corpus-1.0" / "c")
-    assert [d.turns for d in load_corpus(tmp_path / "outer")] == [d.turns for d in expected]
+    def failing(reader):
+        failed = set()
+        for check in reader_checks(reader, SAMPLES["jsonl"]):
+            try:
+                check()
+            except (AssertionError, StopIteration):
+                failed.add(check.name.partition(": ")[2])
+        return failed
 
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_memory_does_not_grow_with_the_corpus(tmp_path, name):
-    long = [t._replace(user=f"{t.user} {'word ' * 250}", system=f"{t.system}{' text' * 250}") for t in TURNS]
-    sizes, peaks = [], []
-    for n in (2, 6, 60):  # the first run imports and fills caches
-        folder = write(name, tmp_path / str(n), [long] * n)
-        sizes.append(sum(map(len, members(folder).values())))
-        tracemalloc.start()
-        assert sum(1 for _ in stream(folder)) == n
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    # Names of members and labels that stand in a file of their own are kept, texts are not.
-    assert peaks[2] - peaks[1] < (sizes[2] - sizes[1]) / 4
-
-
-def with_unknown(value, free, key=""):
-    """The JSON value with a field more in every object whose names are not free."""
-    if isinstance(value, list):
-        return [with_unknown(element, free, key) for element in value]
-    if not isinstance(value, dict):
-        return value
-    fields = {name: with_unknown(inner, free, name) for name, inner in value.items()}
-    return fields if key in free else {"unknown": [{"a": None}, 1.5], **fields, "unheard_of": {"b": "c"}}
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_unknown_fields_are_tolerated(tmp_path, name):
-    folder = write(name, tmp_path / "c")
-    expected = [dialogue.turns for dialogue in load_corpus(folder)]
-    free = FREE_KEYS.get(name, frozenset())
-    for member, content in members(folder).items():
-        path = folder / member
-        if path.suffix == ".json":
-            path.write_text(json.dumps(with_unknown(json.loads(content), free)))
-        elif path.suffix == ".jsonl":
-            path.write_text("".join(json.dumps(with_unknown(json.loads(d), free)) + "\n" for d in content.splitlines()))
-        elif path.suffix == ".csv":
-            rows = list(csv.reader(io.StringIO(content.decode())))
-            with path.open("w", newline="") as file:
-                csv.writer(file).writerows([*row, "unknown"] for row in rows)
-    put(folder, {"LICENSE": b"\xff", "notes/NOTES.md": b"# Notes\n", "empty/.keep": b""})
-    assert [dialogue.turns for dialogue in load_corpus(folder)] == expected
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_nothing_of_the_system_side_or_later_reaches_the_inputs(tmp_path, name):
-    def inputs(folder, turns):
-        dialogues = next(iter(load_corpus(write(name, tmp_path / folder, [turns, TURNS]))))
-        assert dialogues.n_targets == len(turns)
-        return [(turn.user, dict(turn.context)) for turn in targets(dialogues)], targets(dialogues)
-
-    whole, turns = inputs("whole", TURNS)
-    assert [user for user, _ in whole] == [turn.user for turn in spoken(name, TURNS)]
-    assert ("resto_a" in str(whole[3][1])) != (name in NO_RESULTS)
-    for t, spec in enumerate(TURNS):
-        changed, others = inputs(
-            f"changed{t}", [*TURNS[:t], spec._replace(action="changed", system="changed text"), *LATER]
-        )
-        assert changed[: t + 1] == whole[: t + 1]
-        assert others[t].actions != turns[t].actions
-        assert inputs(f"cut{t}", TURNS[: t + 1])[0] == whole[: t + 1]
+    lost = "no dialogue is lost, and the order is kept"
+    assert not failing(jsonl.READER)
+    assert lost in failing(broken(lambda dialogues: iter(dialogues[1:])))
+    assert lost in failing(broken(reversed))
+    leak = "nothing of the system side of a turn, or of later turns, is in what is known before the turn"
+    assert failing(broken(looking_ahead)) == {leak}
 
 
 def comes_back(corpus, folder):
@@ -206,28 +101,6 @@ def comes_back(corpus, folder):
     again = load_corpus(folder / "written.jsonl")
     write_corpus(again, folder / "written.jsonl")
     return list(again) == list(corpus) and (folder / "written.jsonl").read_bytes() == first
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_json_lines_give_every_corpus_back(tmp_path, name):
-    assert comes_back(load_corpus(write(name, tmp_path / "c")), tmp_path)
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_every_error_names_its_place(tmp_path, name):
-    contents = members(write(name, tmp_path / "c"))
-    for member, content in contents.items():
-        lines = content.split(b"\n")
-        if len(lines) < 2:
-            continue
-        lines[len(lines) // 2] = b'"a "line " that belongs {nowhere'
-        (tmp_path / "c" / member).write_bytes(b"\n".join(lines))
-        with pytest.raises(CorpusError) as caught:
-            load_corpus(tmp_path / "c", format=name)
-        assert member in str(caught.value)
-        # A member that is read line by line, or as YAML, has more to tell.
-        assert caught.value.line is not None or member.endswith(".json")
-        (tmp_path / "c" / member).write_bytes(content)
 
 
 def read_or_refuse(folder, name):

@@ -1,38 +1,55 @@
-"""Every store of sessions keeps the same promises: memory, SQLite, a real Redis, a real PostgreSQL."""
+"""Every store of sessions keeps the promises of :mod:`dialog_policy.testing`, and some of its own: memory, SQLite, Redis, PostgreSQL."""
 
 import asyncio
-import itertools
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 from dialog_policy.errors import OptionError
 from dialog_policy.serving.stores import MemoryStore, SqliteStore, Stored, StoreError, Write, open_store
+from dialog_policy.testing import parametrize_with_checks, store_checks
 from tests.serving.conftest import postgres_url, redis_url  # noqa: F401 - fixtures
 
-SOON = 60.0
-_numbers = itertools.count()
+_PLACE = tempfile.TemporaryDirectory()
+_FOLDER = Path(_PLACE.name)
+CHECKS = [
+    *store_checks("memory", lambda name: MemoryStore(), lasts=False),
+    *store_checks("sqlite", lambda name: SqliteStore(_FOLDER / f"{name}.sqlite")),
+]
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis", "postgres"])
-def opened(request, tmp_path):
-    """Return a function that opens the store; what one has written the next one finds, but for the one in memory."""
-    if request.param == "memory":
-        return MemoryStore
-    if request.param == "sqlite":
-        return lambda: SqliteStore(tmp_path / "sessions.sqlite")
-    if request.param == "postgres":
-        from dialog_policy.serving.stores.postgres import PostgresStore
+@parametrize_with_checks(CHECKS)
+def test_contract(check):
+    check()
 
-        url, table = request.getfixturevalue("postgres_url"), f"test_{next(_numbers)}"
-        return lambda: PostgresStore(url, table)
+
+def _redis(name):
     from dialog_policy.serving.stores.redis import RedisStore
 
-    url, prefix = request.getfixturevalue("redis_url"), f"{{test-{next(_numbers)}}}"
-    return lambda: RedisStore(url, prefix)
+    return RedisStore(_redis.url, f"{{test-{name}}}")
+
+
+@parametrize_with_checks(store_checks("redis", _redis))
+def test_contract_of_redis(check, redis_url):  # noqa: F811
+    _redis.url = redis_url
+    check()
+
+
+def _postgres(name):
+    from dialog_policy.serving.stores.postgres import PostgresStore
+
+    return PostgresStore(_postgres.url, f"test_{name.replace('-', '_')}")
+
+
+@parametrize_with_checks(store_checks("postgres", _postgres))
+def test_contract_of_postgres(check, postgres_url):  # noqa: F811
+    _postgres.url = postgres_url
+    check()
 
 
 def run(opened, work):
@@ -46,110 +63,8 @@ def run(opened, work):
     return asyncio.run(within())
 
 
-def write(id, before, after, data=b"x", expires_in=SOON):
+def write(id, before, after, data=b"x", expires_in=60.0):
     return Write(id, before, after, data, time.time() + expires_in)
-
-
-def test_what_is_saved_is_there_and_everything_else_is_not(opened):
-    async def work(store):
-        # Bytes of every kind, ids of every kind.
-        data = bytes(range(256))
-        assert await store.save([write("a", 0, 7, data), write("+49:1~b@c", 0, 8, b"\0")]) == [True, True]
-        assert await store.load(["+49:1~b@c", "none", "a"]) == [Stored(8, b"\0"), None, Stored(7, data)]
-        assert await store.count() == 2
-
-    run(opened, work)
-
-
-def test_of_two_changes_from_one_version_the_first_is_made(opened):
-    async def work(store):
-        assert await store.save([write("a", 0, 1)]) == [True]
-        assert await store.save([write("a", 0, 2, b"again")]) == [False]
-        assert await store.save([write("a", 1, 3, b"first"), write("b", 5, 6)]) == [True, False]
-        assert await store.save([write("a", 1, 4, b"second")]) == [False]
-        assert await store.load(["a", "b"]) == [Stored(3, b"first"), None]
-
-    run(opened, work)
-
-
-def test_many_who_change_at_once_do_not_overwrite_each_other(opened):
-    """Each adds one to a number in each of three sessions, by reading, adding, and trying again if somebody was quicker."""
-
-    async def work(store):
-        names, clock = ["a", "b", "c"], itertools.count(10)
-        await store.save([write(name, 0, next(clock), b"0") for name in names])
-
-        async def add(name):
-            while True:
-                (there,) = await store.load([name])
-                more = str(int(there.data) + 1).encode()
-                if (await store.save([write(name, there.version, next(clock), more)]))[0]:
-                    return
-
-        await asyncio.gather(*(add(name) for name in names * 15))
-        assert [there.data for there in await store.load(names)] == [b"15"] * 3
-
-    run(opened, work)
-
-
-def test_deleted_sessions_can_begin_again(opened):
-    async def work(store):
-        await store.save([write("a", 0, 1)])
-        assert await store.save([write("a", 2, 3, None)]) == [False]
-        assert await store.save([write("a", 1, 3, None)]) == [True]
-        assert (await store.load(["a"]), await store.count()) == ([None], 0)
-        assert await store.save([write("a", 0, 4, b"new")]) == [True]
-
-    run(opened, work)
-
-
-def test_sessions_expire(opened):
-    async def work(store):
-        await store.save([write("short", 0, 1, expires_in=0.2), write("long", 0, 1)])
-        await asyncio.sleep(0.3)
-        assert await store.load(["short", "long"]) == [None, Stored(1, b"x")]
-        # Nobody goes on with it, whoever had read it before; but it can begin again.
-        assert await store.save([write("short", 1, 2)]) == [False]
-        assert await store.expire() == 1
-        assert await store.count() == 1
-        assert await store.save([write("short", 0, 3)]) == [True]
-
-    run(opened, work)
-
-
-def test_an_expired_session_begins_again_also_before_it_is_swept_out(opened):
-    async def work(store):
-        await store.save([write("a", 0, 1, expires_in=0.1)])
-        await asyncio.sleep(0.2)
-        assert await store.save([write("a", 0, 2, b"new")]) == [True]
-        assert await store.load(["a"]) == [Stored(2, b"new")]
-
-    run(opened, work)
-
-
-def test_another_process_finds_what_was_saved(opened):
-    if opened is MemoryStore:
-        pytest.skip("memory is this process'")
-    assert run(opened, lambda store: store.save([write("a", 0, 1)])) == [True]
-    assert run(opened, lambda store: store.load(["a"])) == [Stored(1, b"x")]
-
-
-def test_values_are_kept_beside_the_sessions(opened):
-    """Another server reads them at once; they are no sessions, neither by count nor by id, and the last one stays."""
-
-    async def work(store):
-        assert await store.load_value("wanted:a") is None
-        await store.save_value("wanted:a", bytes(range(256)))
-        await store.save_value("wanted:b", b"other")
-        await store.save_value("wanted:a", b"new")
-        assert (await store.load_value("wanted:a"), await store.load_value("wanted:b")) == (b"new", b"other")
-        assert (await store.load(["wanted:a"]), await store.count(), await store.expire()) == ([None], 0, 0)
-        if opened is not MemoryStore:
-            another = opened()
-            assert await another.load_value("wanted:a") == b"new"
-            await another.close()
-
-    run(opened, work)
 
 
 def test_a_place_that_holds_no_sessions_is_named(tmp_path):

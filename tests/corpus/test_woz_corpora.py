@@ -270,7 +270,7 @@ DIALOGUES = [[TurnSpec("hello", None, "greet", "welcome"), TurnSpec("bye", None,
 
 @pytest.mark.parametrize("name", sorted(SAMPLES))
 def test_one_reader_alone_recognises_a_sample_as_a_folder_and_as_a_file(tmp_path, name):
-    SAMPLES[name](tmp_path, DIALOGUES)
+    SAMPLES[name].write(tmp_path, DIALOGUES)
     paths = [tmp_path, *(path for path in tmp_path.rglob("*") if path.is_file())]
     for path in paths:
         names = [reader.name for reader in readers().values() if reader.recognises(open_source(path))]
@@ -302,7 +302,7 @@ def changed(node, path, value):
 @given(data=st.data(), name=st.sampled_from(OURS), value=json_values)
 def test_a_value_of_another_kind_anywhere_is_read_or_refused(data, name, value):
     with tempfile.TemporaryDirectory() as folder:
-        SAMPLES[name](Path(folder), DIALOGUES)
+        SAMPLES[name].write(Path(folder), DIALOGUES)
         path = data.draw(st.sampled_from(sorted(Path(folder).rglob("*.json"))))
         content = json.loads(path.read_text(encoding="utf-8"))
         place = data.draw(st.sampled_from(list(places(content))))

@@ -15,6 +15,7 @@ from dialog_policy.features.fit import fit_turn_encoder
 from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.network.batches import DialogueBatches, evaluation_batches
 from dialog_policy.network.lengths import few_lengths
+from dialog_policy.testing import batch_checks, parametrize_with_checks
 from dialog_policy.text.encoders import Embedding
 from dialog_policy.text.tokens import tokenize
 from tests.strategies import ACTIONS, corpora
@@ -101,20 +102,16 @@ def test_no_batch_is_much_smaller_than_another(strategy, lengths, size):
     assert min(filled) >= batches.batch_size - 1
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_epochs_differ_and_can_be_had_again(strategy):
-    encoded = dialogues([3, 3, 3, 3, 4, 4, 4, 9, 9, 9, 9, 2, 2, 2])
+def _made(strategy):
+    def make(encoded, batch_size, *, seed, epoch):
+        return DialogueBatches(encoded, batch_size, strategy=strategy, window=5, seed=seed, epoch=epoch)
 
-    def turns(batches):
-        return [batches.turns(i).tolist() for i in range(len(batches))]
+    return make
 
-    batches = DialogueBatches(encoded, 4, strategy=strategy, seed=1)
-    first = turns(batches)
-    batches.on_epoch_end()
-    assert turns(batches) != first
-    assert turns(DialogueBatches(encoded, 4, strategy=strategy, seed=1, epoch=1)) == turns(batches)
-    assert turns(DialogueBatches(encoded, 4, strategy=strategy, seed=1)) == first
-    assert turns(DialogueBatches(encoded, 4, strategy=strategy, seed=2)) != first
+
+@parametrize_with_checks(check for strategy in STRATEGIES for check in batch_checks(strategy, _made(strategy)))
+def test_contract(check):
+    check()
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,5 +1,6 @@
 """Trainings in processes of their own: one at a time for a run, and nothing is lost when one is killed."""
 
+import errno
 import os
 import shutil
 import signal
@@ -7,6 +8,8 @@ import socket
 import subprocess
 import sys
 
+import keras
+import numpy as np
 import pytest
 
 from dialog_policy import DialogPolicy
@@ -151,7 +154,7 @@ def test_killed_at_the_very_end_the_run_is_finished_next_time(corpus_file, polic
 
     def replace_folder(made, path):
         if exchanged:
-            folder_module.exchange_names(made, path)
+            folder_module.exchange_folders(made, path)
         raise KilledError
 
     monkeypatch.setattr(workplace_module, "replace_folder", replace_folder)
@@ -234,39 +237,60 @@ def test_locks_are_for_threads_of_a_process_too(tmp_path):
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize(("when", "message"), [
-    ("on_epoch_begin", r"the loss is nan in epoch 2, batch 1 of \d+: the training has diverged"),
-    ("on_train_end", "after the last epoch weights are no numbers"),
-])  # fmt: skip
-def test_numbers_that_are_none_end_a_training(corpus_file, policy, tmp_path, when, message):
-    import keras
-    import numpy as np
+class Poison(keras.callbacks.Callback):
+    """Puts NaN into the weights at a moment of a training."""
 
-    policy.save(tmp_path / "run")
+    def __init__(self, when, epoch=0):
+        super().__init__()
+        self.when, self.epoch = when, epoch
 
-    class Poison(keras.callbacks.Callback):
-        def poison(self):
+    def poison(self, when, epoch=0):
+        if (when, epoch) == (self.when, self.epoch):
             self.model.set_weights([np.full_like(weight, np.nan) for weight in self.model.get_weights()])
 
-        def on_epoch_begin(self, epoch, logs=None):
-            if when == "on_epoch_begin" and epoch == 1:
-                self.poison()
+    def on_epoch_begin(self, epoch, logs=None):
+        self.poison("on_epoch_begin", epoch)
 
-        def on_train_end(self, logs=None):
-            if when == "on_train_end":
-                self.poison()
+    def on_train_end(self, logs=None):
+        self.poison("on_train_end")
 
-    with pytest.raises(DivergenceError, match=message):
-        DialogPolicy(**QUICK).fit(corpus_file, dev=None, out=tmp_path / "run", callbacks=[Poison()])
+
+@pytest.mark.parametrize(
+    ("when", "epoch", "message", "kept"),
+    [
+        ("on_epoch_begin", 0, r"the loss is nan in epoch 1, batch 1 of \d+: the training has diverged", 0),
+        ("on_epoch_begin", 2, r"the loss is nan in epoch 3, batch 1 of \d+: the training has diverged", 2),
+        ("on_train_end", 0, "after the last epoch weights are no numbers", 3),
+    ],
+)
+def test_numbers_that_are_none_end_a_training(corpus_file, policy, tmp_path, when, epoch, message, kept):
+    policy.save(tmp_path / "run")
+    with pytest.raises(DivergenceError, match=message) as caught:
+        DialogPolicy(**QUICK).fit(corpus_file, dev=None, out=tmp_path / "run", callbacks=[Poison(when, epoch)])
     assert Policy.load(tmp_path / "run").id == policy.runtime_.id
+    if not kept:
+        assert str(caught.value).endswith("Nothing of it is kept.")
+        assert names(tmp_path) == ["run"]
+        return
+    assert f"The weights after epoch {kept} are kept in {tmp_path}/run.partial: --resume --set epochs={kept}" in str(
+        caught.value
+    )
+    assert names(tmp_path) == ["run", "run.partial"]
+
+
+def test_the_last_good_weights_of_a_training_that_diverged_make_a_run(corpus_file, tmp_path):
+    settings = QUICK | {"averaging": 0.6}
+    with pytest.raises(DivergenceError):
+        DialogPolicy(**settings).fit(
+            corpus_file, dev=None, out=tmp_path / "run", callbacks=[Poison("on_epoch_begin", 1)]
+        )
+    good = DialogPolicy(**settings | {"epochs": 1}).fit(corpus_file, dev=None, out=tmp_path / "run", resume=True)
+    assert [row["epoch"] for row in good.history_] == [1]
+    assert all(np.isfinite(weight).all() for weight in good.network_.get_weights())
     assert names(tmp_path) == ["run"]
 
 
 def test_a_disk_that_is_full_during_training_is_one_sentence_and_keeps_what_there_is(corpus_file, policy, tmp_path):
-    import errno
-
-    import keras
-
     policy.save(tmp_path / "run")
 
     class Full(keras.callbacks.Callback):

@@ -3,6 +3,7 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from dialog_policy.errors import OptionError
+from dialog_policy.testing import encoder_checks, parametrize_with_checks
 from dialog_policy.text.embedding import PADDING_ID
 from dialog_policy.text.encoders import Bits, Embedding, FastText, Lsa, Pretrained, Word2Vec, fit_encoder
 from dialog_policy.text.table import TermTable
@@ -30,34 +31,9 @@ def fit(encoder):
     return fit_encoder(encoder, TEXTS, sentences=TEXTS, seed=3)
 
 
-@pytest.fixture(params=range(len(ENCODERS)), ids=lambda i: f"{type(ENCODERS[i]).__name__}-{i}")
-def table(request):
-    return fit(ENCODERS[request.param])
-
-
-def test_a_text_is_encoded_the_same_whatever_is_encoded_with_it(table):
-    texts = [*TEXTS, [], ["unheard", "of"], ["cheap", "unheard"]]
-    together = table.encode(texts)
-    assert together.shape == (len(texts), table.dim)
-    assert np.isfinite(together).all()
-    for text, row in zip(texts, together, strict=True):
-        np.testing.assert_array_equal(table.encode([text])[0], row)
-
-
-def test_saved_parts_give_the_same_table(table):
-    described, arrays = table.to_parts()
-    again = TermTable.from_parts(described, arrays)
-    texts = [*TEXTS, ["cheaper", "italians"]]
-    np.testing.assert_array_equal(again.encode(texts), table.encode(texts))
-
-
-def test_an_empty_text_is_zero(table):
-    assert not table.encode([[]]).any()
-
-
-@pytest.mark.parametrize("encoder", ENCODERS, ids=lambda e: type(e).__name__)
-def test_the_same_seed_gives_the_same_bytes(encoder):
-    np.testing.assert_array_equal(fit(encoder).encode(TEXTS), fit(encoder).encode(TEXTS))
+@parametrize_with_checks(check for encoder in ENCODERS for check in encoder_checks(encoder))
+def test_contract(check):
+    check()
 
 
 def test_tfidf_is_scikit_learns():
@@ -107,20 +83,6 @@ def test_pretrained_errors(tmp_path):
     (tmp_path / "nan.txt").write_text("2 2\ncheap 1 2\nfood nan 4\n")
     with pytest.raises(OptionError, match="vector of 'food'"):
         fit(Pretrained(path=str(tmp_path / "nan.txt")))
-
-
-@pytest.mark.parametrize(
-    "encoder", [e for e in ENCODERS if not isinstance(e, Pretrained)], ids=lambda e: type(e).__name__
-)
-@pytest.mark.parametrize("texts", [[], [[], []]], ids=["no texts", "empty texts"])
-def test_without_any_words_there_are_no_features_of_words(encoder, texts):
-    table = fit_encoder(encoder, texts, sentences=texts, seed=0)
-    again = TermTable.from_parts(*table.to_parts())
-    for each in (table, again):
-        encoded = each.encode([[], ["hello"]])
-        assert encoded.shape == (2, each.dim)
-        assert np.isfinite(encoded).all()
-        assert not encoded[0].any()
 
 
 @pytest.mark.parametrize("encoder", [e for e in ENCODERS if isinstance(e, Embedding)], ids=["mean", "sum, mean"])
