@@ -14,6 +14,7 @@ import numpy as np
 
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.corpus.entity_tracker import EntityTracker, MarkedTurn
+from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.text.counts import BIT
 from dialog_policy.text.embedding import TrainableTable
 from dialog_policy.text.table import FloatArray, TermTable
@@ -110,7 +111,7 @@ class TurnEncoder:
         words: Iterable[str],
         tokenizer: str = "default",
         facts: Iterable[str] | None = None,
-        gazetteer: Mapping[str, tuple[str, ...]] | None = None,
+        gazetteer: Entries | None = None,
     ) -> None:
         self.actions = actions
         self.facts = None if facts is None else {fact: bit for bit, fact in enumerate(sorted(facts))}
@@ -272,7 +273,7 @@ class TurnEncoder:
         described: Mapping[str, Any],
         arrays: Mapping[str, FloatArray],
         actions: ActionSpace,
-        gazetteer: Mapping[str, tuple[str, ...]] | None = None,
+        gazetteer: Entries | None = None,
     ) -> TurnEncoder:
         """Undo :meth:`to_parts`; the gazetteer is stored elsewhere, too.
 

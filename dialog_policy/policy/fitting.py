@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dialog_policy.baselines.fit import fit_baselines
 from dialog_policy.corpus import ActionSpace, Corpus
+from dialog_policy.corpus.written_forms import with_written_forms
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.features.encode import encode_parts
 from dialog_policy.network.calibration import calibrate, choose_fallback
@@ -83,6 +84,7 @@ def fit_policy(
     from dialog_policy.runtime.onnx_graph import onnx_graph
 
     train, dev, _ = parts
+    train = with_written_forms(train)
     gold = [turn.actions for dialogue in train for turn in dialogue.turns if turn.actions is not None]
     actions = ActionSpace().fit(gold)
     single = _takes_one_action(gold, config, train.name)

@@ -119,7 +119,7 @@ class _Builder:
         if self.records or self.no_result:
             context["results"] = _results(self.records)
         self.tracker.observe_user(user, context)
-        template = self.tracker.delexicalise(response, refillable=False)
+        template = self.tracker.delexicalise(response)
         self.turns.append(Turn(user=user, context=context, actions=frozenset([template]), system=response))
         self.tracker.observe_system(response)
         self.records, self.no_result = {}, False
