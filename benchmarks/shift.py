@@ -1,4 +1,4 @@
-"""How much is lost when the system to be predicted is not the one that led the training dialogues?
+"""What is lost when the system to be predicted is not the one that led the training dialogues.
 
 Each row has three parts: dialogues to train on, others of the same system, and dialogues of a changed one. The same system is
 tested on dialogues that are not trained on, too, so that the difference of the two figures is what the change costs.
@@ -6,6 +6,7 @@ tested on dialogues that are not trained on, too, so that the difference of the 
 
 from __future__ import annotations
 
+import importlib
 import statistics
 import sys
 from collections import Counter
@@ -20,10 +21,10 @@ from dialog_policy.corpus import Corpus, Dialogue
 from dialog_policy.corpus.splits import hash_fraction
 from dialog_policy.policy.recipes import load_recipe
 
-__all__ = ["BASELINES", "ROWS", "Parts", "Row", "line", "managers_of", "measure"]
+__all__ = ["BASELINES", "ROWS", "Parts", "Row", "bundled_parts", "line", "managers_of", "measure"]
 
 BASELINES = ("logreg_context", "logreg_dialogue")
-_PHRASES = Path(__file__).resolve().parent.parent / "corpora"
+_CORPORA = Path(__file__).resolve().parent.parent / "corpora"
 # The share of the same system's dialogues that is tested on.
 _HELD_OUT = 0.2
 # Services that differ from others of their domain (a hotel search with other slots), or have a domain of their own.
@@ -66,7 +67,8 @@ def _chosen(dialogues: Iterable[Dialogue], most: int) -> list[Dialogue]:
 
 def _divided(corpus: Corpus, own: Iterable[Dialogue], changed: Iterable[Dialogue]) -> Parts:
     """Hold a part of one system's dialogues out; the changed system is tested on all of its own."""
-    train, same = [], []
+    train: list[Dialogue] = []
+    same: list[Dialogue] = []
     for dialogue in own:
         (same if hash_fraction(f"shift:{dialogue.id}") < _HELD_OUT else train).append(dialogue)
     return Parts(*map(corpus.with_dialogues, (train, same, list(changed))))
@@ -149,18 +151,21 @@ def _star(corpora: Path) -> Parts:
     return _divided(corpus, own, (dialogue for dialogue in corpus if _TASK in dialogue.fields["tasks"]))
 
 
-def _bundled(n_dialogues: int = 1_200) -> Parts:
+def bundled_parts(n_dialogues: int = 1_200) -> Parts:
     """Write the bundled corpus anew; where it has changed, users ask for restaurants in the words of its test part."""
-    sys.path.insert(0, str(_PHRASES))
+    sys.path.insert(0, str(_CORPORA))
     try:
-        import desk
+        desk: Any = importlib.import_module("desk")
     finally:
-        sys.path.remove(str(_PHRASES))
+        sys.path.remove(str(_CORPORA))
 
     def written(first: int, count: int, changed: bool) -> Corpus:
-        languages = desk.load_languages(_PHRASES / "phrases")
+        languages = desk.load_languages(_CORPORA / "phrases")
         for language in languages.values() if changed else ():
-            for words in (language.intents["start_restaurant"], *map(language.fragments.get, desk.SEARCH["restaurant"])):
+            for words in (
+                language.intents["start_restaurant"],
+                *map(language.fragments.get, desk.SEARCH["restaurant"]),
+            ):
                 words["train"] = words["test"]
         dialogues = []
         for number in range(first, first + count):
@@ -175,7 +180,7 @@ def _bundled(n_dialogues: int = 1_200) -> Parts:
 
 
 ROWS = {
-    "bundled": Row(None, ("turn_accuracy", "micro_f1"), lambda _: _bundled()),
+    "bundled": Row(None, ("turn_accuracy", "micro_f1"), lambda _: bundled_parts()),
     "dstc2-a0": Row("dstc2", ("turn_accuracy", "micro_f1"), lambda corpora: _dstc2(corpora, 0)),
     "dstc2-a1": Row("dstc2", ("turn_accuracy", "micro_f1"), lambda corpora: _dstc2(corpora, 1)),
     "babi6-a0": Row("babi6", ("turn_accuracy", "response_accuracy"), lambda corpora: _babi6(corpora, 0)),
@@ -218,7 +223,7 @@ def _of(judged: Mapping[str, Any], metric: str) -> float | None:
     value: Any = judged
     for key in metric.split("."):
         value = value.get(key) if value is not None else None
-    return value
+    return None if value is None else float(value)
 
 
 def line(name: str, who: str, metric: str, found: Sequence[Mapping[str, Any]]) -> str | None:

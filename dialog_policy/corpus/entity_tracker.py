@@ -20,6 +20,7 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
+from dialog_policy.corpus.action_slots import seen_fact, slots_in
 from dialog_policy.corpus.gazetteer import Entries, Gazetteer, Mention, find_mentions, mark, static_gazetteer
 from dialog_policy.corpus.record_memory import NAME, KnownRecords, RecordMemory, record_key
 
@@ -93,6 +94,7 @@ class _State(msgspec.Struct):
     n_results: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType | None = msgspec.UNSET
     heard: str = ""
     has_new_records: bool = False
+    seen: list[str] = []
 
 
 class EntityTracker:
@@ -108,6 +110,8 @@ class EntityTracker:
         Entity type to values.
     known
         The records of the training part.
+    slots
+        The slots in the names of actions: whether a context so far has a key of that name is a fact.
 
     Attributes
     ----------
@@ -117,10 +121,16 @@ class EntityTracker:
         Whether the context of the last turn has records.
     """
 
-    def __init__(self, gazetteer: Entries | Gazetteer | None = None, known: KnownRecords | None = None) -> None:
+    def __init__(
+        self,
+        gazetteer: Entries | Gazetteer | None = None,
+        known: KnownRecords | None = None,
+        slots: frozenset[str] = frozenset(),
+    ) -> None:
         self._static = gazetteer if isinstance(gazetteer, Gazetteer) else static_gazetteer(gazetteer or {})
         self._memory = RecordMemory(known or MappingProxyType({}))
         self.heard, self.has_new_records = "", False
+        self._slots, self._seen = slots, set[str]()
         self._requested: dict[str, str] = {}
         self._order: list[str] = []
         self._offered: dict[str, None] = {}
@@ -153,6 +163,8 @@ class EntityTracker:
             self._take(
                 [{str(k): v for k, v in record.items() if isinstance(v, str)} for record in results[:_MOST_RECORDS]]
             )
+        if self._slots:
+            self._seen |= slots_in(context, self._slots)
         self.heard = _marked(user, mentions)
         return self.heard
 
@@ -171,10 +183,11 @@ class EntityTracker:
         Returns
         -------
         frozenset of str
-            The types that the user gave a value of; ``"@hand"`` if a record is at hand; ``"@next"`` if there are results that
+            The types that the user gave a value of; ``"@seen <slot>"`` of each slot of actions that a context so far has as a
+            key; ``"@hand"`` if a record is at hand; ``"@next"`` if there are results that
             were not offered yet, ``"@none"`` if there are results and all of them were offered.
         """
-        facts = {*self._requested}
+        facts = {*self._requested, *map(seen_fact, self._seen)}
         if self._at_hand is not None:
             facts.add("@hand")
         if self._order:
@@ -293,6 +306,7 @@ class EntityTracker:
             "n_results": self._n_results,
             "heard": self.heard,
             "has_new_records": self.has_new_records,
+            "seen": sorted(self._seen),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -307,6 +321,7 @@ class EntityTracker:
         self._requested = saved.asked
         self._memory.restore(saved.records, saved.values)
         self.heard, self.has_new_records = saved.heard, saved.has_new_records
+        self._seen = set(saved.seen) & self._slots
         self._order, self._offered = saved.order, dict.fromkeys(saved.offered)
         self._at_hand = saved.at_hand
         # Sessions that earlier versions saved do not say it.

@@ -59,7 +59,11 @@ def _written_forms(corpus: Corpus) -> dict[str, list[tuple[str, str]]]:
         said_after.update(followed)
     best: dict[str, tuple[int, float, _Value]] = {}
     for (words, (kind, value)), count in said_after.items():
-        if count >= _FEWEST and count >= _SHARE * heard_in[words] and (alike := _similarity(words, value)) >= _SIMILARITY:
+        if (
+            count >= _FEWEST
+            and count >= _SHARE * heard_in[words]
+            and (alike := _similarity(words, value)) >= _SIMILARITY
+        ):
             best[words] = max(best.get(words, (0, 0.0, ("", ""))), (count, alike, (kind, value)))
     forms: dict[str, list[tuple[str, str]]] = {}
     for words, (_, _, (kind, value)) in sorted(best.items()):

@@ -12,6 +12,7 @@ import numpy as np
 
 from dialog_policy.errors import DivergenceError, RunError
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
+from dialog_policy.features.preconditions import Preconditions
 from dialog_policy.network.backend import compiles, feed, keep_memory, make_deterministic, use_cores
 from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches, evaluation_batches
 from dialog_policy.network.callbacks import ADVICE, Checkpoint, EarlyStopping, LossWatch, Progress, loggers
@@ -64,6 +65,7 @@ def train_network(
     folder: Path | None = None,
     state: dict[str, Any] | None = None,
     about: dict[str, Any] | None = None,
+    preconditions: Preconditions | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Trained:
     """Train the network.
@@ -86,6 +88,8 @@ def train_network(
         What an earlier training of the same data and settings left: it is gone on with, exactly as if it had not stopped.
     about
         What the checkpoint is to remember of data and settings; `state` must come from a training with the same.
+    preconditions
+        What is added to the logits from the start, and is not trained.
     callbacks
         Further Keras callbacks.
 
@@ -107,6 +111,7 @@ def train_network(
         hidden=config.layers,
         dropout=config.dropout,
         seed=config.seed,
+        preconditions=preconditions,
     )
     network = build(precision=config.precision)
     # Training begins where the network says how often each action occurs: there it needs hundreds of steps less.

@@ -14,6 +14,7 @@ from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.corpus.written_forms import with_written_forms
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.features.encode import encode_parts
+from dialog_policy.features.preconditions import fit_preconditions
 from dialog_policy.network.calibration import calibrate, choose_fallback
 from dialog_policy.network.checkpoint import read_checkpoint
 from dialog_policy.policy.config import Config, current_names
@@ -112,6 +113,7 @@ def fit_policy(
         folder=folder,
         state=_checkpoint(folder) if resume and folder is not None else None,
         about={"train": fingerprints["train"], "config": config.flat()},
+        preconditions=fit_preconditions(train, encoder),
         callbacks=callbacks,
     )
     fallback: dict[str, float] | None = None

@@ -80,7 +80,9 @@ class Replies:
 
     def to_json(self) -> dict[str, Any]:
         """Return what a run folder stores."""
-        after = {place: sorted(u for u, p in self._named_after.items() if p == f"<{place}>") for place in (NAME, AT_HAND)}
+        after = {
+            place: sorted(u for u, p in self._named_after.items() if p == f"<{place}>") for place in (NAME, AT_HAND)
+        }
         return {
             "templates": _listed(self.templates),
             "gazetteer": self.gazetteer,

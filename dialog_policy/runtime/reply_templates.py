@@ -98,9 +98,7 @@ def learn_replies(corpus: Corpus, most: int) -> LearntReplies:
                 merged[new_records][template] += sum(use.new_records == new_records for use in own)
         together = _ranked(merged[False] + merged[True])
         # Templates of the other turns come last: they may be all that can be filled.
-        new, other = (
-            tuple(dict.fromkeys((*_ranked(+merged[new])[:most], *together[:most]))) for new in (True, False)
-        )
+        new, other = (tuple(dict.fromkeys((*_ranked(+merged[new])[:most], *together[:most]))) for new in (True, False))
         templates[actions] = other
         if new != other:
             with_new_records[actions] = new
@@ -108,7 +106,11 @@ def learn_replies(corpus: Corpus, most: int) -> LearntReplies:
     return LearntReplies(
         templates,
         with_new_records,
-        {key: kept for key, r in records.items() if (kept := {k: v for k, v in r.items() if k in needed and k != NAME})},
+        {
+            key: kept
+            for key, r in records.items()
+            if (kept := {k: v for k, v in r.items() if k in needed and k != NAME})
+        },
         frozenset(utterance for utterance, (fresh, at_hand) in named.items() if fresh > max(1, at_hand)),
         frozenset(utterance for utterance, (fresh, at_hand) in named.items() if at_hand > max(1, fresh)),
     )

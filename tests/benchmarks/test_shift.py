@@ -2,14 +2,13 @@
 
 import pytest
 
-from benchmarks import shift
-from benchmarks.shift import BASELINES, ROWS, Row, line, managers_of, measure
+from benchmarks.shift import BASELINES, ROWS, Row, bundled_parts, line, managers_of, measure
 from dialog_policy import Corpus, Dialogue, Turn
 from tests.conftest import QUICK
 
 
 def test_a_row_says_what_a_change_of_the_bundled_corpus_costs():
-    parts = shift._bundled(24)
+    parts = bundled_parts(24)
     assert [len(part) for part in parts[:2]] == [24, 6]
     trained = {turn.user for dialogue in parts.train for turn in dialogue.turns}
     assert any("restaurant" in turn.user and turn.user not in trained for d in parts.changed for turn in d.turns)

@@ -192,9 +192,7 @@ def test_of_one_context_the_best_records_are_remembered():
     tracker = tracker_with([{"name": f"Place {number}", "phone": f"555-{number}"} for number in range(5_000)])
     assert tracker.n_results == 5_000
     assert tracker.fill("<name>: <phone>") == "Place 0: 555-0"
-    assert tracker.delexicalise("Place 0 or Place 999, or Place 1000") == (
-        "<name> or <name>, or Place 1000"
-    )
+    assert tracker.delexicalise("Place 0 or Place 999, or Place 1000") == ("<name> or <name>, or Place 1000")
 
 
 def test_values_that_nobody_says_word_by_word_are_left_out():
@@ -280,3 +278,17 @@ def test_babi_task_6_templates(public_corpora, part, labels, refilled):
             tracker.observe_system(turn.system)
     assert len(found) <= labels
     assert right / turns >= refilled
+
+
+def test_babi_values_that_only_responses_have_are_values(tmp_path):
+    said = "1 x\tSorry there is no {} restaurant\n\n"
+    text = (
+        "1 thai\tapi_call thai R_location cheap\n\n"
+        + said.format("thai") * 10
+        + said.format("polish")
+        + said.format("R_cuisine")
+    )
+    (tmp_path / "dialog-babi-task6-dstc2-trn.txt").write_text(text)
+    corpus = load_corpus(tmp_path, reader={"task": 6})
+    assert corpus.gazetteer["cuisine"] == ("polish", "thai")
+    assert corpus[-2].turns[0].actions == {"Sorry there is no <cuisine> restaurant"}
