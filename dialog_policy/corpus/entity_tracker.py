@@ -8,6 +8,8 @@ In a template ``<name>`` is the next record that was not offered yet, ``<name_at
 ``<number_of_results>`` and ``<number_of_results_in_words>`` say how many records the last results have. Any other ``<type>``
 is an attribute of the record that the template names, or else the value that the user gave last, or else an attribute of the
 record at hand. Attributes of a record that the dialogue has not brought are those that the training part knew.
+
+One module of more than 300 lines: taking values out of texts and putting them in again must agree about every one of them.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from dialog_policy.corpus.action_slots import seen_fact, slots_in
+from dialog_policy.corpus.action_slots import slots_in
 from dialog_policy.corpus.gazetteer import Entries, Gazetteer, Mention, find_mentions, mark, static_gazetteer
 from dialog_policy.corpus.record_memory import NAME, KnownRecords, RecordMemory, record_key
 
@@ -94,7 +96,7 @@ class _State(msgspec.Struct):
     n_results: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType | None = msgspec.UNSET
     heard: str = ""
     has_new_records: bool = False
-    seen: list[str] = []
+    named_slots: list[str] = []
 
 
 class EntityTracker:
@@ -111,7 +113,7 @@ class EntityTracker:
     known
         The records of the training part.
     slots
-        The slots in the names of actions: whether a context so far has a key of that name is a fact.
+        Slots in the names of actions that a context may name.
 
     Attributes
     ----------
@@ -119,6 +121,8 @@ class EntityTracker:
         The user's last utterance with ``_type_`` in the place of every value.
     has_new_records
         Whether the context of the last turn has records.
+    named_slots
+        Which of the slots a context so far has as a key.
     """
 
     def __init__(
@@ -130,7 +134,7 @@ class EntityTracker:
         self._static = gazetteer if isinstance(gazetteer, Gazetteer) else static_gazetteer(gazetteer or {})
         self._memory = RecordMemory(known or MappingProxyType({}))
         self.heard, self.has_new_records = "", False
-        self._slots, self._seen = slots, set[str]()
+        self._slots, self.named_slots = slots, set[str]()
         self._requested: dict[str, str] = {}
         self._order: list[str] = []
         self._offered: dict[str, None] = {}
@@ -164,7 +168,7 @@ class EntityTracker:
                 [{str(k): v for k, v in record.items() if isinstance(v, str)} for record in results[:_MOST_RECORDS]]
             )
         if self._slots:
-            self._seen |= slots_in(context, self._slots)
+            self.named_slots |= slots_in(context, self._slots)
         self.heard = _marked(user, mentions)
         return self.heard
 
@@ -183,11 +187,10 @@ class EntityTracker:
         Returns
         -------
         frozenset of str
-            The types that the user gave a value of; ``"@seen <slot>"`` of each slot of actions that a context so far has as a
-            key; ``"@hand"`` if a record is at hand; ``"@next"`` if there are results that
+            The types that the user gave a value of; ``"@hand"`` if a record is at hand; ``"@next"`` if there are results that
             were not offered yet, ``"@none"`` if there are results and all of them were offered.
         """
-        facts = {*self._requested, *map(seen_fact, self._seen)}
+        facts = {*self._requested}
         if self._at_hand is not None:
             facts.add("@hand")
         if self._order:
@@ -306,7 +309,7 @@ class EntityTracker:
             "n_results": self._n_results,
             "heard": self.heard,
             "has_new_records": self.has_new_records,
-            "seen": sorted(self._seen),
+            "named_slots": sorted(self.named_slots),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -321,7 +324,7 @@ class EntityTracker:
         self._requested = saved.asked
         self._memory.restore(saved.records, saved.values)
         self.heard, self.has_new_records = saved.heard, saved.has_new_records
-        self._seen = set(saved.seen) & self._slots
+        self.named_slots = set(saved.named_slots)
         self._order, self._offered = saved.order, dict.fromkeys(saved.offered)
         self._at_hand = saved.at_hand
         # Sessions that earlier versions saved do not say it.

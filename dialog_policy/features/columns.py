@@ -64,9 +64,7 @@ class _Growing:
         return Column(list(self.position), np.array(self.rows, dtype=np.int32))
 
 
-def read_columns(
-    dialogues: Iterable[Dialogue], gazetteer: Entries, *, entities: bool, slots: frozenset[str] = frozenset()
-) -> Columns:
+def read_columns(dialogues: Iterable[Dialogue], gazetteer: Entries, *, entities: bool) -> Columns:
     """Read dialogues with the true system side of earlier turns as history (teacher forcing)."""
     parts = {name: _Growing() for name in TurnValues._fields}
     goals, ids, ends, said_rows = _Growing(), [], array("q", [0]), array("i")
@@ -76,7 +74,7 @@ def read_columns(
     for dialogue in dialogues:
         before: frozenset[str] | str | None = START
         said = ""
-        tracker = EntityTracker(static, slots=slots) if entities else None
+        tracker = EntityTracker(static) if entities else None
         for number, turn in enumerate(dialogue.turns):
             if tracker is None:
                 marked = MarkedTurn(turn.user, said, frozenset())

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from dialog_policy.collector import uncollected
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
-from dialog_policy.corpus.action_slots import slots_of
 from dialog_policy.features import cache
 from dialog_policy.features.blocks import encode_part, in_memory
 from dialog_policy.features.columns import Columns, read_columns
@@ -81,7 +80,7 @@ def _encode(
     store: Callable[[str], NewMatrix],
 ) -> cache.EncodedParts:
     with uncollected(), one_thread():
-        columns = read_columns(train, train.gazetteer, entities=settings.entities, slots=slots_of(actions.classes_))
+        columns = read_columns(train, train.gazetteer, entities=settings.entities)
         encoder = fit_turn_encoder(train, actions, settings, seed=seed, columns=columns)
         encoded = encode_dialogues(train, encoder, columns, new_matrix=store("train"))
         del columns
@@ -111,7 +110,7 @@ def encode_dialogues(
         Makes the dense matrices.
     """
     if columns is None:
-        columns = read_columns(dialogues, encoder.gazetteer, entities=encoder.facts is not None, slots=encoder.slots)
+        columns = read_columns(dialogues, encoder.gazetteer, entities=encoder.facts is not None)
     parts: list[tuple[Matrix, npt.NDArray[np.int32]]] = []
     embedded: dict[int, EmbeddedTexts] = {}
     for name, (values, rows) in columns.parts.items():

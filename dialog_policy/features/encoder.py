@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 
 from dialog_policy.corpus import ActionSpace
-from dialog_policy.corpus.action_slots import slot_of_fact
 from dialog_policy.corpus.entity_tracker import EntityTracker, MarkedTurn
 from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.text.counts import BIT
@@ -100,11 +99,6 @@ class TurnEncoder:
         What may be known of entities; None: entities are left alone.
     gazetteer
         Entity type to values, to find entities in what is said.
-
-    Attributes
-    ----------
-    slots
-        Slots in the names of actions of which `facts` say whether a context has named them.
     """
 
     def __init__(
@@ -121,7 +115,6 @@ class TurnEncoder:
     ) -> None:
         self.actions = actions
         self.facts = None if facts is None else {fact: bit for bit, fact in enumerate(sorted(facts))}
-        self.slots = frozenset(slot for fact in self.facts or () if (slot := slot_of_fact(fact)) is not None)
         self.gazetteer = gazetteer or {}
         self.tables: dict[str, tuple[TermTable, ...]] = {
             "user": tuple(user),

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace, Corpus
-from dialog_policy.corpus.action_slots import slots_of
 from dialog_policy.features.columns import Columns, read_columns
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.settings import EncoderSettings
@@ -44,9 +43,7 @@ def fit_turn_encoder(
         The corpus as :func:`~dialog_policy.features.columns.read_columns` has read it, if it has.
     """
     settings = settings or EncoderSettings()
-    if columns is None:
-        slots = slots_of(actions.classes_)
-        columns = read_columns(corpus, corpus.gazetteer, entities=settings.entities, slots=slots)
+    columns = read_columns(corpus, corpus.gazetteer, entities=settings.entities) if columns is None else columns
     tokenize = get_tokenizer(settings.tokenizer)
     parts = columns.parts
     # Equal tokens are one object, too: a large corpus' tokens would not fit into memory else.

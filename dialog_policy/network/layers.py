@@ -7,9 +7,7 @@ from functools import partial
 from typing import Any
 
 import keras
-import numpy as np
 
-from dialog_policy.features.preconditions import Preconditions
 from dialog_policy.network.config import Precision
 from dialog_policy.network.lstm import CarriedLSTM, HoistedLSTM
 
@@ -31,24 +29,6 @@ class FoldedTimeDistributed(keras.layers.TimeDistributed):
         return keras.ops.reshape(folded, (batch, time, folded.shape[-1]))
 
 
-@keras.saving.register_keras_serializable("dialog_policy")
-class AddPreconditions(keras.layers.Layer):
-    """Adds ``features[..., columns] @ kernel + bias`` to logits, with constants for kernel and bias."""
-
-    def __init__(self, preconditions: Preconditions, **options: Any) -> None:
-        super().__init__(**options)
-        self.preconditions = preconditions
-
-    def call(self, logits: Any, features: Any) -> Any:
-        """Add to `logits`, shape (batch, time, n_actions), what follows from `features`, shape (batch, time, n_features)."""
-        columns, kernel, bias = self.preconditions
-        return logits + keras.ops.matmul(features[..., columns], kernel) + bias
-
-    def compute_output_shape(self, logits_shape: Any, features_shape: Any) -> Any:
-        """Shape of the logits."""
-        return logits_shape
-
-
 def build_network(
     n_features: int,
     n_actions: int,
@@ -57,7 +37,6 @@ def build_network(
     dropout: float,
     seed: int,
     precision: Precision = "float32",
-    preconditions: Preconditions | None = None,
 ) -> keras.Model:
     """Build the network that training uses.
 
@@ -73,8 +52,6 @@ def build_network(
         Seed of the initial weights and of dropout.
     precision
         ``"mixed"``: everything below the head computes with bfloat16.
-    preconditions
-        What is added to the logits, whatever is learnt; no dropout concerns it.
 
     Returns
     -------
@@ -106,8 +83,6 @@ def build_network(
         n_actions, kernel_initializer=keras.initializers.GlorotUniform(fresh()), name="actions", dtype="float32"
     )
     layers["logits"] = FoldedTimeDistributed(head, name="logits", dtype="float32")
-    if preconditions is not None:
-        layers["preconditions"] = AddPreconditions(preconditions, name="preconditions", dtype="float32")
     inputs = keras.Input((None, n_features), name="features")
     return keras.Model(inputs, _connect(layers, inputs), name="dialog_policy")
 
@@ -117,8 +92,7 @@ def _connect(layers: Mapping[str, Any], inputs: Any) -> Any:
     memory = turn
     for number in range(sum(name.startswith("lstm_") for name in layers)):
         memory = layers[f"dropout_{number}"](layers[f"lstm_{number}"](memory))
-    logits = layers["logits"](layers["turn_and_memory"]([turn, memory]))
-    return layers["preconditions"](logits, inputs) if "preconditions" in layers else logits
+    return layers["logits"](layers["turn_and_memory"]([turn, memory]))
 
 
 def windowed(network: keras.Model, batch_size: int) -> keras.Model:
@@ -158,24 +132,14 @@ def with_probabilities(network: keras.Model, *, single_action: bool) -> keras.Mo
 
 
 def weights_of(network: keras.Model) -> dict[str, Any]:
-    """Weights by name: ``lstm_0.kernel``, ``lstm_0.recurrent_kernel``, ``lstm_0.bias``, …, ``head.kernel``, ``head.bias``.
-
-    Preconditions are part of the head's.
-    """
+    """Weights by name: ``lstm_0.kernel``, ``lstm_0.recurrent_kernel``, ``lstm_0.bias``, …, ``head.kernel``, ``head.bias``."""
     layers = {
         f"lstm_{n}": layer for n, layer in enumerate(x for x in network.layers if isinstance(x, keras.layers.LSTM))
     }
     layers["head"] = network.get_layer("logits")
     names = ("kernel", "recurrent_kernel", "bias")
-    arrays = {
+    return {
         f"{name}.{part}": array
         for name, layer in layers.items()
         for part, array in zip(names if name != "head" else names[::2], layer.get_weights(), strict=True)
     }
-    for layer in network.layers:
-        if isinstance(layer, AddPreconditions):
-            columns, kernel, bias = layer.preconditions
-            arrays["head.kernel"] = np.array(arrays["head.kernel"])
-            arrays["head.kernel"][columns] += kernel
-            arrays["head.bias"] = arrays["head.bias"] + bias
-    return arrays

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from dialog_policy.errors import DivergenceError, RunError
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
-from dialog_policy.features.preconditions import Preconditions
 from dialog_policy.network.backend import compiles, feed, keep_memory, make_deterministic, use_cores
 from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches, evaluation_batches
 from dialog_policy.network.callbacks import ADVICE, Checkpoint, EarlyStopping, LossWatch, Progress, loggers
@@ -23,13 +23,31 @@ from dialog_policy.network.loss import ActionLoss
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.text.table import FloatArray
 
-__all__ = ["DEV_ACCURACY", "Trained", "predict_logits", "train_network"]
+__all__ = ["DEV_ACCURACY", "Trained", "Validation", "predict_logits", "train_network"]
 
 DEV_ACCURACY = "dev_turn_accuracy"
 # A loss that has grown this many times (and beyond what chance does to a small one) has not learnt anything.
 _WORSE = 3.0
 
 Actions = Sequence[frozenset[str] | None]
+
+
+class Validation(NamedTuple):
+    """A validation part.
+
+    Attributes
+    ----------
+    encoded
+        Its dialogues.
+    gold
+        The gold actions of each of its turns; None: not annotated.
+    impossible
+        Shape (n_turns, n_actions): actions that cannot be taken; None: all can.
+    """
+
+    encoded: EncodedDialogues
+    gold: Actions
+    impossible: npt.NDArray[np.bool_] | None = None
 
 
 class Trained(NamedTuple):
@@ -58,14 +76,13 @@ def predict_logits(network: keras.Model, encoded: EncodedDialogues) -> FloatArra
 
 def train_network(
     train: EncodedDialogues,
-    dev: tuple[EncodedDialogues, Actions] | None,
+    dev: Validation | None,
     decoder: Decoder,
     config: NetworkConfig,
     *,
     folder: Path | None = None,
     state: dict[str, Any] | None = None,
     about: dict[str, Any] | None = None,
-    preconditions: Preconditions | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Trained:
     """Train the network.
@@ -76,7 +93,7 @@ def train_network(
         The encoded training part. Tables of its encoder that can be trained are, and have the trained vectors afterwards: the
         network is then one of features by these.
     dev
-        The encoded validation part and the gold actions of each of its turns: early stopping follows its turn accuracy. None:
+        The validation part: early stopping follows its turn accuracy. None:
         training runs for the fixed number of epochs.
     decoder
         Decides the actions of dev turns.
@@ -88,8 +105,6 @@ def train_network(
         What an earlier training of the same data and settings left: it is gone on with, exactly as if it had not stopped.
     about
         What the checkpoint is to remember of data and settings; `state` must come from a training with the same.
-    preconditions
-        What is added to the logits from the start, and is not trained.
     callbacks
         Further Keras callbacks.
 
@@ -111,7 +126,6 @@ def train_network(
         hidden=config.layers,
         dropout=config.dropout,
         seed=config.seed,
-        preconditions=preconditions,
     )
     network = build(precision=config.precision)
     # Training begins where the network says how often each action occurs: there it needs hundreds of steps less.
@@ -152,11 +166,11 @@ def train_network(
     watchers: list[keras.callbacks.Callback] = [loss_watch]
     stopping = None
     if dev is not None:
-        dev_encoded, gold = dev
+        dev_encoded, gold, impossible = dev
 
         def accuracy() -> float:
             freeze(model, train)
-            return float(decoder.judge(predict_logits(network, dev_encoded), gold)[0].mean())
+            return float(decoder.judge(predict_logits(network, dev_encoded), gold, impossible)[0].mean())
 
         stopping = EarlyStopping(DEV_ACCURACY, accuracy, config.patience)
         watchers.append(stopping)

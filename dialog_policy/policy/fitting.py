@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dialog_policy.baselines.fit import fit_baselines
 from dialog_policy.corpus import ActionSpace, Corpus
+from dialog_policy.corpus.action_slots import acts_with_named_slots, named_slots
 from dialog_policy.corpus.written_forms import with_written_forms
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.features.encode import encode_parts
-from dialog_policy.features.preconditions import fit_preconditions
 from dialog_policy.network.calibration import calibrate, choose_fallback
 from dialog_policy.network.checkpoint import read_checkpoint
 from dialog_policy.policy.config import Config, current_names
@@ -81,7 +81,7 @@ def fit_policy(
         If the loss is not finite any more, or worse in the end than before the training.
     """
     from dialog_policy.network.layers import weights_of, with_probabilities
-    from dialog_policy.network.training import predict_logits, train_network
+    from dialog_policy.network.training import Validation, predict_logits, train_network
     from dialog_policy.runtime.onnx_graph import onnx_graph
 
     train, dev, _ = parts
@@ -101,10 +101,18 @@ def fit_policy(
         seed=config.seed,
         fingerprints=fingerprints,
     )
-    decoder = Decoder.fit(actions, gold, single_action=single, whole_sets=config.decoding == "joint")
+    decoder = Decoder.fit(
+        actions,
+        gold,
+        single_action=single,
+        whole_sets=config.decoding == "joint",
+        named_acts=acts_with_named_slots(train),
+    )
     validation = None
     if dev is not None and dev_encoded is not None:
-        validation = dev_encoded, [turn.actions for dialogue in dev for turn in dialogue.turns]
+        dev_gold = [turn.actions for dialogue in dev for turn in dialogue.turns]
+        named = (own for dialogue in dev for own in named_slots(dialogue, decoder.slots))
+        validation = Validation(dev_encoded, dev_gold, decoder.impossible(named))
     trained = train_network(
         encoded,
         validation,
@@ -113,15 +121,16 @@ def fit_policy(
         folder=folder,
         state=_checkpoint(folder) if resume and folder is not None else None,
         about={"train": fingerprints["train"], "config": config.flat()},
-        preconditions=fit_preconditions(train, encoder),
         callbacks=callbacks,
     )
     fallback: dict[str, float] | None = None
     if validation is not None:
-        logits = predict_logits(trained.network, validation[0])
-        calibrate(decoder, logits, validation[1])
+        logits = predict_logits(trained.network, validation.encoded)
+        calibrate(decoder, logits, validation.gold)
         if config.fallback_precision is not None:
-            coverage, precision = choose_fallback(decoder, logits, validation[1], config.fallback_precision)
+            coverage, precision = choose_fallback(
+                decoder, logits, validation.gold, config.fallback_precision, validation.impossible
+            )
             fallback = {"below": decoder.fallback_below, "coverage": coverage, "precision": precision}
     with one_thread():
         baselines = fit_baselines(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)

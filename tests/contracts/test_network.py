@@ -14,13 +14,12 @@ from keras import ops
 
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.features.encoded import EncodedDialogues
-from dialog_policy.features.preconditions import Preconditions
 from dialog_policy.network.batches import DialogueBatches
 from dialog_policy.network.config import NetworkConfig
 from dialog_policy.network.layers import build_network, weights_of, windowed, with_probabilities
 from dialog_policy.network.loss import ActionLoss
 from dialog_policy.network.lstm import HoistedLSTM
-from dialog_policy.network.training import predict_logits, train_network
+from dialog_policy.network.training import Validation, predict_logits, train_network
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.runtime.onnx_graph import onnx_graph
 from dialog_policy.runtime.onnx_network import OnnxNetwork
@@ -362,7 +361,7 @@ def test_averages_of_the_weights_are_judged_and_kept(has_dev):
     # Three batches an epoch, and a fifth of thirty steps.
     config = NetworkConfig(epochs=10, learning_rate=0.05, hidden=8, batch_size=2, averaging=0.2, patience=10)
     steps = Steps(1 - 1 / 6)
-    trained = train_network(encoded, (encoded, gold) if has_dev else None, decoder, config, callbacks=[steps])
+    trained = train_network(encoded, Validation(encoded, gold) if has_dev else None, decoder, config, callbacks=[steps])
     accuracies = []
     for weights in steps.epochs:
         network = build_network(F, K, hidden=(8,), dropout=0.0, seed=0)
@@ -384,19 +383,3 @@ def test_balanced_weights_are_scikit_learns():
     theirs = compute_class_weight("balanced", classes=np.arange(3), y=y)
     encoded = EncodedDialogues.from_arrays([np.zeros((6, 1), dtype=np.float32)], [np.eye(3, dtype=np.float32)[y]])
     np.testing.assert_allclose(encoded.balanced_weights(), theirs[y])
-
-
-def test_preconditions_are_part_of_the_exported_head_and_padding_changes_nothing():
-    draw = np.random.default_rng(3)
-    kernel, bias = draw.normal(size=(2, K)).astype(np.float32), draw.normal(size=K).astype(np.float32)
-    added = Preconditions(slice(1, 3), kernel, bias)
-    plain, network = (build_network(F, K, hidden=(4,), dropout=0.5, seed=1, preconditions=p) for p in (None, added))
-    x = draw.normal(size=(2, 5, F)).astype(np.float32)
-    expected = plain.predict_on_batch(x) + x[..., 1:3] @ kernel + bias
-    np.testing.assert_allclose(network.predict_on_batch(x), expected, atol=1e-5)
-    np.testing.assert_allclose(network.predict_on_batch(x[:, :3]), expected[:, :3], atol=1e-5)
-    graph = OnnxNetwork(onnx_graph(weights_of(network)))
-    np.testing.assert_allclose(graph.run(x, graph.start(2)).logits, expected, atol=1e-5)
-    assert [weight.shape for weight in plain.weights] == [weight.shape for weight in network.weights], (
-        "nothing to train"
-    )
