@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.corpus.splits import in_split, splits_of
 from dialog_policy.errors import CorpusError, counted, did_you_mean, require
 
@@ -36,7 +37,8 @@ class Corpus(Sequence[Dialogue]):
     format, reader_options
         How it was read, so that a run can read the next part in the same way.
     gazetteer
-        Entity type to the values that the corpus' own database or ontology lists for it. Used to find entities in text.
+        Entity type to the values that the corpus' own database or ontology lists for it, or pairs of another way to write a
+        value, and the value. Used to find entities in text.
     replies_are_templates
         Whether each action names a reply template that, refilled from the dialogue, gives `Turn.system` exactly
         (then `response_accuracy` can be reported).
@@ -54,14 +56,14 @@ class Corpus(Sequence[Dialogue]):
         name: str = "corpus",
         format: str = "native",
         reader_options: Mapping[str, str] | None = None,
-        gazetteer: Mapping[str, tuple[str, ...]] | None = None,
+        gazetteer: Entries | None = None,
         replies_are_templates: bool = False,
     ) -> None:
         self._dialogues = tuple(dialogues)
         self.name = name
         self.format = format
         self.reader_options = dict(reader_options or {})
-        self.gazetteer = dict(gazetteer or {})
+        self.gazetteer: Entries = dict(gazetteer or {})
         self.replies_are_templates = replies_are_templates
         seen: set[str] = set()
         for dialogue in self._dialogues:
@@ -167,14 +169,16 @@ class Corpus(Sequence[Dialogue]):
         """Names that :meth:`split` accepts for this corpus, besides ``"all"``."""
         return splits_of(self.labels)
 
-    def with_dialogues(self, dialogues: Iterable[Dialogue], *, name: str | None = None) -> Corpus:
-        """Return a corpus with the same description and other dialogues."""
+    def with_dialogues(
+        self, dialogues: Iterable[Dialogue], *, name: str | None = None, gazetteer: Entries | None = None
+    ) -> Corpus:
+        """Return a corpus with the same description, unless another one is given, and other dialogues."""
         return Corpus(
             dialogues,
             name=name or self.name,
             format=self.format,
             reader_options=self.reader_options,
-            gazetteer=self.gazetteer,
+            gazetteer=self.gazetteer if gazetteer is None else gazetteer,
             replies_are_templates=self.replies_are_templates,
         )
 

@@ -7,7 +7,9 @@ and which one is at hand.
 In a template ``<name>`` is the next record that was not offered yet, ``<name_at_hand>`` the one last offered or named,
 ``<number_of_results>`` and ``<number_of_results_in_words>`` say how many records the last results have. Any other ``<type>``
 is an attribute of the record that the template names, or else the value that the user gave last, or else an attribute of the
-record at hand.
+record at hand. Attributes of a record that the dialogue has not brought are those that the training part knew.
+
+One module of more than 300 lines: taking values out of texts and putting them in again must agree about every one of them.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from dialog_policy.corpus.gazetteer import Gazetteer, Mention, find_mentions, mark, static_gazetteer
+from dialog_policy.corpus.action_slots import slots_in
+from dialog_policy.corpus.gazetteer import Entries, Gazetteer, Mention, find_mentions, mark, static_gazetteer
 from dialog_policy.corpus.placeholders import (
     AT_HAND,
     NAME,
@@ -27,11 +30,12 @@ from dialog_policy.corpus.placeholders import (
     placeholders_of,
     with_values,
 )
+from dialog_policy.corpus.record_memory import KnownRecords, RecordMemory, record_key
 
-__all__ = ["EntityTracker", "MarkedTurn"]
+__all__ = ["EntityTracker", "MarkedTurn", "Refilled"]
 
-# A dialogue remembers so many values of the newest records; of one context so many records, the first, are looked at.
-_MOST_VALUES, _MOST_RECORDS = 4_000, 1_000
+# Of one context so many records, the first, are looked at.
+_MOST_RECORDS = 1_000
 
 
 class MarkedTurn(NamedTuple):
@@ -50,9 +54,22 @@ class MarkedTurn(NamedTuple):
     facts: frozenset[str]
 
 
-def _key(name: str) -> str:
-    """One key for the ways to write a name: ``the_oak`` is "The oak"."""
-    return name.casefold().replace("_", " ")
+class Refilled(NamedTuple):
+    """A text with a placeholder in the place of every value that :meth:`EntityTracker.delexicalise` replaces in a label.
+
+    Attributes
+    ----------
+    template
+        The text; a name that is neither the next nor at hand is ``<name>``.
+    written
+        The values in its placeholders' places.
+    refillable
+        Whether :meth:`EntityTracker.fill` puts them there.
+    """
+
+    template: str
+    written: tuple[str, ...]
+    refillable: tuple[bool, ...]
 
 
 def _marked(text: str, mentions: Sequence[Mention]) -> str:
@@ -69,12 +86,15 @@ class _State(msgspec.Struct):
     at_hand: str | None
     values: list[tuple[str, str]]
     n_results: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType | None = msgspec.UNSET
+    heard: str = ""
+    has_new_records: bool = False
+    named_slots: list[str] = []
 
 
 class EntityTracker:
     """Follows the entities of one dialogue.
 
-    Call :meth:`observe_turn` with what is known of a turn before the system acts, then :meth:`delexicalise` or :meth:`fill` for
+    Call :meth:`observe_turn` with what is known of a turn before the system acts, then :meth:`refilled` or :meth:`fill` for
     the system's side. A tracker remembers at most 4,000 values of records, those of the newest ones, and looks at the first
     1,000 records of a context.
 
@@ -82,13 +102,32 @@ class EntityTracker:
     ----------
     gazetteer
         Entity type to values.
+    known
+        The records of the training part.
+    slots
+        Slots in the names of actions that a context may name.
+
+    Attributes
+    ----------
+    heard
+        The user's last utterance with ``_type_`` in the place of every value.
+    has_new_records
+        Whether the context of the last turn has records.
+    named_slots
+        Which of the slots a context so far has as a key.
     """
 
-    def __init__(self, gazetteer: Mapping[str, tuple[str, ...]] | Gazetteer | None = None) -> None:
+    def __init__(
+        self,
+        gazetteer: Entries | Gazetteer | None = None,
+        known: KnownRecords | None = None,
+        slots: frozenset[str] = frozenset(),
+    ) -> None:
         self._static = gazetteer if isinstance(gazetteer, Gazetteer) else static_gazetteer(gazetteer or {})
-        self._local = Gazetteer()
+        self._memory = RecordMemory(known or {})
+        self.heard, self.has_new_records = "", False
+        self._slots, self.named_slots = slots, set[str]()
         self._requested: dict[str, str] = {}
-        self._records: dict[str, dict[str, str]] = {}
         self._order: list[str] = []
         self._offered: dict[str, None] = {}
         self._at_hand: str | None = None
@@ -106,26 +145,31 @@ class EntityTracker:
 
     def observe_user(self, user: str, context: Mapping[str, Any]) -> str:
         """Take in the user's utterance and what the system learnt; return it with ``_type_`` in the place of every value."""
-        mentions = self._mentions(user)
+        mentions = self.mentions(user)
         for mention in mentions:
             if mention.kind == NAME:
                 self._at_hand = mention.value
             else:
                 self._requested[mention.kind] = mention.value
         results = context.get("results")
+        self.has_new_records = False
         if isinstance(results, list) and all(isinstance(record, Mapping) for record in results):
             self._n_results = len(results)
+            self.has_new_records = bool(results)
             self._take(
                 [{str(k): v for k, v in record.items() if isinstance(v, str)} for record in results[:_MOST_RECORDS]]
             )
-        return _marked(user, mentions)
+        if self._slots:
+            self.named_slots |= slots_in(context, self._slots)
+        self.heard = _marked(user, mentions)
+        return self.heard
 
     def observe_system(self, system: str) -> str:
         """Take in what the system said; return it with ``_type_`` in the place of every value."""
-        mentions = self._mentions(system)
+        mentions = self.mentions(system)
         for mention in mentions:
             if mention.kind == NAME:
-                self._offered[_key(mention.value)] = None
+                self._offered[record_key(mention.value)] = None
                 self._at_hand = mention.value
         return _marked(system, mentions)
 
@@ -145,79 +189,54 @@ class EntityTracker:
             facts.add("@next" if self._next(self._offered) is not None else "@none")
         return frozenset(facts)
 
-    def _mentions(self, text: str) -> list[Mention]:
-        return find_mentions(text, self._local, self._static)
+    def mentions(self, text: str) -> list[Mention]:
+        """Return the values of the gazetteer and of the dialogue's records in a text, from left to right."""
+        return find_mentions(text, self._memory.values, self._static)
 
     def _take(self, results: Sequence[Mapping[str, str]]) -> None:
         self._order, self._offered = [], {}
         named = [record for record in results if NAME in record]
         # Records without names: the best one is at hand.
-        fresh = [(_key(record[NAME]), record) for record in named] or [("", record) for record in results[:1]]
-        n_fresh = sum(len(record) for _, record in fresh)
-        if max(len(self._local), sum(map(len, self._records.values()))) + n_fresh > _MOST_VALUES:
-            self._forget(_MOST_VALUES // 2 - n_fresh)
-        for key, record in fresh:
-            self._records.pop(key, None)
-            self._records[key] = dict(record)
-            self._add_values(record)
+        self._memory.take(
+            [(record_key(record[NAME]), record) for record in named] or [("", record) for record in results[:1]]
+        )
         self._order = [record[NAME] for record in named]
         if results and not named:
             self._at_hand = ""
 
-    def _add_values(self, record: Mapping[str, str]) -> None:
-        for kind, value in record.items():
-            if len(self._local) < _MOST_VALUES:
-                self._local.add(kind, value)
+    def delexicalise(self, text: str) -> str:
+        """Replace the values in a text by ``<type>``, for labels: every name by ``<name>``.
 
-    def _forget(self, n_kept: int) -> None:
-        """Keep the newest records that have so many values together; half of the limit at most, so that it happens seldom."""
-        kept: list[tuple[str, dict[str, str]]] = []
-        for key, record in reversed(self._records.items()):
-            n_kept -= len(record)
-            if n_kept < 0:
-                break
-            kept.append((key, record))
-        self._records, self._local = dict(reversed(kept)), Gazetteer()
-        for record in self._records.values():
-            self._add_values(record)
-
-    def delexicalise(self, text: str, *, refillable: bool = True) -> str:
-        """Replace the values in a text by ``<type>``.
-
-        Parameters
-        ----------
-        text
-            What the system said.
-        refillable
-            True: only values that :meth:`fill` would put back. False, for labels: all values, every name as ``<name>``, but
-            for a list of all the values of a type ("cheap, moderate, or expensive").
+        A list of all the values of a type ("cheap, moderate, or expensive") stays as it is.
         """
-        mentions = self._mentions(text)
-        kinds = self._refillable(mentions) if refillable else self._all(mentions)
-        return mark(text, mentions, [None if kind is None else f"<{kind}>" for kind in kinds])
+        mentions = self.mentions(text)
+        return mark(text, mentions, [None if kind is None else f"<{kind}>" for kind in self._kinds(mentions)])
 
-    def _refillable(self, mentions: Sequence[Mention]) -> list[str | None]:
-        """Return the placeholder of each mention; None where no placeholder gives back what was written."""
+    def refilled(self, text: str) -> Refilled:
+        """Replace all values in a text, and say which of them :meth:`fill` would put back."""
+        mentions = self.mentions(text)
         offered, at_hand = dict(self._offered), self._at_hand
-        places: list[str | None] = []
-        for mention in mentions:
+        places = self._kinds(mentions)
+        for number, mention in enumerate(mentions):
             if mention.kind != NAME:
-                places.append(mention.kind)
-            elif mention.written == at_hand:
-                places.append(AT_HAND)
+                continue
+            if mention.written == at_hand:
+                places[number] = AT_HAND
             elif mention.written == (fresh := self._next(offered)):
-                places.append(NAME)
-                offered[_key(mention.written)], at_hand = None, fresh
-            else:
-                places.append(None)
-        # The names are settled; values of other kinds do not depend on one another.
-        values = iter(self._values([place for place in places if place is not None]))
-        return [
-            place if place is not None and next(values) == mention.written else None
-            for mention, place in zip(mentions, places, strict=True)
-        ]
+                offered[record_key(mention.written)], at_hand = None, fresh
+        kept = [(place, mention.written) for place, mention in zip(places, mentions, strict=True) if place is not None]
+        values = self._values([place for place, _ in kept])
+        return Refilled(
+            mark(text, mentions, [None if place is None else f"<{place}>" for place in places]),
+            tuple(written for _, written in kept),
+            tuple(value == written for value, (_, written) in zip(values, kept, strict=True)),
+        )
 
-    def _all(self, mentions: Sequence[Mention]) -> list[str | None]:
+    def knows_two_records(self) -> bool:
+        """Whether a record is at hand and another one was not offered yet: a reply may name either."""
+        return bool(self._at_hand) and self._next(self._offered) not in (None, self._at_hand)
+
+    def _kinds(self, mentions: Sequence[Mention]) -> list[str | None]:
         values: dict[str, set[str]] = {}
         for mention in mentions:
             values.setdefault(mention.kind, set()).add(mention.value)
@@ -234,7 +253,7 @@ class EntityTracker:
 
     def _next(self, offered: Mapping[str, None]) -> str | None:
         """Name of the first record that was not offered."""
-        return next((name for name in self._order if _key(name) not in offered), None)
+        return next((name for name in self._order if record_key(name) not in offered), None)
 
     def _values(self, places: Sequence[str]) -> list[str | None]:
         """Say what the placeholders of one template stand for, in their order."""
@@ -242,7 +261,7 @@ class EntityTracker:
         names: list[str | None] = []
         for place in places:
             if place == NAME and (fresh := self._next(offered)) is not None:
-                offered[_key(fresh)], at_hand = None, fresh
+                offered[record_key(fresh)], at_hand = None, fresh
             names.append(at_hand or None)
         # An attribute before the template's first name belongs to that name, like those after it.
         first = next((i for i, place in enumerate(places) if place in (NAME, AT_HAND)), None)
@@ -255,7 +274,7 @@ class EntityTracker:
                 values.append(str(self._n_results) if place == NUMBER else number_in_words(self._n_results))
                 continue
             name = self._at_hand if first is None else names[max(i, first)]
-            attribute = self._records.get(_key(name or ""), {}).get(place)
+            attribute = self._memory.attribute(name or "", place)
             requested = self._requested.get(place)
             values.append((requested or attribute) if first is None else (attribute or requested))
         return values
@@ -264,12 +283,15 @@ class EntityTracker:
         """Return the tracker's state as a JSON object."""
         return {
             "asked": dict(self._requested),
-            "records": {name: dict(record) for name, record in self._records.items()},
+            "records": {name: dict(record) for name, record in self._memory.records.items()},
             "order": list(self._order),
             "offered": list(self._offered),
             "at_hand": self._at_hand,
-            "values": self._local.added,
+            "values": self._memory.values.added,
             "n_results": self._n_results,
+            "heard": self.heard,
+            "has_new_records": self.has_new_records,
+            "named_slots": sorted(self.named_slots),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -281,11 +303,10 @@ class EntityTracker:
             If this is not the state of a tracker.
         """
         saved = msgspec.convert(state, _State)
-        self._requested, self._records = saved.asked, saved.records
-        # Values of records that are not known any more are found in what is said, too: in the same order as before.
-        self._local = Gazetteer()
-        for kind, value in saved.values[-_MOST_VALUES:]:
-            self._local.add(kind, value)
+        self._requested = saved.asked
+        self._memory.restore(saved.records, saved.values)
+        self.heard, self.has_new_records = saved.heard, saved.has_new_records
+        self.named_slots = set(saved.named_slots)
         self._order, self._offered = saved.order, dict.fromkeys(saved.offered)
         self._at_hand = saved.at_hand
         # Sessions that earlier versions saved do not say it.

@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 import regex
 
-__all__ = ["Gazetteer", "Mention", "find_mentions", "mark", "static_gazetteer", "tokens_of"]
+__all__ = ["Entries", "Gazetteer", "Mention", "find_mentions", "mark", "static_gazetteer", "tokens_of"]
+
+Entries = Mapping[str, Sequence[str | tuple[str, str]]]
+"""Entity type to values; a pair is another way to write a value, and the value: ``("moderately", "moderate")``."""
 
 _ASCII_TOKEN = re.compile(r"\w+(?:['\-:.&]\w+)*|\S")
 # In scripts without spaces a value may begin and end anywhere.
@@ -91,7 +94,7 @@ class Gazetteer:
     Attributes
     ----------
     added
-        Type and value of every value, in the order in which they came.
+        Type and value of every entry, in the order in which they came.
     values
         Type to values.
     """
@@ -105,14 +108,15 @@ class Gazetteer:
     def __len__(self) -> int:
         return len(self.added)
 
-    def add(self, kind: str, value: str) -> None:
-        """Add a value; of equal ones of different types the first is found.
+    def add(self, kind: str, value: str, written: str | None = None) -> None:
+        """Add a value, or another way to write it; of equal ones of different types the first is found.
 
         Single letters and digits are left out: they are everywhere and say nothing. So are values of more than 64 tokens.
         """
-        if len(value) < 2 and value.isascii():
+        written = value if written is None else written
+        if len(written) < 2 and written.isascii():
             return
-        tokens = _value_tokens(value)
+        tokens = _value_tokens(written)
         if not tokens or len(tokens) > _LONGEST_VALUE or (tokens, kind) in self._known:
             return
         self._known.add((tokens, kind))
@@ -146,15 +150,16 @@ class Gazetteer:
 
 
 @lru_cache(maxsize=16)
-def _made_once(values: tuple[tuple[str, tuple[str, ...]], ...]) -> Gazetteer:
+def _made_once(values: tuple[tuple[str, tuple[str | tuple[str, str], ...]], ...]) -> Gazetteer:
     gazetteer = Gazetteer()
     for kind, entries in values:
-        for value in entries:
-            gazetteer.add(kind, value)
+        for entry in entries:
+            written, value = (entry, entry) if isinstance(entry, str) else entry
+            gazetteer.add(kind, value, written)
     return gazetteer
 
 
-def static_gazetteer(values: Mapping[str, Sequence[str]]) -> Gazetteer:
+def static_gazetteer(values: Entries) -> Gazetteer:
     """Return the gazetteer of a corpus, from types to values; equal ones are one object, which nobody may change."""
     return _made_once(tuple((kind, tuple(entries)) for kind, entries in values.items()))
 

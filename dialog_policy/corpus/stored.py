@@ -45,7 +45,7 @@ class StoreManifest(msgspec.Struct, kw_only=True):
     name: str
     corpus_format: str
     reader_options: dict[str, str]
-    gazetteer: dict[str, tuple[str, ...]]
+    gazetteer: dict[str, tuple[str | tuple[str, str], ...]]
     replies_are_templates: bool
     shards: list[ShardFile]
     features: msgspec.Raw = msgspec.Raw(b"null")

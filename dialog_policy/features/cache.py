@@ -21,6 +21,7 @@ import msgspec
 from safetensors import SafetensorError
 
 from dialog_policy.corpus import ActionSpace, Corpus
+from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.errors import DialogPolicyError
 from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.features.encoder import TurnEncoder
@@ -60,7 +61,7 @@ def cache_folder() -> Path | None:
 def entry_name(
     settings: EncoderSettings,
     seed: int,
-    gazetteer: Mapping[str, Sequence[str]],
+    gazetteer: Entries,
     actions: ActionSpace,
     fingerprints: Mapping[str, Sequence[str]],
 ) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dialog_policy.corpus import Dialogue
 from dialog_policy.corpus.entity_tracker import EntityTracker, MarkedTurn
-from dialog_policy.corpus.gazetteer import static_gazetteer
+from dialog_policy.corpus.gazetteer import Entries, static_gazetteer
 from dialog_policy.features.turn_values import START, TurnValues, turn_values
 
 __all__ = ["Column", "Columns", "read_columns"]
@@ -64,7 +64,7 @@ class _Growing:
         return Column(list(self.position), np.array(self.rows, dtype=np.int32))
 
 
-def read_columns(dialogues: Iterable[Dialogue], gazetteer: Mapping[str, tuple[str, ...]], *, entities: bool) -> Columns:
+def read_columns(dialogues: Iterable[Dialogue], gazetteer: Entries, *, entities: bool) -> Columns:
     """Read dialogues with the true system side of earlier turns as history (teacher forcing)."""
     parts = {name: _Growing() for name in TurnValues._fields}
     goals, ids, ends, said_rows = _Growing(), [], array("q", [0]), array("i")

@@ -13,6 +13,7 @@ import numpy as np
 
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.corpus.entity_tracker import EntityTracker, MarkedTurn
+from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.features.turn_values import START, TurnValues, turn_values
 from dialog_policy.text.counts import BIT
 from dialog_policy.text.embedding import TrainableTable
@@ -75,7 +76,7 @@ class TurnEncoder:
         words: Iterable[str],
         tokenizer: str = "default",
         facts: Iterable[str] | None = None,
-        gazetteer: Mapping[str, tuple[str, ...]] | None = None,
+        gazetteer: Entries | None = None,
     ) -> None:
         self.actions = actions
         self.facts = None if facts is None else {fact: bit for bit, fact in enumerate(sorted(facts))}
@@ -206,7 +207,7 @@ class TurnEncoder:
         described: Mapping[str, Any],
         arrays: Mapping[str, FloatArray],
         actions: ActionSpace,
-        gazetteer: Mapping[str, tuple[str, ...]] | None = None,
+        gazetteer: Entries | None = None,
     ) -> TurnEncoder:
         """Undo :meth:`to_parts`; the gazetteer is stored elsewhere, too.
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace, Corpus
+from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.features.columns import Columns, read_columns
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.settings import EncoderSettings
@@ -89,7 +90,7 @@ def fit_tables(
     actions: ActionSpace,
     settings: EncoderSettings,
     *,
-    gazetteer: Mapping[str, tuple[str, ...]],
+    gazetteer: Entries,
     seed: int,
 ) -> TurnEncoder:
     """Fit the encoders of each part of a turn on texts, which need not be in memory.

@@ -11,6 +11,7 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from dialog_policy.corpus import ActionSpace
+from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.features.encoded import EmbeddedTexts, EncodedDialogues
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.matrices import MappedRows, Matrix, SparseRows
@@ -34,9 +35,7 @@ def write_encoder(folder: Path, encoder: TurnEncoder) -> None:
     (folder / _ENCODER_ARRAYS).write_bytes(save({name: np.ascontiguousarray(a) for name, a in arrays.items()}))
 
 
-def read_encoder(
-    folder: Path, actions: ActionSpace, gazetteer: Mapping[str, tuple[str, ...]]
-) -> tuple[TurnEncoder, list[TrainableTable]]:
+def read_encoder(folder: Path, actions: ActionSpace, gazetteer: Entries) -> tuple[TurnEncoder, list[TrainableTable]]:
     """Undo :func:`write_encoder`; return its trainable tables, too, in the order of the features."""
     described = msgspec.json.decode((folder / _ENCODER).read_bytes())
     arrays = load((folder / _ENCODER_ARRAYS).read_bytes())

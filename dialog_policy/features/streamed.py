@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from dialog_policy.corpus import Dialogue
+from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.features.columns import Column, Columns, read_columns
 from dialog_policy.features.fit import TrainingTexts, find_terms, texts_of_turns
 from dialog_policy.features.settings import EncoderSettings
@@ -65,7 +66,7 @@ def _key(part: str, analyzer: Analyzer) -> str:
 
 
 def count_shard(
-    place: Path, dialogues: Iterable[Dialogue], gazetteer: Mapping[str, tuple[str, ...]], settings: EncoderSettings
+    place: Path, dialogues: Iterable[Dialogue], gazetteer: Entries, settings: EncoderSettings
 ) -> CountedShard:
     """Read the dialogues of a shard as columns, which are kept in a file, and count what encoders are fitted by.
 

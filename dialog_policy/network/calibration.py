@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.text.table import FloatArray
@@ -45,7 +46,11 @@ def calibrate(decoder: Decoder, logits: FloatArray, gold: Sequence[frozenset[str
 
 
 def choose_fallback(
-    decoder: Decoder, logits: FloatArray, gold: Sequence[frozenset[str] | None], precision: float
+    decoder: Decoder,
+    logits: FloatArray,
+    gold: Sequence[frozenset[str] | None],
+    precision: float,
+    impossible: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[float, float]:
     """Set `fallback_below` to the lowest confidence above which a dev part's decisions are right as often as wanted.
 
@@ -55,6 +60,8 @@ def choose_fallback(
         As for :func:`calibrate`.
     precision
         The least share of decisions that are to be right.
+    impossible
+        Shape (n_turns, n_actions): actions that cannot be taken; None: all can.
 
     Returns
     -------
@@ -62,7 +69,7 @@ def choose_fallback(
         The share of the dev part's decisions at or above it, and the share of these that are right. Where no confidence
         suffices, `fallback_below` is the highest of the dev part, and the precision less than wanted.
     """
-    right, confidence = decoder.judge(logits, gold)
+    right, confidence = decoder.judge(logits, gold, impossible)
     order = np.argsort(-confidence, kind="stable")
     confidence = confidence[order]
     precisions = np.cumsum(right[order]) / np.arange(1, len(order) + 1)

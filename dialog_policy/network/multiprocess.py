@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from dialog_policy.distributed import Group, current_group
 from dialog_policy.distributed.relay import relay
@@ -141,7 +142,11 @@ def _free_port() -> int:
 
 
 def shared_accuracy(
-    network: keras.Model, encoded: EncodedDialogues, gold: Sequence[frozenset[str] | None], decoder: Decoder
+    network: keras.Model,
+    encoded: EncodedDialogues,
+    gold: Sequence[frozenset[str] | None],
+    decoder: Decoder,
+    impossible: npt.NDArray[np.bool_] | None = None,
 ) -> float:
     """Turn accuracy on a validation part, of which each process judges some dialogues; all return the same.
 
@@ -153,6 +158,8 @@ def shared_accuracy(
         The whole part, and the gold actions of each of its turns.
     decoder
         Decides.
+    impossible
+        As :meth:`Decoder.judge` takes it, of all turns.
     """
     group = current_group()
     rows = min(256, -(-len(encoded) // group.processes))
@@ -162,7 +169,9 @@ def shared_accuracy(
             logits = network.predict_on_batch(encoded.features(turns))
             judged = (turns != PADDING) & encoded.is_target[turns]
             if judged.any():
-                correct, _ = decoder.judge(logits[judged], [gold[turn] for turn in turns[judged]])
+                own = turns[judged]
+                barred = None if impossible is None else impossible[own]
+                correct, _ = decoder.judge(logits[judged], [gold[turn] for turn in own], barred)
                 right, total = right + int(correct.sum()), total + len(correct)
     counts = np.sum(
         [

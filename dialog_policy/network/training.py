@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import keras
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from dialog_policy.distributed import current_group
 from dialog_policy.errors import DivergenceError, RunError
@@ -34,11 +35,29 @@ from dialog_policy.network.optimizer import FusedAdamW
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.text.table import FloatArray
 
-__all__ = ["DEV_ACCURACY", "Trained", "predict_logits", "train_network"]
+__all__ = ["DEV_ACCURACY", "Trained", "Validation", "predict_logits", "train_network"]
 
 DEV_ACCURACY = "dev_turn_accuracy"
 
 Actions = Sequence[frozenset[str] | None]
+
+
+class Validation(NamedTuple):
+    """A validation part.
+
+    Attributes
+    ----------
+    encoded
+        Its dialogues.
+    gold
+        The gold actions of each of its turns; None: not annotated.
+    impossible
+        Shape (n_turns, n_actions): actions that cannot be taken; None: all can.
+    """
+
+    encoded: EncodedDialogues
+    gold: Actions
+    impossible: npt.NDArray[np.bool_] | None = None
 
 
 class Trained(NamedTuple):
@@ -68,7 +87,7 @@ def predict_logits(network: keras.Model, encoded: EncodedDialogues) -> FloatArra
 @spread()
 def train_network(
     train: EncodedDialogues,
-    dev: tuple[EncodedDialogues, Actions] | None,
+    dev: Validation | None,
     decoder: Decoder,
     config: NetworkConfig,
     *,
@@ -85,7 +104,7 @@ def train_network(
         The encoded training part. Tables of its encoder that can be trained are, and have the trained vectors afterwards: the
         network is then one of features by these.
     dev
-        The encoded validation part and the gold actions of each of its turns: early stopping follows its turn accuracy. None:
+        The validation part: early stopping follows its turn accuracy. None:
         training runs for the fixed number of epochs.
     decoder
         Decides the actions of dev turns.
@@ -164,14 +183,14 @@ def train_network(
     watchers: list[keras.callbacks.Callback] = [loss_watch]
     stopping = None
     if dev is not None:
-        dev_encoded, gold = dev
+        dev_encoded, gold, impossible = dev
 
         def accuracy() -> float:
             freeze(model, train)
             if group.processes > 1:
                 own.set_weights(network.get_weights())
-                return shared_accuracy(own, dev_encoded, gold, decoder)
-            return float(decoder.judge(predict_logits(network, dev_encoded), gold)[0].mean())
+                return shared_accuracy(own, dev_encoded, gold, decoder, impossible)
+            return float(decoder.judge(predict_logits(network, dev_encoded), gold, impossible)[0].mean())
 
         stopping = EarlyStopping(DEV_ACCURACY, accuracy, config.patience)
         watchers.append(stopping)

@@ -16,7 +16,9 @@ import msgspec
 
 from dialog_policy.baselines.fit import fit_baselines
 from dialog_policy.corpus import ActionSpace, Corpus
+from dialog_policy.corpus.action_slots import acts_with_named_slots, named_slots
 from dialog_policy.corpus.stored import StoredCorpus
+from dialog_policy.corpus.written_forms import with_written_forms
 from dialog_policy.distributed import current_group
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.features.encode import encode_parts
@@ -96,11 +98,13 @@ def fit_policy(
         If processes that train together have other data, settings or features, or one of them is lost.
     """
     from dialog_policy.network.layers import weights_of, with_probabilities
-    from dialog_policy.network.training import predict_logits, train_network
+    from dialog_policy.network.training import Validation, predict_logits, train_network
     from dialog_policy.runtime.onnx_graph import onnx_graph
 
     group = current_group()
     train, dev, _ = parts
+    if not isinstance(train, StoredCorpus):  # whose texts were encoded when it was prepared
+        train = with_written_forms(train)
     gold = Counter(turn.actions for dialogue in train for turn in dialogue.turns if turn.actions is not None)
     actions = ActionSpace().fit(gold)
     single = _takes_one_action(gold, config, train.name)
@@ -129,10 +133,18 @@ def fit_policy(
     elif group.leads:
         # Most of the training computes without Python's lock, and a small network leaves a core to others.
         background = InBackground(fit_baselines, train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
-    decoder = Decoder.fit(actions, gold.elements(), single_action=single, whole_sets=config.decoding == "joint")
+    decoder = Decoder.fit(
+        actions,
+        gold.elements(),
+        single_action=single,
+        whole_sets=config.decoding == "joint",
+        named_acts=acts_with_named_slots(train),
+    )
     validation = None
     if dev is not None and dev_encoded is not None:
-        validation = dev_encoded, [turn.actions for dialogue in dev for turn in dialogue.turns]
+        dev_gold = [turn.actions for dialogue in dev for turn in dialogue.turns]
+        named = (own for dialogue in dev for own in named_slots(dialogue, decoder.slots))
+        validation = Validation(dev_encoded, dev_gold, decoder.impossible(named))
     trained = train_network(
         encoded,
         validation,
@@ -147,10 +159,12 @@ def fit_policy(
     def files() -> dict[str, bytes]:
         fallback: dict[str, float] | None = None
         if validation is not None:
-            logits = predict_logits(trained.network, validation[0])
-            calibrate(decoder, logits, validation[1])
+            logits = predict_logits(trained.network, validation.encoded)
+            calibrate(decoder, logits, validation.gold)
             if config.fallback_precision is not None:
-                coverage, precision = choose_fallback(decoder, logits, validation[1], config.fallback_precision)
+                coverage, precision = choose_fallback(
+                    decoder, logits, validation.gold, config.fallback_precision, validation.impossible
+                )
                 fallback = {"below": decoder.fallback_below, "coverage": coverage, "precision": precision}
         if background is None:  # a stored corpus: one thing in memory after the other
             baselines = fit_baselines(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)

@@ -1,14 +1,18 @@
-"""From logits to a decided set of actions. The same in training, evaluation and serving."""
+"""From logits to a decided set of actions. The same in training, evaluation and serving.
+
+One module of more than 300 lines: what is decided, how probable it is and what may not be are one distribution.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace
+from dialog_policy.corpus.action_slots import act_and_slot, slots_of
 from dialog_policy.runtime.set_prior import MOST_SETS, SetPrior
 from dialog_policy.runtime.stored import stored_decoder
 
@@ -62,6 +66,14 @@ class Decoder:
         Log-probabilities are divided by it: it changes how sure decisions are, not which they are.
     fallback_below
         Confidence below which a decision had better not be acted on.
+    named_acts
+        Acts whose actions are only taken if a context of the dialogue has named their slot
+        (:func:`~dialog_policy.corpus.action_slots.acts_with_named_slots`).
+
+    Attributes
+    ----------
+    slots
+        The slots of these acts' actions.
     """
 
     def __init__(
@@ -73,6 +85,7 @@ class Decoder:
         single_action: bool,
         temperature: float = 1.0,
         fallback_below: float = _FALLBACK_BELOW,
+        named_acts: Iterable[str] = (),
     ) -> None:
         self.space, self.sets, self.counts = space, list(sets), list(counts)
         self.single_action = single_action
@@ -85,6 +98,10 @@ class Decoder:
         self._singles = [frozenset([name]) for name in space.classes_]
         self.temperature = temperature
         self.fallback_below = fallback_below
+        self.named_acts = frozenset(named_acts)
+        self.slots = slots_of(space.classes_, self.named_acts)
+        pairs = [act_and_slot(name) for name in space.classes_]
+        self._slot_of = [pair[1] if pair is not None and pair[0] in self.named_acts else None for pair in pairs]
 
     @property
     def temperature(self) -> float:
@@ -106,16 +123,34 @@ class Decoder:
         *,
         single_action: bool,
         whole_sets: bool = True,
+        named_acts: Iterable[str] = (),
     ) -> Decoder:
         """Count the action sets of the training part; without `whole_sets` each action is decided by itself."""
         counts: dict[frozenset[str], int] = {}
         for actions in action_sets if whole_sets or single_action else ():
             counts[actions] = counts.get(actions, 0) + 1
         order = sorted(counts, key=lambda actions: (-counts[actions], sorted(actions)))
-        return cls(space, order, [counts[s] for s in order], single_action=single_action)
+        return cls(space, order, [counts[s] for s in order], single_action=single_action, named_acts=named_acts)
+
+    def impossible(self, named: Iterable[Set[str]]) -> BoolArray | None:
+        """Say which actions cannot be taken, shape (n, n_actions), where contexts have named these of :attr:`slots`; None: all can.
+
+        Parameters
+        ----------
+        named
+            Of each of n turns, the slots that its context or one before has as keys.
+        """
+        if not self.slots:
+            return None
+        rows = [[slot is not None and slot not in own for slot in self._slot_of] for own in named]
+        return np.array(rows, dtype=np.bool_).reshape(len(rows), len(self._slot_of))
 
     def decide(
-        self, logits: FloatArray, allowed: BoolArray | None = None, allow_none: BoolArray | None = None
+        self,
+        logits: FloatArray,
+        allowed: BoolArray | None = None,
+        allow_none: BoolArray | None = None,
+        impossible: BoolArray | None = None,
     ) -> Decided:
         """Decide from logits of shape (n, n_actions).
 
@@ -129,7 +164,27 @@ class Decoder:
         allow_none
             Shape (n,): whether the empty set competes where only some actions may be taken; None: nowhere. Where all may, it
             competes as in the training part; where none may, it is all that is left.
+        impossible
+            Shape (n, n_actions), by :meth:`impossible`: actions that are left out of what was decided. If nothing is left, the
+            most probable possible action is taken. Probabilities and confidence stay as they are. None: all are possible.
         """
+        decided = self._decide(logits, allowed, allow_none)
+        return decided if impossible is None else self._without(decided, impossible)
+
+    def _without(self, decided: Decided, impossible: BoolArray) -> Decided:
+        """Leave impossible actions out: what else was decided does not depend on them."""
+        actions = list(decided.actions)
+        for row in np.flatnonzero(impossible.any(axis=1)).tolist():
+            bits = self.space.bits(actions[row])
+            kept = frozenset(self.space.classes_[bit] for bit in bits if not impossible[row, bit])
+            if actions[row] and not kept:
+                shares = np.where(impossible[row], 0.0, decided.probabilities[row])
+                kept = self._singles[int(shares.argmax())] if shares.any() else kept
+            actions[row] = kept
+        return decided._replace(actions=actions)
+
+    def _decide(self, logits: FloatArray, allowed: BoolArray | None, allow_none: BoolArray | None) -> Decided:
+        """Decide, whatever is possible."""
         z = logits.astype(np.float64)
         z /= self._temperature
         if self.single_action:
@@ -246,10 +301,12 @@ class Decoder:
     def _names(self) -> frozenset[str]:
         return frozenset(self.space.classes_)
 
-    def judge(self, logits: FloatArray, gold: Sequence[frozenset[str] | None]) -> tuple[BoolArray, FloatArray]:
+    def judge(
+        self, logits: FloatArray, gold: Sequence[frozenset[str] | None], impossible: BoolArray | None = None
+    ) -> tuple[BoolArray, FloatArray]:
         """Return for each turn with gold actions whether the decided set is exactly the gold set, and the confidence."""
         targets = [turn for turn, actions in enumerate(gold) if actions is not None]
-        decided = self.decide(logits[targets])
+        decided = self.decide(logits[targets], impossible=None if impossible is None else impossible[targets])
         right = [chosen == gold[turn] for chosen, turn in zip(decided.actions, targets, strict=True)]
         return np.array(right, dtype=np.bool_), decided.confidence
 
@@ -261,6 +318,7 @@ class Decoder:
             "fallback_below": self.fallback_below,
             "sets": [sorted(actions) for actions in self.sets],
             "counts": self.counts,
+            "named_acts": sorted(self.named_acts),
         }
 
     @classmethod

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dialog_policy.corpus import Dialogue
+from dialog_policy.corpus.action_slots import named_slots
 from dialog_policy.features.encode import encode_dialogues
 from dialog_policy.features.encoded import PADDING
 from dialog_policy.prediction import Prediction
@@ -54,7 +55,8 @@ def teacher_forced(
     """
     for chunk in _chunks(dialogues):
         logits = _logits(engine, chunk)
-        decided = engine.decoder.decide(logits)
+        named = (own for dialogue in chunk for own in named_slots(dialogue, engine.decoder.slots))
+        decided = engine.decoder.decide(logits, impossible=engine.decoder.impossible(named))
         likelihoods: Sequence[float | None] = [None] * len(logits)
         if logged:
             sets = [turn.actions or frozenset() for dialogue in chunk for turn in dialogue.turns]

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.entity_tracker import EntityTracker
-from dialog_policy.corpus.gazetteer import static_gazetteer, tokens_of
-from dialog_policy.corpus.placeholders import NUMBER, NUMBER_IN_WORDS, NUMBER_WORDS, PLACEHOLDER
+from dialog_policy.corpus.gazetteer import Entries
+from dialog_policy.corpus.placeholders import AT_HAND, NAME
+from dialog_policy.corpus.record_memory import KnownRecords
+from dialog_policy.runtime.reply_templates import Templates, learn_replies
 from dialog_policy.runtime.stored import stored_replies
 
 __all__ = ["Replies"]
-
-
-class _Said(NamedTuple):
-    """A template before it is known which of its numbers count results.
-
-    Attributes
-    ----------
-    pieces
-        The template without its numbers: one piece more than there are numbers.
-    numbers
-        The numbers as they are written.
-    """
-
-    pieces: tuple[str, ...]
-    numbers: tuple[str, ...]
 
 
 class Replies:
@@ -39,53 +25,52 @@ class Replies:
         Action set to templates, the most frequent first.
     gazetteer
         Entity type to values, for finding entities in what is said.
+    with_new_records
+        The templates of action sets that have others, or another order, in a turn whose context has records.
+    records
+        What the training part knew of records, for attributes that a dialogue has not brought itself.
+    next_after, at_hand_after
+        Utterances, with ``_type_`` in the place of values, after which a reply names the next record, and after which it
+        names the one at hand, where the templates have both and the context has no records ("anything else?").
     """
 
     def __init__(
-        self, templates: Mapping[frozenset[str], tuple[str, ...]], gazetteer: Mapping[str, tuple[str, ...]]
+        self,
+        templates: Mapping[frozenset[str], tuple[str, ...]],
+        gazetteer: Entries,
+        *,
+        with_new_records: Mapping[frozenset[str], tuple[str, ...]] | None = None,
+        records: KnownRecords | None = None,
+        next_after: Collection[str] = (),
+        at_hand_after: Collection[str] = (),
     ) -> None:
         self.templates = dict(templates)
+        self.with_new_records = dict(with_new_records or {})
         self.gazetteer = {kind: tuple(values) for kind, values in gazetteer.items()}
+        self.records = {name: dict(record) for name, record in (records or {}).items()}
+        self._named_after = {**dict.fromkeys(next_after, f"<{NAME}>"), **dict.fromkeys(at_hand_after, f"<{AT_HAND}>")}
 
     @classmethod
     def fit(cls, corpus: Corpus, *, most: int = 3) -> Replies:
-        """Collect of each action set the most frequent templates, `most` of them.
-
-        A number in a template becomes a placeholder where it counts the results: if, wherever the training part says the same
-        around it, it was the number of results each time ("There are 3.", but not "A table for 3.").
-        """
-        forms_of: dict[frozenset[str], Counter[_Said]] = {}
-        # By the pieces around them: which of the numbers were that of the results whenever this was said.
-        counts_results: dict[tuple[str, ...], list[bool]] = {}
-        static = static_gazetteer(corpus.gazetteer)
-        for dialogue in corpus:
-            tracker, system = EntityTracker(static), ""
-            for turn in dialogue.turns:
-                tracker.observe_turn(system, turn.user, turn.context)
-                system = turn.system
-                if turn.actions is None:
-                    continue
-                template = _without_numbers(tracker.delexicalise(system))
-                forms_of.setdefault(turn.actions, Counter())[template] += 1
-                agrees = [_value(number) == tracker.n_results for number in template.numbers]
-                before = counts_results.setdefault(template.pieces, [True] * len(agrees))
-                counts_results[template.pieces] = [a and b for a, b in zip(before, agrees, strict=True)]
-        templates: dict[frozenset[str], tuple[str, ...]] = {}
-        for actions, forms in forms_of.items():
-            merged: Counter[str] = Counter()
-            for template, count in forms.items():
-                merged[_spelled(template, counts_results[template.pieces])] += count
-            ranked = sorted(merged.items(), key=lambda item: (-item[1], item[0]))
-            templates[actions] = tuple(template for template, _ in ranked[:most])
-        return cls(templates, corpus.gazetteer)
+        """Collect of each action set the most frequent templates, `most` of them: see the module ``reply_templates``."""
+        learnt = learn_replies(corpus, most)
+        return cls(gazetteer=corpus.gazetteer, **learnt._asdict())
 
     def text(self, actions: frozenset[str], tracker: EntityTracker) -> str:
-        """Return the reply for an action set: the most frequent template that the dialogue so far can fill.
+        """Return the reply for an action set: the first template in order that the dialogue so far can fill.
+
+        The order is that of frequency in turns with, or without, new records. After an utterance that calls for the next
+        record, or for the one at hand, templates that name it come first.
 
         A set that training never showed is answered by the templates of its actions one after the other; empty if nothing
         is known to say.
         """
-        for template in self.templates.get(actions, ()):
+        templates = self.templates.get(actions, ())
+        if tracker.has_new_records:
+            templates = self.with_new_records.get(actions, templates)
+        elif (place := self._named_after.get(tracker.heard)) is not None:
+            templates = tuple(sorted(templates, key=lambda template: place not in template))
+        for template in templates:
             filled = tracker.fill(template)
             if filled is not None:
                 return filled
@@ -96,8 +81,17 @@ class Replies:
 
     def to_json(self) -> dict[str, Any]:
         """Return what a run folder stores."""
-        ordered = sorted(self.templates.items(), key=lambda item: sorted(item[0]))
-        return {"templates": [[sorted(s), list(t)] for s, t in ordered], "gazetteer": self.gazetteer}
+        after = {
+            place: sorted(u for u, p in self._named_after.items() if p == f"<{place}>") for place in (NAME, AT_HAND)
+        }
+        return {
+            "templates": _listed(self.templates),
+            "gazetteer": self.gazetteer,
+            "with_new_records": _listed(self.with_new_records),
+            "records": self.records,
+            "next_after": after[NAME],
+            "at_hand_after": after[AT_HAND],
+        }
 
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> Replies:
@@ -109,31 +103,16 @@ class Replies:
             If it is no such object.
         """
         stored = stored_replies(described)
-        return cls({frozenset(actions): said for actions, said in stored.templates}, stored.gazetteer)
+        return cls(
+            {frozenset(actions): said for actions, said in stored.templates},
+            stored.gazetteer,
+            with_new_records={frozenset(actions): said for actions, said in stored.with_new_records},
+            records=stored.records,
+            next_after=stored.next_after,
+            at_hand_after=stored.at_hand_after,
+        )
 
 
-def _value(number: str) -> int:
-    return NUMBER_WORDS[number.casefold()] if number.casefold() in NUMBER_WORDS else int(number)
-
-
-def _without_numbers(template: str) -> _Said:
-    """Cut a template at its numbers: tokens of digits, and the English words from two to twelve."""
-    blanked = PLACEHOLDER.sub(lambda match: " " * len(match[0]), template)
-    pieces, numbers = [], []
-    last = 0
-    for token in tokens_of(blanked):
-        word = token.group()
-        if (word.isdecimal() and len(word) < 5 and str(int(word)) == word) or word.casefold() in NUMBER_WORDS:
-            pieces.append(template[last : token.start()])
-            numbers.append(word)
-            last = token.end()
-    return _Said((*pieces, template[last:]), tuple(numbers))
-
-
-def _spelled(template: _Said, counts_results: list[bool]) -> str:
-    """Put a template together again, with placeholders for the numbers that count results."""
-    words = [
-        (f"<{NUMBER}>" if number.isdecimal() else f"<{NUMBER_IN_WORDS}>") if counts else number
-        for number, counts in zip(template.numbers, counts_results, strict=True)
-    ]
-    return template.pieces[0] + "".join(word + piece for word, piece in zip(words, template.pieces[1:], strict=True))
+def _listed(templates: Templates) -> list[Any]:
+    ordered = sorted(templates.items(), key=lambda item: sorted(item[0]))
+    return [[sorted(actions), list(said)] for actions, said in ordered]

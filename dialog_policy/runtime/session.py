@@ -248,7 +248,8 @@ def respond_together(engine: Engine, requests: Sequence[Request]) -> list[Step]:
             masks = np.stack([engine.mask(request.allowed) for request in requests])
             allow_none = np.array([request.allow_none for request in requests], dtype=np.bool_)
     logits = engine.advance([session.state for session in sessions], user_sides)
-    decided = engine.decoder.decide(logits, masks, allow_none)
+    impossible = engine.decoder.impossible(session.state.tracker.named_slots for session in sessions)
+    decided = engine.decoder.decide(logits, masks, allow_none, impossible)
     names = engine.actions.classes_
     steps = []
     for session, (user, context), actions, shares, confidence in zip(

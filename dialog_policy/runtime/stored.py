@@ -22,11 +22,16 @@ class _Decoder(msgspec.Struct, forbid_unknown_fields=True):
     fallback_below: Annotated[float, msgspec.Meta(ge=0, le=1 + 1e-6)]
     sets: list[list[str]]
     counts: list[Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]]
+    named_acts: list[str] = []
 
 
 class StoredReplies(msgspec.Struct):
     templates: list[tuple[list[str], tuple[str, ...]]]
-    gazetteer: dict[str, tuple[str, ...]]
+    gazetteer: dict[str, tuple[str | tuple[str, str], ...]]
+    with_new_records: list[tuple[list[str], tuple[str, ...]]] = []
+    records: dict[str, dict[str, str]] = {}
+    next_after: tuple[str, ...] = ()
+    at_hand_after: tuple[str, ...] = ()
 
 
 def stored_decoder(described: Mapping[str, Any], space: ActionSpace) -> dict[str, Any]:
@@ -52,7 +57,7 @@ def stored_decoder(described: Mapping[str, Any], space: ActionSpace) -> dict[str
 
 
 def stored_replies(described: Mapping[str, Any]) -> StoredReplies:
-    """Return templates and gazetteer.
+    """Return what a run stores of its replies; earlier versions stored templates and gazetteer alone.
 
     Raises
     ------
@@ -60,8 +65,9 @@ def stored_replies(described: Mapping[str, Any]) -> StoredReplies:
         If something is missing or of another type, or an action set occurs twice.
     """
     stored = msgspec.convert(described, StoredReplies)
-    if len({frozenset(actions) for actions, _ in stored.templates}) != len(stored.templates):
-        raise ValueError("an action set occurs twice")
+    for templates in (stored.templates, stored.with_new_records):
+        if len({frozenset(actions) for actions, _ in templates}) != len(templates):
+            raise ValueError("an action set occurs twice")
     return stored
 
 

@@ -19,7 +19,7 @@ from dialog_policy.network.config import NetworkConfig
 from dialog_policy.network.layers import build_network, weights_of, windowed, with_probabilities
 from dialog_policy.network.loss import ActionLoss
 from dialog_policy.network.lstm import HoistedLSTM
-from dialog_policy.network.training import predict_logits, train_network
+from dialog_policy.network.training import Validation, predict_logits, train_network
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.runtime.onnx_graph import onnx_graph
 from dialog_policy.runtime.onnx_network import OnnxNetwork
@@ -361,7 +361,7 @@ def test_averages_of_the_weights_are_judged_and_kept(has_dev):
     # Three batches an epoch, and a fifth of thirty steps.
     config = NetworkConfig(epochs=10, learning_rate=0.2, hidden=8, batch_size=2, averaging=0.2, patience=10)
     steps = Steps(1 - 1 / 6)
-    trained = train_network(encoded, (encoded, gold) if has_dev else None, decoder, config, callbacks=[steps])
+    trained = train_network(encoded, Validation(encoded, gold) if has_dev else None, decoder, config, callbacks=[steps])
     accuracies = []
     for weights in steps.epochs:
         network = build_network(F, K, hidden=(8,), dropout=0.0, seed=0)

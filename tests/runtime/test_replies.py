@@ -111,3 +111,66 @@ def test_a_number_that_was_something_else_once_is_left_alone():
 def test_templates_of_earlier_runs_are_said_as_they_are():
     replies = Replies({frozenset(["found"]): ("There are 3.",)}, {})
     assert reply(replies, "found", 2) == "There are 3."
+
+
+OAK, ELM = {"name": "Oak", "phone": "555-1"}, {"name": "Elm", "phone": "555-2"}
+OFFER, PHONE = frozenset(["offer"]), frozenset(["phone"])
+
+
+def offers(number, *turns):
+    """A dialogue of turns (user, records or None, action, system)."""
+    return Dialogue(
+        id=str(number),
+        turns=tuple(
+            Turn(user=user, context={} if records is None else {"results": records}, actions=action, system=system)
+            for user, records, action, system in turns
+        ),
+    )
+
+
+def after(replies, *turns):
+    """The reply to the last of these turns, of which each but the last says what the system said."""
+    tracker, said = EntityTracker(replies.gazetteer, replies.records), ""
+    for user, records, _, system in turns:
+        tracker.observe_turn(said, user, {} if records is None else {"results": records})
+        said = system
+    action = turns[-1][2]
+    restored = EntityTracker(replies.gazetteer, replies.records)
+    restored.restore(json.loads(json.dumps(tracker.state())))
+    assert replies.text(action, restored) == replies.text(action, tracker)
+    return replies.text(action, tracker)
+
+
+def test_new_records_are_offered_and_else_the_utterance_says_which_record_is_meant():
+    first, again = ("hi", [OAK, ELM], OFFER, "Oak is nice"), ("is it nice?", None, OFFER, "Oak is nice")
+    other = ("anything else?", None, OFFER, "Elm is nice")
+    replies = Replies.fit(Corpus([offers(n, first, again, other) for n in range(2)] + [offers(9, first, again)]))
+    replies = Replies.from_json(json.loads(json.dumps(replies.to_json())))
+    assert after(replies, first) == "Oak is nice"
+    assert after(replies, first, ("well", None, OFFER, "")) == "Oak is nice", "most often the one at hand"
+    assert after(replies, first, ("anything else?", None, OFFER, "")) == "Elm is nice"
+    assert after(replies, first, other, ("is it nice?", None, OFFER, "")) == "Elm is nice"
+    assert after(replies, first, ("so", [ELM, OAK], OFFER, "")) == "Elm is nice"
+
+
+def test_attributes_of_records_that_only_training_had_are_known_and_no_others_are_said():
+    known = offers(1, ("hi", [OAK], OFFER, "Oak is nice"), ("phone?", None, PHONE, "Oak: 555-1"))
+    told = offers(2, ("hi", None, OFFER, "Elm is nice"), ("phone?", None, PHONE, "Elm: 555-2"))
+    gazetteer = {"name": ("Oak", "Elm", "Ash"), "phone": ("555-1", "555-2")}
+    replies = Replies.fit(Corpus([known, told], gazetteer=gazetteer))
+    assert replies.records == {"oak": {"phone": "555-1"}, "elm": {"phone": "555-2"}}
+    for name, phone in (("Oak", "Oak: 555-1"), ("Elm", "Elm: 555-2"), ("Ash", "")):
+        assert after(replies, ("", None, OFFER, f"{name} is nice"), ("phone?", None, PHONE, "")) == phone
+    changed = ("", [{"name": "Oak", "phone": "555-9"}], OFFER, "Oak is nice")
+    assert after(replies, changed, ("phone?", None, PHONE, "")) == "Oak: 555-9", "the dialogue's own record"
+
+
+def test_a_value_is_left_in_a_template_only_where_it_never_changes():
+    cities = {"city": ("Leeds", "York", "Bath")}
+    welcome = [offers(n, ("hi", None, OFFER, "Welcome to Leeds")) for n in range(2)]
+    replies = Replies.fit(Corpus(welcome, gazetteer=cities))
+    assert after(replies, ("from York", None, OFFER, "")) == "Welcome to Leeds"
+    # Whoever said it was misheard: the dialogues do not have what the system says.
+    misheard = [offers(city, ("hm", None, OFFER, f"No train to {city}")) for city in ("Leeds", "York")]
+    replies = Replies.fit(Corpus(misheard, gazetteer=cities))
+    assert after(replies, ("to Bath", None, OFFER, "")) == "No train to Bath"

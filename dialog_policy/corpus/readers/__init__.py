@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dialog_policy.corpus.corpus import Corpus
 from dialog_policy.corpus.dialogue import Dialogue
+from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.corpus.problems import LEVELS, Problem
 from dialog_policy.corpus.readers.joined import Part, joined
 from dialog_policy.corpus.readers.reader import Opened, Option, Reader
@@ -99,7 +100,7 @@ class OpenCorpus:
     name: str
     format: str
     reader_options: Mapping[str, str]
-    gazetteer: Mapping[str, tuple[str, ...]]
+    gazetteer: Entries
     replies_are_templates: bool
     dialogues: Callable[[], Iterator[Dialogue]]
     problems: Callable[[], Iterable[Problem]]
@@ -200,7 +201,7 @@ def _with_problems(corpus: OpenCorpus, more: Sequence[Problem]) -> OpenCorpus:
 
 def _together(parts: Sequence[OpenCorpus], name: str, given: Mapping[str, str]) -> OpenCorpus:
     formats = {part.format for part in parts}
-    gazetteer: dict[str, tuple[str, ...]] = {}
+    gazetteer: dict[str, tuple[str | tuple[str, str], ...]] = {}
     for part in parts:
         for kind, values in part.gazetteer.items():
             gazetteer[kind] = tuple(dict.fromkeys((*gazetteer.get(kind, ()), *values)))

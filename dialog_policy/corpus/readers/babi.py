@@ -7,6 +7,7 @@ A response is delexicalised with the knowledge base and with the results that th
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -22,6 +23,8 @@ __all__ = ["READER"]
 _FILE = re.compile(r"task(\d)-.*?(trn|dev|tst|tst-OOV)\.txt$")
 _SPLITS = {"trn": "train", "dev": "dev", "tst": "test", "tst-OOV": "test-oov"}
 _DERIVED = re.compile(r"(\w+?)_(phone|address|post_code)")
+# Responses that are so frequent are templates whose placeholders say what stands in their places.
+_FREQUENT = 10
 _SILENCE = "<SILENCE>"
 _API_CALL, _NO_RESULT = "api_call ", "api_call no result"
 # The order of an api_call's arguments: four in tasks 1 to 5, three in task 6.
@@ -85,6 +88,7 @@ def _gazetteer(source: Source, task: str, parts: list[tuple[str, str]]) -> _Gaze
                 for kind, value in zip(_ARGUMENTS.get(len(arguments), ()), arguments, strict=False):
                     if not value.startswith("R_"):
                         values.setdefault(kind, {})[value] = None
+    _add_induced(values, source, parts if not bases else [])
     # Task 6 writes names with spaces in its responses. A word of the greeting is no name: "You can ask for …", and "Ask".
     names = values.get("name", {})
     for name in list(names):
@@ -92,6 +96,30 @@ def _gazetteer(source: Source, task: str, parts: list[tuple[str, str]]) -> _Gaze
         if name in ordinary:
             del names[name]
     return {kind: tuple(sorted(texts)) for kind, texts in sorted(values.items())}
+
+
+def _add_induced(values: dict[str, dict[str, None]], source: Source, parts: list[tuple[str, str]]) -> None:
+    """Add values that no call and no record has, and responses of the training part do.
+
+    "Sorry there is no polish restaurant" differs from a frequent template in one word, where that has ``<cuisine>``.
+    """
+    counts: Counter[tuple[str, ...]] = Counter()
+    tracker = EntityTracker({kind: tuple(own) for kind, own in values.items()})
+    for member in (member for member, split in parts if split == "train"):
+        for _, line in source.lines(member):
+            response = line.partition("\t")[2].strip()
+            counts[tuple(tracker.delexicalise(response).split())] += 1
+    # Frequent templates without one of their placeholders, at its position.
+    open_at: dict[tuple[int, tuple[str, ...]], str] = {}
+    for template, count in counts.items():
+        for position, word in enumerate(template) if count >= _FREQUENT else ():
+            if word.startswith("<") and word.endswith(">"):
+                open_at[position, (*template[:position], *template[position + 1 :])] = word[1:-1]
+    for template in counts:
+        for position, word in enumerate(template):
+            kind = open_at.get((position, (*template[:position], *template[position + 1 :])))
+            if kind is not None and not word.startswith(("<", "R_")):
+                values.setdefault(kind, {})[word] = None
 
 
 def _results(records: Mapping[str, dict[str, str]]) -> list[dict[str, str]]:
@@ -119,7 +147,7 @@ class _Builder:
         if self.records or self.no_result:
             context["results"] = _results(self.records)
         self.tracker.observe_user(user, context)
-        template = self.tracker.delexicalise(response, refillable=False)
+        template = self.tracker.delexicalise(response)
         self.turns.append(Turn(user=user, context=context, actions=frozenset([template]), system=response))
         self.tracker.observe_system(response)
         self.records, self.no_result = {}, False

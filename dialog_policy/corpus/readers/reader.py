@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dialog_policy.corpus.dialogue import Dialogue
+from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.corpus.problems import Problem
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import OptionError, did_you_mean
@@ -52,7 +53,7 @@ class Opened(NamedTuple):
     """
 
     dialogues: Callable[[], Iterator[Dialogue]]
-    gazetteer: Mapping[str, tuple[str, ...]] = {}
+    gazetteer: Entries = {}
     replies_are_templates: bool = False
     unannotated: Callable[[], Iterator[Dialogue]] | None = None
     problems: Callable[[], Iterable[Problem]] = tuple
