@@ -20,6 +20,7 @@ if sys.platform != "win32":
 __all__ = ["check_output", "flush_folder", "is_device", "make_aside", "parent_of", "refusals", "unlink"]
 
 _REASONS = {
+    errno.EIO: ("the disk does not answer as it should", "Look at the disk, or choose another place."),
     errno.ENOSPC: ("the disk is full", "Free some space, or write to another disk."),
     errno.EFBIG: ("the file is larger than this process may write", "Raise the limit (ulimit -f), or write less."),
     errno.EDQUOT: ("the disk quota is exhausted", "Free some space, or write to another disk."),
@@ -49,12 +50,12 @@ def refusals(path: Path, *, of_disk: bool = False) -> Iterator[None]:
     path
         What is being written.
     of_disk
-        Only those errors that a full or read-only disk raises, where others may be about something else.
+        Only those errors that a full, read-only or broken disk raises, where others may be about something else.
     """
     try:
         yield
     except OSError as error:
-        if of_disk and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+        if of_disk and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO):
             raise
         raise _refusal(path, error) from error
 

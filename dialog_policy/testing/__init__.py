@@ -12,7 +12,8 @@ from dialog_policy.testing.decoders import decoder_checks
 from dialog_policy.testing.encoders import encoder_checks
 from dialog_policy.testing.estimators import policy_estimator_checks, value_estimator_checks
 from dialog_policy.testing.predictors import predictor_checks
-from dialog_policy.testing.readers import ReaderSample, TurnSpec, reader_checks
+from dialog_policy.testing.readers import reader_checks
+from dialog_policy.testing.samples import ReaderSample, TurnSpec
 from dialog_policy.testing.stores import store_checks
 
 __all__ = [

@@ -82,7 +82,7 @@ def test_a_reader_that_forgets_loses_or_looks_ahead_is_found_out():
         for check in reader_checks(reader, SAMPLES["jsonl"]):
             try:
                 check()
-            except (AssertionError, StopIteration):
+            except AssertionError:
                 failed.add(check.name.partition(": ")[2])
         return failed
 
@@ -91,7 +91,7 @@ def test_a_reader_that_forgets_loses_or_looks_ahead_is_found_out():
     assert lost in failing(broken(lambda dialogues: iter(dialogues[1:])))
     assert lost in failing(broken(reversed))
     leak = "nothing of the system side of a turn, or of later turns, is in what is known before the turn"
-    assert failing(broken(looking_ahead)) == {leak}
+    assert leak in failing(broken(looking_ahead))
 
 
 def comes_back(corpus, folder):
