@@ -27,11 +27,18 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 @click.command(cls=Command)
 @click.argument("run", nargs=-1, required=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65_535), help="0: any that is free.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65_535),
+    help="Port to listen on; 0: any that is free.",
+)
 @click.option(
     "--store",
     metavar="FILE|URL|memory",
-    help="Where sessions are kept: an SQLite file, redis://HOST:PORT/DB for several servers together, or memory.  "
+    help="Where sessions are kept: an SQLite file; redis://HOST:PORT/DB or postgresql://USER@HOST:PORT/DATABASE "
+    "for several servers together; or memory.  "
     "[default: the file RUN.sessions.sqlite beside the first run]",
 )
 @click.option(

@@ -1,4 +1,4 @@
-"""Every store of sessions keeps the same promises: memory, SQLite, a real Redis."""
+"""Every store of sessions keeps the same promises: memory, SQLite, a real Redis, a real PostgreSQL."""
 
 import asyncio
 import itertools
@@ -9,20 +9,26 @@ import time
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
-from dialog_policy.serving.stores import MemoryStore, SqliteStore, Stored, StoreError, Write
-from tests.serving.conftest import redis_url  # noqa: F401 - a fixture
+from dialog_policy.errors import OptionError
+from dialog_policy.serving.stores import MemoryStore, SqliteStore, Stored, StoreError, Write, open_store
+from tests.serving.conftest import postgres_url, redis_url  # noqa: F401 - fixtures
 
 SOON = 60.0
 _numbers = itertools.count()
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
+@pytest.fixture(params=["memory", "sqlite", "redis", "postgres"])
 def opened(request, tmp_path):
     """Return a function that opens the store; what one has written the next one finds, but for the one in memory."""
     if request.param == "memory":
         return MemoryStore
     if request.param == "sqlite":
         return lambda: SqliteStore(tmp_path / "sessions.sqlite")
+    if request.param == "postgres":
+        from dialog_policy.serving.stores.postgres import PostgresStore
+
+        url, table = request.getfixturevalue("postgres_url"), f"test_{next(_numbers)}"
+        return lambda: PostgresStore(url, table)
     from dialog_policy.serving.stores.redis import RedisStore
 
     url, prefix = request.getfixturevalue("redis_url"), f"{{test-{next(_numbers)}}}"
@@ -139,6 +145,54 @@ def test_redis_that_is_gone_is_said():
 
     with pytest.raises(StoreError, match="does not answer"):
         run(lambda: RedisStore("redis://127.0.0.1:1/0"), lambda store: store.count())
+
+
+def test_postgres_that_is_gone_is_said_without_its_password():
+    pytest.importorskip("asyncpg", reason="the extra postgres is not installed")
+    store = open_store("postgresql://someone:secret@127.0.0.1:1/sessions")
+    with pytest.raises(StoreError, match="PostgreSQL, where sessions are kept, does not answer") as error:
+        run(lambda: store, lambda store: store.count())
+    assert "secret" not in str(error.value)
+
+
+def test_postgres_that_restarts_is_connected_to_again(postgres_url):  # noqa: F811
+    import asyncpg
+
+    async def work():
+        store = open_store(postgres_url)
+        assert await store.save([write("restarted", 0, 1)]) == [True]
+        admin = await asyncpg.connect(postgres_url)
+        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        await admin.close()
+        for _ in range(10):
+            try:
+                assert await store.load(["restarted"]) == [Stored(1, b"x")]
+                break
+            except StoreError:  # the connection that was cut; the next one is new
+                continue
+        else:
+            raise AssertionError("never connected again")
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_many_servers_make_the_table_at_once(postgres_url):  # noqa: F811
+    from dialog_policy.serving.stores.postgres import PostgresStore
+
+    async def work():
+        stores = [PostgresStore(postgres_url, "made_together") for _ in range(8)]
+        assert await asyncio.gather(*(store.count() for store in stores)) == [0] * 8
+        for store in stores:
+            await store.close()
+
+    asyncio.run(work())
+
+
+def test_another_kind_of_url_is_refused_without_printing_it():
+    with pytest.raises(OptionError, match="postgresql://USER@HOST") as error:
+        open_store("mysql://someone:secret@host/db")
+    assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize(("copy_after", "begins_anew"), [(4 << 20, True), (10**12, False)])

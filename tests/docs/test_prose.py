@@ -23,7 +23,7 @@ def prose(page) -> Iterator[tuple[int, str]]:
     """Yield number and text of the lines outside blocks, tables, headings, comments and pictures; empty lines, too."""
     inside = False
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.lstrip().startswith("```"):
+        if line.lstrip().startswith(("```", ":::")):
             inside = not inside
             yield number, ""
         elif not inside:

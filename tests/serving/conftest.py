@@ -1,10 +1,15 @@
-"""What the tests of the server share: a run, an application over it, a real Redis."""
+"""What the tests of the server share: a run, an application over it, a real Redis, a real PostgreSQL."""
 
 import contextlib
+import os
 import shutil
+import signal
 import socket
 import subprocess
+import tempfile
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,3 +78,36 @@ def redis_url(tmp_path_factory):
     finally:
         server.terminate()
         server.wait(10)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory):
+    """A PostgreSQL server of its own, which ends with the tests."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    initdb = str(found[-1]) if found else shutil.which("initdb")
+    if initdb is None:
+        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
+    pytest.importorskip("asyncpg", reason="the extra postgres is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: the name of its socket may have 107 bytes
+    owner: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        # PostgreSQL does not run as root.
+        owner = {"user": "postgres", "group": "postgres", "extra_groups": []}
+        shutil.chown(folder, "postgres", "postgres")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    data = str(folder / "data")
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, **owner}
+    subprocess.run([initdb, "-D", data, "-U", "policy", "--auth=trust", "--no-sync"], check=True, **quiet)
+    options = ["-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-c", "shared_buffers=8MB"]
+    server = subprocess.Popen([str(Path(initdb).with_name("postgres")), *options], **quiet)
+    try:
+        ready = [str(Path(initdb).with_name("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        while server.poll() is None and subprocess.run(ready, check=False).returncode:
+            time.sleep(0.05)
+        yield f"postgresql://policy@127.0.0.1:{port}/postgres"
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait()
+        shutil.rmtree(folder, ignore_errors=True)

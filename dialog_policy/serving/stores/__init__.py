@@ -1,4 +1,4 @@
-"""Where sessions are kept: one small interface; memory, one SQLite file, Redis."""
+"""Where sessions are kept: one small interface; memory, one SQLite file, Redis, PostgreSQL."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def open_store(where: str) -> Store:
     Parameters
     ----------
     where
-        ``memory``; ``redis://…``, ``rediss://…`` or ``unix://…`` as redis-py takes them; else the path of an SQLite file.
+        ``memory``; ``redis://…``, ``rediss://…`` or ``unix://…`` as redis-py takes them; ``postgresql://…``; else the path of an SQLite file.
 
     Raises
     ------
     OptionError
         If it is another kind of URL.
     MissingExtraError
-        If Redis is wanted and redis-py is not installed.
+        If Redis or PostgreSQL is wanted and its driver is not installed.
     StoreError
         If the SQLite file cannot be opened.
     """
@@ -34,10 +34,16 @@ def open_store(where: str) -> Store:
     scheme, colon, _ = where.partition("://")
     if not colon:
         return SqliteStore(Path(where))
-    if scheme not in ("redis", "rediss", "unix"):
-        raise OptionError(
-            f"expected a store as memory, redis://HOST:PORT/DB or the path of an SQLite file; found {where!r}."
-        )
-    from dialog_policy.serving.stores.redis import RedisStore
+    if scheme in ("redis", "rediss", "unix"):
+        from dialog_policy.serving.stores.redis import RedisStore
 
-    return RedisStore(where)
+        return RedisStore(where)
+    if scheme in ("postgresql", "postgres"):
+        from dialog_policy.serving.stores.postgres import PostgresStore
+
+        return PostgresStore(where)
+    # What stands after the scheme may be a password.
+    raise OptionError(
+        "expected a store as memory, redis://HOST:PORT/DB, postgresql://USER@HOST:PORT/DATABASE or the path of an SQLite "
+        f"file; found a URL that begins with {scheme + '://'!r}."
+    )
