@@ -15,8 +15,6 @@ __all__ = ["Projector"]
 
 # Values that are remembered; what one adds takes 4 bytes a column. Longer texts are not remembered.
 _REMEMBERED, _LONGEST = 4_096, 2_000
-# From so many new values on they are encoded together.
-_TOGETHER = 4
 
 
 class Projector:
@@ -57,28 +55,26 @@ class Projector:
         """Project a value: shape (n,). Nobody may change the result."""
         projected = self._known.get(value)
         if projected is None:
-            projected = self._project(value) if self.encoder.tables.get(self.part) else self._project_many([value])[0]
-            if self.bias is not None:
-                projected = projected + self.bias
-            self._remember(value, projected)
+            projected = self._new([value])[0]
         return projected
 
     def many(self, values: Sequence[Any]) -> FloatArray:
         """Project values: shape (n_values, n)."""
         found: list[FloatArray | None] = list(map(self._known.get, values))
         new = list(dict.fromkeys(value for value, known in zip(values, found, strict=True) if known is None))
-        made: dict[Any, FloatArray] = {}
-        if len(new) >= _TOGETHER:
-            projected = self._project_many(new)
-            if self.bias is not None:
-                projected += self.bias
-            for value, row in zip(new, projected, strict=True):
-                made[value] = row.copy()  # a view would keep all of them alive
-                self._remember(value, made[value])
-        else:
-            made = {value: self.one(value) for value in new}
+        made = dict(zip(new, self._new(new), strict=True)) if new else {}
         rows = [made[value] if known is None else known for value, known in zip(values, found, strict=True)]
         return np.concatenate(rows).reshape(len(rows), -1)
+
+    def _new(self, values: Sequence[Any]) -> list[FloatArray]:
+        projected = self._project(values)
+        if self.bias is not None:
+            projected += self.bias
+        # A view would keep all of them alive.
+        rows = [row.copy() for row in projected] if len(values) > 1 else [projected[0]]
+        for value, row in zip(values, rows, strict=True):
+            self._remember(value, row)
+        return rows
 
     def _remember(self, value: Any, projected: FloatArray) -> None:
         if isinstance(value, str) and len(value) > _LONGEST:
@@ -87,30 +83,21 @@ class Projector:
             self._known.clear()
         self._known[value] = projected
 
-    def _project(self, value: str) -> FloatArray:
-        terms = self.encoder.terms(self.part, value)
-        features = np.zeros(len(self._weights), dtype=np.float32)
-        features[: self._own] = self.encoder.flags(self.part, terms)
-        for table, place in self._dense:
-            table.encode_into(features[place], terms)
-        projected: FloatArray = features.dot(self._weights)
-        for table, rows_of_bits in self._bits:
-            rows, weights = table.weighted_rows(terms)
-            if len(rows):
-                projected += weights.dot(rows_of_bits.take(rows, axis=0))
-        return projected
-
-    def _project_many(self, values: Sequence[Any]) -> FloatArray:
-        if not self.encoder.tables.get(self.part):
-            projected: FloatArray = self.encoder.encode(self.part, values).dot(self._weights)
+    def _project(self, values: Sequence[Any]) -> FloatArray:
+        encoder, part = self.encoder, self.part
+        if part not in encoder.tables:
+            projected: FloatArray = encoder.encode(part, values).dot(self._weights)
             return projected
-        terms, flags = self.encoder.terms_and_flags(self.part, values)
-        projected = np.concatenate([flags, *(table.encode(terms) for table, _ in self._dense)], axis=1).dot(
-            self._weights
-        )
+        terms = [encoder.terms(part, value) for value in values]
+        features = np.zeros((len(values), len(self._weights)), dtype=np.float32)
+        for row, own in zip(features, terms, strict=True):
+            row[: self._own] = encoder.flags(part, own)
+            for table, place in self._dense:
+                table.encode_into(row[place], own)
+        projected = features.dot(self._weights)
         for table, rows_of_bits in self._bits:
-            rows, weights = table.weighted_rows_of_many(terms)
-            for text, (start, end) in enumerate(itertools.pairwise(rows.offsets.tolist())):
-                if start < end:
-                    projected[text] += weights[start:end].dot(rows_of_bits.take(rows.values[start:end], axis=0))
+            for row, own in zip(projected, terms, strict=True):
+                rows, weights = table.weighted_rows(own)
+                if len(rows):
+                    row += weights.dot(rows_of_bits.take(rows, axis=0))
         return projected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Generic, TypeVar
 
@@ -19,6 +19,8 @@ _T = TypeVar("_T")
 _BLOCK = 12
 # Bytes that a block may unpack to; the turns of a session are requests of 64 kB unless the server was told otherwise.
 _LARGEST_BLOCK = 64 << 20
+# Bytes of a small window of zlib (2 to the 12th).
+_SMALL = 4_096
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
@@ -29,22 +31,24 @@ class PackedList(Generic[_T]):
 
     Parameters
     ----------
-    item
-        The type of its items, a :class:`msgspec.Struct`.
+    decode
+        From MessagePack to a list of its items.
     items
         To begin with.
     """
 
-    def __init__(self, item: type[_T], items: Iterable[_T] = ()) -> None:
-        self._decoder = msgspec.msgpack.Decoder(list[item])  # type: ignore[valid-type]
+    def __init__(self, decode: Callable[[bytes], list[_T]], items: Iterable[_T] = ()) -> None:
+        self._decode = decode
         self._blocks: list[bytes] = []
         # How many items only the blocks have, and the others.
         self._n_packed, self._items = 0, list(items)
 
     @classmethod
-    def of_parts(cls, item: type[_T], blocks: Sequence[bytes], rest: Iterable[_T]) -> PackedList[_T]:
+    def of_parts(
+        cls, decode: Callable[[bytes], list[_T]], blocks: Sequence[bytes], rest: Iterable[_T]
+    ) -> PackedList[_T]:
         """Undo :meth:`to_parts`; what the blocks hold is looked at when it is needed."""
-        stored = cls(item, rest)
+        stored = cls(decode, rest)
         stored._blocks, stored._n_packed = list(blocks), _BLOCK * len(blocks)
         return stored
 
@@ -100,7 +104,7 @@ class PackedList(Generic[_T]):
 
     def _decoded(self, content: bytes) -> list[_T]:
         try:
-            items = self._decoder.decode(content)
+            items = self._decode(content)
         except (ValueError, RecursionError) as error:
             raise SessionError(f"this saved session is damaged ({error}).") from None
         if len(items) != _BLOCK:
@@ -110,7 +114,9 @@ class PackedList(Generic[_T]):
 
 def packed(content: bytes, dictionary: bytes = b"", level: int = 6) -> bytes:
     """Compress bytes with zlib, by what a dictionary has already."""
-    packing = zlib.compressobj(level, zdict=dictionary) if dictionary else zlib.compressobj(level)
+    # Few bytes need no large tables, which would have to be cleared, and push everything else out of the processor's cache.
+    is_small = len(content) + len(dictionary) <= _SMALL
+    packing = zlib.compressobj(level, zlib.DEFLATED, *((12, 5) if is_small else (15, 8)), zdict=dictionary)
     return packing.compress(content) + packing.flush()
 
 

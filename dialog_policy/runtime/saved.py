@@ -10,7 +10,7 @@ from dialog_policy.errors import SessionError
 from dialog_policy.runtime.packed import PackedList, packed, unpacked
 from dialog_policy.runtime.turns import SessionTurn
 
-__all__ = ["SavedSession", "SavedTurn", "read_saved"]
+__all__ = ["SavedSession", "SavedTurn", "decode_turns", "read_saved"]
 
 _VERSION = 3
 
@@ -57,7 +57,9 @@ class SavedSession(NamedTuple):
     def to_bytes(self) -> bytes:
         """Return it as MessagePack: equal sessions are equal bytes."""
         blocks, turns = self.turns.to_parts()
-        recent = packed(_encode(_Recent(turns, self.memory)), self.turns.dictionary, level=1)
+        recent = _encode(_Recent(turns, self.memory))
+        if blocks:
+            recent = packed(recent, self.turns.dictionary, level=1)
         return _encode(_Saved(_VERSION, bytes.fromhex(self.run), blocks, recent, self.state))
 
 
@@ -67,7 +69,7 @@ class _Recent(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 
 class _Saved(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """Version 3: blocks of older turns, and as `recent` a :class:`_Recent` compressed by the first of them."""
+    """Version 3: blocks of older turns, and as `recent` a :class:`_Recent`, compressed if there are any."""
 
     version: int
     run: bytes
@@ -87,6 +89,7 @@ class _Version2(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
+decode_turns = msgspec.msgpack.Decoder(list[SavedTurn]).decode
 _decode = msgspec.msgpack.Decoder(_Saved).decode
 _decode_recent = msgspec.msgpack.Decoder(_Recent).decode
 _decode_json = msgspec.json.Decoder(_Version2).decode
@@ -106,17 +109,17 @@ def read_saved(saved: bytes) -> SavedSession:
         if saved[:1] == b"{":
             old = _decode_json(saved)
             if old.version == 2:
-                turns = PackedList(SavedTurn, map(SavedTurn.of, old.turns))
+                turns = PackedList(decode_turns, map(SavedTurn.of, old.turns))
                 return SavedSession(old.run, turns, old.memory, old.state)
             version = old.version
         else:
             now = _decode(saved)
             version = now.version
             if version == _VERSION:
-                recent = _decode_recent(unpacked(now.recent, unpacked(now.blocks[0]) if now.blocks else b""))
+                recent = _decode_recent(unpacked(now.recent, unpacked(now.blocks[0])) if now.blocks else now.recent)
                 if now.blocks and not recent.turns:
                     raise SessionError("this saved session is damaged (its last turn is missing).")
-                turns = PackedList.of_parts(SavedTurn, now.blocks, recent.turns)
+                turns = PackedList.of_parts(decode_turns, now.blocks, recent.turns)
                 return SavedSession(now.run.hex(), turns, recent.memory, now.state)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SessionError(f"this is not a saved session ({error}).") from None

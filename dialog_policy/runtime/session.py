@@ -12,7 +12,7 @@ from dialog_policy.corpus import Dialogue, Turn
 from dialog_policy.errors import OptionError, SessionError
 from dialog_policy.runtime.engine import Engine
 from dialog_policy.runtime.packed import PackedList
-from dialog_policy.runtime.saved import SavedSession, SavedTurn, read_saved
+from dialog_policy.runtime.saved import SavedSession, SavedTurn, decode_turns, read_saved
 from dialog_policy.runtime.turns import PREDICTED, Predicted, SessionTurn, Step
 
 __all__ = ["Request", "Session", "respond_together"]
@@ -49,7 +49,7 @@ class Session:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.state = engine.start()
-        self._turns = PackedList(SavedTurn)
+        self._turns = PackedList(decode_turns)
 
     def __len__(self) -> int:
         return len(self._turns)
@@ -224,7 +224,7 @@ class Session:
         for turn in turns:
             self.engine.advance([state], [(turn.user, turn.context)])
             state.actions, state.system = turn.actions, turn.system
-        self._turns, self.state = PackedList(SavedTurn, map(SavedTurn.of, turns)), state
+        self._turns, self.state = PackedList(decode_turns, map(SavedTurn.of, turns)), state
 
 
 def respond_together(engine: Engine, requests: Sequence[Request]) -> list[Step]:

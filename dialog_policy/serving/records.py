@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import struct
 import time
-import zlib
 from hashlib import blake2b
+from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
 
 from dialog_policy.errors import SessionError
 from dialog_policy.runtime import Session, Step
-from dialog_policy.runtime.packed import unpacked
+from dialog_policy.runtime.packed import packed, unpacked
 from dialog_policy.serving.errors import ConflictError, UnprocessableError
 
 __all__ = ["SessionRecord", "StoredAnswer"]
 
 # Probabilities below this are left out, as in files of predictions. The others are kept in two bytes.
 _NEGLIGIBLE, _ONE, _DECIMALS = 1e-3, 65_535, 5
+# Turns of a session whose names are not compressed yet.
+_FEW = 12
 _FALLBACK, _CORRECTED, _WIDE = 1, 2, 4
+_FLOAT = struct.Struct("<f")
 # Keys of turns that were taken back which a session remembers.
 _SPENT_KEYS = 64
 _FORMAT = 2
@@ -52,7 +55,7 @@ class _Stored(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
     `answers` has for each turn what is so of it (one byte; 1: fallback, 2: corrected), the confidence (float32), then the
     probabilities of actions (integers of two bytes, 65,535 is 1), all little-endian, then the numbers of these actions among `names` (one byte each,
-    two where there are more than 256). `names` is compressed JSON. `keys` has ten bytes a turn.
+    two where there are more than 256). `names` is JSON, compressed in longer sessions. `keys` has ten bytes a turn.
     """
 
     format: int
@@ -102,7 +105,9 @@ class SessionRecord:
         self.run, self.created, self.session = stored.run, stored.created, stored.session
         self._packed_names, self._answers = stored.names, stored.answers
         self._keys, self._spent = stored.keys, stored.spent
-        self._names: list[str] | None = None
+        self._names: dict[str, int] | None = None
+        # The last answer, if it was added now.
+        self._added: StoredAnswer | None = None
 
     @classmethod
     def new(cls, run: str, session: Session) -> SessionRecord:
@@ -162,8 +167,10 @@ class SessionRecord:
         SessionError
             If it is damaged.
         """
+        if self._added is not None and turn == len(self) - 1:
+            return self._added
         try:
-            answer, names = self._answers[turn], self._all_names()
+            answer, names = self._answers[turn], list(self._all_names())
             flags = answer[0]
             count = (len(answer) - 5) // (4 if flags & _WIDE else 3)
             confidence, *shares = struct.unpack_from(f"<f{count}H", answer, 1)
@@ -175,14 +182,12 @@ class SessionRecord:
 
     def _append(self, answer: StoredAnswer, key: str | None, digest: bytes) -> None:
         flags = _FALLBACK * answer.fallback | _CORRECTED * answer.corrected
-        names = self._all_names()
-        number_of = {name: number for number, name in enumerate(names)}
-        new = [name for name in answer.probabilities if name not in number_of]
-        if new:
-            self._names = names = [*names, *new]
-            self._packed_names = zlib.compress(msgspec.json.encode(names))
-            number_of = {name: number for number, name in enumerate(names)}
-        numbers = [number_of[name] for name in answer.probabilities]
+        number_of = self._all_names()
+        count = len(number_of)
+        numbers = [number_of.setdefault(name, len(number_of)) for name in answer.probabilities]
+        if len(number_of) > count:
+            spelt = msgspec.json.encode(list(number_of))
+            self._packed_names = spelt if len(self) < _FEW else packed(spelt)
         if numbers and max(numbers) > 255:
             flags |= _WIDE
         shares = [round(share * _ONE) for share in answer.probabilities.values()]
@@ -190,9 +195,12 @@ class SessionRecord:
         self._answers.append(struct.pack(form, flags, answer.confidence, *shares, *numbers))
         self._keys += _NO_KEY if key is None else _short(key) + digest[:_DIGEST].ljust(_DIGEST, b"\0")
 
-    def _all_names(self) -> list[str]:
+    def _all_names(self) -> dict[str, int]:
+        """Return the names of actions, and the number of each."""
         if self._names is None:
-            self._names = _decode_names(unpacked(self._packed_names)) if self._packed_names else []
+            spelt = self._packed_names or b"[]"
+            names = _decode_names(spelt if spelt[:1] == b"[" else unpacked(spelt))
+            self._names = {name: number for number, name in enumerate(names)}
         return self._names
 
     def answered(self, key: str | None, digest: bytes) -> int | None:
@@ -223,12 +231,17 @@ class SessionRecord:
 
     def add(self, step: Step, key: str | None, digest: bytes) -> None:
         """Keep the answer of the next turn."""
-        likely = sorted(step.probabilities.items(), key=lambda item: -item[1])
-        shares = {name: share for name, share in likely if share >= _NEGLIGIBLE}
-        self._append(StoredAnswer(step.confidence, step.fallback, False, shares), key, digest)
+        likely = [item for item in step.probabilities.items() if item[1] >= _NEGLIGIBLE]
+        likely.sort(key=itemgetter(1), reverse=True)
+        # As it will be read again, so that a repeated request gets the same answer.
+        shares = {name: round(round(share * _ONE) / _ONE, _DECIMALS) for name, share in likely}
+        (confidence,) = _FLOAT.unpack(_FLOAT.pack(step.confidence))
+        self._added = StoredAnswer(confidence, step.fallback, False, shares)
+        self._append(self._added, key, digest)
 
     def correct(self, turn: int) -> None:
         """Remember that somebody said what the bot really did in a turn."""
+        self._added = None
         answer = bytearray(self._answers[turn])
         answer[0] |= _CORRECTED
         self._answers[turn] = bytes(answer)
@@ -242,6 +255,7 @@ class SessionRecord:
         self._spent = (self._spent + b"".join(keys))[-_SPENT_KEYS * _KEY :]
         self._keys = self._keys[: turn * len(_NO_KEY)]
         del self._answers[turn:]
+        self._added = None
 
 
 def _short(key: str) -> bytes:
