@@ -18,7 +18,8 @@ def quick(monkeypatch):
 def test_parts_are_disjoint_bounded_and_drawn_by_hash(tmp_path):
     train, test = deal(Match(tested="test"), tmp_path, most=12)
     assert (len(train), len(test)) == (12, 6)
-    assert {d.split for d in train} == {"train"} and {d.split for d in test} == {"test"}
+    assert {d.split for d in train} == {"train"}
+    assert {d.split for d in test} == {"test"}
     larger, _ = deal(Match(tested="test"), tmp_path, most=20)
     assert set(train.ids) < set(larger.ids)
     fifth, rest = deal(Match(), tmp_path, most=10_000)
