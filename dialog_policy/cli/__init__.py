@@ -17,7 +17,7 @@ from dialog_policy.cli.serve import serve
 from dialog_policy.cli.train import train
 from dialog_policy.cli.tune import tune
 from dialog_policy.cli.value import value
-from dialog_policy.corpus.readers import readers
+from dialog_policy.corpus.readers import ADDRESSES, readers
 from dialog_policy.errors import did_you_mean
 
 __all__ = ["main"]
@@ -41,7 +41,7 @@ class _Group(click.Group):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the formats that CORPUS may have."""
         with formatter.section("Formats of CORPUS (recognised; --format NAME says which)"):
-            formatter.write_dl([(reader.name, reader.help) for reader in readers().values()])
+            formatter.write_dl([(reader.name, reader.help) for reader in (*readers().values(), *ADDRESSES.values())])
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -12,7 +12,7 @@ import msgspec
 
 from dialog_policy.cli.terminal import printable
 from dialog_policy.corpus import Corpus
-from dialog_policy.corpus.readers import load_corpus, readers
+from dialog_policy.corpus.readers import ADDRESSES, load_corpus, readers
 from dialog_policy.errors import CorpusWarning, DialogPolicyError, OptionError
 from dialog_policy.files import write_file
 
@@ -123,7 +123,11 @@ def read_corpus(
         As for :func:`~dialog_policy.corpus.readers.load_corpus`; False: the corpus is for prediction.
     """
     given = assignments(reader, "--reader")
-    if remembered is not None and remembered["format"] in readers() and format_ in (None, remembered["format"]):
+    if (
+        remembered is not None
+        and remembered["format"] in {**readers(), **ADDRESSES}
+        and format_ in (None, remembered["format"])
+    ):
         try:
             options = {**remembered["reader"], **given}
             return load_corpus(corpora, format=remembered["format"], reader=options, annotated=annotated)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,8 +58,17 @@ class ExpectedPredictions:
         self._is_done = np.zeros(len(corpus), dtype=np.bool_)
         self._open: dict[str, _Open] = {}
 
-    def over(self, predictions: Iterable[Prediction]) -> Iterator[PredictedDialogue]:
+    def over(
+        self, predictions: Iterable[Prediction], check: Callable[[Prediction], str] = lambda prediction: ""
+    ) -> Iterator[PredictedDialogue]:
         """Yield each dialogue as soon as all its target turns are predicted.
+
+        Parameters
+        ----------
+        predictions
+            The predictions.
+        check
+            Says what else is wrong with a prediction, or returns an empty string.
 
         Raises
         ------
@@ -85,6 +94,8 @@ class ExpectedPredictions:
                 raise self._misfit(prediction, current)
             if is_made_here and (problem := prediction.out_of_bounds()):
                 raise CorpusError(problem, dialogue=prediction.dialogue, turn=turn)
+            if problem := check(prediction):
+                raise CorpusError(problem, dialogue=prediction.dialogue, turn=turn, **self.place())
             current.predictions[turn] = prediction
             current.awaited.remove(turn)
             if not current.awaited:

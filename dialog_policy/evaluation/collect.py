@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
-from dialog_policy.errors import CorpusError, did_you_mean
+from dialog_policy.errors import did_you_mean
 from dialog_policy.evaluation.alignment import ExpectedPredictions, PredictedDialogue
 from dialog_policy.evaluation.scored_turns import Integers, Pairs, ScoredTurns, SparseProbabilities
 from dialog_policy.prediction import Prediction
@@ -137,11 +137,7 @@ class Collector:
         expected = ExpectedPredictions(self._corpus, self._by)
         collected: list[PredictedDialogue] = []
         n_turns = 0
-        for predicted in expected.over(predictions):
-            for prediction in predicted.predictions:
-                if problem := self._problem(prediction):
-                    place = expected.place()
-                    raise CorpusError(problem, dialogue=prediction.dialogue, turn=prediction.turn, **place)
+        for predicted in expected.over(predictions, self._problem):
             self.is_scored[predicted.number] = True
             collected.append(predicted)
             n_turns += len(predicted.predictions)

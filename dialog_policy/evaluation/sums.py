@@ -21,7 +21,8 @@ from dialog_policy.evaluation.evaluation import Evaluation, Metrics
 from dialog_policy.evaluation.probability_scores import LEAST, TOP, ProbabilityScores, Shares, exclude_each_other
 from dialog_policy.evaluation.scored_turns import Pairs, ScoredTurns, SparseProbabilities
 from dialog_policy.evaluation.slices import FieldValues, SlicePlan, Slicing, slicings
-from dialog_policy.evaluation.totals import UNIT, DialogueTotals, Loss, MetricSet, SummedTotals
+from dialog_policy.evaluation.summed import SummedTotals
+from dialog_policy.evaluation.totals import UNIT, DialogueTotals, Loss, MetricSet
 from dialog_policy.text.tokens import Tokenizer
 
 __all__ = ["Plan", "PolicySums", "losses_of"]

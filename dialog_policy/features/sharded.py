@@ -1,4 +1,7 @@
-"""Encoded dialogues in shards on disk: what batches take for a whole, of which only what is asked for is read."""
+"""Encoded dialogues in shards on disk: what batches take for a whole, of which only what is asked for is read.
+
+More than 300 lines: it answers everything that encoded dialogues in memory answer.
+"""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from dialog_policy.corpus.stored import StoredCorpus, is_store
 from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, counted
 
 __all__ = [
+    "ADDRESSES",
     "MIXED",
     "OpenCorpus",
     "Opened",
@@ -71,7 +72,7 @@ _OWN = (
 @cache
 def readers() -> dict[str, Reader]:
     """Return all readers by name: our own, then those of other packages, by the entry points ``dialog_policy.readers``."""
-    known = {name: import_module(f"{__name__}.{name}").READER for name in _OWN} | dict(ADDRESSES)
+    known = {name: import_module(f"{__name__}.{name}").READER for name in _OWN}
     for entry in sorted(entry_points(group="dialog_policy.readers"), key=lambda entry: entry.name):
         if entry.name in known:
             continue
@@ -132,7 +133,7 @@ def open_corpus(
         parts += opened
     unknown = set(given) - {option for part in parts for option in part.reader_options}
     if unknown:
-        readers()[parts[0].format].fill(given)  # raises, and says which options there are
+        {**readers(), **ADDRESSES}[parts[0].format].fill(given)  # raises, and says which options there are
     return parts[0] if len(parts) == 1 else _together(parts, " + ".join(names), given)
 
 

@@ -4,6 +4,8 @@ Actions are separated by ``|`` or a JSON list; commas are understood where they 
 empty set, ``null`` a turn that is history only. Columns that are none of ours become fields of the dialogue where they are
 constant within it; the column ``fields`` has fields as a JSON object, in any row of the dialogue. Rows of one dialogue follow
 each other, or the column ``turn`` gives their order; a row with an empty id belongs to the dialogue above.
+
+More than 300 lines: a table in a file and the stream of a warehouse are read by the same few functions.
 """
 
 from __future__ import annotations
