@@ -26,21 +26,19 @@ import numpy as np
 from dialog_policy.corpus import Dialogue
 
 __all__ = [
-    "SENT_TWICE",
-    "Connection",
     "Conversation",
     "ServerProcess",
+    "ask",
     "begin",
     "connect",
     "converse",
     "describe_load",
     "lost_turns",
     "measure_load",
-    "parts",
 ]
 
 # One turn of so many is sent twice, as after an answer that got lost.
-SENT_TWICE = 100
+_TWICE = 100
 _PATIENCE_S = 60.0
 
 
@@ -110,7 +108,7 @@ class Conversation:
         number = self.acknowledged
         body = self._bodies[number % len(self._bodies)]
         head = f"POST /sessions/{self.id}/turns HTTP/1.1\r\nIdempotency-Key: {self.id}-{number}\r\n"
-        return _request(head, body)
+        return ask(head, body)
 
     def check(self, status: int, body: bytes) -> None:
         """Count an answered turn, if it is the one that was asked for."""
@@ -139,7 +137,8 @@ _answer = msgspec.json.Decoder(_Answer).decode
 _session = msgspec.json.Decoder(_Session).decode
 
 
-def _request(head: str, body: bytes = b"") -> bytes:
+def ask(head: str, body: bytes = b"") -> bytes:
+    """Return the bytes of a request; `head` are its first lines, each with its end."""
     kind = "Content-Type: application/json\r\n" if body else ""
     return f"{head}Host: localhost\r\n{kind}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
@@ -152,12 +151,10 @@ class Connection(asyncio.Protocol):
         self._answered: asyncio.Future[tuple[int, bytes]] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep what requests are written to."""
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport: Any = transport
 
     def data_received(self, data: bytes) -> None:
-        """Give a whole answer to whoever waits for it."""
         self._buffer += data
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0 or self._answered is None:
@@ -172,7 +169,6 @@ class Connection(asyncio.Protocol):
             self._answered.set_result((int(head[9:12]), body))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits for an answer."""
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(ConnectionError("the server closed the connection"))
 
@@ -202,12 +198,12 @@ async def begin(port: int, conversations: Sequence[Conversation], connections: i
         connection = await connect(port)
         for conversation in conversations:
             body = msgspec.json.encode({"id": conversation.id})
-            status, answer = await connection.ask(_request("POST /sessions HTTP/1.1\r\n", body))
+            status, answer = await connection.ask(ask("POST /sessions HTTP/1.1\r\n", body))
             if status != 201:
                 raise AssertionError(f"{status} {answer.decode(errors='replace')}")
         connection.close()
 
-    await asyncio.gather(*(some(part) for part in parts(conversations, connections)))
+    await asyncio.gather(*(some(part) for part in _parts(conversations, connections)))
 
 
 async def converse(
@@ -247,12 +243,12 @@ async def converse(
             status, body = await connection.ask(request)
             latencies.append(time.perf_counter() - sent)
             conversation.check(status, body)
-            if (number + offset) % SENT_TWICE == 0:
+            if (number + offset) % _TWICE == 0:
                 conversation.check(*(await connection.ask(request)))
             conversation.acknowledged += 1
         connection.close()
 
-    await asyncio.gather(*(some(part, n) for n, part in enumerate(parts(conversations, connections))))
+    await asyncio.gather(*(some(part, n) for n, part in enumerate(_parts(conversations, connections))))
 
 
 async def lost_turns(port: int, conversations: Sequence[Conversation], connections: int = 8) -> int:
@@ -262,18 +258,17 @@ async def lost_turns(port: int, conversations: Sequence[Conversation], connectio
         connection = await connect(port)
         wrong = 0
         for conversation in conversations:
-            status, body = await connection.ask(_request(f"GET /sessions/{conversation.id} HTTP/1.1\r\n"))
+            status, body = await connection.ask(ask(f"GET /sessions/{conversation.id} HTTP/1.1\r\n"))
             if status != 200:
                 raise AssertionError(f"{status} {body.decode(errors='replace')}")
             wrong += conversation.missing([turn.user for turn in _session(body).turns])
         connection.close()
         return wrong
 
-    return sum(await asyncio.gather(*(some(part) for part in parts(conversations, connections))))
+    return sum(await asyncio.gather(*(some(part) for part in _parts(conversations, connections))))
 
 
-def parts(conversations: Sequence[Conversation], count: int) -> Iterator[Sequence[Conversation]]:
-    """Divide conversations among connections."""
+def _parts(conversations: Sequence[Conversation], count: int) -> Iterator[Sequence[Conversation]]:
     return (part for n in range(count) if (part := conversations[n::count]))
 
 

@@ -18,8 +18,8 @@ from dialog_policy.serving.errors import ConflictError
 from dialog_policy.serving.retrain import parts, sentence
 from dialog_policy.serving.rollout import Rollout
 from dialog_policy.serving.runs import Runs
-from dialog_policy.serving.stores import MemoryStore
 from dialog_policy.serving.schemas import RetrainingResult
+from dialog_policy.serving.stores import MemoryStore
 from dialog_policy.serving.training import CorpusSource, Retraining
 
 
