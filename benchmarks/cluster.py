@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from benchmarks.load import SENT_TWICE, Connection, Conversation, begin, connect, lost_turns, parts
+from benchmarks.load import Conversation, ask, begin, connect, lost_turns
 from benchmarks.services import free_port
 from dialog_policy.corpus import Dialogue
 from dialog_policy.runtime import Policy
@@ -35,6 +35,8 @@ _WORKER = re.compile(r"worker (\d+): process (\d+), port \d+")
 # Answers after which a client sends a turn again: another request of this session is under way, or nobody could answer.
 _AGAIN = frozenset({409, 502, 503, 504})
 _LOOK_S = 0.1
+# One turn of so many is sent twice, as after an answer that got lost.
+_TWICE = 100
 
 
 class Cluster:
@@ -87,7 +89,7 @@ class Cluster:
         """Return what a worker says of its run; None if it does not answer."""
         try:
             connection = await connect(self.ports[number - 1])
-            status, body = await connection.ask(b"GET /model HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            status, body = await connection.ask(ask("GET /model HTTP/1.1\r\n"))
         except OSError:
             return None
         connection.close()
@@ -126,7 +128,7 @@ async def persevere(
     conversations
         All begun; each belongs to one connection.
     connections
-        How many; each has one request under way.
+        How many, at most one a conversation; each has one request under way.
     stop
         Ends it, after the requests that are under way.
     latencies
@@ -143,9 +145,9 @@ async def persevere(
         If an answer is not the one to the request.
     """
     again: Counter[str] = Counter()
-    connected: dict[int, Connection] = {}
+    connected: dict[int, Any] = {}
 
-    async def ask(request: bytes, place: int) -> tuple[int, bytes]:
+    async def insist(request: bytes, place: int) -> tuple[int, bytes]:
         while True:
             try:
                 if place not in connected:
@@ -166,14 +168,14 @@ async def persevere(
                 break
             request = conversation.request()
             sent = time.perf_counter()
-            conversation.check(*(await ask(request, place)))
+            conversation.check(*(await insist(request, place)))
             latencies.append(time.perf_counter() - sent)
-            if (number + place) % SENT_TWICE == 0:
-                conversation.check(*(await ask(request, place)))
+            if (number + place) % _TWICE == 0:
+                conversation.check(*(await insist(request, place)))
             conversation.acknowledged += 1
 
     try:
-        await asyncio.gather(*(some(part, n) for n, part in enumerate(parts(conversations, connections))))
+        await asyncio.gather(*(some(conversations[n::connections], n) for n in range(connections)))
     finally:
         for connection in connected.values():
             connection.close()

@@ -29,8 +29,6 @@ from dialog_policy.corpus import Dialogue
 from dialog_policy.errors import counted
 
 __all__ = [
-    "SENT_TWICE",
-    "Connection",
     "Conversation",
     "ServerProcess",
     "ask",
@@ -40,11 +38,10 @@ __all__ = [
     "describe_load",
     "lost_turns",
     "measure_load",
-    "parts",
 ]
 
 # One turn of so many is sent twice, as after an answer that got lost.
-SENT_TWICE = 100
+_TWICE = 100
 _PATIENCE_S = 60.0
 
 
@@ -157,12 +154,10 @@ class Connection(asyncio.Protocol):
         self._answered: asyncio.Future[tuple[int, bytes]] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep what requests are written to."""
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport: Any = transport
 
     def data_received(self, data: bytes) -> None:
-        """Give a whole answer to whoever waits for it."""
         self._buffer += data
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0 or self._answered is None:
@@ -177,7 +172,6 @@ class Connection(asyncio.Protocol):
             self._answered.set_result((int(head[9:12]), body))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits for an answer."""
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(ConnectionError("the server closed the connection"))
 
@@ -212,7 +206,7 @@ async def begin(port: int, conversations: Sequence[Conversation], connections: i
                 raise AssertionError(f"{status} {answer.decode(errors='replace')}")
         connection.close()
 
-    await asyncio.gather(*(some(part) for part in parts(conversations, connections)))
+    await asyncio.gather(*(some(part) for part in _parts(conversations, connections)))
 
 
 async def converse(
@@ -252,12 +246,12 @@ async def converse(
             status, body = await connection.ask(request)
             latencies.append(time.perf_counter() - sent)
             conversation.check(status, body)
-            if (number + offset) % SENT_TWICE == 0:
+            if (number + offset) % _TWICE == 0:
                 conversation.check(*(await connection.ask(request)))
             conversation.acknowledged += 1
         connection.close()
 
-    await asyncio.gather(*(some(part, n) for n, part in enumerate(parts(conversations, connections))))
+    await asyncio.gather(*(some(part, n) for n, part in enumerate(_parts(conversations, connections))))
 
 
 async def lost_turns(port: int, conversations: Sequence[Conversation], connections: int = 8) -> int:
@@ -274,11 +268,10 @@ async def lost_turns(port: int, conversations: Sequence[Conversation], connectio
         connection.close()
         return wrong
 
-    return sum(await asyncio.gather(*(some(part) for part in parts(conversations, connections))))
+    return sum(await asyncio.gather(*(some(part) for part in _parts(conversations, connections))))
 
 
-def parts(conversations: Sequence[Conversation], count: int) -> Iterator[Sequence[Conversation]]:
-    """Divide conversations among connections."""
+def _parts(conversations: Sequence[Conversation], count: int) -> Iterator[Sequence[Conversation]]:
     return (part for n in range(count) if (part := conversations[n::count]))
 
 

@@ -41,5 +41,5 @@ def test_a_run_that_is_not_there_ends_it_with_2_and_leaves_nobody_behind(tmp_pat
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     start = [sys.executable, REPOSITORY / "scripts" / "cluster" / "start", tmp_path / "none"]
     done = subprocess.run(start, capture_output=True, text=True, check=False)
-    assert (done.returncode, "none is not a run" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "found no run" in done.stderr) == (2, True), done.stderr
     assert not any(map(answers, ports.values()))

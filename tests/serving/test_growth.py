@@ -16,8 +16,10 @@ from dialog_policy.files import locked
 from dialog_policy.runtime import Policy
 from dialog_policy.serving.errors import ConflictError
 from dialog_policy.serving.retrain import parts, sentence
+from dialog_policy.serving.rollout import Rollout
 from dialog_policy.serving.runs import Runs
 from dialog_policy.serving.schemas import RetrainingResult
+from dialog_policy.serving.stores import MemoryStore
 from dialog_policy.serving.training import CorpusSource, Retraining
 
 
@@ -234,11 +236,12 @@ def test_a_training_that_fails_says_why_and_leaves_the_run(run, tmp_path, small,
     async def train():
         runs = Runs({"quick": run})
         before = runs.default.policy
+        rollout = Rollout(runs, MemoryStore())
         retraining = Retraining(CorpusSource([str(tmp_path / "other.jsonl")]), tmp_path / "saved.jsonl")
         for _ in range(2):
-            retraining.start(runs.default)
+            retraining.start(runs.default, rollout)
             with pytest.raises(ConflictError):
-                retraining.start(runs.default)
+                retraining.start(runs.default, rollout)
             while retraining.progress.state == "running":
                 await asyncio.sleep(0.05)
             assert runs.default.policy is before
@@ -271,7 +274,8 @@ def test_stopping_the_server_stops_a_training(run, tmp_path, small, processes):
 
     async def train():
         retraining = Retraining(CorpusSource([str(tmp_path / "small.jsonl")]), tmp_path / "saved.jsonl")
-        retraining.start(Runs({"quick": run}).default)
+        runs = Runs({"quick": run})
+        retraining.start(runs.default, Rollout(runs, MemoryStore()))
         while not processes:
             await asyncio.sleep(0.01)
         await retraining.stop()

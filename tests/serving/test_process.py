@@ -133,7 +133,7 @@ def test_several_runs_and_reload_by_signal(run, trained, desk, tmp_path):
     [
         (["--host", "0.0.0.0"], "give a token"),
         (["--host", "0.0.0.0", "--token-file", "none.txt"], "none.txt"),
-        (["--store", "mysql://x"], "mysql://x"),
+        (["--store", "mysql://x"], "mysql://"),
         (["--save", "x.jsonl"], "--save needs --corpus"),
         (["--host", "192.0.2.1", "--token-file", "TOKEN"], "could not listen"),
     ],
