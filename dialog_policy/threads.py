@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from dialog_policy.errors import require
@@ -20,7 +21,9 @@ def one_thread() -> AbstractContextManager[Any]:
     Where products are small a second thread gains nothing, and where other programs run the threads wait for each other: two
     took twice to three times as long as one.
     """
-    require("scipy.linalg", extra="train", purpose="training a policy")  # it brings a BLAS of its own; limited is what is loaded
+    require(
+        "scipy.linalg", extra="train", purpose="training a policy"
+    )  # it brings a BLAS of its own; limited is what is loaded
     limits: AbstractContextManager[Any] = require(
         "threadpoolctl", extra="train", purpose="training a policy"
     ).threadpool_limits(1, "blas")
@@ -39,7 +42,7 @@ class InBackground(Generic[_T]):
     """
 
     def __init__(self, function: Callable[..., _T], *arguments: Any, **options: Any) -> None:
-        self._call = lambda: function(*arguments, **options)
+        self._call = partial(function, *arguments, **options)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=function.__name__, daemon=True)
         self._thread.start()

@@ -43,8 +43,8 @@ _Decay = Annotated[
 _Seed = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1, description="NumPy's and scikit-learn's seeds have 32 bits")]
 
 # Defaults that depend on the amount of data: small corpora need small batches and many epochs to be seen often enough.
-_BATCH_SIZE, _SMALLEST_BATCH, _STEPS_AN_EPOCH = 32, 4, 60
-_EPOCHS, _STEPS = 20, 1_100
+_BATCH_SIZE, _SMALLEST_BATCH, _STEPS_AN_EPOCH = 32, 8, 60
+_EPOCHS, _STEPS = 20, 300
 
 
 class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,9 +62,9 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     dropout
         Share of features and of LSTM outputs dropped in training.
     epochs
-        Passes over the training part; None: 20, or as many as make 1,100 steps where the corpus is small.
+        Passes over the training part; None: 20, or as many as make 300 steps where the corpus is small.
     batch_size
-        Dialogues a step; None: a sixtieth of the training part, from 4 to 32.
+        Dialogues a step; None: a sixtieth of the training part, from 8 to 32.
     batches
         How dialogues of different lengths come together: ``"bucket"``, ``"exact"``, ``"pad"``, ``"single"`` or ``"window"``
         (:class:`~dialog_policy.network.batches.DialogueBatches`).
