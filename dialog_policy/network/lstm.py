@@ -66,7 +66,7 @@ class HoistedLSTM(keras.layers.LSTM):
         time, batch = ops.shape(inputs)[:2]
         # Gates in the order i, f, o, g: one sigmoid for three of them.
         kernel, recurrent, bias = (
-            _reordered(ops.convert_to_tensor(weight))
+            _reordered(ops.copy(weight))  # a tensor, also outside a graph, where a variable would stay one
             for weight in (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
         )
         projected = ops.matmul(ops.reshape(inputs, (-1, inputs.shape[-1])), kernel) + bias
