@@ -126,6 +126,7 @@ def _compete(n_dialogues: int, histogram: Sequence[int], rounds: int, n_batches:
     from dialog_policy.network.layers import FoldedTimeDistributed
     from dialog_policy.network.loss import ActionLoss
     from dialog_policy.network.lstm import HoistedLSTM
+    from dialog_policy.network.optimizer import FusedAdamW
 
     keras.utils.set_random_seed(0)
     wait()
@@ -133,13 +134,14 @@ def _compete(n_dialogues: int, histogram: Sequence[int], rounds: int, n_batches:
     begin = time.perf_counter()
     inputs = keras.Input((None, _FEATURES))
     model = keras.Model(inputs, FoldedTimeDistributed(keras.layers.Dense(_ACTIONS))(HoistedLSTM(_HIDDEN)(inputs)))
-    model.compile(keras.optimizers.Adam(), ActionLoss(single_action=False), jit_compile=False)
+    model.compile(FusedAdamW(), ActionLoss(single_action=False), jit_compile=False)
     batches = DialogueBatches(encoded, _BATCH_SIZE)
+    turns_a_batch = int(encoded.offsets[-1]) / len(batches)
 
     class Rounds(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
-        """Counts real turns, and after each round answers and waits to be asked for the next."""
+        """Counts batches, and after each round answers and waits to be asked for the next."""
 
-        done, turns, began = -1, 0, 0.0
+        done, began = -1, 0.0
 
         def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
             if self.done < 0:
@@ -147,15 +149,14 @@ def _compete(n_dialogues: int, histogram: Sequence[int], rounds: int, n_batches:
                 answer(dialogues=len(encoded), turns=int(encoded.offsets[-1]), first_batch_s=first)
                 self._next()
                 return
-            self.turns += batches.turns_in(batch)
             self.batches += 1
             if self.batches == n_batches:
-                answer(turns_per_s=self.turns / (time.perf_counter() - self.began))
+                answer(turns_per_s=turns_a_batch * n_batches / (time.perf_counter() - self.began))
                 self._next()
 
         def _next(self) -> None:
             self.done += 1
-            self.batches = self.turns = 0
+            self.batches = 0
             wait()
             if self.done == rounds:
                 answer(peak_mb=peak_memory_mb())

@@ -43,8 +43,8 @@ _Decay = Annotated[
 _Seed = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1, description="NumPy's and scikit-learn's seeds have 32 bits")]
 
 # Defaults that depend on the amount of data: small corpora need small batches and many epochs to be seen often enough.
-_BATCH_SIZE, _SMALLEST_BATCH, _STEPS_AN_EPOCH = 32, 4, 60
-_EPOCHS, _STEPS = 20, 1_100
+_BATCH_SIZE, _SMALLEST_BATCH, _STEPS_AN_EPOCH = 32, 8, 60
+_EPOCHS, _STEPS = 20, 300
 
 
 class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

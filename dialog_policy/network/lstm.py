@@ -68,7 +68,7 @@ class HoistedLSTM(keras.layers.LSTM):
         inputs = ops.transpose(sequences, (1, 0, 2))
         # Gates in the order i, f, o, g: one sigmoid for three of them.
         kernel, recurrent, bias = (
-            _reordered(ops.convert_to_tensor(weight))
+            _reordered(ops.copy(weight))  # a tensor, also outside a graph, where a variable would stay one
             for weight in (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
         )
         # Time and batch stay apart here and in the gradient: several processes can divide a batch, not both as one axis.

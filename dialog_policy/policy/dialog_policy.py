@@ -49,9 +49,9 @@ class DialogPolicy(Estimator):
     dropout
         Share of features and of LSTM outputs dropped in training.
     epochs
-        Passes over the training part; None: 20, or as many as make 1,100 steps where the corpus is small.
+        Passes over the training part; None: 20, or as many as make 300 steps where the corpus is small.
     batch_size
-        Dialogues a step; None: a sixtieth of the training part, from 4 to 32.
+        Dialogues a step; None: a sixtieth of the training part, from 8 to 32.
     batches
         How dialogues of different lengths come together: ``"bucket"``, ``"exact"``, ``"pad"``, ``"single"`` or ``"window"``
         (:class:`~dialog_policy.network.batches.DialogueBatches`).

@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from dialog_policy.network.callbacks import EarlyStopping
+from dialog_policy.network import callbacks
+from dialog_policy.network.callbacks import Checkpoint, EarlyStopping, loggers
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,23 @@ def test_of_epochs_as_good_as_each_other_the_last_is_kept(values, best, epochs):
     history = model.fit(zeros, zeros, epochs=len(values), verbose=0, callbacks=[stopping])
     assert history.history["good"] == measured == values[:epochs]
     assert stopping.best_weights[0] == best
+
+
+@pytest.mark.parametrize(("epochs", "written"), [(3, [1, 2, 3]), (45, [*range(2, 45, 2), 45])])
+def test_of_many_epochs_few_leave_a_checkpoint_and_the_last_always(epochs, written, tmp_path, monkeypatch):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    found = []
+    monkeypatch.setattr(callbacks, "write_checkpoint", lambda folder, state: found.append(len(state["history"])))
+    checkpoint = Checkpoint(model, model.optimizer, None, tmp_path, {})
+    zeros = np.zeros((1, 1))
+    model.fit(zeros, zeros, epochs=epochs, verbose=0, callbacks=[checkpoint])
+    assert found == written
+    assert len(checkpoint.history) == epochs
+
+
+def test_the_log_goes_on_after_the_checkpoint(tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "training.csv").write_text("epoch,loss\n0,3\n1,2\n2,1\n")
+    loggers(tmp_path, 2)
+    assert (tmp_path / "logs" / "training.csv").read_text() == "epoch,loss\n0,3\n1,2\n"
