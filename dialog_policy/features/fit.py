@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace, Corpus
+from dialog_policy.corpus.record_memory import unlisted_values
 from dialog_policy.features.columns import Columns, read_columns
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.settings import EncoderSettings
@@ -43,7 +44,9 @@ def fit_turn_encoder(
         The corpus as :func:`~dialog_policy.features.columns.read_columns` has read it, if it has.
     """
     settings = settings or EncoderSettings()
-    columns = read_columns(corpus, corpus.gazetteer, entities=settings.entities) if columns is None else columns
+    unlisted = unlisted_values(corpus)
+    if columns is None:
+        columns = read_columns(corpus, corpus.gazetteer, entities=settings.entities, unlisted=unlisted)
     tokenize = get_tokenizer(settings.tokenizer)
     parts = columns.parts
     # Equal tokens are one object, too: a large corpus' tokens would not fit into memory else.
@@ -72,6 +75,7 @@ def fit_turn_encoder(
         tokenizer=settings.tokenizer,
         facts=frozenset().union(*parts["known"].values) if settings.entities else None,
         gazetteer=corpus.gazetteer,
+        unlisted=unlisted,
     )
 
 
