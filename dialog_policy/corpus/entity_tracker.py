@@ -30,7 +30,7 @@ from dialog_policy.corpus.placeholders import (
     placeholders_of,
     with_values,
 )
-from dialog_policy.corpus.record_memory import KnownRecords, RecordMemory, record_key
+from dialog_policy.corpus.record_memory import KnownRecords, RecordMemory, UnlistedValues, record_key
 
 __all__ = ["EntityTracker", "MarkedTurn", "Refilled"]
 
@@ -106,6 +106,8 @@ class EntityTracker:
         The records of the training part.
     slots
         Slots in the names of actions that a context may name.
+    unlisted
+        Values that users of the training part asked for and none of its records has: asking for one is a fact.
 
     Attributes
     ----------
@@ -122,10 +124,12 @@ class EntityTracker:
         gazetteer: Entries | Gazetteer | None = None,
         known: KnownRecords | None = None,
         slots: frozenset[str] = frozenset(),
+        unlisted: UnlistedValues | None = None,
     ) -> None:
         self._static = gazetteer if isinstance(gazetteer, Gazetteer) else static_gazetteer(gazetteer or {})
         self._memory = RecordMemory(known or {})
         self.heard, self.has_new_records = "", False
+        self._unlisted = unlisted or {}
         self._slots, self.named_slots = slots, set[str]()
         self._requested: dict[str, str] = {}
         self._order: list[str] = []
@@ -179,10 +183,14 @@ class EntityTracker:
         Returns
         -------
         frozenset of str
-            The types that the user gave a value of; ``"@hand"`` if a record is at hand; ``"@next"`` if there are results that
+            The types that the user gave a value of; ``"@unlisted <type>"`` where users of the training part asked
+            for that value, too, and none of its records has it; ``"@hand"`` if a record is at hand; ``"@next"`` if there are results that
             were not offered yet, ``"@none"`` if there are results and all of them were offered.
         """
         facts = {*self._requested}
+        for kind, value in self._requested.items():
+            if value in self._unlisted.get(kind, ()):
+                facts.add(f"@unlisted {kind}")
         if self._at_hand is not None:
             facts.add("@hand")
         if self._order:
@@ -240,8 +248,8 @@ class EntityTracker:
         values: dict[str, set[str]] = {}
         for mention in mentions:
             values.setdefault(mention.kind, set()).add(mention.value)
-        listed = {kind for kind, own in values.items() if len(own) > 2 and own == self._static.values.get(kind)}
-        return [None if mention.kind in listed else mention.kind for mention in mentions]
+        unlisted = {kind for kind, own in values.items() if len(own) > 2 and own == self._static.values.get(kind)}
+        return [None if mention.kind in unlisted else mention.kind for mention in mentions]
 
     def fill(self, template: str) -> str | None:
         """Put values in the place of ``<type>``; None where the dialogue so far has no value for one of them."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from dialog_policy.corpus.gazetteer import Gazetteer
+from dialog_policy.corpus.corpus import Corpus
+from dialog_policy.corpus.gazetteer import Gazetteer, find_mentions, static_gazetteer
+from dialog_policy.corpus.placeholders import NAME
 
-__all__ = ["KnownRecords", "RecordMemory", "record_key"]
+__all__ = ["KnownRecords", "RecordMemory", "UnlistedValues", "record_key", "unlisted_values"]
 
 # A dialogue remembers so many values of the newest records.
 MOST_VALUES = 4_000
@@ -16,6 +19,38 @@ KnownRecords = Mapping[str, Mapping[str, str]]
 """Key of a name (:func:`record_key`) to the record's attributes."""
 
 _NONE: KnownRecords = MappingProxyType({})
+
+
+UnlistedValues = Mapping[str, frozenset[str]]
+"""Entity type to values that users of the training part asked for, and none of its records has."""
+
+# A value is unlisted if users of so many dialogues asked for it.
+_FEWEST = 2
+
+
+def unlisted_values(corpus: Corpus) -> dict[str, frozenset[str]]:
+    """Return what users of the training part asked for, twice at least, and no record in a context has, by type.
+
+    Types of which no record has a value at all are left out, and so are names.
+    """
+    asked: Counter[tuple[str, str]] = Counter()
+    listed: set[tuple[str, str]] = set()
+    static, no_records = static_gazetteer(corpus.gazetteer), Gazetteer()
+    for dialogue in corpus if corpus.gazetteer else ():
+        asked_here: set[tuple[str, str]] = set()
+        for turn in dialogue.turns:
+            asked_here.update((mention.kind, mention.value) for mention in find_mentions(turn.user, no_records, static))
+            results = turn.context.get("results")
+            for record in results if isinstance(results, list) else ():
+                if isinstance(record, Mapping):
+                    listed.update((kind, value) for kind, value in record.items() if isinstance(value, str))
+        asked.update(asked_here)
+    kinds = {kind for kind, _ in listed} - {NAME}
+    unlisted: dict[str, set[str]] = {}
+    for (kind, value), count in asked.items():
+        if count >= _FEWEST and kind in kinds and (kind, value) not in listed:
+            unlisted.setdefault(kind, set()).add(value)
+    return {kind: frozenset(values) for kind, values in unlisted.items()}
 
 
 def record_key(name: str) -> str:

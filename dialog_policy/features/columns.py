@@ -12,6 +12,7 @@ import numpy.typing as npt
 from dialog_policy.corpus import Dialogue
 from dialog_policy.corpus.entity_tracker import EntityTracker, MarkedTurn
 from dialog_policy.corpus.gazetteer import Entries, static_gazetteer
+from dialog_policy.corpus.record_memory import UnlistedValues
 from dialog_policy.features.turn_values import START, TurnValues, turn_values
 
 __all__ = ["Column", "Columns", "read_columns"]
@@ -64,7 +65,9 @@ class _Growing:
         return Column(list(self.position), np.array(self.rows, dtype=np.int32))
 
 
-def read_columns(dialogues: Iterable[Dialogue], gazetteer: Entries, *, entities: bool) -> Columns:
+def read_columns(
+    dialogues: Iterable[Dialogue], gazetteer: Entries, *, entities: bool, unlisted: UnlistedValues | None = None
+) -> Columns:
     """Read dialogues with the true system side of earlier turns as history (teacher forcing)."""
     parts = {name: _Growing() for name in TurnValues._fields}
     goals, ids, ends, said_rows = _Growing(), [], array("q", [0]), array("i")
@@ -74,7 +77,7 @@ def read_columns(dialogues: Iterable[Dialogue], gazetteer: Entries, *, entities:
     for dialogue in dialogues:
         before: frozenset[str] | str | None = START
         said = ""
-        tracker = EntityTracker(static) if entities else None
+        tracker = EntityTracker(static, unlisted=unlisted) if entities else None
         for number, turn in enumerate(dialogue.turns):
             if tracker is None:
                 marked = MarkedTurn(turn.user, said, frozenset())

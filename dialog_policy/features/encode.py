@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dialog_policy.collector import uncollected
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
+from dialog_policy.corpus.record_memory import unlisted_values
 from dialog_policy.corpus.stored import StoredCorpus
 from dialog_policy.errors import OptionError
 from dialog_policy.features import cache
@@ -96,7 +97,8 @@ def _encode(
     store: Callable[[str], NewMatrix],
 ) -> cache.EncodedParts:
     with uncollected(), one_thread():
-        columns = read_columns(train, train.gazetteer, entities=settings.entities)
+        unlisted = unlisted_values(train)
+        columns = read_columns(train, train.gazetteer, entities=settings.entities, unlisted=unlisted)
         encoder = fit_turn_encoder(train, actions, settings, seed=seed, columns=columns)
         encoded = encode_dialogues(train, encoder, columns, new_matrix=store("train"))
         del columns
@@ -126,7 +128,9 @@ def encode_dialogues(
         Makes the dense matrices.
     """
     if columns is None:
-        columns = read_columns(dialogues, encoder.gazetteer, entities=encoder.facts is not None)
+        columns = read_columns(
+            dialogues, encoder.gazetteer, entities=encoder.facts is not None, unlisted=encoder.unlisted
+        )
     parts: list[tuple[Matrix, npt.NDArray[np.int32]]] = []
     embedded: dict[int, EmbeddedTexts] = {}
     for name, (values, rows) in columns.parts.items():

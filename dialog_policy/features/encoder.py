@@ -14,6 +14,7 @@ import numpy as np
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.corpus.entity_tracker import EntityTracker, MarkedTurn
 from dialog_policy.corpus.gazetteer import Entries
+from dialog_policy.corpus.record_memory import UnlistedValues
 from dialog_policy.features.turn_values import START, TurnValues, turn_values
 from dialog_policy.text.counts import BIT
 from dialog_policy.text.embedding import TrainableTable
@@ -38,6 +39,7 @@ class _Stored(msgspec.Struct):
     words: list[str]
     tables: _Tables
     facts: list[str] | None
+    unlisted: dict[str, frozenset[str]] = {}
 
 
 class TurnEncoder:
@@ -64,6 +66,8 @@ class TurnEncoder:
         What may be known of entities; None: entities are left alone.
     gazetteer
         Entity type to values, to find entities in what is said.
+    unlisted
+        Values that users of the training part asked for and none of its records has.
     """
 
     def __init__(
@@ -77,10 +81,11 @@ class TurnEncoder:
         tokenizer: str = "default",
         facts: Iterable[str] | None = None,
         gazetteer: Entries | None = None,
+        unlisted: UnlistedValues | None = None,
     ) -> None:
         self.actions = actions
         self.facts = None if facts is None else {fact: bit for bit, fact in enumerate(sorted(facts))}
-        self.gazetteer = gazetteer or {}
+        self.gazetteer, self.unlisted = gazetteer or {}, dict(unlisted or {})
         self.tables: dict[str, tuple[TermTable, ...]] = {
             "user": tuple(user),
             "system": tuple(system),
@@ -192,6 +197,7 @@ class TurnEncoder:
         """Return what a run folder stores: a JSON object and named arrays (the actions are stored elsewhere)."""
         described: dict[str, Any] = {"tokenizer": self.tokenizer, "words": sorted(self.words), "tables": {}}
         described["facts"] = None if self.facts is None else list(self.facts)
+        described["unlisted"] = {kind: sorted(values) for kind, values in sorted(self.unlisted.items())}
         arrays: dict[str, FloatArray] = {}
         for field, tables in self.tables.items():
             described["tables"][field] = []
@@ -235,4 +241,5 @@ class TurnEncoder:
             tokenizer=stored.tokenizer,
             facts=stored.facts,
             gazetteer=gazetteer,
+            unlisted=stored.unlisted,
         )

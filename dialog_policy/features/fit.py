@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.corpus.gazetteer import Entries
+from dialog_policy.corpus.record_memory import UnlistedValues, unlisted_values
 from dialog_policy.features.columns import Columns, read_columns
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.settings import EncoderSettings
@@ -70,7 +71,9 @@ def fit_turn_encoder(
         The corpus as :func:`~dialog_policy.features.columns.read_columns` has read it, if it has.
     """
     settings = settings or EncoderSettings()
-    columns = read_columns(corpus, corpus.gazetteer, entities=settings.entities) if columns is None else columns
+    unlisted = unlisted_values(corpus)
+    if columns is None:
+        columns = read_columns(corpus, corpus.gazetteer, entities=settings.entities, unlisted=unlisted)
     find_terms(columns, settings.tokenizer)
     texts = {name: texts_of_turns(columns, name) for name in columns.terms}
     sentences = texts["user"] + texts["system"]
@@ -81,6 +84,7 @@ def fit_turn_encoder(
         actions,
         settings,
         gazetteer=corpus.gazetteer,
+        unlisted=unlisted,
         seed=seed,
     )
 
@@ -91,6 +95,7 @@ def fit_tables(
     settings: EncoderSettings,
     *,
     gazetteer: Entries,
+    unlisted: UnlistedValues | None = None,
     seed: int,
 ) -> TurnEncoder:
     """Fit the encoders of each part of a turn on texts, which need not be in memory.
@@ -105,6 +110,8 @@ def fit_tables(
         Which encoders, and how.
     gazetteer
         Entity type to values.
+    unlisted
+        Of the gazetteer's values those that no record of the training part has.
     seed
         Makes the result reproducible.
     """
@@ -120,6 +127,7 @@ def fit_tables(
         tokenizer=settings.tokenizer,
         facts=texts.facts if settings.entities else None,
         gazetteer=gazetteer,
+        unlisted=unlisted,
     )
 
 

@@ -95,7 +95,7 @@ class Engine:
 
     def new_tracker(self) -> EntityTracker:
         """Return the entity tracker of a new dialogue."""
-        return EntityTracker(self._gazetteer, self.replies.records, self.decoder.slots)
+        return EntityTracker(self._gazetteer, self.replies.records, self.decoder.slots, self.encoder.unlisted)
 
     def advance(
         self, states: Sequence[DialogueState], user_sides: Sequence[tuple[str | None, Mapping[str, Any]]]

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dialog_policy import Corpus, Dialogue, Turn
 from dialog_policy.corpus import gazetteer
 from dialog_policy.corpus.entity_tracker import EntityTracker
 from dialog_policy.corpus.gazetteer import Gazetteer
 from dialog_policy.corpus.readers import load_corpus
+from dialog_policy.corpus.record_memory import unlisted_values
 
 GAZETTEER = {"cuisine": ("thai", "north indian", "indian"), "price": ("cheap", "moderate", "expensive")}
 DOCTORS = [
@@ -292,3 +294,19 @@ def test_babi_values_that_only_responses_have_are_values(tmp_path):
     corpus = load_corpus(tmp_path, reader={"task": 6})
     assert corpus.gazetteer["cuisine"] == ("polish", "thai")
     assert corpus[-2].turns[0].actions == {"Sorry there is no <cuisine> restaurant"}
+
+
+def test_a_value_that_users_asked_for_and_no_record_of_the_training_part_has_is_a_fact():
+    record = {"name": "Oak", "cuisine": "thai", "phone": "555-1"}
+    turns = [
+        Turn(user=user, context={"results": [record]}, actions=frozenset(["offer"]), system="Oak")
+        for user in ("thai", "cheap indian", "indian", "north indian")
+    ]
+    dialogues = [Dialogue(id=turn.user, turns=(turn,)) for turn in turns]
+    unlisted = unlisted_values(Corpus(dialogues, gazetteer=GAZETTEER))
+    assert unlisted == {"cuisine": {"indian"}}, "no record has a price, and north indian was asked for once"
+    tracker = EntityTracker(GAZETTEER, unlisted=unlisted)
+    assert tracker.observe_turn("", "cheap thai food", {}).facts == {"cuisine", "price"}
+    assert tracker.observe_turn("", "or indian", {}).facts == {"cuisine", "price", "@unlisted cuisine"}
+    assert tracker.observe_turn("", "or north indian", {}).facts == {"cuisine", "price"}
+    assert unlisted_values(Corpus(dialogues)) == {}
