@@ -87,13 +87,15 @@ def replace_folder(finished: str | os.PathLike[str], path: str | os.PathLike[str
         target.parent.mkdir(exist_ok=True)
         if not target.exists():
             os.rename(finished, target)
-        elif exchange_folders(Path(finished), target):
-            shutil.rmtree(finished, ignore_errors=True)
         else:
             old = _old(target)
             shutil.rmtree(old, ignore_errors=True)
-            os.rename(target, old)
-            os.rename(finished, target)
+            if exchange_folders(Path(finished), target):
+                # Removed under a name by which the next run knows what a process left that was killed here.
+                os.rename(finished, old)
+            else:
+                os.rename(target, old)
+                os.rename(finished, target)
             shutil.rmtree(old, ignore_errors=True)
         flush_folder(target.parent)
 
