@@ -43,7 +43,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One exchange: what the user said and the system learnt, and what the system did.
 
     A policy predicts `actions` from `user` and `context` of this and earlier turns and from `actions` and `system` of
-    earlier turns only.
+    earlier turns only. Turns of a loaded corpus share what they have in common, so neither they nor their contexts may be
+    changed in place.
 
     Attributes
     ----------

@@ -13,8 +13,7 @@ from dialog_policy.corpus.dialogue import Dialogue, Turn
 __all__ = ["Sharing"]
 
 _T = TypeVar("_T")
-# Different texts, and different values, that are remembered; later ones are kept as they come.
-_MOST = 300_000
+self._most = 300_000
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -22,9 +21,15 @@ class Sharing:
     """Gives dialogues back with what they have in common with earlier ones in common: equal, and a fraction of the memory.
 
     A desk says the same few thousand sentences, and finds the same records, a million times.
+
+    Parameters
+    ----------
+    most
+        Different texts and sets, and different values, that are remembered; later ones are kept as they come.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = self._most) -> None:
+        self._most = most
         self._known: dict[Hashable, Any] = {}
         self._values: dict[bytes, Any] = {}
 
@@ -51,7 +56,7 @@ class Sharing:
 
     def _same(self, item: Any) -> Any:
         """Return the first that was equal to it."""
-        return self._known.setdefault(item, item) if len(self._known) < _MOST else self._known.get(item, item)
+        return self._known.setdefault(item, item) if len(self._known) < self._most else self._known.get(item, item)
 
     def _mapping(self, mapping: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
@@ -71,6 +76,6 @@ class Sharing:
         found: _T | None = self._values.get(key)
         if found is None:
             found = build()
-            if len(self._values) < _MOST:
+            if len(self._values) < self._most:
                 self._values[key] = found
         return found

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from dialog_policy import load_corpus
 from dialog_policy.corpus import Dialogue, Turn
-from dialog_policy.corpus import sharing as sharing_module
 from dialog_policy.corpus.sharing import Sharing
 from dialog_policy.corpus.write import write_corpus
 
@@ -28,17 +27,13 @@ TURNS = st.builds(
 
 @given(st.lists(st.lists(TURNS, max_size=4), max_size=4), st.integers(0, 6))
 def test_what_is_shared_is_equal_also_in_its_types(dialogues, most):
-    limit, sharing_module._MOST = sharing_module._MOST, most
-    try:
-        sharing = Sharing()
-        for number, turns in enumerate(dialogues):
-            dialogue = Dialogue(id=str(number), turns=tuple(turns), fields={"n": number % 2})
-            shared = sharing.dialogue(dialogue)
-            assert shared == dialogue
-            contexts = [repr([turn.context for turn in each.turns]) for each in (shared, dialogue)]
-            assert contexts[0] == contexts[1], "1 is not True, and 0.0 not -0.0"
-    finally:
-        sharing_module._MOST = limit
+    sharing = Sharing(most)
+    for number, turns in enumerate(dialogues):
+        dialogue = Dialogue(id=str(number), turns=tuple(turns), fields={"n": number % 2})
+        shared = sharing.dialogue(dialogue)
+        assert shared == dialogue
+        contexts = [repr([turn.context for turn in each.turns]) for each in (shared, dialogue)]
+        assert contexts[0] == contexts[1], "1 is not True, and 0.0 not -0.0"
 
 
 def test_equal_parts_of_a_corpus_are_one(tmp_path):
