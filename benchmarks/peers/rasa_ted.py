@@ -7,7 +7,6 @@ out when the likeliest action is asked for.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -97,19 +96,15 @@ def load(out: Path) -> Decide:
     sets = [tuple(actions) for actions in json.loads((out / "sets.json").read_text(encoding="utf-8"))]
     labels = {actions: f"action_set_{number}" for number, actions in enumerate(sets)}
     agent = Agent.load(str(out / "models" / "ted.tar.gz"))
-    loop = asyncio.new_event_loop()
     processor = agent.processor
     assert processor is not None
     domain = processor.domain
-    names = {domain.action_names_or_texts.index(label): actions for actions, label in labels.items()}
+    names = {label: actions for actions, label in labels.items()}
 
     def likeliest(events: list[Event]) -> list[str]:
         tracker = DialogueStateTracker.from_events("test", events, domain.slots)
-        prediction = processor._predict_next_with_tracker(tracker)
-        if asyncio.iscoroutine(prediction):
-            prediction = loop.run_until_complete(prediction)
-        best = max(names, key=lambda index: prediction.probabilities[index])
-        return list(names[best])
+        scores = {row["action"]: row["score"] for row in processor.predict_next_with_tracker(tracker)["scores"]}
+        return list(names[max(names, key=lambda label: scores[label])])
 
     def decide(dialogue: dict[str, Any]) -> Iterator[list[str]]:
         events: list[Event] = [ActionExecuted("action_listen")]

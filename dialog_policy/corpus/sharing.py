@@ -13,7 +13,7 @@ from dialog_policy.corpus.dialogue import Dialogue, Turn
 __all__ = ["Sharing"]
 
 _T = TypeVar("_T")
-self._most = 300_000
+_MOST = 300_000
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -28,7 +28,7 @@ class Sharing:
         Different texts and sets, and different values, that are remembered; later ones are kept as they come.
     """
 
-    def __init__(self, most: int = self._most) -> None:
+    def __init__(self, most: int = _MOST) -> None:
         self._most = most
         self._known: dict[Hashable, Any] = {}
         self._values: dict[bytes, Any] = {}
