@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["HEADLINE", "METRIC_NAMES"]
+__all__ = ["MAIN_METRICS", "METRIC_NAMES"]
 
 # The metrics of a table of policies.
-HEADLINE = ("turn_accuracy", "dialogue_accuracy", "micro_f1", "macro_f1", "weighted_f1")
+MAIN_METRICS = ("turn_accuracy", "dialogue_accuracy", "micro_f1", "macro_f1", "weighted_f1")
 METRIC_NAMES = {
     "turn_accuracy": "turn accuracy",
     "dialogue_accuracy": "dialogue accuracy",

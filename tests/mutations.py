@@ -42,10 +42,10 @@ def cut(content: bytes, start: int, end: int) -> bytes:
 
 
 def flip(content: bytes, changes: list[tuple[int, int]]) -> bytes:
-    found = bytearray(content or b" ")
+    changed = bytearray(content or b" ")
     for at, value in changes:
-        found[at % len(found)] = value
-    return bytes(found)
+        changed[at % len(changed)] = value
+    return bytes(changed)
 
 
 def shuffle_lines(content: bytes, seed: int) -> bytes:
@@ -79,35 +79,35 @@ def change_json(content: bytes, at: int, hostile: str) -> bytes:
     lines = content.split(b"\n")
     number = at % len(lines)
     try:
-        found = json.loads(content)
+        changed = json.loads(content)
         head, tail = b"", b""
     except ValueError:
         try:
-            found = json.loads(lines[number])
+            changed = json.loads(lines[number])
         except ValueError:
             return insert(content, at, hostile)
         head, tail = b"\n".join([*lines[:number], b""]), b"\n".join([b"", *lines[number + 1 :]])
-    places = _places(found)
+    places = _places(changed)
     if not places:
         return hostile.encode()
     container, key = places[at % len(places)]
     if hostile == "null" and at % 2 and isinstance(container, dict):
         del container[key]
-        return head + json.dumps(found).encode() + tail
+        return head + json.dumps(changed).encode() + tail
     container[key] = "PUT IT HERE"
-    return head + json.dumps(found).replace('"PUT IT HERE"', hostile).encode() + tail
+    return head + json.dumps(changed).replace('"PUT IT HERE"', hostile).encode() + tail
 
 
 def shuffle_elements(content: bytes, at: int, hostile: str) -> bytes:
     """Shuffle one list of the JSON content."""
     try:
-        found = json.loads(content)
+        changed = json.loads(content)
     except ValueError:
         return shuffle_lines(content, at)
-    lists = [value for container, key in _places(found) if isinstance(value := container[key], list)]
+    lists = [value for container, key in _places(changed) if isinstance(value := container[key], list)]
     for value in [lists[at % len(lists)]] if lists else []:
         random.Random(at).shuffle(value)
-    return json.dumps(found).encode()
+    return json.dumps(changed).encode()
 
 
 def _with(damage: Any, *drawn: Any) -> Any:

@@ -5,14 +5,14 @@ from dialog_policy.evaluation import evaluate
 
 
 class Given:
-    """A Predictor that has its predictions, and says how often it was asked for them."""
+    """A Predictor that has its predictions, and counts how often it is called."""
 
     def __init__(self, predictions, name="given", actions=None):
-        self.predictions, self.name, self.asked = predictions, name, 0
+        self.predictions, self.name, self.n_calls = predictions, name, 0
         self.actions = None if actions is None else ActionSpace(list(actions))
 
     def predict(self, dialogues):
-        self.asked += 1
+        self.n_calls += 1
         return iter(self.predictions)
 
 

@@ -95,8 +95,8 @@ def star(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
             events.append({**said, "Action": "request_suggestions"})
             events.append({**said, "Action": "pick_suggestion", "ActionLabel": action})
         scenario = {"Happy": True, "MultiTask": False}
-        found = {"AnonymizedWizardWorkerID": "w", "DialogueID": i, "Scenario": scenario, "Events": events}
-        _dump(folder / "dialogues" / f"{i}.json", found)
+        written = {"AnonymizedWizardWorkerID": "w", "DialogueID": i, "Scenario": scenario, "Events": events}
+        _dump(folder / "dialogues" / f"{i}.json", written)
 
 
 def babi(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
@@ -112,7 +112,7 @@ def babi(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
 
 
 def unified(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
-    found = []
+    written = []
     for i, turns in enumerate(dialogues):
         utterances: list[dict[str, Any]] = []
         for user, result, action, system in turns:
@@ -122,26 +122,26 @@ def unified(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
             records = {"r": [{"name": result}]} if result else None
             said = {"speaker": "system", "utterance": system, "dialogue_acts": acts, "db_results": records}
             utterances.append(said)
-        found.append({"dialogue_id": f"d{i}", "data_split": "train", "turns": utterances})
-    _dump(folder / "data" / "dialogues.json", found)
+        written.append({"dialogue_id": f"d{i}", "data_split": "train", "turns": utterances})
+    _dump(folder / "data" / "dialogues.json", written)
 
 
 def multiwoz(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
-    found = {}
+    written = {}
     for i, turns in enumerate(dialogues):
         log: list[dict[str, Any]] = []
         for user, _, action, system in turns:
             log.append({"text": user, "metadata": {}, "dialog_act": {}})
             state = {"hotel": {"book": {"booked": [{"name": system}]}, "semi": {"name": system}}}
             log.append({"text": system, "metadata": state, "dialog_act": {f"Hotel-{action}": [["none", "none"]]}})
-        found[f"SNG{i:04}.json"] = {"goal": {"hotel": {"info": {"area": "east"}}, "taxi": {}}, "log": log}
-    _dump(folder / "data.json", found)
+        written[f"SNG{i:04}.json"] = {"goal": {"hotel": {"info": {"area": "east"}}, "taxi": {}}, "log": log}
+    _dump(folder / "data.json", written)
     _put(folder / "valListFile.txt", "")
     _put(folder / "testListFile.txt", "")
 
 
 def multiwoz22(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
-    found, acts = [], {}
+    written, acts = [], {}
     for i, turns in enumerate(dialogues):
         spoken: list[dict[str, Any]] = []
         annotated = {}
@@ -150,14 +150,14 @@ def multiwoz22(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
             spoken.append({"turn_id": str(2 * t), "speaker": "USER", "utterance": user, "frames": [state]})
             spoken.append({"turn_id": str(2 * t + 1), "speaker": "SYSTEM", "utterance": system, "frames": []})
             annotated[str(2 * t + 1)] = {"dialog_act": {f"Hotel-{action}": [["none", "none"]]}, "span_info": []}
-        found.append({"dialogue_id": f"SNG{i:04}.json", "services": ["hotel"], "turns": spoken})
+        written.append({"dialogue_id": f"SNG{i:04}.json", "services": ["hotel"], "turns": spoken})
         acts[f"SNG{i:04}.json"] = annotated
-    _dump(folder / "train" / "dialogues_001.json", found)
+    _dump(folder / "train" / "dialogues_001.json", written)
     _dump(folder / "dialog_acts.json", acts)
 
 
 def crosswoz(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
-    found = {}
+    written = {}
     for i, turns in enumerate(dialogues):
         messages: list[dict[str, Any]] = []
         for user, _, action, system in turns:
@@ -166,12 +166,12 @@ def crosswoz(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
             form = {"餐馆": {"名称": system, "selectedResults": [system]}}
             said = {"content": system, "role": "sys", "dialog_act": [[action, "餐馆", "名称", system]]}
             messages.append({**said, "sys_state_init": form, "sys_state": form})
-        found[str(i)] = {"sys-usr": [1, 2], "goal": [[1, "餐馆", "名称", "", False]], "messages": messages}
-    _dump(folder / "train.json", found)
+        written[str(i)] = {"sys-usr": [1, 2], "goal": [[1, "餐馆", "名称", "", False]], "messages": messages}
+    _dump(folder / "train.json", written)
 
 
 def frames(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
-    found = []
+    written = []
     for i, turns in enumerate(dialogues):
         spoken: list[dict[str, Any]] = []
         for user, result, action, system in turns:
@@ -182,12 +182,12 @@ def frames(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
             database = {"search": [{"BUDGET": "1"}], "result": [[{"hotel": {"name": result}}]]}
             said = {"author": "wizard", "text": system, "labels": {"acts": acts, "frames": [{"info": system}]}}
             spoken.append({**said, "db": database if result else {"search": [], "result": []}})
-        found.append({"user_id": "U", "turns": spoken, "wizard_id": "W", "id": f"d{i}"})
-    _dump(folder / "frames.json", found)
+        written.append({"user_id": "U", "turns": spoken, "wizard_id": "W", "id": f"d{i}"})
+    _dump(folder / "frames.json", written)
 
 
 def kvret(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
-    found = []
+    written = []
     for turns in dialogues:
         spoken: list[dict[str, Any]] = []
         for user, _, action, system in turns:
@@ -196,8 +196,8 @@ def kvret(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
             notes = {"requested": {action: True, "other": False}, "slots": {}, "end_dialogue": False}
             spoken.append({"turn": "assistant", "data": {**notes, "utterance": system}})
         table = {"items": [{"poi": "Valley"}], "column_names": ["poi"], "kb_title": "places"}
-        found.append({"dialogue": spoken, "scenario": {"kb": table, "task": {"intent": "navigate"}, "uuid": "u"}})
-    _dump(folder / "kvret_train_public.json", found)
+        written.append({"dialogue": spoken, "scenario": {"kb": table, "task": {"intent": "navigate"}, "uuid": "u"}})
+    _dump(folder / "kvret_train_public.json", written)
 
 
 def dstc2(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
@@ -220,19 +220,19 @@ def dstc2(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
 
 
 def m2m(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
-    found = []
+    written = []
     for i, turns in enumerate(dialogues):
         exchanges: list[dict[str, Any]] = [{}]
         for user, _, action, system in turns:
             exchanges[-1]["user_utterance"] = {"text": user, "tokens": user.split()}
             exchanges.append({"system_acts": [{"type": action}], "system_utterance": {"text": system}})
         exchanges[-1]["user_utterance"] = {"text": "", "tokens": []}
-        found.append({"dialogue_id": f"movies_{i:08}", "turns": exchanges})
-    _dump(folder / "train.json", found)
+        written.append({"dialogue_id": f"movies_{i:08}", "turns": exchanges})
+    _dump(folder / "train.json", written)
 
 
 def sgd(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
-    found = []
+    written = []
     for i, turns in enumerate(dialogues):
         utterances: list[dict[str, Any]] = []
         for user, result, action, system in turns:
@@ -242,9 +242,9 @@ def sgd(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:
                 frame["service_call"] = {"method": "find", "parameters": {"name": result}}
                 frame["service_results"] = [{"name": result}]
             utterances.append({"speaker": "SYSTEM", "utterance": system, "frames": [frame]})
-        found.append({"dialogue_id": f"1_{i:05}", "services": ["r"], "turns": utterances})
-    for start in range(0, len(found), 4):
-        _dump(folder / "train" / f"dialogues_{start // 4:03}.json", found[start : start + 4])
+        written.append({"dialogue_id": f"1_{i:05}", "services": ["r"], "turns": utterances})
+    for start in range(0, len(written), 4):
+        _dump(folder / "train" / f"dialogues_{start // 4:03}.json", written[start : start + 4])
 
 
 def rasa(folder: Path, dialogues: Sequence[Sequence[TurnSpec]]) -> None:

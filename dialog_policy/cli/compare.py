@@ -15,6 +15,7 @@ from dialog_policy.cli.resampling import resamples_option
 from dialog_policy.comparison import METRICS
 from dialog_policy.comparison import compare as compare_policies
 from dialog_policy.comparison.compare import LEAST_RESAMPLES, RESAMPLES
+from dialog_policy.comparison.result import CurvePoint
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import OptionError, counted
 from dialog_policy.evaluation.totals import SCALARS
@@ -87,13 +88,12 @@ def compare(
     )
     if shares:
         comparison = msgspec.structs.replace(comparison, curve=_curve(policies, corpus, part, shares, seeds))
-    result = comparison.to_json()
-    outputs.emit(result)
+    outputs.emit(comparison)
 
 
 def _curve(
     policies: Sequence[NamedPolicy], corpus: Corpus, split: str, shares: list[float], seeds: int
-) -> list[dict[str, Any]]:
+) -> list[CurvePoint]:
     from dialog_policy.policy import make_config
     from dialog_policy.policy.curve import learning_curve
 

@@ -29,6 +29,7 @@ from dialog_policy.corpus.problems import LEVELS
 from dialog_policy.corpus.readers import OpenCorpus, open_corpus, open_source
 from dialog_policy.corpus.readers.warehouse import is_address, name_of_address
 from dialog_policy.corpus.stratify import assign
+from dialog_policy.corpus.summary import CorpusSummary
 from dialog_policy.corpus.write import write_corpus, write_parts
 from dialog_policy.errors import CorpusError, OptionError, counted
 from dialog_policy.files import check_output, write_file
@@ -60,9 +61,9 @@ def inspect(
         if problem.check in ("empty", "no-actions"):
             raise CorpusError(f"{problem.message}.", path=opened.name, remedy=problem.remedy)
     sentences = [str(problem) for problem in problems if problem.level != "note"]
-    summary = {"corpus": opened.name, "format": opened.format, **counts, "problems": sentences}
+    summary = CorpusSummary.of(counts, corpus=opened.name, format=opened.format, problems=sentences)
     if json_:
-        write_json(json_, summary)
+        write_json(json_, summary.to_json())
     if html:
         write_file(html, html_report(summary))
     show(summary)
@@ -97,7 +98,7 @@ def validate(
     levels = Counter(problem.level for problem in problems)
     name = " + ".join(name_of_address(path) if is_address(path) else Path(path).resolve().name for path in corpora)
     if json_:
-        sizes = {key: counts[key] for key in ("dialogues", "turns", "target_turns")}
+        sizes = {key: getattr(counts, key) for key in ("dialogues", "turns", "target_turns")}
         totals = {f"{level}s": levels[level] for level in LEVELS}
         write_json(
             json_,
@@ -107,7 +108,7 @@ def validate(
         click.echo(f"{problem.level}: {problem}")
     listed = ", ".join(f"{level}s: {levels[level]}" for level in LEVELS)
     click.echo(
-        f"{name}: {counted(counts['dialogues'], 'dialogue')}, {counted(counts['target_turns'], 'turn')} to predict; {listed}."
+        f"{name}: {counted(counts.dialogues, 'dialogue')}, {counted(counts.target_turns, 'turn')} to predict; {listed}."
     )
     ctx.exit(1 if levels["error"] else 0)
 

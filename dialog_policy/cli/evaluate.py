@@ -63,7 +63,7 @@ def evaluate(
         "resamples": resamples,
     }
     if folds is not None:
-        forms.emit(_cross_validate(run_and_corpora, split or "all", folds, format_, reader, options).to_json())
+        forms.emit(_cross_validate(run_and_corpora, split or "all", folds, format_, reader, options))
         return
     run, *corpora = run_and_corpora
     if not corpora:
@@ -71,7 +71,7 @@ def evaluate(
     policy = Policy.load(run)
     corpus = read_corpus(corpora, format_, reader, policy.info["corpus"])
     evaluation = judge(policy, corpus, split=split or "test", **options)
-    forms.emit(evaluation.to_json(), history=policy.info["history"])
+    forms.emit(evaluation, history=policy.info["history"])
 
 
 def _cross_validate(
@@ -176,7 +176,7 @@ def score(
             mistakes=forms.shows_mistakes,
             resamples=resamples,
         )
-    forms.emit(evaluation.to_json())
+    forms.emit(evaluation)
 
 
 def _training_part(corpus: Corpus) -> TrainingPart | None:

@@ -17,6 +17,7 @@ from dialog_policy.evaluation.intervals import RESAMPLES
 from dialog_policy.files import check_output, write_file
 from dialog_policy.report import html_report, markdown_report, show, write_csv, write_plots
 from dialog_policy.report.csv_files import numbers
+from dialog_policy.report.subjects import Result
 
 __all__ = ["Forms", "Outputs", "form_options", "output_options"]
 
@@ -25,8 +26,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _FORMS = (
     click.option("--json", "json_", metavar="FILE", help="Write all results as JSON."),
     click.option("--html", metavar="FILE", help="Write a report to read in a browser (extra `report`)."),
-    click.option("--markdown", metavar="FILE", help="Write a report for a pull request."),
-    click.option("--csv", "csv_", metavar="FOLDER", help="Write the numbers, one file for each list."),
+    click.option("--markdown", metavar="FILE", help="Write a report as Markdown, for a pull request."),
+    click.option("--csv", "csv_", metavar="FOLDER", help="Write the numbers as CSV, one file for each list."),
     click.option("--plots", metavar="FOLDER", help="Write each plot as a file of its own (extra `report`)."),
     click.option(
         "--plot-format",
@@ -100,13 +101,13 @@ class Forms:
         if self.html:
             require("jinja2", extra="report", purpose="the HTML report")
 
-    def emit(self, result: Mapping[str, Any], *, history: Sequence[Mapping[str, float]] | None = None) -> None:
+    def emit(self, result: Result, *, history: Sequence[Mapping[str, float]] | None = None) -> None:
         """Write a result in every form that was asked for, and print it.
 
         Parameters
         ----------
         result
-            The JSON object of a command.
+                An evaluation, a comparison or an off-policy value.
         history
             The training's epochs, if they are to be shown.
 
@@ -116,7 +117,7 @@ class Forms:
             If an output cannot be written.
         """
         if self.json_:
-            write_json(self.json_, result)
+            write_json(self.json_, result.to_json())
         if self.html:
             write_file(self.html, html_report(result, history=history))
         if self.markdown:
@@ -159,10 +160,10 @@ class Outputs(Forms):
                     limits.append((option, metric, limit))
         return limits
 
-    def emit(self, result: Mapping[str, Any], *, history: Sequence[Mapping[str, float]] | None = None) -> None:
+    def emit(self, result: Result, *, history: Sequence[Mapping[str, float]] | None = None) -> None:
         """Exit with 1 if a metric is past its limit, after :meth:`Forms.emit`; OptionError for a metric that there is not."""
         super().emit(result, history=history)
-        metrics = numbers(result)
+        metrics = numbers(result.to_json())
         failures = []
         for option, metric, limit in self._limits():
             if metric not in metrics:

@@ -27,7 +27,13 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 @click.command(cls=Command)
 @click.argument("run", nargs=-1, required=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65_535), help="0: any that is free.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65_535),
+    help="Port to listen on; 0: any that is free.",
+)
 @click.option(
     "--store",
     metavar="FILE|URL|memory",

@@ -81,7 +81,7 @@ def value(
     outputs = Forms(**forms)
     outputs.check(policy, corpus)
     named = find_policies([policy])[0]
-    result = estimate_value(
+    estimated = estimate_value(
         named.predictor,
         read_their_corpus(corpus, [named], format_, reader),
         name=named.name,
@@ -92,5 +92,5 @@ def value(
         target_policy=target_policy or "stochastic",
         estimate_propensities=estimate_propensities,
         resamples=resamples,
-    ).to_json()
-    outputs.emit(result)
+    )
+    outputs.emit(estimated)

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -105,7 +104,7 @@ def compare(
         policies=[
             ComparedPolicy(
                 name=name,
-                run=msgspec.UNSET if (run := policy_of(policies[name])) is None else describe_run(run),
+                run=None if (run := policy_of(policies[name])) is None else describe_run(run),
                 **dict(zip(SCALARS, values.tolist(), strict=True)),
                 ci95=dict(zip(SCALARS, map(tuple, bounds.tolist()), strict=True)),
             )

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dialog_policy.arrays import Floats
 from dialog_policy.comparison.significance import resampled
 from dialog_policy.evaluation.intervals import bootstrap_intervals
 from dialog_policy.evaluation.scored_turns import ScoredTurns
 from dialog_policy.evaluation.totals import SCALARS, DialogueTotals, MetricSet
 
 __all__ = ["PairedMetrics"]
-
-Floats = npt.NDArray[np.floating[Any]]
 
 
 class PairedMetrics:

@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import msgspec
 
 from dialog_policy.errors import require
+from dialog_policy.evaluation.evaluation import Scores
 from dialog_policy.evaluation.json_object import frame_as_html, json_object
 from dialog_policy.evaluation.provenance import RunDescription
 
-__all__ = ["ComparedPolicy", "Comparison", "DialogueSuccess", "Disagreement", "PolicyDifference"]
+__all__ = [
+    "ComparedPolicy",
+    "Comparison",
+    "CurvePoint",
+    "CurveStep",
+    "DialogueSuccess",
+    "Disagreement",
+    "PolicyDifference",
+    "curve_steps",
+]
 
 Interval = tuple[float, float]
+SIGNIFICANT = 0.05
 
 
-class ComparedPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """One policy's metrics, each a fraction of 1, and their 95 % intervals by metric.
+class ComparedPolicy(Scores, kw_only=True, omit_defaults=True):
+    """One policy's metrics, and their 95 % intervals by metric.
 
     Attributes
     ----------
     name
         What the result calls the policy.
     run
-        Which run it is, or which run the baseline belongs to; absent for other predictors.
+        Which run it is, or which run the baseline belongs to; None for other predictors.
     """
 
     name: str
-    run: RunDescription | msgspec.UnsetType = msgspec.UNSET
-    turn_accuracy: float
-    dialogue_accuracy: float
-    micro_f1: float
-    macro_f1: float
-    macro_f1_gold: float
-    weighted_f1: float
-    samples_f1: float
-    precision: float
-    recall: float
-    hamming_loss: float
+    run: RunDescription | None = None
     ci95: dict[str, Interval]
 
 
@@ -71,6 +73,11 @@ class PolicyDifference(msgspec.Struct, frozen=True, kw_only=True):
     dialogues_worse: int
     dialogues_equal: int
 
+    @property
+    def is_significant(self) -> bool:
+        """Whether p after Holm's correction is below 0.05."""
+        return self.p_holm < SIGNIFICANT
+
 
 class DialogueSuccess(msgspec.Struct, frozen=True, kw_only=True):
     """Dialogues with every turn right: ids of those of one policy only, counts of both and neither, exact McNemar p."""
@@ -98,8 +105,59 @@ class Disagreement(msgspec.Struct, frozen=True, kw_only=True):
     b_actions: list[str]
     right: str
 
+    @property
+    def predicted(self) -> list[str]:
+        """The wrong policy's actions."""
+        return self.b_actions if self.right == self.a else self.a_actions
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+
+class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One training of a learning curve: on which share of the training part, and what it reached.
+
+    Attributes
+    ----------
+    policy
+        Whose settings were trained.
+    share, dialogues, turns
+        The share of the training part, and how many dialogues and target turns it has.
+    seed, turn_accuracy
+        Which of the trainings with this share, and its turn accuracy.
+    """
+
+    policy: str
+    share: float
+    dialogues: int
+    turns: int
+    seed: int
+    turn_accuracy: float
+
+
+class CurveStep(NamedTuple):
+    """What the trainings of one policy with one share reached: mean, lowest and highest turn accuracy over the seeds."""
+
+    policy: str
+    share: float
+    dialogues: int
+    mean: float
+    lowest: float
+    highest: float
+    seeds: int
+
+
+def curve_steps(points: Iterable[CurvePoint]) -> list[CurveStep]:
+    """Return the steps of a learning curve, policy by policy in the order of the points."""
+    grouped: dict[tuple[str, float], list[CurvePoint]] = {}
+    for point in points:
+        grouped.setdefault((point.policy, point.share), []).append(point)
+    steps = []
+    for (policy, share), same in grouped.items():
+        values = [point.turn_accuracy for point in same]
+        mean = sum(values) / len(values)
+        steps.append(CurveStep(policy, share, same[0].dialogues, mean, min(values), max(values), len(values)))
+    return steps
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Several policies on the same turns.
 
     Attributes
@@ -119,7 +177,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     disagreements
         Every turn that one policy of a pair gets right and the other wrong, in the order of pairs and of the corpus.
     curve
-        One for each training of a learning curve; absent where no curve was computed.
+        One for each training of a learning curve; None where no curve was computed.
     """
 
     corpus: str
@@ -133,11 +191,15 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     pairs: list[PolicyDifference]
     mcnemar: list[DialogueSuccess]
     disagreements: list[Disagreement]
-    curve: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
+    curve: list[CurvePoint] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of ``compare``."""
-        return json_object(self)
+        fields = json_object(self)
+        for row in fields["policies"]:
+            figures = {key: row.pop(key) for key in (*Scores.__struct_fields__, "ci95")}
+            row |= figures
+        return fields
 
     def to_frame(self) -> Any:
         """Return the differences as a pandas DataFrame: a row for each pair and metric.

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dialog_policy.arrays import Floats
 from dialog_policy.evaluation.intervals import dialogue_weights
 
 __all__ = ["bootstrap_p", "holm", "mcnemar_p", "randomisation_p", "resampled"]
 
-Floats = npt.NDArray[np.floating[Any]]
 
 # Numbers that are held in memory at once.
 _AT_ONCE = 1 << 23
@@ -21,10 +19,10 @@ _AT_ONCE = 1 << 23
 _EQUAL = 1e-9
 
 
-def resampled(sums: Floats, statistic: Callable[[Floats], Floats], *, resamples: int, seed: int) -> Floats:
-    """Return the statistic of totals, shape (resamples, …), in bootstrap resamples of dialogues; `sums` of shape (n, columns)."""
-    weights = dialogue_weights(len(sums), resamples, seed, sums.shape[1])
-    return np.concatenate([statistic((block @ sums).astype(np.float64)) for block in weights])
+def resampled(totals: Floats, statistic: Callable[[Floats], Floats], *, resamples: int, seed: int) -> Floats:
+    """Return the statistic of totals, shape (resamples, …), in bootstrap resamples of dialogues; `totals` of shape (n, columns)."""
+    weights = dialogue_weights(len(totals), resamples, seed, totals.shape[1])
+    return np.concatenate([statistic((block @ totals).astype(np.float64)) for block in weights])
 
 
 def bootstrap_p(drawn: Floats, observed: Floats) -> Floats:
@@ -48,7 +46,7 @@ def randomisation_p(a: Floats, b: Floats, metrics: Callable[[Floats], Floats], *
     Parameters
     ----------
     a, b
-        Shape (n, columns): what each dialogue adds to the sums of either policy.
+        Shape (n, columns): what each dialogue adds to the totals of either policy.
     metrics
         From totals, shape (m, columns), to metrics, shape (m, k).
     resamples

@@ -6,7 +6,6 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import msgspec
 
@@ -14,6 +13,7 @@ from dialog_policy.corpus.dialogue import Dialogue, Turn
 from dialog_policy.corpus.problems import LEVELS, SHOWN_PLACES, Level, Place, Problem, of_reading
 from dialog_policy.corpus.spelling import joined_names, same_but_for_marks, similar
 from dialog_policy.corpus.statistics import Statistics
+from dialog_policy.corpus.summary import CorpusCounts
 from dialog_policy.errors import CorpusError, counted
 
 __all__ = ["examine"]
@@ -145,7 +145,7 @@ def _wrong(turn: Turn) -> Iterable[str]:
         yield "damaged-text"
 
 
-def _of_the_whole(summary: dict[str, Any]) -> list[Problem]:
+def _of_the_whole(summary: CorpusCounts) -> list[Problem]:
     """Problems that only the counts show."""
     problems: list[Problem] = []
 
@@ -153,41 +153,41 @@ def _of_the_whole(summary: dict[str, Any]) -> list[Problem]:
         problems.append(Problem(level, check, message, remedy, count))
         return problems[-1]
 
-    if not summary["dialogues"]:
+    if not summary.dialogues:
         add("error", "empty", "There are no dialogues", "See whether the path and the format (--format) are right.")
-    elif not summary["target_turns"]:
-        message = f"None of {counted(summary['turns'], 'turn')} has system actions: there is nothing to predict"
+    elif not summary.target_turns:
+        message = f"None of {counted(summary.turns, 'turn')} has system actions: there is nothing to predict"
         add(
             "error", "no-actions", message, "Choose a corpus that is annotated with them, or another --reader labels=…."
         )
-    elif summary["empty_sets"] == summary["target_turns"]:
+    elif summary.empty_sets == summary.target_turns:
         message = "No turn has an action: there is nothing to learn"
         add("error", "empty-actions", message, "Write into `actions` what the system did.")
-    elif summary["action_sets"] == 1:
+    elif summary.action_sets == 1:
         add("warning", "one-set", "All turns have the same actions: there is nothing to learn", "Look at the labels.")
-    copies = summary["duplicates"]
-    if copies["groups"]:
-        leaked = ", ".join(f"{n} of {part}" for part, n in copies["also_in_train"].items())
-        message = _sentence(copies["dialogues"], "dialogue", "has the same content as another")
+    copies = summary.duplicates
+    if copies.groups:
+        leaked = ", ".join(f"{n} of {part}" for part, n in copies.also_in_train.items())
+        message = _sentence(copies.dialogues, "dialogue", "has the same content as another")
         message += f"; train has {leaked}, too, which flatters results there" if leaked else ""
         remedy = "Keep one of each; `dialog-policy split` keeps copies in one part."
-        problem = add("warning", "duplicates", message, remedy, copies["dialogues"])
+        problem = add("warning", "duplicates", message, remedy, copies.dialogues)
         # One pair, of two parts if there is one.
-        pair = copies["examples"][0]["dialogues"]
-        other = next((d for d in pair[1:] if d["split"] != pair[0]["split"]), pair[1])
-        problem.places = [Place(d["dialogue"]) for d in (pair[0], other)]
-    for part in summary["splits"] if summary["splits"].get("train", {}).get("target_turns") else ():
-        new = [r["action"] for r in summary["actions"] if r["splits"][part] and not r["splits"]["train"]]
+        pair = copies.examples[0].dialogues
+        other = next((d for d in pair[1:] if d.split != pair[0].split), pair[1])
+        problem.places = [Place(d.dialogue) for d in (pair[0], other)]
+    for part in summary.splits if "train" in summary.splits and summary.splits["train"].target_turns else ():
+        new = [r.action for r in summary.actions if r.splits[part] and not r.splits["train"]]
         if new:
             verb = "does" if len(new) == 1 else "do"
             message = f"{counted(len(new), 'action')} of {part} {verb} not occur in train: {_listed(new)}"
             remedy = "No policy can predict what it never saw; it counts as wrong."
             add("warning", "unseen-actions", message, remedy, len(new))
-    once = [row["action"] for row in summary["actions"] if row["turns"] == 1]
+    once = [row.action for row in summary.actions if row.turns == 1]
     if once:
         message = f"{_sentence(len(once), 'action', 'occurs in a single turn only')}: {_listed(once)}"
         add("warning", "rare-actions", message, "Merge rare actions with others, or annotate more.", len(once))
-    turns = {row["action"]: row["turns"] for row in summary["actions"]}
+    turns = {row.action: row.turns for row in summary.actions}
     for same in same_but_for_marks(turns):
         message = f"Action names differ only in case, spaces, hyphens or underscores: {_listed(same)}"
         add("warning", "spelling", message, "Write one action in one way.", len(same))
@@ -214,7 +214,7 @@ def examine(
     *,
     go_on: bool = True,
     of_source: Callable[[], Iterable[Problem]] = tuple,
-) -> tuple[dict[str, Any], list[Problem]]:
+) -> tuple[CorpusCounts, list[Problem]]:
     """Summarise dialogues and look for problems, in one pass; nothing is kept but what is distinct.
 
     Parameters
@@ -231,7 +231,7 @@ def examine(
     Returns
     -------
     tuple
-        The summary, and the problems: errors first, notes last.
+        What was counted, and the problems: errors first, notes last.
     """
     statistics, checker = Statistics(words), _Checker()
     unreadable: list[Problem] = []

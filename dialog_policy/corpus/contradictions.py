@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any
 
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.summary import Contradiction, ContradictionSummary, HistoryBound, Outcome
 
 __all__ = ["RECENT", "WHOLE", "Contradictions"]
 
@@ -61,22 +61,22 @@ class _Histories:
                 return
         outcomes.append(_Outcome(actions, 1, dialogue.id, number))
 
-    def summary(self) -> dict[str, Any]:
-        conflicts = sorted(map(_summarised, self._conflicts.values()), key=lambda c: (-c["lost_turns"], -c["turns"]))
-        conflicting, lost = sum(c["turns"] for c in conflicts), sum(c["lost_turns"] for c in conflicts)
+    def summary(self) -> HistoryBound:
+        conflicts = sorted(map(_summarised, self._conflicts.values()), key=lambda c: (-c.lost_turns, -c.turns))
+        conflicting, lost = sum(c.turns for c in conflicts), sum(c.lost_turns for c in conflicts)
         alone = sum(o.turns == 1 and key not in self._conflicts for key, o in self._first.items())
         turns = conflicting + sum(o.turns for key, o in self._first.items() if key not in self._conflicts)
         repeated = turns - alone
-        return {
-            "history": self._description,
-            "histories": len(self._first),
-            "contradictory_histories": len(conflicts),
-            "contradictory_turns": conflicting,
-            "max_accuracy": (turns - lost) / turns if turns else None,
-            "repeated_turns": repeated,
-            "max_accuracy_repeated": (repeated - lost) / repeated if repeated else None,
-            "examples": conflicts[:_EXAMPLES],
-        }
+        return HistoryBound(
+            history=self._description,
+            histories=len(self._first),
+            contradictory_histories=len(conflicts),
+            contradictory_turns=conflicting,
+            max_accuracy=(turns - lost) / turns if turns else None,
+            repeated_turns=repeated,
+            max_accuracy_repeated=(repeated - lost) / repeated if repeated else None,
+            examples=conflicts[:_EXAMPLES],
+        )
 
 
 def _described(dialogue: Dialogue, number: int, first: _Outcome) -> _Conflict:
@@ -88,19 +88,19 @@ def _described(dialogue: Dialogue, number: int, first: _Outcome) -> _Conflict:
     return _Conflict(turn.user, context, None if before is None else sorted(before), [first])
 
 
-def _summarised(conflict: _Conflict) -> dict[str, Any]:
+def _summarised(conflict: _Conflict) -> Contradiction:
     outcomes = sorted(conflict.outcomes, key=lambda outcome: -outcome.turns)
     turns = sum(outcome.turns for outcome in outcomes)
-    return {
-        "user": conflict.user,
-        "context": conflict.context,
-        "previous_actions": conflict.previous,
-        "turns": turns,
-        "lost_turns": turns - outcomes[0].turns,
-        "outcomes": [
-            {"actions": sorted(o.actions), "turns": o.turns, "dialogue": o.dialogue, "turn": o.turn} for o in outcomes
+    return Contradiction(
+        user=conflict.user,
+        context=conflict.context,
+        previous_actions=conflict.previous,
+        turns=turns,
+        lost_turns=turns - outcomes[0].turns,
+        outcomes=[
+            Outcome(actions=sorted(o.actions), turns=o.turns, dialogue=o.dialogue, turn=o.turn) for o in outcomes
         ],
-    }
+    )
 
 
 class Contradictions:
@@ -128,15 +128,9 @@ class Contradictions:
             whole.update(_encode([turn.actions is None, done, system[number]]))
             before = _encode(done)
 
-    def summary(self) -> dict[str, Any]:
-        """Return ``recent`` and ``whole``.
-
-        Each is a JSON object: ``history`` (what is compared, in words), ``histories, contradictory_histories,
-        contradictory_turns, max_accuracy`` (of a policy that sees no more than this history: the sum over histories of the
-        turns with the most frequent set of actions, divided by all turns), ``repeated_turns`` (turns whose history occurs
-        more than once), ``max_accuracy_repeated`` (the same over them), ``examples`` (those that cost most turns).
-        """
-        return {"recent": self._recent.summary(), "whole": self._whole.summary()}
+    def summary(self) -> ContradictionSummary:
+        """Return what was counted."""
+        return ContradictionSummary(recent=self._recent.summary(), whole=self._whole.summary())
 
 
 def _done(turn: Turn, words: list[str]) -> list[str] | dict[str, list[str]]:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
-from typing import Any
+from itertools import accumulate, combinations
 
 from dialog_policy.corpus.contradictions import Contradictions
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.splits import hash_range, part_of, splits_of
+from dialog_policy.corpus.summary import (
+    ActionCount,
+    Copy,
+    CopyGroup,
+    CorpusCounts,
+    Duplicates,
+    LengthSummary,
+    PairCount,
+    PartSize,
+    Vocabulary,
+)
 
 __all__ = ["Statistics"]
 
@@ -99,19 +110,8 @@ class Statistics:
             self._copies[fingerprint].add(*self._fingerprints[fingerprint])
         self._copies[fingerprint].add(dialogue.id, cell)
 
-    def summary(self) -> dict[str, Any]:
-        """Return all counts.
-
-        Returns
-        -------
-        dict
-            A JSON object: ``dialogues, turns, target_turns, splits`` (name → counts), ``lengths`` (number of turns → dialogues),
-            ``length`` (min, median, mean, p90, max), ``actions`` (list of ``action, turns, splits``), ``only_in`` (part → actions
-            that no other part has), ``action_sets, several_actions`` (share of target turns), ``empty_sets, actions_per_turn``
-            (number → turns), ``co_occurrence`` (list of ``actions, turns``), ``empty_utterances, duplicate_dialogues, duplicates,
-            vocabulary`` (user utterances: part → tokens, words and the shares that train knows), ``contradictions`` (see
-            :meth:`~dialog_policy.corpus.contradictions.Contradictions.summary`).
-        """
+    def summary(self) -> CorpusCounts:
+        """Return all counts."""
         own = {label for label, _ in self._cells if label is not None}
         parts = {name: _Tally() for name in splits_of(own)}
         whole = _Tally()
@@ -127,69 +127,67 @@ class Statistics:
         for actions, turns in self._sets.items():
             per_turn[len(actions)] += turns
         duplicates = self._duplicates(names)
-        return {
-            **_counts(whole),
-            "splits": {name: {**_counts(part), "actions": len(part.actions)} for name, part in parts.items()},
-            "lengths": {str(n): count for n, count in sorted(self._lengths.items())},
-            "length": _quantiles(self._lengths),
-            "actions": [
-                {"action": a, "turns": n, "splits": {name: part.actions[a] for name, part in parts.items()}}
+        return CorpusCounts(
+            dialogues=whole.dialogues,
+            turns=whole.turns,
+            target_turns=whole.targets,
+            splits={name: _size(part) for name, part in parts.items()},
+            lengths={str(n): count for n, count in sorted(self._lengths.items())},
+            length=_quantiles(self._lengths),
+            actions=[
+                ActionCount(action=a, turns=n, splits={name: part.actions[a] for name, part in parts.items()})
                 for a, n in ranked
             ],
-            "only_in": _only_in(parts),
-            "action_sets": len(self._sets),
-            "several_actions": sum(n for k, n in per_turn.items() if k > 1) / max(1, whole.targets),
-            "empty_sets": self._sets[frozenset()],
-            "actions_per_turn": {str(k): n for k, n in sorted(per_turn.items())},
-            "co_occurrence": _co_occurrence(self._sets),
-            "empty_utterances": self._empty_utterances,
-            "duplicate_dialogues": duplicates["dialogues"],
-            "duplicates": duplicates,
-            "vocabulary": _vocabulary(parts),
-            "contradictions": self._contradictions.summary(),
-        }
+            only_in=_only_in(parts),
+            action_sets=len(self._sets),
+            several_actions=sum(n for k, n in per_turn.items() if k > 1) / max(1, whole.targets),
+            empty_sets=self._sets[frozenset()],
+            actions_per_turn={str(k): n for k, n in sorted(per_turn.items())},
+            co_occurrence=_co_occurrence(self._sets),
+            empty_utterances=self._empty_utterances,
+            duplicate_dialogues=duplicates.dialogues,
+            duplicates=duplicates,
+            vocabulary=_vocabulary(parts),
+            contradictions=self._contradictions.summary(),
+        )
 
-    def _duplicates(self, names: Mapping[_Cell, str]) -> dict[str, Any]:
+    def _duplicates(self, names: Mapping[_Cell, str]) -> Duplicates:
         in_train: Counter[str] = Counter()
-        groups: list[dict[str, Any]] = []
+        groups: list[CopyGroup] = []
         for copies in self._copies.values():
             counts: Counter[str] = Counter()
             for cell, count in copies.counts.items():
                 counts[names[cell]] += count
             if "train" in counts:
                 in_train.update({name: count for name, count in counts.items() if name != "train"})
-            shown = [{"dialogue": dialogue_id, "split": names[cell]} for dialogue_id, cell in copies.first]
-            groups.append({"copies": counts.total(), "splits": dict(counts), "dialogues": shown})
-        across = sum(len(group["splits"]) > 1 for group in groups)
-        groups.sort(key=lambda group: (-len(group["splits"]), -group["copies"]))
-        return {
-            "dialogues": sum(group["copies"] - 1 for group in groups),
-            "groups": len(groups),
-            "groups_across_splits": across,
-            "also_in_train": dict(in_train),
-            "examples": groups[:_EXAMPLES],
-        }
+            shown = [Copy(dialogue=dialogue_id, split=names[cell]) for dialogue_id, cell in copies.first]
+            groups.append(CopyGroup(copies=counts.total(), splits=dict(counts), dialogues=shown))
+        groups.sort(key=lambda group: (-len(group.splits), -group.copies))
+        return Duplicates(
+            dialogues=sum(group.copies - 1 for group in groups),
+            groups=len(groups),
+            groups_across_splits=sum(len(group.splits) > 1 for group in groups),
+            also_in_train=dict(in_train),
+            examples=groups[:_EXAMPLES],
+        )
 
 
-def _counts(tally: _Tally) -> dict[str, int]:
-    return {"dialogues": tally.dialogues, "turns": tally.turns, "target_turns": tally.targets}
+def _size(tally: _Tally) -> PartSize:
+    return PartSize(
+        dialogues=tally.dialogues, turns=tally.turns, target_turns=tally.targets, actions=len(tally.actions)
+    )
 
 
-def _quantiles(lengths: Counter[int]) -> dict[str, float] | None:
+def _quantiles(lengths: Counter[int]) -> LengthSummary | None:
     """Return least, nearest-rank median and 90 % quantile, most, and the mean."""
     total = lengths.total()
     if not total:
         return None
-    quantiles: dict[str, float] = {"min": min(lengths), "max": max(lengths)}
-    quantiles["mean"] = sum(n * count for n, count in lengths.items()) / total
-    for name, tenths in (("median", 5), ("p90", 9)):
-        rank, passed = -(-total * tenths // 10), 0
-        for n in sorted(lengths):
-            passed += lengths[n]
-            if passed >= rank:
-                quantiles[name] = n
-                break
-    return quantiles
+    ascending = sorted(lengths)
+    passed = list(accumulate(lengths[n] for n in ascending))
+    median, p90 = (ascending[bisect_left(passed, -(-total * tenths // 10))] for tenths in (5, 9))
+    mean = sum(n * count for n, count in lengths.items()) / total
+    return LengthSummary(min=ascending[0], max=ascending[-1], mean=mean, median=median, p90=p90)
 
 
 def _only_in(parts: Mapping[str, _Tally]) -> dict[str, list[str]]:
@@ -200,26 +198,24 @@ def _only_in(parts: Mapping[str, _Tally]) -> dict[str, list[str]]:
     return {name: sorted(a for a in part.actions if parts_with[a] == 1) for name, part in parts.items()}
 
 
-def _co_occurrence(sets: Counter[frozenset[str]]) -> list[dict[str, Any]]:
+def _co_occurrence(sets: Counter[frozenset[str]]) -> list[PairCount]:
     pairs: Counter[tuple[str, str]] = Counter()
     for actions, turns in sets.items():
         for pair in combinations(sorted(actions), 2):
             pairs[pair] += turns
-    return [{"actions": list(pair), "turns": n} for pair, n in sorted(pairs.items(), key=lambda i: (-i[1], i[0]))]
+    return [PairCount(actions=list(pair), turns=n) for pair, n in sorted(pairs.items(), key=lambda i: (-i[1], i[0]))]
 
 
-def _vocabulary(parts: Mapping[str, _Tally]) -> dict[str, dict[str, Any]]:
+def _vocabulary(parts: Mapping[str, _Tally]) -> dict[str, Vocabulary]:
     known = parts["train"].words if "train" in parts else Counter()
-    vocabulary: dict[str, dict[str, Any]] = {}
+    vocabulary: dict[str, Vocabulary] = {}
     for name, part in parts.items():
         tokens = part.words.total()
-        vocabulary[name] = {"tokens": tokens, "words": len(part.words)}
+        vocabulary[name] = Vocabulary(tokens=tokens, words=len(part.words))
         if name != "train" and known and tokens:
             unknown = Counter({word: n for word, n in part.words.items() if word not in known})
             ranked = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))
-            vocabulary[name] |= {
-                "known_tokens": (tokens - unknown.total()) / tokens,
-                "known_words": (len(part.words) - len(unknown)) / len(part.words),
-                "unknown_words": [word for word, _ in ranked[:_UNKNOWN_WORDS]],
-            }
+            vocabulary[name].known_tokens = (tokens - unknown.total()) / tokens
+            vocabulary[name].known_words = (len(part.words) - len(unknown)) / len(part.words)
+            vocabulary[name].unknown_words = [word for word, _ in ranked[:_UNKNOWN_WORDS]]
     return vocabulary

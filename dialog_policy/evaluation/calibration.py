@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.arrays import Doubles
 from dialog_policy.evaluation.evaluation import CalibrationBin
 
 __all__ = ["BINS", "Reliability", "bin_of", "expected_calibration_error", "reliability_rows"]
 
-Doubles = npt.NDArray[np.float64]
 
 # Bins of equal width over (0, 1], as scikit-learn's `calibration_curve` has them: a border belongs to the bin below it.
 BINS = 10

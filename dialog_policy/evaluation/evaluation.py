@@ -21,6 +21,7 @@ __all__ = [
     "Evaluation",
     "LengthRow",
     "Metrics",
+    "Scores",
     "SliceRow",
     "TurnRow",
 ]
@@ -32,8 +33,8 @@ Interval = list[float]
 _FIRST = ("warnings", "run", "corpus", "split", "dialogues", "turns")
 
 
-class Metrics(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Figures of one policy; all but the losses are fractions of 1. What does not apply is None, and left out of the JSON object.
+class Scores(msgspec.Struct, kw_only=True):
+    """What every policy has, whether it states probabilities or not; all but the loss are fractions of 1.
 
     Attributes
     ----------
@@ -49,6 +50,25 @@ class Metrics(msgspec.Struct, kw_only=True, omit_defaults=True):
         Micro averages.
     hamming_loss
         Share of (turn, action) pairs that are wrong.
+    """
+
+    turn_accuracy: float
+    dialogue_accuracy: float
+    micro_f1: float
+    macro_f1: float
+    macro_f1_gold: float
+    weighted_f1: float
+    samples_f1: float
+    precision: float
+    recall: float
+    hamming_loss: float
+
+
+class Metrics(Scores, kw_only=True, omit_defaults=True):
+    """Figures of one policy; what does not apply is None, and left out of the JSON object.
+
+    Attributes
+    ----------
     log_loss
         Binary cross-entropy of the stated probabilities, summed over the actions, mean over turns, in nats; where the actions
         exclude each other, −ln p of the gold one.
@@ -63,16 +83,6 @@ class Metrics(msgspec.Struct, kw_only=True, omit_defaults=True):
         Metric to its 95 % confidence interval.
     """
 
-    turn_accuracy: float
-    dialogue_accuracy: float
-    micro_f1: float
-    macro_f1: float
-    macro_f1_gold: float
-    weighted_f1: float
-    samples_f1: float
-    precision: float
-    recall: float
-    hamming_loss: float
     log_loss: float | None = None
     brier: float | None = None
     set_negative_log_likelihood: float | None = None

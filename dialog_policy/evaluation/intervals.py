@@ -13,20 +13,19 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.arrays import Floats
 from dialog_policy.errors import OptionError
 
 __all__ = [
     "LEVEL",
     "MOST_RESAMPLES",
     "RESAMPLES",
-    "Floats",
     "bootstrap_intervals",
     "check_resamples",
     "dialogue_weights",
     "t_quantile",
 ]
 
-Floats = npt.NDArray[np.floating]
 Statistic = Callable[[Floats], Floats]
 
 LEVEL = 0.95

@@ -14,6 +14,7 @@ import numpy as np
 
 from dialog_policy.corpus import Dialogue, Turn
 from dialog_policy.corpus.contradictions import Contradictions
+from dialog_policy.corpus.summary import ContradictionSummary
 from dialog_policy.evaluation.scored_turns import ScoredTurns
 from dialog_policy.text.tokens import get_tokenizer
 
@@ -112,7 +113,7 @@ class Mistakes(msgspec.Struct, kw_only=True):
     after_error
         Mode (``"teacher-forced"``, ``"free-running"``) to the accuracy after errors.
     contradictions
-        How often the same history is followed by different actions, see :class:`~dialog_policy.corpus.contradictions.Contradictions`.
+        How often the same history is followed by different actions.
     """
 
     worst_dialogues: list[WorstDialogue]
@@ -121,7 +122,7 @@ class Mistakes(msgspec.Struct, kw_only=True):
     other_confusions: int
     never_predicted: list[NeverPredicted]
     after_error: dict[str, AfterError]
-    contradictions: dict[str, Any]
+    contradictions: ContradictionSummary
 
 
 class _Judged(NamedTuple):

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.arrays import Doubles
 from dialog_policy.evaluation.scored_turns import Integers, ScoredTurns
 
 __all__ = ["LEAST", "LEFT_OUT", "TOP", "Curve", "ProbabilityScores", "Shares", "exclude_each_other"]
 
-Doubles = npt.NDArray[np.float64]
 
 TOP = (1, 3, 5)
 # What an action counts that predictions leave out and that was right: policies leave out what is less probable than that.

@@ -12,8 +12,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.arrays import Floats
 from dialog_policy.evaluation.evaluation import Metrics
-from dialog_policy.evaluation.intervals import Floats, bootstrap_intervals
+from dialog_policy.evaluation.intervals import bootstrap_intervals
 from dialog_policy.evaluation.scored_turns import Integers, ScoredTurns
 
 __all__ = ["SCALARS", "UNIT", "Block", "DialogueTotals", "Loss", "MetricSet", "ratio"]

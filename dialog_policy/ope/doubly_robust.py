@@ -11,15 +11,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from dialog_policy.ope.evidence import Estimator, Evidence, FloatArray, Terms, mean, modelled, sum_of_ratios
+from dialog_policy.arrays import Floats
+from dialog_policy.ope.evidence import Estimator, Evidence, Terms, mean, modelled, sum_of_ratios
 
 __all__ = ["DirectMethod", "DoublyRobust", "SelfNormalizedDR", "WeightedDR", "corrected"]
 
 
-def corrected(evidence: Evidence, weights: FloatArray) -> FloatArray:
+def corrected(evidence: Evidence, weights: Floats) -> Floats:
     """Shape (n,): V̂(x_i0) + Σ_t ω_it δ_it of each dialogue for weights ω, shape (n, T), and its influence on the model's fits."""
     first, errors = modelled(evidence)
-    values: FloatArray = first + (weights * errors).sum(axis=1)
+    values: Floats = first + (weights * errors).sum(axis=1)
     return values if evidence.fit_influence is None else values + evidence.fit_influence(weights)
 
 
@@ -93,6 +94,6 @@ class WeightedDR(Estimator):
         return Terms(np.concatenate(parts, axis=1), _mean_and_ratios)
 
 
-def _mean_and_ratios(totals: FloatArray, counts: FloatArray) -> FloatArray:
+def _mean_and_ratios(totals: Floats, counts: Floats) -> Floats:
     """Mean of the first column and the sum of the ratios of the others' first half to their second; 0 / 0 is 0."""
     return mean(totals, counts) + sum_of_ratios(totals[:, 1:], counts)

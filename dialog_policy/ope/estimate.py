@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from dialog_policy.arrays import Floats
 from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.corpus.data import Data, as_corpus
 from dialog_policy.errors import OptionError, check_known
@@ -16,7 +17,7 @@ from dialog_policy.evaluation.alignment import align
 from dialog_policy.evaluation.intervals import RESAMPLES, check_resamples
 from dialog_policy.evaluation.provenance import describe_run, policy_of, training_warnings
 from dialog_policy.ope.estimators import ESTIMATORS
-from dialog_policy.ope.evidence import Estimator, Evidence, FloatArray, cumulative_weights
+from dialog_policy.ope.evidence import Estimator, Evidence, cumulative_weights
 from dialog_policy.ope.features import state_features
 from dialog_policy.ope.intervals import EstimateIntervals
 from dialog_policy.ope.log import Log, read_log
@@ -117,7 +118,7 @@ def estimate_value(
         corpus=part.name,
         split=split,
         policy=name or str(getattr(policy, "name", "the policy")),
-        run=msgspec.UNSET if run is None else describe_run(run),
+        run=None if run is None else describe_run(run),
         target_policy=target_policy,
         acts=target.acts,
         dialogues=len(log.dialogues),
@@ -171,7 +172,7 @@ def _evidence(
     with_model = target.expected is not None and any(e.needs_model for e in estimators)
     with_embedding = any(e.needs_embedding for e in estimators)
     logged_bits = space.transform(log.actions).astype(np.float64)
-    states: FloatArray = np.ones((len(log.actions), 1))
+    states: Floats = np.ones((len(log.actions), 1))
     if with_model or with_embedding or log.propensities is None:
         states = state_features(log, space)
     logged, source = log.propensities, Propensities(source="logged")
@@ -213,13 +214,13 @@ def _row(estimator: Estimator, intervals: EstimateIntervals) -> PolicyEstimate:
         **(msgspec.structs.asdict(bare) if refused is None else nothing),
         effective_sample_size=overlap.effective_sample_size,
         refused=refused,
-        parameters=intervals.parameters[key] or msgspec.UNSET,
-        unreliable=msgspec.UNSET if refused is None else bare,
+        parameters=intervals.parameters[key] or None,
+        unreliable=None if refused is None else bare,
     )
 
 
 def _overlap_summary(
-    log: Log, target: TargetPolicy, weights: FloatArray, overlap: Overlap, clip: float | None
+    log: Log, target: TargetPolicy, weights: Floats, overlap: Overlap, clip: float | None
 ) -> OverlapSummary:
     whole = weights[:, -1]
     sizes = effective_sample_size(weights)

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
+
+from dialog_policy.arrays import Floats
 
 __all__ = [
     "Estimator",
     "Evidence",
-    "FloatArray",
     "MarginalWeights",
     "Modelled",
     "Terms",
@@ -28,7 +28,6 @@ __all__ = [
     "sum_of_ratios",
 ]
 
-FloatArray = npt.NDArray[np.floating[Any]]
 
 # A weight of e^50 is as good as infinite, and sums of such weights fit into single precision.
 _LARGEST_LOG = 50.0
@@ -49,8 +48,8 @@ class MarginalWeights(NamedTuple):
     """
 
     kept: Sequence[str]
-    weights: FloatArray
-    fit_influence: FloatArray | None = None
+    weights: Floats
+    fit_influence: Floats | None = None
 
 
 class Evidence(NamedTuple):
@@ -72,11 +71,11 @@ class Evidence(NamedTuple):
         Weights over embeddings of the actions, the finest embedding first. None: there are none.
     """
 
-    weights: FloatArray
-    rewards: FloatArray
-    q: FloatArray | None = None
-    v: FloatArray | None = None
-    fit_influence: Callable[[FloatArray], FloatArray] | None = None
+    weights: Floats
+    rewards: Floats
+    q: Floats | None = None
+    v: Floats | None = None
+    fit_influence: Callable[[Floats], Floats] | None = None
     marginal: Sequence[MarginalWeights] | None = None
 
 
@@ -93,8 +92,8 @@ class Terms(NamedTuple):
         What was chosen from the log, by name; intervals take it as given.
     """
 
-    columns: FloatArray
-    value: Callable[[FloatArray, FloatArray], FloatArray]
+    columns: Floats
+    value: Callable[[Floats, Floats], Floats]
     parameters: Mapping[str, Any] = {}
 
 
@@ -131,11 +130,11 @@ def estimate(estimator: Estimator, evidence: Evidence) -> float:
     return float(terms.value(totals[None], np.array([len(terms.columns)], dtype=np.float64))[0])
 
 
-def cumulative_weights(ratios: FloatArray, clip: float | None = None) -> FloatArray:
+def cumulative_weights(ratios: Floats, clip: float | None = None) -> Floats:
     """Products w_t of the ratios ρ, shape (n, T), each at most `clip` (truncated importance sampling, Ionides 2008)."""
     with np.errstate(divide="ignore"):
         logs = np.cumsum(np.log(ratios), axis=1)
-    weights: FloatArray = np.exp(np.minimum(logs, _LARGEST_LOG))
+    weights: Floats = np.exp(np.minimum(logs, _LARGEST_LOG))
     return weights if clip is None else np.minimum(weights, clip)
 
 
@@ -150,8 +149,8 @@ class Modelled(NamedTuple):
         Shape (n, T): the temporal-difference errors δ_t = γ^t (r_t + γ V̂(x_t+1) − Q̂(x_t, a_t)).
     """
 
-    first: FloatArray
-    errors: FloatArray
+    first: Floats
+    errors: Floats
 
 
 def modelled(evidence: Evidence) -> Modelled:
@@ -168,21 +167,21 @@ def modelled(evidence: Evidence) -> Modelled:
     return Modelled(evidence.v[:, 0], evidence.rewards + following - evidence.q)
 
 
-def mean(totals: FloatArray, counts: FloatArray) -> FloatArray:
+def mean(totals: Floats, counts: Floats) -> Floats:
     """Total of the first column by the number of dialogues."""
-    values: FloatArray = totals[:, 0] / counts
+    values: Floats = totals[:, 0] / counts
     return values
 
 
-def sum_of_ratios(totals: FloatArray, counts: FloatArray) -> FloatArray:
+def sum_of_ratios(totals: Floats, counts: Floats) -> Floats:
     """Sum of the ratios of the first half of the columns to the second; 0 / 0 is 0."""
     above, below = np.split(totals, 2, axis=1)
-    ratios: FloatArray = np.divide(above, below, out=np.zeros_like(above), where=below > 0).sum(axis=1)
+    ratios: Floats = np.divide(above, below, out=np.zeros_like(above), where=below > 0).sum(axis=1)
     return ratios
 
 
-def standard_error(columns: FloatArray) -> FloatArray:
+def standard_error(columns: Floats) -> Floats:
     """Return the standard errors of the means of columns, from shape (n, k) to (k,)."""
     n = len(columns)
-    errors: FloatArray = columns.std(axis=0) / np.sqrt(max(1, n - 1))
+    errors: Floats = columns.std(axis=0) / np.sqrt(max(1, n - 1))
     return errors

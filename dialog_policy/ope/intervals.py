@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from dialog_policy.arrays import Floats
 from dialog_policy.evaluation.intervals import bootstrap_intervals
-from dialog_policy.ope.evidence import Estimator, Evidence, FloatArray, Terms
+from dialog_policy.ope.evidence import Estimator, Evidence, Terms
 from dialog_policy.ope.importance import LoggedReturn
 from dialog_policy.ope.overlap import effective_sample_size, examine_overlap
 
@@ -49,7 +50,7 @@ class EstimateIntervals:
         ends = np.cumsum([part.shape[1] for part in parts])
         columns = np.concatenate(parts, axis=1)
 
-        def statistics(totals: FloatArray) -> FloatArray:
+        def statistics(totals: Floats) -> Floats:
             first, *own = np.split(totals, ends[:-1], axis=1)
             counts = first[:, 0]
             values = [one.value(part, counts) for one, part in zip(terms, own, strict=True)]
@@ -74,7 +75,7 @@ class EstimateIntervals:
         self.overlap = {key: self.whole if e.weighs_dialogues else up_to_last for key, e in estimators.items()}
 
 
-def _last_step(rewards: FloatArray) -> int:
+def _last_step(rewards: Floats) -> int:
     """Return the last step whose rewards can still move an estimate: its weights are the thinnest that matter."""
     greatest = np.abs(rewards).max(axis=0)
     return int(np.flatnonzero(greatest >= _NEGLIGIBLE * greatest.max())[-1])

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.arrays import Floats
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError
-from dialog_policy.ope.evidence import FloatArray
 
 __all__ = ["REWARD_FIELD", "Log", "read_log"]
 
@@ -45,11 +45,11 @@ class Log(NamedTuple):
     step: npt.NDArray[np.int64]
     turns: Sequence[int]
     actions: Sequence[frozenset[str]]
-    rewards: FloatArray
-    propensities: FloatArray | None
+    rewards: Floats
+    propensities: Floats | None
     rewarded: str
 
-    def spread(self, values: FloatArray, fill: float) -> FloatArray:
+    def spread(self, values: Floats, fill: float) -> Floats:
         """Lay the values of all decisions out as (n_dialogues, longest dialogue); `fill` after a dialogue's end."""
         table = np.full((len(self.dialogues), int(self.step.max()) + 1), fill)
         table[self.dialogue, self.step] = values

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.arrays import Floats
 from dialog_policy.evaluation.calibration import Reliability, expected_calibration_error, reliability_rows
-from dialog_policy.ope.evidence import FloatArray
 from dialog_policy.ope.folds import FOLDS, fold_of_dialogues
 from dialog_policy.ope.log import Log
 
@@ -32,13 +32,13 @@ class EstimatedPropensities(NamedTuple):
         expected calibration error of the likeliest set and its reliability bins.
     """
 
-    propensities: FloatArray
+    propensities: Floats
     about: dict[str, Any]
 
 
 def multinomial_regression(
-    features: FloatArray, targets: npt.NDArray[np.int64], n_classes: int, *, penalty: float = 1.0, iterations: int = 300
-) -> FloatArray:
+    features: Floats, targets: npt.NDArray[np.int64], n_classes: int, *, penalty: float = 1.0, iterations: int = 300
+) -> Floats:
     """Fit a multinomial logistic regression with half the penalty times the sum of squared weights.
 
     Accelerated descent (Nesterov 1983, restarted after O'Donoghue & Candès 2015) whose step divides by Böhning's bound of the
@@ -82,14 +82,14 @@ def multinomial_regression(
     return weights
 
 
-def softmax(scores: FloatArray) -> FloatArray:
+def softmax(scores: Floats) -> Floats:
     """Probabilities of each row of scores."""
-    shares: FloatArray = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares: Floats = np.exp(scores - scores.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     return shares
 
 
-def estimate_propensities(log: Log, states: FloatArray) -> EstimatedPropensities:
+def estimate_propensities(log: Log, states: Floats) -> EstimatedPropensities:
     """Estimate the probability of every logged set of actions.
 
     Five folds of dialogues: each fold's propensities come from a regression on the other four, over the 100 most frequent

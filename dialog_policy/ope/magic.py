@@ -7,9 +7,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.arrays import Floats
 from dialog_policy.evaluation.intervals import dialogue_weights
 from dialog_policy.ope.doubly_robust import WeightedDR, corrected
-from dialog_policy.ope.evidence import Estimator, Evidence, FloatArray, Terms, modelled
+from dialog_policy.ope.evidence import Estimator, Evidence, Terms, modelled
 
 __all__ = ["MAGIC", "simplex_minimum"]
 
@@ -55,10 +56,10 @@ class MAGIC(Estimator):
         if evidence.fit_influence is not None:
             first = first + evidence.fit_influence(normalised * shares)
 
-        def value(totals: FloatArray, counts: FloatArray) -> FloatArray:
+        def value(totals: Floats, counts: Floats) -> Floats:
             above, below = np.split(totals[:, 1:], 2, axis=1)
             ratios = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
-            mixed: FloatArray = totals[:, 0] / counts + ratios @ shares
+            mixed: Floats = totals[:, 0] / counts + ratios @ shares
             return mixed
 
         parts = [first[:, None], evidence.weights * errors, evidence.weights]
@@ -89,7 +90,7 @@ def _interval_of_wdr(evidence: Evidence) -> tuple[float, float]:
     return min(float(low), at), max(float(high), at)
 
 
-def simplex_minimum(matrix: FloatArray) -> FloatArray:
+def simplex_minimum(matrix: Floats) -> Floats:
     """Minimise xᵀAx over x ≥ 0, Σ x = 1, shape (k,), for a positive semidefinite A, shape (k, k).
 
     The point of least norm in the hull of k points of which A has the inner products: Wolfe 1976, "Finding the nearest point in a
@@ -122,7 +123,7 @@ def simplex_minimum(matrix: FloatArray) -> FloatArray:
     return x
 
 
-def _affine_minimum(matrix: FloatArray) -> FloatArray:
+def _affine_minimum(matrix: Floats) -> Floats:
     """Minimise xᵀAx over Σ x = 1."""
     k = len(matrix)
     # Scaled, so that the constraint's row is of the order of the others.
@@ -130,5 +131,5 @@ def _affine_minimum(matrix: FloatArray) -> FloatArray:
     system = np.ones((k + 1, k + 1))
     system[:k, :k] = matrix / scale
     system[k, k] = 0.0
-    solution: FloatArray = np.linalg.lstsq(system, np.append(np.zeros(k), 1.0), rcond=None)[0][:k]
+    solution: Floats = np.linalg.lstsq(system, np.append(np.zeros(k), 1.0), rcond=None)[0][:k]
     return solution

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from dialog_policy.arrays import Floats
 from dialog_policy.ope.evidence import (
     Estimator,
     Evidence,
-    FloatArray,
     MarginalWeights,
     Terms,
     cumulative_weights,
@@ -55,16 +55,16 @@ class MarginalizedIPS(Estimator):
         return Terms(columns[:, [chosen]], mean, {"kept_actions": list(evidence.marginal[chosen].kept)})
 
 
-def _contributions(marginal: MarginalWeights, rewards: FloatArray) -> FloatArray:
-    values: FloatArray = (marginal.weights * rewards).sum(axis=1)
+def _contributions(marginal: MarginalWeights, rewards: Floats) -> Floats:
+    values: Floats = (marginal.weights * rewards).sum(axis=1)
     return values if marginal.fit_influence is None else values + marginal.fit_influence
 
 
 def marginal_weights(
     log: Log,
-    states: FloatArray,
-    logged_bits: FloatArray,
-    ratios: FloatArray,
+    states: Floats,
+    logged_bits: Floats,
+    ratios: Floats,
     names: Sequence[str],
     *,
     gamma: float = 1.0,
@@ -122,8 +122,8 @@ def marginal_weights(
     return embeddings
 
 
-def _returns(log: Log) -> FloatArray:
+def _returns(log: Log) -> Floats:
     """Shape (m,): the sum of the rewards from each decision on."""
     table = log.spread(log.rewards, 0.0)
-    returns: FloatArray = np.cumsum(table[:, ::-1], axis=1)[:, ::-1][log.dialogue, log.step]
+    returns: Floats = np.cumsum(table[:, ::-1], axis=1)[:, ::-1][log.dialogue, log.step]
     return returns

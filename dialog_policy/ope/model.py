@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.ope.evidence import FloatArray
+from dialog_policy.arrays import Floats
 from dialog_policy.ope.folds import fold_of_dialogues
 from dialog_policy.ope.log import Log
 from dialog_policy.ope.regression import PENALTY, interactions, principal_directions
@@ -29,22 +29,20 @@ class RewardModel(NamedTuple):
         shape (n_dialogues,), adding up to 0. With it a bootstrap of the mean sees the uncertainty of the fits.
     """
 
-    q: FloatArray
-    v: FloatArray
-    fit_influence: Callable[[FloatArray], FloatArray]
+    q: Floats
+    v: Floats
+    fit_influence: Callable[[Floats], Floats]
 
 
 class _Fold(NamedTuple):
     """One fold's model: its rows, the inverse derivative of its equations, and their errors in the rows that it was fitted on."""
 
     inside: npt.NDArray[np.bool_]
-    inverse: FloatArray
-    errors: FloatArray
+    inverse: Floats
+    errors: Floats
 
 
-def fit_reward_model(
-    log: Log, states: FloatArray, logged_bits: FloatArray, expected: FloatArray, gamma: float
-) -> RewardModel:
+def fit_reward_model(log: Log, states: Floats, logged_bits: Floats, expected: Floats, gamma: float) -> RewardModel:
     """Fit Q̂(x, a) for the target policy by fitted Q evaluation (Le, Voloshin & Yue 2019), cross-fitted over folds of dialogues.
 
     Q̂ is a ridge regression on state, actions, and their products with up to 16 principal directions of the state. It is linear in
@@ -91,11 +89,11 @@ def fit_reward_model(
         errors = log.rewards + gamma * np.where(goes_on, np.roll(valued, -1), 0.0) - predicted
         fitted.append(_Fold(inside, np.linalg.inv(derivative), outside * errors))
 
-    def fit_influence(omega: FloatArray) -> FloatArray:
+    def fit_influence(omega: Floats) -> Floats:
         by_decision = omega[log.dialogue, log.step] * gamma**log.step
         # How the estimate moves with Q̂ of the logged actions, and with V̂ of each decision: V̂_i0 + Σ_t ω_it (γ V̂_i,t+1 − Q̂_it).
         by_value = np.where(log.step == 0, 1.0, gamma * np.roll(by_decision, 1))
-        moved: FloatArray = np.zeros(len(log.dialogues))
+        moved: Floats = np.zeros(len(log.dialogues))
         for model in fitted:
             slope = by_value[model.inside] @ chosen[model.inside] - by_decision[model.inside] @ logged[model.inside]
             added = (logged @ (slope @ model.inverse)) * model.errors

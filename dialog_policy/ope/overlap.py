@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dialog_policy.ope.evidence import FloatArray
+from dialog_policy.arrays import Floats
 
 __all__ = ["SMALLEST_SAMPLE", "WORST_MEAN", "Overlap", "effective_sample_size", "examine_overlap", "pareto_k"]
 
@@ -46,17 +46,17 @@ class Overlap(NamedTuple):
     refused: str | None
 
 
-def effective_sample_size(weights: FloatArray) -> FloatArray:
+def effective_sample_size(weights: Floats) -> Floats:
     """(Σ w)² / Σ w² over the first axis; 0 where all weights are 0."""
     top = weights.max(axis=0)
     scaled = np.divide(weights, top, out=np.zeros_like(weights), where=top > 0)
     squares = np.square(scaled).sum(axis=0)
     sums = scaled.sum(axis=0)
-    size: FloatArray = np.divide(sums * sums, squares, out=np.zeros_like(squares), where=squares > 0)
+    size: Floats = np.divide(sums * sums, squares, out=np.zeros_like(squares), where=squares > 0)
     return size
 
 
-def pareto_k(weights: FloatArray) -> float | None:
+def pareto_k(weights: Floats) -> float | None:
     """Shape k of the tail of the weights, shape (n,): over 0.5 their variance is infinite, over 1 their mean.
 
     The tail is the largest min(n / 5, 3 √n) weights, the fit the quasi-Bayesian one of Zhang & Stephens (2009), drawn to 0.5 by
@@ -86,7 +86,7 @@ def pareto_k(weights: FloatArray) -> float | None:
     return (shape * size + 0.5 * 10) / (size + 10)
 
 
-def examine_overlap(weights: FloatArray, mean_ci95: tuple[float, float]) -> Overlap:
+def examine_overlap(weights: Floats, mean_ci95: tuple[float, float]) -> Overlap:
     """Look at the weights that an estimate rests on.
 
     Parameters

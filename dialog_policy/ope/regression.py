@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.ope.evidence import FloatArray
+from dialog_policy.arrays import Floats
 
 __all__ = ["PENALTY", "crossfitted", "interactions", "principal_directions"]
 
@@ -16,7 +16,7 @@ PENALTY = 1.0
 _DIRECTIONS, _PRODUCTS = 16, 480
 
 
-def principal_directions(states: FloatArray, n_actions: int) -> FloatArray:
+def principal_directions(states: Floats, n_actions: int) -> Floats:
     """Shape (m, 1 + d): a constant and each state's coordinates along up to 16 principal directions; states of shape (m, f)."""
     centred = states - states.mean(axis=0)
     _, vectors = np.linalg.eigh(centred.T @ centred)
@@ -24,7 +24,7 @@ def principal_directions(states: FloatArray, n_actions: int) -> FloatArray:
     return np.concatenate([np.ones((len(states), 1)), centred @ kept], axis=1)
 
 
-def interactions(states: FloatArray, directions: FloatArray, actions: FloatArray) -> FloatArray:
+def interactions(states: Floats, directions: Floats, actions: Floats) -> Floats:
     """Shape (m, f + (1 + d) a): states, shape (m, f), and products of directions, (m, 1 + d), with actions, (m, a)."""
     products = directions[:, :, None] * actions[:, None, :]
     return np.concatenate([states, products.reshape(len(states), -1)], axis=1)
@@ -45,14 +45,14 @@ class Crossfitted(NamedTuple):
         Of each fold the inverse of its fit's equations, shape (f, f), and the errors in the rows it was fitted on, shape (m,).
     """
 
-    predictions: FloatArray
-    coefficients: FloatArray
-    features: FloatArray
+    predictions: Floats
+    coefficients: Floats
+    features: Floats
     folds: npt.NDArray[np.int64]
-    inverses: list[FloatArray]
-    errors: list[FloatArray]
+    inverses: list[Floats]
+    errors: list[Floats]
 
-    def influence(self, gradient: FloatArray) -> FloatArray:
+    def influence(self, gradient: Floats) -> Floats:
         """Return what each row adds, through the fits that it takes part in, to a sum that the predictions are a part of.
 
         In the first order: a row's terms of the fit's equations times the inverse of their derivative (an M-estimator's influence:
@@ -67,14 +67,14 @@ class Crossfitted(NamedTuple):
         -------
         ndarray of shape (m,)
         """
-        added: FloatArray = np.zeros(len(self.features))
+        added: Floats = np.zeros(len(self.features))
         for fold, (inverse, errors) in enumerate(zip(self.inverses, self.errors, strict=True)):
             inside = self.folds == fold
             added += (self.features @ (gradient[inside] @ self.features[inside] @ inverse)) * errors
         return added
 
 
-def crossfitted(features: FloatArray, targets: FloatArray, folds: npt.NDArray[np.int64]) -> Crossfitted:
+def crossfitted(features: Floats, targets: Floats, folds: npt.NDArray[np.int64]) -> Crossfitted:
     """Fit a ridge regression for each fold on the others.
 
     Parameters

@@ -67,7 +67,7 @@ class UnreliableEstimate(msgspec.Struct, frozen=True, kw_only=True):
     difference_ci95: Interval
 
 
-class PolicyEstimate(msgspec.Struct, frozen=True, kw_only=True):
+class PolicyEstimate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One estimate of the target policy's value.
 
     Attributes
@@ -83,9 +83,9 @@ class PolicyEstimate(msgspec.Struct, frozen=True, kw_only=True):
     refused
         Why it is not to be believed; None: it may be.
     parameters
-        What the estimator chose from the log, such as λ; absent where there is nothing to choose.
+        What the estimator chose from the log, such as λ; None where there is nothing to choose.
     unreliable
-        The bare numbers; absent unless it is refused for the log's sake.
+        The bare numbers; None unless it is refused for the log's sake.
     """
 
     estimator: str
@@ -96,8 +96,8 @@ class PolicyEstimate(msgspec.Struct, frozen=True, kw_only=True):
     difference_ci95: Interval | None
     effective_sample_size: float | None
     refused: str | None
-    parameters: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
-    unreliable: UnreliableEstimate | msgspec.UnsetType = msgspec.UNSET
+    parameters: dict[str, Any] | None = None
+    unreliable: UnreliableEstimate | None = None
 
 
 class DecisionOverlap(msgspec.Struct, frozen=True):
@@ -142,7 +142,7 @@ class OverlapSummary(msgspec.Struct, frozen=True, kw_only=True):
     log10_weights: WeightHistogram
 
 
-class OffPolicyValue(msgspec.Struct, frozen=True, kw_only=True):
+class OffPolicyValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a target policy would have been worth on the dialogues of a log.
 
     Attributes
@@ -150,7 +150,7 @@ class OffPolicyValue(msgspec.Struct, frozen=True, kw_only=True):
     corpus, split, dialogues, turns
         The log, its part, and how many dialogues and decisions it has.
     policy, run
-        The target policy's name; of a run its date and version, absent else.
+        The target policy's name; of a run its date and version, else None.
     target_policy, acts
         ``"stochastic"`` or ``"greedy"``; the same as a sentence's end.
     gamma, clip, resamples
@@ -174,7 +174,7 @@ class OffPolicyValue(msgspec.Struct, frozen=True, kw_only=True):
     corpus: str
     split: str
     policy: str
-    run: RunDescription | msgspec.UnsetType = msgspec.UNSET
+    run: RunDescription | None = None
     target_policy: str
     acts: str
     dialogues: int

@@ -12,8 +12,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from dialog_policy.arrays import Floats
 from dialog_policy.ope.doubly_robust import corrected
-from dialog_policy.ope.evidence import Estimator, Evidence, FloatArray, Terms, mean, standard_error
+from dialog_policy.ope.evidence import Estimator, Evidence, Terms, mean, standard_error
 from dialog_policy.ope.slope import slope
 
 __all__ = ["DRos", "SwitchDR"]
@@ -73,17 +74,17 @@ class DRos(Estimator):
         return _chosen_by_slope(evidence, lambdas, lambda shrinkage: shrunk(weights, shrinkage))
 
 
-def shrunk(weights: FloatArray, shrinkage: float) -> FloatArray:
+def shrunk(weights: Floats, shrinkage: float) -> Floats:
     """λ w / (w² + λ), elementwise."""
     if math.isinf(shrinkage):
         return weights
     # Divided by w: neither a large weight's square nor λ = 0 at w = 0 is a problem.
     denominators = weights + np.divide(shrinkage, weights, out=np.full_like(weights, np.inf), where=weights > 0)
-    shares: FloatArray = shrinkage / denominators
+    shares: Floats = shrinkage / denominators
     return shares
 
 
-def _grid(weights: FloatArray) -> list[float]:
+def _grid(weights: Floats) -> list[float]:
     positive = weights[weights > 0]
     if not len(positive):
         return []
@@ -92,7 +93,7 @@ def _grid(weights: FloatArray) -> list[float]:
     return grid
 
 
-def _chosen_by_slope(evidence: Evidence, lambdas: Sequence[float], weights_at: Callable[[float], FloatArray]) -> Terms:
+def _chosen_by_slope(evidence: Evidence, lambdas: Sequence[float], weights_at: Callable[[float], Floats]) -> Terms:
     columns = np.stack([corrected(evidence, weights_at(shrinkage)) for shrinkage in lambdas], axis=1)
     chosen = slope(columns.mean(axis=0), standard_error(columns))
     shrinkage = lambdas[chosen]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from dialog_policy.ope.evidence import FloatArray
+from dialog_policy.arrays import Floats
 
 __all__ = ["slope"]
 
 
-def slope(values: FloatArray, widths: FloatArray) -> int:
+def slope(values: Floats, widths: Floats) -> int:
     """Choose an estimate by Lepski's principle (Su, Srinath & Krishnamurthy 2020, "Adaptive estimator selection").
 
     The last estimate whose interval, value ± 2 width, still meets the common part of the intervals before it: what moved further

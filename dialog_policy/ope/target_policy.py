@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dialog_policy.arrays import Floats
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.errors import CorpusError
-from dialog_policy.ope.evidence import FloatArray
 from dialog_policy.prediction import Prediction
 
 __all__ = ["TARGET_POLICIES", "TargetPolicy", "greedy_policy", "stochastic_policy"]
@@ -35,8 +35,8 @@ class TargetPolicy(NamedTuple):
         How it acts, in words.
     """
 
-    logged: FloatArray
-    expected: FloatArray | None
+    logged: Floats
+    expected: Floats | None
     acts: str
 
 
@@ -83,7 +83,7 @@ def stochastic_policy(
     return _of_bits(predictions, logged, space)
 
 
-def _shares(predictions: Sequence[Prediction], space: ActionSpace, left_out: float) -> FloatArray:
+def _shares(predictions: Sequence[Prediction], space: ActionSpace, left_out: float) -> Floats:
     """Probability of each action, shape (n_predictions, n_actions); `left_out` for those that a prediction leaves out."""
     shares = np.full((len(predictions), len(space)), left_out)
     for row, p in enumerate(predictions):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from tqdm import tqdm
 
+from dialog_policy.comparison.result import CurvePoint
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.data import Data
 from dialog_policy.corpus.splits import hash_fraction
@@ -36,7 +36,7 @@ def learning_curve(
     *,
     seeds: int = 3,
     dev: Data | None = "auto",
-) -> list[dict[str, Any]]:
+) -> list[CurvePoint]:
     """Train each configuration on shares of the training part, and score it.
 
     Parameters
@@ -55,8 +55,8 @@ def learning_curve(
 
     Returns
     -------
-    list of dict
-        One row a training: ``policy, share, dialogues, turns, seed, turn_accuracy``.
+    list of CurvePoint
+        One for each training.
 
     Raises
     ------
@@ -83,13 +83,13 @@ def learning_curve(
         part = share_of(train, share, seed)
         policy = DialogPolicy.from_config(configs[name]).set_params(seed=configs[name].seed + seed).fit(part, dev=dev)
         rows.append(
-            {
-                "policy": name,
-                "share": share,
-                "dialogues": len(part),
-                "turns": part.n_targets,
-                "seed": seed,
-                "turn_accuracy": policy.score(test),
-            }
+            CurvePoint(
+                policy=name,
+                share=share,
+                dialogues=len(part),
+                turns=part.n_targets,
+                seed=seed,
+                turn_accuracy=policy.score(test),
+            )
         )
     return rows

@@ -9,20 +9,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dialog_policy.comparison.result import Comparison
+from dialog_policy.evaluation.evaluation import Evaluation
 from dialog_policy.files import write_file
 from dialog_policy.report.evaluation import THIS_POLICY
-from dialog_policy.report.subjects import subject_of
+from dialog_policy.report.subjects import Result, check_result, warnings_of
 
 __all__ = ["numbers", "write_csv"]
 
 
-def numbers(result: Mapping[str, Any]) -> dict[str, float]:
-    """Return every single figure of a result by its name; one in another object as ``object.name``.
+def numbers(document: Mapping[str, Any]) -> dict[str, float]:
+    """Return every single figure of the JSON object of a result by its name; one in another object as ``object.name``.
 
     Not those of lists, intervals and mistakes.
     """
     figures: dict[str, float] = {}
-    for name, value in result.items():
+    for name, value in document.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             figures[name] = value
         elif isinstance(value, Mapping) and name not in ("ci95", "mistakes"):
@@ -31,7 +33,7 @@ def numbers(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def write_csv(
-    result: Mapping[str, Any],
+    result: Result,
     folder: str | os.PathLike[str],
     *,
     history: Sequence[Mapping[str, float]] | None = None,
@@ -44,7 +46,7 @@ def write_csv(
     Parameters
     ----------
     result
-        The JSON object of ``evaluate``, ``score``, ``compare``, ``value`` or ``inspect``.
+        An evaluation, a comparison, an off-policy value or the summary of a corpus.
     folder
         Made if it is missing.
     history
@@ -55,16 +57,18 @@ def write_csv(
     OptionError
         If a file cannot be written.
     """
-    tables = {"metrics": _metrics(result)}
-    for name, value in result.items():
+    check_result(result)
+    document = result.to_json()
+    tables = {"metrics": _metrics(result, document)}
+    for name, value in document.items():
         if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
             tables[name] = [_flat(row) for row in value]
     for name in ("calibration", "calibration_bits"):
-        if name in result:
-            tables[name] = [_flat(row) for row in result[name]["bins"]]
+        if name in document:
+            tables[name] = [_flat(row) for row in document[name]["bins"]]
     curves = [
         {"action": row["action"], "recall": recall, "precision": precision}
-        for row in result.get("by_action", ())
+        for row in document.get("by_action", ())
         for recall, precision in row.get("precision_recall", ())
     ]
     if curves:
@@ -74,15 +78,14 @@ def write_csv(
     return [_write(Path(folder) / f"{name}.csv", rows) for name, rows in tables.items()]
 
 
-def _metrics(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    subject = subject_of(result)
-    if subject == "comparison":
-        scores = {row["name"]: row for row in result["policies"]}
-    elif subject == "evaluation":
-        scores = {THIS_POLICY: result, **result["baselines"]}
+def _metrics(result: Result, document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if isinstance(result, Comparison):
+        scores = {row["name"]: row for row in document["policies"]}
+    elif isinstance(result, Evaluation):
+        scores = {THIS_POLICY: document, **document["baselines"]}
     else:
-        scores = {result.get("policy", result["corpus"]): result}
-    warnings = " ".join(result.get("warnings", ()))
+        scores = {document.get("policy", result.corpus): document}
+    warnings = " ".join(warnings_of(result))
     rows = []
     for policy, own in scores.items():
         figures = numbers({name: value for name, value in own.items() if name != "baselines"})

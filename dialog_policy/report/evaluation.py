@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from dialog_policy.errors import counted
-from dialog_policy.metric_names import HEADLINE
+from dialog_policy.evaluation.evaluation import Evaluation, Metrics
+from dialog_policy.evaluation.mistakes import Mistakes
+from dialog_policy.metric_names import MAIN_METRICS
 from dialog_policy.report.document import Document, Paragraph, Section, Table
 from dialog_policy.report.groups import LEAST_TURNS, is_small
 from dialog_policy.report.words import (
@@ -38,18 +40,18 @@ THIS_POLICY = "this policy"
 _SHOWN = 5
 
 
-def document(result: Mapping[str, Any], *, intervals: Literal["rows", "cells"] = "rows") -> Document:
+def document(result: Evaluation, *, intervals: Literal["rows", "cells"] = "rows") -> Document:
     """Return what matters most of an evaluation: the metrics beside the baselines', then where the policy is weak.
 
     Parameters
     ----------
     result
-        The JSON object of ``evaluate`` or ``score``.
+        The evaluation.
     intervals
         Whether confidence intervals of metrics are rows of their own, for this policy, or stand in the cells, for all.
     """
-    mode = f", {MODES.get(result['mode'], result['mode'])}" if "mode" in result else ""
-    run = run_sentence(result.get("run"))
+    mode = f", {MODES.get(result.mode, result.mode)}" if result.mode else ""
+    run = run_sentence(result.run)
     figures: list[Paragraph | Table] = [policies_table(result, intervals=intervals)]
     if (probabilities := probabilities_table(result)).rows:
         figures.append(probabilities)
@@ -61,117 +63,122 @@ def document(result: Mapping[str, Any], *, intervals: Literal["rows", "cells"] =
         Section(parts=figures),
         Section(title="Turn accuracy by length of the dialogue", parts=[lengths_table(result)], detail=True),
     ]
-    if result.get("slices"):
+    if result.slices:
         sections.append(Section(title="Groups of turns with the lowest accuracy", parts=_weakest(result), detail=True))
-    if mistakes := _mistakes(result.get("mistakes")):
+    if mistakes := _mistakes(result.mistakes):
         sections.append(Section(title="Most frequent mistakes", parts=mistakes, detail=True))
     return Document(
         title=size_of(result) + mode,
-        warnings=result.get("warnings", ()),
+        warnings=result.warnings,
         about=[run] if run else [],
         sections=sections,
     )
 
 
-def policies_table(result: Mapping[str, Any], *, intervals: Literal["rows", "cells", "none"]) -> Table:
+def policies_table(result: Evaluation, *, intervals: Literal["rows", "cells", "none"]) -> Table:
     """Return the headline metrics of this policy and of the baselines."""
-    scores = {THIS_POLICY: result, **{policy_name(name): row for name, row in result["baselines"].items()}}
+    scores: dict[str, Metrics] = {
+        THIS_POLICY: result,
+        **{policy_name(name): row for name, row in result.baselines.items()},
+    }
     rows: list[list[object]] = []
     for name, row in scores.items():
-        ends = row.get("ci95") or {}
+        ends = row.ci95 or {}
         in_cells = ends if intervals == "cells" else {}
-        rows.append([name, *(Estimate(row[metric], in_cells.get(metric)) for metric in HEADLINE)])
+        rows.append([name, *(Estimate(getattr(row, metric), in_cells.get(metric)) for metric in MAIN_METRICS)])
         if intervals == "rows" and row is result and ends:
             rows += [
-                [f"  95 % CI, {end}", *(ends[metric][place] for metric in HEADLINE)]
+                [f"  95 % CI, {end}", *(ends[metric][place] for metric in MAIN_METRICS)]
                 for place, end in enumerate(("lower", "upper"))
             ]
-    header = ["policy", *map(metric_name, HEADLINE)]
+    header = ["policy", *map(metric_name, MAIN_METRICS)]
     return Table(title="Metrics of the policy and of the baselines", header=header, rows=rows)
 
 
-def probabilities_table(result: Mapping[str, Any]) -> Table:
+def probabilities_table(result: Evaluation) -> Table:
     """Return the metrics of the predicted probabilities, of calibration and of the replies: those that there are."""
-    values: dict[str, float] = {f"top_k.{k}": share for k, share in result.get("top_k", {}).items()}
-    values |= {key: result[key] for key in ("set_negative_log_likelihood", "log_loss", "brier") if key in result}
-    if "calibration" in result:
-        values["ece"] = result["calibration"]["ece"]
-    if "response_accuracy" in result:
-        values["response_accuracy"] = result["response_accuracy"]
-    ends = result.get("ci95") or {}
+    values: dict[str, float] = {f"top_k.{k}": share for k, share in (result.top_k or {}).items()}
+    measures = ("set_negative_log_likelihood", "log_loss", "brier")
+    values |= {key: figure for key in measures if (figure := getattr(result, key)) is not None}
+    if result.calibration is not None:
+        values["ece"] = result.calibration.ece
+    if result.response_accuracy is not None:
+        values["response_accuracy"] = result.response_accuracy
+    ends = result.ci95 or {}
     return Table(
         title="Metrics of the probabilities and replies",
         header=["metric", "value", "95 % CI"],
-        rows=[[metric_name(key, result), value, interval(ends.get(key))] for key, value in values.items()],
+        rows=[
+            [metric_name(key, exclusive=result.actions_exclude_each_other), value, interval(ends.get(key))]
+            for key, value in values.items()
+        ],
     )
 
 
-def top_k_sentence(result: Mapping[str, Any]) -> str:
+def top_k_sentence(result: Evaluation) -> str:
     """Return what top-k accuracy means where turns may have several actions; nothing where it needs no words."""
-    if "top_k" not in result or result.get("actions_exclude_each_other"):
+    if result.top_k is None or result.actions_exclude_each_other:
         return ""
     return "A turn counts for top-k accuracy if all of its true actions are among the k most probable ones."
 
 
-def unseen_sentence(result: Mapping[str, Any]) -> str:
+def unseen_sentence(result: Evaluation) -> str:
     """Return a sentence about turns that no policy trained on this part could get right; nothing if there are none."""
-    turns = result["unseen_action_turns"]
+    turns = result.unseen_action_turns
     if not turns:
         return ""
     have, count = ("has", "counts") if turns == 1 else ("have", "count")
     return f"{counted(turns, 'turn')} {have} an action that does not occur in training and {count} as wrong."
 
 
-def lengths_table(result: Mapping[str, Any]) -> Table:
+def lengths_table(result: Evaluation) -> Table:
     """Return accuracy by the number of turns to predict."""
     rows = [
         [
-            row["length"],
-            row["dialogues"],
-            row["turns"],
-            row["turn_accuracy"],
-            interval(row.get("ci95")),
-            row["dialogue_accuracy"],
+            row.length,
+            row.dialogues,
+            row.turns,
+            row.turn_accuracy,
+            interval(row.ci95),
+            row.dialogue_accuracy,
             "small" if is_small(row) else "",
         ]
-        for row in result["by_length"]
+        for row in result.by_length
     ]
     header = ["turns to predict", "dialogues", "turns", "turn accuracy", "95 % CI", "dialogue accuracy", "note"]
     return _without_empty(Table(title="Accuracy by length of the dialogue", header=header, rows=rows))
 
 
-def slices_table(result: Mapping[str, Any]) -> Table:
+def slices_table(result: Evaluation) -> Table:
     """Return the accuracy of every group of turns."""
-    rows = []
-    for row in result.get("slices", ()):
-        ends = row.get("ci95") or {}
-        rows.append(
-            [
-                FIELDS.get(row["field"], row["field"]),
-                row["value"],
-                row["dialogues"],
-                row["turns"],
-                row["turn_accuracy"],
-                interval(ends.get("turn_accuracy")),
-                row["micro_f1"],
-                interval(ends.get("micro_f1")),
-                "small" if is_small(row) else "",
-            ]
-        )
+    rows = [
+        [
+            FIELDS.get(row.field, row.field),
+            row.value,
+            row.dialogues,
+            row.turns,
+            row.turn_accuracy,
+            interval(row.ci95.get("turn_accuracy")),
+            row.micro_f1,
+            interval(row.ci95.get("micro_f1")),
+            "small" if is_small(row) else "",
+        ]
+        for row in result.slices
+    ]
     header = ["grouped by", "value", "dialogues", "turns", "turn accuracy", "95 % CI", "micro F1", "95 % CI", "note"]
     return _without_empty(Table(title="Groups of turns", header=header, rows=rows, left=(0, 1)))
 
 
-def _weakest(result: Mapping[str, Any]) -> list[Paragraph | Table]:
-    usual = [row for row in result["slices"] if not is_small(row)]
-    left_out = len(result["slices"]) - len(usual)
-    weakest = sorted(usual, key=lambda row: float(row["turn_accuracy"]))[:_SHOWN]
+def _weakest(result: Evaluation) -> list[Paragraph | Table]:
+    usual = [row for row in result.slices if not is_small(row)]
+    left_out = len(result.slices) - len(usual)
+    weakest = sorted(usual, key=lambda row: float(row.turn_accuracy))[:_SHOWN]
     rows = [
         [
-            f"{FIELDS.get(row['field'], row['field'])}: {row['value']}",
-            row["turns"],
-            row["turn_accuracy"],
-            interval((row.get("ci95") or {}).get("turn_accuracy")),
+            f"{FIELDS.get(row.field, row.field)}: {row.value}",
+            row.turns,
+            row.turn_accuracy,
+            interval(row.ci95.get("turn_accuracy")),
         ]
         for row in weakest
     ]
@@ -186,37 +193,37 @@ def _weakest(result: Mapping[str, Any]) -> list[Paragraph | Table]:
     return parts
 
 
-def actions_table(result: Mapping[str, Any]) -> Table:
+def actions_table(result: Evaluation) -> Table:
     """Return the metrics of every action."""
     rows = [
         [
-            row["action"],
-            row["support"],
-            row["predicted"],
-            row["precision"],
-            row["recall"],
-            row["f1"],
-            interval(row.get("ci95")),
-            row.get("average_precision"),
+            row.action,
+            row.support,
+            row.predicted,
+            row.precision,
+            row.recall,
+            row.f1,
+            interval(row.ci95),
+            row.average_precision,
         ]
-        for row in result["by_action"]
+        for row in result.by_action
     ]
     header = ["action", "turns", "predicted", "precision", "recall", "F1", "95 % CI", "average precision"]
     return _without_empty(Table(title="Actions", header=header, rows=rows))
 
 
-def confusions_table(mistakes: Mapping[str, Any]) -> Table:
+def confusions_table(mistakes: Mistakes) -> Table:
     """Return which action sets were predicted instead of which."""
     rows = [
         [
-            action_set(row["gold"]),
-            action_set(row["predicted"]),
-            row["turns"],
-            row["turns"] / row["gold_turns"],
-            row["dialogue"],
-            row["turn"],
+            action_set(row.gold),
+            action_set(row.predicted),
+            row.turns,
+            row.turns / row.gold_turns,
+            row.dialogue,
+            row.turn,
         ]
-        for row in mistakes["confusions"]
+        for row in mistakes.confusions
     ]
     header = [
         "true actions",
@@ -229,23 +236,23 @@ def confusions_table(mistakes: Mapping[str, Any]) -> Table:
     return Table(title="Confusions", header=header, rows=rows, left=(0, 1))
 
 
-def _mistakes(mistakes: Mapping[str, Any] | None) -> list[Paragraph | Table]:
-    if not mistakes or not mistakes["confusions"]:
+def _mistakes(mistakes: Mistakes | None) -> list[Paragraph | Table]:
+    if not mistakes or not mistakes.confusions:
         return []
     rows = [
-        [action_set(row["gold"]), action_set(row["predicted"]), f"{row['turns']:,} of {row['gold_turns']:,}"]
-        for row in mistakes["confusions"][:_SHOWN]
+        [action_set(row.gold), action_set(row.predicted), f"{row.turns:,} of {row.gold_turns:,}"]
+        for row in mistakes.confusions[:_SHOWN]
     ]
     header = ["true actions", "predicted instead", "turns"]
     parts: list[Paragraph | Table] = [Table(title="Most frequent mistakes", header=header, rows=rows, left=(0, 1))]
-    if never := len(mistakes["never_predicted"]):
+    if never := len(mistakes.never_predicted):
         verb = "occurs but is" if never == 1 else "occur but are"
         parts.append(Paragraph(f"{counted(never, 'action')} {verb} never predicted."))
-    bound = mistakes["contradictions"]["recent"]
-    if bound["max_accuracy"] is not None:
+    bound = mistakes.contradictions.recent
+    if bound.max_accuracy is not None:
         parts.append(
             Paragraph(
-                f"A policy that sees only {bound['history']} cannot exceed a turn accuracy of {rate(bound['max_accuracy'])}: "
+                f"A policy that sees only {bound.history} cannot exceed a turn accuracy of {rate(bound.max_accuracy)}: "
                 "the same history is followed by different actions."
             )
         )

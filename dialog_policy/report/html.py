@@ -10,12 +10,16 @@ from typing import Any
 
 import msgspec
 
+from dialog_policy.comparison.result import Comparison
+from dialog_policy.corpus.summary import ContradictionSummary, CorpusSummary
 from dialog_policy.errors import counted, require
+from dialog_policy.evaluation.evaluation import Evaluation
+from dialog_policy.ope.result import OffPolicyValue
 from dialog_policy.report import comparison, corpus, evaluation, value
 from dialog_policy.report.document import Table
 from dialog_policy.report.plots import plots_of
 from dialog_policy.report.plots.figure import Plot, draw_svg
-from dialog_policy.report.subjects import subject_of
+from dialog_policy.report.subjects import Result, check_result, warnings_of
 from dialog_policy.report.words import (
     MODES,
     action_set,
@@ -38,14 +42,13 @@ _SHOWN_TURNS, _SHOWN_SETS, _SHOWN_PAIRS, _SHOWN_EXAMPLES = 20, 200, 100, 5
 _JOINTS = re.compile(r"(?<=[_/.:|=-])(?=\w)")
 
 
-def html_report(result: Mapping[str, Any], *, history: Sequence[Mapping[str, float]] | None = None) -> str:
+def html_report(result: Result, *, history: Sequence[Mapping[str, float]] | None = None) -> str:
     """Return a result as an HTML page that loads nothing.
 
     Parameters
     ----------
     result
-        The JSON object of ``evaluate`` or ``score`` (with ``mistakes``, if they are to be shown), of ``compare``, ``value`` or
-        ``inspect``.
+        An evaluation (with its mistakes, if they are to be shown), a comparison, an off-policy value or the summary of a corpus.
     history
         The training's epochs, if they are to be plotted.
 
@@ -54,12 +57,19 @@ def html_report(result: Mapping[str, Any], *, history: Sequence[Mapping[str, flo
     MissingExtraError
         If the extra `report` is not installed.
     """
-    subject = subject_of(result)
-    values = {"evaluation": _evaluation, "comparison": _comparison, "value": _value, "corpus": _corpus}[subject](result)
-    return _render(f"{subject}.html", plots_of(result, history=history), result, **values)
+    check_result(result)
+    if isinstance(result, Evaluation):
+        template, values = "evaluation.html", _evaluation(result)
+    elif isinstance(result, Comparison):
+        template, values = "comparison.html", _comparison(result)
+    elif isinstance(result, OffPolicyValue):
+        template, values = "value.html", _value(result)
+    else:
+        template, values = "corpus.html", _corpus(result)
+    return _render(template, plots_of(result, history=history), result, **values)
 
 
-def _render(template: str, plots: Sequence[Plot], result: Mapping[str, Any], *, title: str, **values: Any) -> str:
+def _render(template: str, plots: Sequence[Plot], result: Result, *, title: str, **values: Any) -> str:
     """Fill the template of a subject; `title` is that of the browser's tab, `values` are what the template mentions."""
     jinja2 = require("jinja2", extra="report", purpose=_PURPOSE)
     markup = require("markupsafe", extra="report", purpose=_PURPOSE).Markup
@@ -78,11 +88,11 @@ def _render(template: str, plots: Sequence[Plot], result: Mapping[str, Any], *, 
     )
     drawn = {plot.name: {"plot": plot, "svg": markup(draw_svg(plot))} for plot in plots}
     body = environment.get_template(template).render(plots=drawn, r=result, **values)
-    stored = msgspec.json.encode(result).decode()
+    stored = msgspec.json.encode(result.to_json()).decode()
     page: str = environment.get_template("page.html").render(
         title=title,
         body=markup(body),
-        warnings=result.get("warnings", ()),
+        warnings=warnings_of(result),
         sections=[(match[1], markup(match[2])) for match in _HEADING.finditer(body)],
         style=markup(here.joinpath("page.css").read_text("utf-8")),
         script=markup(here.joinpath("page.js").read_text("utf-8")),
@@ -101,18 +111,18 @@ def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _evaluation(result: Mapping[str, Any]) -> dict[str, Any]:
-    mistakes = result.get("mistakes")
-    name = (result.get("run") or {}).get("name")
-    mode = [MODES.get(result["mode"], result["mode"])] if "mode" in result else []
+def _evaluation(result: Evaluation) -> dict[str, Any]:
+    mistakes = result.mistakes
+    name = result.run.name if result.run else result.corpus
+    mode = [MODES.get(result.mode, result.mode)] if result.mode else []
     cards = [
-        (metric_name(key), corpus.percent(result[key]), interval(result["ci95"].get(key), corpus.percent))
+        (metric_name(key), corpus.percent(getattr(result, key)), interval((result.ci95 or {}).get(key), corpus.percent))
         for key in ("turn_accuracy", "dialogue_accuracy", "micro_f1", "macro_f1")
     ]
     return {
-        "title": f"{name or result['corpus']}: turn accuracy {corpus.percent(result['turn_accuracy'])}",
+        "title": f"{name}: turn accuracy {corpus.percent(result.turn_accuracy)}",
         "about": ", ".join([size_of(result), *mode]) + ".",
-        "run": run_sentence(result.get("run")),
+        "run": run_sentence(result.run),
         "cards": cards,
         "unseen": evaluation.unseen_sentence(result),
         "policies": evaluation.policies_table(result, intervals="none"),
@@ -123,37 +133,37 @@ def _evaluation(result: Mapping[str, Any]) -> dict[str, Any]:
         "actions": evaluation.actions_table(result),
         "m": mistakes,
         "confusions": None if mistakes is None else evaluation.confusions_table(mistakes),
-        "bounds": [] if mistakes is None else corpus.bounds(mistakes["contradictions"]),
-        "examples": [] if mistakes is None else _examples(mistakes["contradictions"])[:_SHOWN_EXAMPLES],
+        "bounds": [] if mistakes is None else corpus.bounds(mistakes.contradictions),
+        "examples": [] if mistakes is None else _examples(mistakes.contradictions)[:_SHOWN_EXAMPLES],
     }
 
 
-def _examples(contradictions: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _examples(contradictions: ContradictionSummary) -> list[dict[str, Any]]:
     """Return histories that are followed by different actions, in words and with what follows them."""
     return [
-        {**example, "situation": corpus.situation(example), "outcomes_table": corpus.outcomes_table(example)}
-        for example in contradictions["recent"]["examples"]
+        {"of": example, "situation": corpus.situation(example), "outcomes": corpus.outcomes_table(example)}
+        for example in contradictions.recent.examples
     ]
 
 
-def _comparison(result: Mapping[str, Any]) -> dict[str, Any]:
+def _comparison(result: Comparison) -> dict[str, Any]:
     return {
-        "title": " or ".join(row["name"] for row in result["policies"]),
+        "title": " or ".join(row.name for row in result.policies),
         "about": size_of(result) + ".",
         "runs": comparison.runs_of(result),
         "verdicts": comparison.verdicts(result),
         "policies": comparison.policies_table(result),
         "pairs": comparison.pairs_table(result),
         "dialogues": comparison.dialogues_table(result),
-        "differing": [_differing(result, row["a"], row["b"]) for row in result["mcnemar"]],
+        "differing": [_differing(result, row.a, row.b) for row in result.mcnemar],
     }
 
 
-def _differing(result: Mapping[str, Any], a: str, b: str) -> dict[str, Any]:
+def _differing(result: Comparison, a: str, b: str) -> dict[str, Any]:
     """Count the turns that only one of two policies gets right, by their true actions, and show the first of them."""
-    turns = [row for row in result["disagreements"] if (row["a"], row["b"]) == (a, b)]
-    sides = {name: [row for row in turns if row["right"] == name] for name in (a, b)}
-    counts = {name: Counter(action_set(row["gold"]) for row in rows) for name, rows in sides.items()}
+    turns = [row for row in result.disagreements if (row.a, row.b) == (a, b)]
+    sides = {name: [row for row in turns if row.right == name] for name in (a, b)}
+    counts = {name: Counter(action_set(row.gold) for row in rows) for name, rows in sides.items()}
     sets = sorted(counts[a] | counts[b], key=lambda name: (-(counts[a][name] + counts[b][name]), name))
     return {
         "a": a,
@@ -171,29 +181,28 @@ def _differing(result: Mapping[str, Any], a: str, b: str) -> dict[str, Any]:
                 "right": name,
                 "wrong": other,
                 "count": len(sides[name]),
-                "turns": [{**row, "predicted": row[key]} for row in sides[name][:_SHOWN_TURNS]],
+                "turns": sides[name][:_SHOWN_TURNS],
             }
-            for name, other, key in ((a, b, "b_actions"), (b, a, "a_actions"))
+            for name, other in ((a, b), (b, a))
         ],
     }
 
 
-def _value(result: Mapping[str, Any]) -> dict[str, Any]:
-    by_key = {row["estimator"]: row for row in result["estimates"]}
+def _value(result: OffPolicyValue) -> dict[str, Any]:
     return {
-        "title": f"{result['policy']}: value on {result['corpus']}",
+        "title": f"{result.policy}: value on {result.corpus}",
         "about": [size_of(result, "decision", "decisions") + ".", *value.about(result)],
         "write": number,
-        "chosen": by_key.get(result["rests_on"]),
+        "chosen": None if result.rests_on is None else result.estimate(result.rests_on),
         "estimates": value.estimates_table(result, reasons=True),
         "overlap": value.overlap_sentences(result),
     }
 
 
-def _corpus(summary: Mapping[str, Any]) -> dict[str, Any]:
-    contradictions = summary["contradictions"]
+def _corpus(summary: CorpusSummary) -> dict[str, Any]:
+    contradictions = summary.contradictions
     return {
-        "title": f"{summary['corpus']}: {counted(summary['dialogues'], 'dialogue')}",
+        "title": f"{summary.corpus}: {counted(summary.dialogues, 'dialogue')}",
         "about": corpus.title(summary) + ".",
         "advice": corpus.advice(summary),
         "parts": corpus.parts_table(summary),

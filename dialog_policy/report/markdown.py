@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from dialog_policy.report.document import Document, Paragraph, Section, Table
-from dialog_policy.report.subjects import document_of
+from dialog_policy.report.subjects import Result, document_of
 from dialog_policy.report.words import cell, printable
 
 __all__ = ["markdown_report"]
@@ -14,13 +13,13 @@ __all__ = ["markdown_report"]
 _SPECIAL = str.maketrans({character: "\\" + character for character in "\\`*_[]<>|~#$&"})
 
 
-def markdown_report(result: Mapping[str, Any]) -> str:
+def markdown_report(result: Result) -> str:
     """Return what matters most of a result as GitHub's Markdown.
 
     Parameters
     ----------
     result
-        The JSON object of ``evaluate``, ``score``, ``compare``, ``value`` or ``inspect``.
+        An evaluation, a comparison, an off-policy value or the summary of a corpus.
     """
     return "\n".join(_lines(document_of(result, intervals="cells"))).rstrip("\n") + "\n"
 

@@ -7,8 +7,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from rich import box
 from rich.cells import cell_len
@@ -18,7 +17,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from dialog_policy.report.document import Document, Paragraph, Table
-from dialog_policy.report.subjects import document_of
+from dialog_policy.report.subjects import Result, document_of
 from dialog_policy.report.words import cell, lines_of, printable
 
 __all__ = ["show", "text_report"]
@@ -28,15 +27,15 @@ _PADDING, _NARROWEST_NAME, _COMFORTABLE_NAME = 1, 12, 28
 _TRAILING_SPACES = re.compile(r"[ ]+$", re.MULTILINE)
 
 
-def show(result: Mapping[str, Any]) -> None:
-    """Print a result of ``evaluate``, ``score``, ``compare``, ``value`` or ``inspect`` on standard output.
+def show(result: Result) -> None:
+    """Print a result on standard output.
 
     Sentences are broken into lines for a terminal only; elsewhere each is a line, for programs to find.
 
     Parameters
     ----------
     result
-        The JSON object.
+        An evaluation, a comparison, an off-policy value or the summary of a corpus.
     """
     # https://no-color.org; what is no terminal gets no codes from rich.
     colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
@@ -51,13 +50,13 @@ def show(result: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def text_report(result: Mapping[str, Any], *, width: int = _WIDTH) -> str:
+def text_report(result: Result, *, width: int = _WIDTH) -> str:
     """Return what :func:`show` prints, as plain text without a line end at its end.
 
     Parameters
     ----------
     result
-        The JSON object of ``evaluate``, ``score``, ``compare``, ``value`` or ``inspect``.
+        An evaluation, a comparison, an off-policy value or the summary of a corpus.
     width
         Columns that a line may fill.
     """

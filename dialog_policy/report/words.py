@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 from rich.cells import cell_len, chop_cells
 
+from dialog_policy.comparison.result import Comparison
 from dialog_policy.errors import counted
+from dialog_policy.evaluation.evaluation import Evaluation
+from dialog_policy.evaluation.provenance import RunDescription
 from dialog_policy.metric_names import METRIC_NAMES
+from dialog_policy.ope.result import OffPolicyValue
 
 __all__ = [
     "FIELDS",
     "LOWER_IS_BETTER",
     "MODES",
     "Estimate",
+    "Judged",
     "action_set",
     "cell",
     "interval",
@@ -59,6 +64,9 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\
 _PIECES = re.compile(r"[^ _+/.,;:|)=-]*[ _+/.,;:|)=-]*")
 
 
+Judged: TypeAlias = Evaluation | Comparison | OffPolicyValue
+
+
 class Estimate(NamedTuple):
     """A figure of a table with its 95 % confidence interval, if there is one."""
 
@@ -66,9 +74,9 @@ class Estimate(NamedTuple):
     ci: Sequence[float] | None = None
 
 
-def metric_name(key: str, result: Mapping[str, Any] | None = None) -> str:
-    """Return what a metric is called; `result` tells whether its actions exclude each other."""
-    if key == "log_loss" and result is not None and result.get("actions_exclude_each_other"):
+def metric_name(key: str, *, exclusive: bool | None = False) -> str:
+    """Return what a metric is called; `exclusive` where exactly one action is taken in every turn."""
+    if key == "log_loss" and exclusive:
         return "negative log-likelihood of the action"
     if key.startswith("top_k."):
         return f"top-{key.removeprefix('top_k.')} accuracy"
@@ -85,20 +93,19 @@ def action_set(actions: Sequence[str]) -> str:
     return " + ".join(actions) or "(no action)"
 
 
-def size_of(result: Mapping[str, Any], turns: str = "turn to predict", plural: str = "turns to predict") -> str:
+def size_of(result: Judged, turns: str = "turn to predict", plural: str = "turns to predict") -> str:
     """Return which dialogues a result is about and how many they are."""
-    dialogues, decisions = counted(result["dialogues"], "dialogue"), counted(result["turns"], turns, plural)
-    return f"{result['corpus']}, split {result['split']}: {dialogues}, {decisions}"
+    dialogues, decisions = counted(result.dialogues, "dialogue"), counted(result.turns, turns, plural)
+    return f"{result.corpus}, split {result.split}: {dialogues}, {decisions}"
 
 
-def run_sentence(run: Mapping[str, Any] | None, verb: str = "trained") -> str | None:
+def run_sentence(run: RunDescription | None) -> str | None:
     """Return the name, date and version of a run as a sentence; None if the result does not name one."""
-    if not run:
+    if run is None:
         return None
-    when = f" on {str(run['created'])[:10]}" if run.get("created") else ""
-    version = f" with dialog-policy {run['package_version']}" if run.get("package_version") else ""
-    identity = f" (id {run['id'][:_ID]})" if run.get("id") else ""
-    return f"Run {run.get('name', 'without a name')}{identity}" + (f", {verb}{when}{version}." if when else ".")
+    version = f" with dialog-policy {run.package_version}" if run.package_version else ""
+    identity = f" (id {run.id[:_ID]})" if run.id else ""
+    return f"Run {run.name}{identity}" + (f", trained on {run.created[:10]}{version}." if run.created else ".")
 
 
 def rate(value: float | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from dialog_policy.errors import OptionError, counted
 from dialog_policy.files import check_output, locked
-from dialog_policy.metric_names import HEADLINE, METRIC_NAMES
+from dialog_policy.metric_names import MAIN_METRICS, METRIC_NAMES
 from dialog_policy.runtime.folder import repack, write_archive
 from dialog_policy.runtime.policy import Policy
 from dialog_policy.runtime.run_reader import RunReader
@@ -123,10 +123,10 @@ def _results(evaluation: Mapping[str, Any]) -> Iterator[str]:
     yield f"{evaluation['corpus']}, split {evaluation['split']}: {sizes}, {evaluation['mode']}."
     yield from (
         "",
-        f"| | {' | '.join(METRIC_NAMES[metric] for metric in HEADLINE)} |",
-        f"| --- |{' ---: |' * len(HEADLINE)}",
+        f"| | {' | '.join(METRIC_NAMES[metric] for metric in MAIN_METRICS)} |",
+        f"| --- |{' ---: |' * len(MAIN_METRICS)}",
     )
     for row, metrics in {"this policy": evaluation, **evaluation.get("baselines", {})}.items():
-        yield f"| {row} | {' | '.join(f'{metrics[metric]:.3f}' for metric in HEADLINE)} |"
+        yield f"| {row} | {' | '.join(f'{metrics[metric]:.3f}' for metric in MAIN_METRICS)} |"
     low, high = evaluation["ci95"]["turn_accuracy"]
     yield from ("", f"95 % CI of the turn accuracy, over dialogues: {low:.3f} to {high:.3f}.", "")

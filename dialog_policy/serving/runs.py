@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from dialog_policy.errors import OptionError, did_you_mean
-from dialog_policy.metric_names import HEADLINE
+from dialog_policy.metric_names import MAIN_METRICS
 from dialog_policy.runtime import Policy
 from dialog_policy.serving.errors import NotFoundError
 from dialog_policy.serving.logs import log
@@ -77,7 +77,7 @@ class Run:
         metrics: dict[str, Any] = {} if best is None else {"dev_turn_accuracy": best}
         evaluation = self._evaluation
         if evaluation:
-            metrics |= {name: evaluation[name] for name in HEADLINE if name in evaluation}
+            metrics |= {name: evaluation[name] for name in MAIN_METRICS if name in evaluation}
             metrics["of"] = {name: evaluation.get(name) for name in ("corpus", "split", "dialogues", "turns")}
         return Model(
             name=self.name,

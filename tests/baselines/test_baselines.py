@@ -42,11 +42,11 @@ def test_the_nearest_neighbour_is_what_was_done_in_the_same_place(fitted):
 
 
 def test_the_nearest_neighbour_weighs_words_system_and_actions(fitted):
-    asked = dialogue("x", ("oh hello there", "", ""), ("the north", "", ""))
+    judged = dialogue("x", ("oh hello there", "", ""), ("the north", "", ""))
     after_a = Dialogue(
         id="y", turns=(Turn(user="", actions=frozenset("a"), system="where"), Turn(user="north", actions=frozenset()))
     )
-    assert nearest(fitted, asked)[0] == "g"
+    assert nearest(fitted, judged)[0] == "g"
     assert nearest(fitted, after_a)[1] == "o"
 
 

@@ -24,10 +24,10 @@ def test_serving_is_measured_against_keras(tmp_path):
         main, ["benchmark", str(tmp_path / "c.jsonl"), "--serving", "--json", str(tmp_path / "b.json")]
     )
     assert done.exit_code == 0, done.output
-    found = json.loads((tmp_path / "b.json").read_text())
-    assert found["respond_us_p99"] >= found["respond_us_p50"] > 0
-    assert found["ratios"]["keras_predict"] == found["keras_predict_us_p50"] / found["respond_us_p50"]
-    assert found["ratios"]["keras_call"] == found["keras_call_us_p50"] / found["respond_us_p50"]
-    assert found["load_s"] > 0
-    assert 20 < found["rss_mb"] < 1_000
-    assert f"{found['respond_many_turns_per_s']:,.0f} turns/s" in done.output
+    result = json.loads((tmp_path / "b.json").read_text())
+    assert result["respond_us_p99"] >= result["respond_us_p50"] > 0
+    assert result["ratios"]["keras_predict"] == result["keras_predict_us_p50"] / result["respond_us_p50"]
+    assert result["ratios"]["keras_call"] == result["keras_call_us_p50"] / result["respond_us_p50"]
+    assert result["load_s"] > 0
+    assert 20 < result["rss_mb"] < 1_000
+    assert f"{result['respond_many_turns_per_s']:,.0f} turns/s" in done.output

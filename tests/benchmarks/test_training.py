@@ -20,8 +20,8 @@ def test_contenders_take_turns_and_are_compared(tmp_path, monkeypatch):
     write_corpus((Dialogue(id=str(n), turns=(turn,) * (1 + n % 3)) for n in range(9)), tmp_path / "c.jsonl")
     done = CliRunner().invoke(main, ["benchmark", str(tmp_path / "c.jsonl"), "--json", str(tmp_path / "b.json")])
     assert done.exit_code == 0, done.output
-    found = json.loads((tmp_path / "b.json").read_text())
-    for part in (found, found["batch_128"]):
+    result = json.loads((tmp_path / "b.json").read_text())
+    for part in (result, result["batch_128"]):
         ours, theirs = (part["contenders"][name] for name in ("tensorflow", "keras_masking"))
         assert part["dialogues"] == 9
         assert part["turns"] == 18
@@ -32,7 +32,7 @@ def test_contenders_take_turns_and_are_compared(tmp_path, monkeypatch):
         assert ours["first_epoch_s"] >= ours["first_batch_s"] > 0
         assert ours["rss_mb"] > 50
         assert f"{ours['turns_per_s']:,.0f}" in done.output
-    few, many = found["scaling"]
+    few, many = result["scaling"]
     # As many of 1, 2 and 3 turns as in the corpus.
     assert (few["dialogues"], many["dialogues"], few["turns"], many["turns"]) == (40, 200, 80, 400)
     assert few["time_per_turn"] == 1

@@ -51,9 +51,9 @@ def test_saved_and_downloaded_dialogues_are_training_data(chat, site):
     with chat.page.expect_download() as download:
         chat.press("Download")
     assert download.value.suggested_filename.endswith(".jsonl")
-    there = load_corpus(download.value.path(), format="jsonl")
+    downloaded = load_corpus(download.value.path(), format="jsonl")
     saved = list(load_corpus(site.saved))[-1]
-    assert [dialogue.turns for dialogue in there] == [saved.turns]
+    assert [dialogue.turns for dialogue in downloaded] == [saved.turns]
     assert [turn.user for turn in saved.turns] == [HELLO, "bye"]
     assert "bye" in saved.turns[1].actions
 

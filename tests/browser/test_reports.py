@@ -13,12 +13,12 @@ NAMES = ("score", "many actions", "compare", "value", "corpus")
 @pytest.fixture(scope="module")
 def addresses(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
-    found = {}
+    uris = {}
     for number, (name, page) in enumerate(pages().items()):
         path = folder / f"{number}.html"
         path.write_text(page, encoding="utf-8")
-        found[name] = path.as_uri()
-    return found
+        uris[name] = path.as_uri()
+    return uris
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,8 +55,8 @@ def test_a_page_opens_without_complaint_and_fits(visit, addresses, name, screen)
 
 def column(page, number, rows=None):
     """Texts of a column of the table of actions."""
-    found = page.locator('[aria-label="Actions"] tbody tr').locator(f"td:nth-child({number})").all_inner_texts()
-    return found[:rows]
+    cells = page.locator('[aria-label="Actions"] tbody tr').locator(f"td:nth-child({number})").all_inner_texts()
+    return cells[:rows]
 
 
 def test_tables_are_sorted_by_click_and_by_key(visit, addresses):

@@ -51,9 +51,9 @@ def test_the_page_loads_nothing_and_escapes_what_the_corpus_says(tmp_path):
 
 def test_validate_of_a_good_corpus(corpus_file, tmp_path):
     shown = run("validate", corpus_file, "--json", tmp_path / "v.json").output
-    found = json.loads((tmp_path / "v.json").read_text())
-    assert (found["ok"], found["errors"], found["dialogues"]) == (True, 0, 60)
-    assert found["warnings"] == len(found["problems"])
+    result = json.loads((tmp_path / "v.json").read_text())
+    assert (result["ok"], result["errors"], result["dialogues"]) == (True, 0, 60)
+    assert result["warnings"] == len(result["problems"])
     assert "errors: 0" in shown
 
 
@@ -73,9 +73,9 @@ def test_validate_of_a_faulty_corpus_exits_with_1(name, tmp_path):
     shown = run("validate", tmp_path / "c.jsonl", "--json", tmp_path / "v.json", code=1).output
     assert shown.startswith("error: ")
     assert message in shown
-    found = json.loads((tmp_path / "v.json").read_text())
-    assert not found["ok"]
-    assert {"level", "check", "message", "remedy", "count", "places"} == set(found["problems"][0])
+    result = json.loads((tmp_path / "v.json").read_text())
+    assert not result["ok"]
+    assert {"level", "check", "message", "remedy", "count", "places"} == set(result["problems"][0])
 
 
 def test_validate_of_a_damaged_archive_exits_with_1(tmp_path):

@@ -22,13 +22,13 @@ def corpus(small, tmp_path_factory):
 def predictions(small, corpus):
     """Right two times of three, with probabilities."""
     random = np.random.default_rng(0)
-    told = []
+    made = []
     for dialogue in small.split("test"):
         for number, turn in enumerate(dialogue.turns):
             if turn.is_target:
                 actions = turn.actions if random.random() < 0.67 else frozenset({"greet"})
                 shares = {action: float(random.uniform(0.5, 1)) for action in actions} | {"bye": 0.01}
-                told.append(
+                made.append(
                     Prediction(
                         dialogue=dialogue.id,
                         turn=number,
@@ -38,7 +38,7 @@ def predictions(small, corpus):
                     )
                 )
     path = corpus.parent / "p.jsonl"
-    write_predictions(path, told)
+    write_predictions(path, made)
     return path
 
 
@@ -108,14 +108,14 @@ def test_a_gate(limits, code, message, predictions, corpus):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda told: {**told, "confidence": 1.5}, "line 3, dialogue '{dialogue}', turn 2 .*1.5"),
+        (lambda fields: {**fields, "confidence": 1.5}, "line 3, dialogue '{dialogue}', turn 2 .*1.5"),
         (
-            lambda told: {**told, "probabilities": {"gret": 0.5}},
+            lambda fields: {**fields, "probabilities": {"gret": 0.5}},
             "line 3, dialogue '{dialogue}', turn 2 .*'gret'.*'greet'",
         ),
-        (lambda told: {**told, "turn": 0}, "line 3, dialogue '{dialogue}', turn 0 .*twice"),
-        (lambda told: {**told, "dialogue": "x"}, "line 3, dialogue 'x', turn 2 .*not in small.jsonl"),
-        (lambda told: None, "dialogue '{dialogue}', turn 2 .*found none"),
+        (lambda fields: {**fields, "turn": 0}, "line 3, dialogue '{dialogue}', turn 0 .*twice"),
+        (lambda fields: {**fields, "dialogue": "x"}, "line 3, dialogue 'x', turn 2 .*not in small.jsonl"),
+        (lambda fields: None, "dialogue '{dialogue}', turn 2 .*found none"),
     ],
 )
 def test_a_bad_prediction_is_refused_with_its_place(change, message, predictions, corpus, tmp_path):

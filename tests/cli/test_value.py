@@ -106,8 +106,8 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_estimate
         assert f"{tmp_path} is a folder" in shown
 
 
-@pytest.mark.parametrize(("propensity", "found"), [(0, "found 0.0"), (1.2, "found 1.2"), (None, "found none")])
-def test_an_impossible_propensity_is_refused_with_the_place(places, tmp_path, propensity, found):
+@pytest.mark.parametrize(("propensity", "message"), [(0, "found 0.0"), (1.2, "found 1.2"), (None, "found none")])
+def test_an_impossible_propensity_is_refused_with_the_place(places, tmp_path, propensity, message):
     lines = (places / "log.jsonl").read_text().splitlines()
     broken = json.loads(lines[3])
     broken["turns"][0]["propensity"] = propensity
@@ -115,7 +115,7 @@ def test_an_impossible_propensity_is_refused_with_the_place(places, tmp_path, pr
     (tmp_path / "log.jsonl").write_text("\n".join(lines) + "\n")
     shown = run("value", places / "policy.jsonl", tmp_path / "log.jsonl", code=2).output
     assert "dialogue '3', turn 0" in shown
-    assert found in shown
+    assert message in shown
 
 
 def test_a_value_needs_the_core_install_alone(places, tmp_path):

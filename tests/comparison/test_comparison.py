@@ -109,13 +109,13 @@ def test_tests_of_means_agree_with_student_on_many_dialogues():
 
 def test_equal_policies_are_called_different_one_time_in_twenty():
     random = np.random.default_rng(3)
-    found = []
+    p_values = []
     for _ in range(400):
         shared = random.normal(size=30)
         a, b = with_ones(shared + random.normal(size=30)), with_ones(shared + random.normal(size=30))
-        found.append(randomisation_p(a, b, mean, resamples=199, seed=int(random.integers(1 << 30)))[0])
+        p_values.append(randomisation_p(a, b, mean, resamples=199, seed=int(random.integers(1 << 30)))[0])
     # 400 draws with chance 0.05: between 0.02 and 0.09 but for one in ten thousand.
-    assert 0.02 <= np.mean(np.array(found) <= 0.05) <= 0.09
+    assert 0.02 <= np.mean(np.array(p_values) <= 0.05) <= 0.09
 
 
 @pytest.mark.parametrize("known", [None, NAMES])
@@ -176,7 +176,7 @@ def test_pairs_say_which_is_better_and_where():
     assert set(success.a_only) == whole["p0"] - whole["p1"]
     assert success.both == len(whole["p0"] & whole["p1"])
     assert success.p == mcnemar_p(len(whole["p0"] - whole["p1"]), len(whole["p1"] - whole["p0"]))
-    shown = text_report(result.to_json())
+    shown = text_report(result)
     assert f"{better.difference:+.3f}" in shown
     assert f"p0 is right and p1 wrong in {len(right['p0'] - right['p1'])} turn" in shown
 

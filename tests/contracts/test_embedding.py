@@ -122,11 +122,11 @@ def gradient(layer, inputs, upstream):
 
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(layer(*inputs) * upstream)
-    found = tape.gradient(total, layer.vectors.value)
-    assert isinstance(found, tf.Tensor), (
+    computed = tape.gradient(total, layer.vectors.value)
+    assert isinstance(computed, tf.Tensor), (
         "one row a term, not one an occurrence, or AdamW squares occurrences one by one"
     )
-    return found.numpy()
+    return computed.numpy()
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -153,11 +153,11 @@ def test_output_and_gradient_are_those_of_a_dense_product(texts, filling, seed, 
     np.testing.assert_allclose(ops.convert_to_numpy(layer(*inputs)), expected, atol=1e-5)
 
     upstream = random.normal(size=expected.shape).astype(np.float32)
-    found = gradient(layer, inputs, upstream)
+    computed = gradient(layer, inputs, upstream)
     parts = np.split(upstream, len(pools), axis=-1)
     own = [np.einsum("btv,btd->vd", one_hot, part) for one_hot, part in zip(dense, parts, strict=True)]
-    np.testing.assert_allclose(found, sum(own), atol=1e-5)
-    assert not found[PADDING_ID].any()
+    np.testing.assert_allclose(computed, sum(own), atol=1e-5)
+    assert not computed[PADDING_ID].any()
 
 
 def test_training_takes_some_terms_for_unknown_and_never_padding():

@@ -33,6 +33,6 @@ def test_a_policy_trained_there_is_like_any_other(tmp_path):
     command = ["-c", MAIN, "train", corpus, "--split", "test", "--dev", "none", "--out", str(tmp_path / "run")]
     done = run(*command, "--backend", "jax", "--set", *settings, *bits)
     assert done.returncode == 0, done.stderr[-3000:]
-    found = run("-c", MAIN, "evaluate", str(tmp_path / "run"), corpus, "--split", "dev")
-    assert found.returncode == 0, found.stderr[-3000:]
-    assert "this policy" in found.stdout
+    evaluated = run("-c", MAIN, "evaluate", str(tmp_path / "run"), corpus, "--split", "dev")
+    assert evaluated.returncode == 0, evaluated.stderr[-3000:]
+    assert "this policy" in evaluated.stdout

@@ -61,9 +61,9 @@ def network(request):
 def mixed(network):
     """The same network in mixed precision, at once and by windows of three rows."""
     hidden = [layer.units for layer in network.layers if isinstance(layer, keras.layers.LSTM)]
-    found = build_network(F, K, hidden=hidden, dropout=0.5, seed=2, precision="mixed")
-    found.set_weights(network.get_weights())
-    return found, windowed(found, 3)
+    mixed_network = build_network(F, K, hidden=hidden, dropout=0.5, seed=2, precision="mixed")
+    mixed_network.set_weights(network.get_weights())
+    return mixed_network, windowed(mixed_network, 3)
 
 
 def random_dialogues(seed, lengths):
@@ -84,21 +84,21 @@ lengths = st.lists(
 @given(lengths=lengths, seed=st.integers(0, 99))
 def test_every_real_turn_is_that_of_the_reference(network, lengths, seed):
     encoded = random_dialogues(seed, lengths)
-    found = predict_logits(network, encoded)
+    computed = predict_logits(network, encoded)
     weights = weights_of(network)
     for start, end in zip(encoded.offsets[:-1], encoded.offsets[1:], strict=True):
         expected = reference(encoded.features(np.arange(start, end)), weights)
-        np.testing.assert_allclose(found[start:end], expected, atol=1e-5)
+        np.testing.assert_allclose(computed[start:end], expected, atol=1e-5)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(lengths=lengths, seed=st.integers(0, 99))
 def test_mixed_precision_is_the_same_but_for_rounding(network, mixed, lengths, seed):
     encoded = random_dialogues(seed, [*lengths, 4, 4, 9])
-    found, exact = predict_logits(mixed[0], encoded), predict_logits(network, encoded)
-    assert found.dtype == np.float32
-    assert (found != exact).any()
-    np.testing.assert_allclose(found, exact, atol=0.1)
+    computed, exact = predict_logits(mixed[0], encoded), predict_logits(network, encoded)
+    assert computed.dtype == np.float32
+    assert (computed != exact).any()
+    np.testing.assert_allclose(computed, exact, atol=0.1)
     begin = encoded.padded_turns([0, 1, 2])[:, :4]
     x = {"features": encoded.features(begin), "fresh": np.ones((3, 1), dtype=np.float32)}
     np.testing.assert_allclose(mixed[1].predict_on_batch(x)[begin >= 0], exact[begin[begin >= 0]], atol=0.1)
@@ -136,9 +136,9 @@ def test_the_graph_is_the_network_at_once_and_turn_by_turn(network, lengths, see
 def test_lengths_of_outputs_follow_those_of_inputs(network, shapes):
     model = with_probabilities(network, single_action=True)
     for batch, time in shapes:
-        found = model.predict(np.zeros((batch, time, F), dtype=np.float32), verbose=0)
-        assert found.shape == (batch, time, K)
-        np.testing.assert_allclose(found.sum(axis=-1), 1, rtol=1e-5)
+        computed = model.predict(np.zeros((batch, time, F), dtype=np.float32), verbose=0)
+        assert computed.shape == (batch, time, K)
+        np.testing.assert_allclose(computed.sum(axis=-1), 1, rtol=1e-5)
 
 
 def gradients(network, x, y, w, single):
@@ -150,8 +150,8 @@ def gradients(network, x, y, w, single):
             return loss(y, network.stateless_call(weights, others, x)[0], sample_weight=w)
 
         others = [v.value for v in network.non_trainable_variables]
-        value, found = jax.value_and_grad(value_of)([v.value for v in network.trainable_variables])
-        return float(value), [np.array(g) for g in found]
+        value, computed = jax.value_and_grad(value_of)([v.value for v in network.trainable_variables])
+        return float(value), [np.array(g) for g in computed]
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
@@ -173,9 +173,9 @@ def test_loss_and_gradients_are_those_of_the_real_turns(network, single, weighti
     counts = [encoded.weights(encoded.padded_turns([d])).sum() for d in dialogues]
     if not any(counts):
         return
-    loss, found = gradients(network, x, y, w, single)
+    loss, computed = gradients(network, x, y, w, single)
     shares = np.array(counts if weighting == "turn" else [count > 0 for count in counts], dtype=float)
-    expected_loss, expected = 0.0, [0.0] * len(found)
+    expected_loss, expected = 0.0, [0.0] * len(computed)
     for d, share in zip(dialogues, shares / shares.sum(), strict=True):
         own = encoded.padded_turns([d])
         if share:
@@ -183,7 +183,7 @@ def test_loss_and_gradients_are_those_of_the_real_turns(network, single, weighti
             expected_loss += part * share
             expected = [a + b * share for a, b in zip(expected, parts, strict=True)]
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-5)
-    for mine, theirs in zip(found, expected, strict=True):
+    for mine, theirs in zip(computed, expected, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
 
 
@@ -193,15 +193,15 @@ def test_a_window_at_a_time_is_the_whole_dialogue(network, lengths, seed, window
     encoded = random_dialogues(seed, lengths)
     batches = DialogueBatches(encoded, 3, strategy="window", window=window, seed=seed)
     model = windowed(network, batches.batch_size)
-    found = np.full((sum(lengths), K), np.nan, dtype=np.float32)
+    computed = np.full((sum(lengths), K), np.nan, dtype=np.float32)
     for index in range(len(batches)):
         x, y, w = batches[index]
         turns = batches.turns(index)
         real = turns >= 0
-        found[turns[real]] = model.predict_on_batch(x)[real]
+        computed[turns[real]] = model.predict_on_batch(x)[real]
         np.testing.assert_array_equal(y[real], encoded.targets(turns[real]))
         assert not w[~real].any()
-    np.testing.assert_allclose(found, predict_logits(network, encoded), atol=1e-5)
+    np.testing.assert_allclose(computed, predict_logits(network, encoded), atol=1e-5)
 
 
 def reference_gradients(lstm, x, upstream):

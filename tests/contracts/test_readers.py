@@ -89,11 +89,11 @@ def test_a_corpus_is_recognised_by_its_own_reader_and_by_no_other(tmp_path, name
 @pytest.mark.parametrize("name", FORMATS)
 def test_no_dialogue_is_lost_and_the_order_is_kept(tmp_path, name):
     many = [[t._replace(user=f"{t.user or 'so'} {i} {n}") for n, t in enumerate(TURNS[: 1 + i % 6])] for i in range(11)]
-    found = list(load_corpus(write(name, tmp_path / "c", many)))
-    assert [[turn.user for turn in targets(d)] for d in found] == [
+    dialogues = list(load_corpus(write(name, tmp_path / "c", many)))
+    assert [[turn.user for turn in targets(d)] for d in dialogues] == [
         [turn.user for turn in spoken(name, turns)] for turns in many
     ]
-    for dialogue, turns in zip(found, many, strict=True):
+    for dialogue, turns in zip(dialogues, many, strict=True):
         assert all(spec.system in turn.system for spec, turn in zip(turns, targets(dialogue), strict=True))
         assert [len(turn.actions) for turn in targets(dialogue)] == [1] * len(turns)
         assert len({turn.actions for turn in targets(dialogue)}) == len({turn.action for turn in turns})
@@ -128,8 +128,8 @@ def test_folder_and_archives_give_the_same(tmp_path, name):
         for member in contents:
             tar.add(folder / member, f"./{member}")
     for packed in ("c.zip", "c.tar.gz"):
-        found = load_corpus(tmp_path / packed)
-        assert (found.format, list(found)) == (name, expected)
+        dialogues = load_corpus(tmp_path / packed)
+        assert (dialogues.format, list(dialogues)) == (name, expected)
     # An archive usually has one folder in which all the rest is.
     (tmp_path / "outer" / "corpus-1.0").mkdir(parents=True)
     folder.rename(tmp_path / "outer" / "corpus-1.0" / "c")
@@ -157,8 +157,8 @@ def with_unknown(value, free, key=""):
         return [with_unknown(element, free, key) for element in value]
     if not isinstance(value, dict):
         return value
-    found = {name: with_unknown(inner, free, name) for name, inner in value.items()}
-    return found if key in free else {"unknown": [{"a": None}, 1.5], **found, "unheard_of": {"b": "c"}}
+    fields = {name: with_unknown(inner, free, name) for name, inner in value.items()}
+    return fields if key in free else {"unknown": [{"a": None}, 1.5], **fields, "unheard_of": {"b": "c"}}
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -183,9 +183,9 @@ def test_unknown_fields_are_tolerated(tmp_path, name):
 @pytest.mark.parametrize("name", FORMATS)
 def test_nothing_of_the_system_side_or_later_reaches_the_inputs(tmp_path, name):
     def inputs(folder, turns):
-        found = next(iter(load_corpus(write(name, tmp_path / folder, [turns, TURNS]))))
-        assert found.n_targets == len(turns)
-        return [(turn.user, dict(turn.context)) for turn in targets(found)], targets(found)
+        dialogues = next(iter(load_corpus(write(name, tmp_path / folder, [turns, TURNS]))))
+        assert dialogues.n_targets == len(turns)
+        return [(turn.user, dict(turn.context)) for turn in targets(dialogues)], targets(dialogues)
 
     whole, turns = inputs("whole", TURNS)
     assert [user for user, _ in whole] == [turn.user for turn in spoken(name, TURNS)]
@@ -232,9 +232,9 @@ def test_every_error_names_its_place(tmp_path, name):
 
 def read_or_refuse(folder, name):
     """Read all that is there; what is read can be written and read again, what is not is one of our errors with its place."""
-    for asked in (name, None):
+    for format_ in (name, None):
         try:
-            corpus = load_corpus(folder / "c", format=asked)
+            corpus = load_corpus(folder / "c", format=format_)
         except DialogPolicyError as error:
             assert str(folder) in str(error) or "dialogue" in str(error)  # noqa: PT017 (most are readable)
         else:

@@ -91,5 +91,5 @@ def test_so_do_sessions_together_saved_and_resumed_at_every_turn(case):
             steps[n].append(step)
             sessions[n].observe(**case.truth(turns[n]))
             sessions[n] = case.policy.resume(sessions[n].to_bytes())
-    for number, found in enumerate(steps):
-        case.compare(number, [s.actions for s in found], [s.probabilities for s in found])
+    for number, own in enumerate(steps):
+        case.compare(number, [s.actions for s in own], [s.probabilities for s in own])

@@ -20,11 +20,11 @@ COUNTS = {
 def test_the_published_counts_are_found(public_corpora, file, labels):
     corpus = load_corpus(public_corpora(file), reader={"labels": labels})
     assert corpus.splits == ("train", "dev")
-    found = []
+    counts = []
     for part in map(corpus.split, corpus.splits):
         names = {action for dialogue in part for turn in dialogue.turns for action in turn.actions or ()}
-        found.append((sum(dialogue.n_targets > 0 for dialogue in part), part.n_targets, len(names)))
-    assert found == COUNTS[file, labels]
+        counts.append((sum(dialogue.n_targets > 0 for dialogue in part), part.n_targets, len(names)))
+    assert counts == COUNTS[file, labels]
 
 
 def log(*turns):

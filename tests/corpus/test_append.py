@@ -84,26 +84,26 @@ def test_json_lines_get_lines(tmp_path, content):
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv"])
 @settings(max_examples=60, deadline=None)
 @given(
-    found=st.lists(DIALOGUES, max_size=4, unique_by=(lambda d: d.id, lambda d: d.fingerprint())),
+    dialogues=st.lists(DIALOGUES, max_size=4, unique_by=(lambda d: d.id, lambda d: d.fingerprint())),
     at=st.integers(0, 4),
     cut=st.booleans(),
 )
-def test_whatever_is_added_is_there_or_refused(tmp_path_factory, suffix, found, at, cut):
+def test_whatever_is_added_is_there_or_refused(tmp_path_factory, suffix, dialogues, at, cut):
     path = tmp_path_factory.mktemp("added") / f"c{suffix}"
-    write_corpus(found[:at], path)
+    write_corpus(dialogues[:at], path)
     if cut:
         path.write_bytes(path.read_bytes().rstrip(b"\r\n"))
     before = path.read_bytes()
     known = list(stream(path)) if before else []
     try:
-        count = append_dialogues(path, found[at:])
+        count = append_dialogues(path, dialogues[at:])
     except DialogPolicyError:
         assert path.read_bytes() == before
         assert suffix != ".jsonl"
     else:
-        assert count == len(found[at:])
+        assert count == len(dialogues[at:])
         assert path.read_bytes().startswith(before)
-        assert list(stream(path)) == [*known, *found[at:]]
+        assert list(stream(path)) == [*known, *dialogues[at:]]
 
 
 REFUSED = {

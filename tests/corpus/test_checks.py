@@ -5,6 +5,7 @@ from dialog_policy.corpus import Dialogue, Turn
 from dialog_policy.corpus.checks import examine
 from dialog_policy.corpus.problems import Problem
 from dialog_policy.corpus.spelling import similar
+from dialog_policy.corpus.summary import CorpusSummary
 from dialog_policy.errors import CorpusError
 from dialog_policy.report import text_report
 from dialog_policy.report.words import printable
@@ -58,10 +59,10 @@ CASES = {
 @pytest.mark.parametrize("check", CASES)
 def test_every_problem_is_found_and_placed(check):
     level, faulty, number = CASES[check]
-    found = problems(faulty)
+    by_check = problems(faulty)
     rare = {"rare-actions"} if check == "unnamed-action" else set()
-    assert set(found) == {check} | rare
-    problem = found[check]
+    assert set(by_check) == {check} | rare
+    problem = by_check[check]
     assert (problem.level, problem.count) == (level, 2 if check in ("spelling", "similar-names") else 1)
     assert problem.message
     assert problem.remedy
@@ -87,12 +88,12 @@ def test_copies_in_other_parts_and_actions_that_train_lacks():
         Dialogue(id="copy", turns=GOOD[2].turns, split="test"),
         Dialogue(id="new", turns=(turn("a", ["new"]), turn("b", ["new"])), split="test"),
     ]
-    found = {problem.check: problem for problem in examine([*train, *test], tokenize)[1]}
-    assert set(found) == {"duplicates", "unseen-actions"}
-    assert "train has 1 of test, too" in found["duplicates"].message
-    assert {place.dialogue for place in found["duplicates"].places} == {"t2", "copy"}
-    assert "1 action of test does not occur in train" in found["unseen-actions"].message
-    assert "'new'" in found["unseen-actions"].message
+    by_check = {problem.check: problem for problem in examine([*train, *test], tokenize)[1]}
+    assert set(by_check) == {"duplicates", "unseen-actions"}
+    assert "train has 1 of test, too" in by_check["duplicates"].message
+    assert {place.dialogue for place in by_check["duplicates"].places} == {"t2", "copy"}
+    assert "1 action of test does not occur in train" in by_check["unseen-actions"].message
+    assert "'new'" in by_check["unseen-actions"].message
 
 
 def test_nothing_to_learn():
@@ -127,12 +128,12 @@ def test_places_are_limited_and_counts_are_not():
 @settings(max_examples=30, deadline=None)
 @given(corpora())
 def test_any_corpus_can_be_examined_and_described(corpus):
-    summary, found = examine(corpus, tokenize)
-    sentences = [str(problem) for problem in found]
-    shown = text_report({"corpus": corpus.name, "format": corpus.format, **summary, "problems": sentences})
+    counts, by_check = examine(corpus, tokenize)
+    sentences = [str(problem) for problem in by_check]
+    shown = text_report(CorpusSummary.of(counts, corpus=corpus.name, format=corpus.format, problems=sentences))
     written = "".join(shown.split())
     assert all("".join(printable(sentence).split()) in written for sentence in sentences)
-    assert {problem.check for problem in found if problem.level == "error"} <= {"empty-actions"}
+    assert {problem.check for problem in by_check if problem.level == "error"} <= {"empty-actions"}
 
 
 @pytest.mark.parametrize(
@@ -153,6 +154,10 @@ def test_names_that_are_probably_one(turns, pairs):
 
 
 def test_problems_of_the_source_are_listed_by_their_level():
-    told = [Problem("note", "n", "m", "r"), Problem("error", "e", "m", "r")]
+    source_problems = [Problem("note", "n", "m", "r"), Problem("error", "e", "m", "r")]
     bad = Dialogue(id="d", turns=())
-    assert [p.check for p in examine([*GOOD, bad], tokenize, of_source=lambda: told)[1]] == ["e", "no-turns", "n"]
+    assert [p.check for p in examine([*GOOD, bad], tokenize, of_source=lambda: source_problems)[1]] == [
+        "e",
+        "no-turns",
+        "n",
+    ]

@@ -20,7 +20,7 @@ CONTENT = {"one/a.jsonl": b'{"id": "a", "turns": []}\n' * 5000, "two/x/b.json": 
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        self.server.asked.append(self.path)
+        self.server.requests.append(self.path)
         body = CONTENT.get(self.path.lstrip("/"))
         if self.path in self.server.missing or body is None:
             self.send_error(404)
@@ -39,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.asked, running.missing, running.wrong, running.cut = [], set(), set(), set()
+        running.requests, running.missing, running.wrong, running.cut = [], set(), set(), set()
         running.address = f"http://127.0.0.1:{running.server_port}"
         thread = threading.Thread(target=running.serve_forever, args=(0.02,))
         thread.start()
@@ -71,7 +71,7 @@ def test_a_corpus_is_fetched_once(server, known, tmp_path):
     assert path == tmp_path / "cache" / "one" / "a.jsonl"
     assert path.read_bytes() == CONTENT["one/a.jsonl"]
     assert download("one", cache=tmp_path / "cache", known=known) == path
-    assert server.asked == ["/one/a.jsonl"]
+    assert server.requests == ["/one/a.jsonl"]
 
 
 def test_several_files_make_a_folder(known, tmp_path, monkeypatch):
@@ -147,11 +147,11 @@ def test_without_pooch_it_says_how_to_get_it(known, tmp_path, monkeypatch):
 
 
 def test_our_catalogue_is_complete():
-    for name, found in catalogue().items():
-        assert found.format in readers(), name
-        assert found.url.startswith(("https://", "http://"))
-        assert "{file}" in found.url
-        assert all((found.title, found.licence, found.citation, found.homepage, found.sha256_from))
+    for name, entry in catalogue().items():
+        assert entry.format in readers(), name
+        assert entry.url.startswith(("https://", "http://"))
+        assert "{file}" in entry.url
+        assert all((entry.title, entry.licence, entry.citation, entry.homepage, entry.sha256_from))
 
 
 def test_the_hashes_of_sgd_are_those_of_the_files(public_corpora):

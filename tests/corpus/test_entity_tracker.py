@@ -266,15 +266,15 @@ def test_a_restaurant_named_like_a_word_of_the_greeting_is_not_found_in_it(tmp_p
 def test_babi_task_6_templates(public_corpora, part, labels, refilled):
     # Human-written: the system contradicts its own results, and users say "moderately" for "moderate".
     corpus = load_corpus(public_corpora("dialog-bAbI-tasks.zip"), reader={"task": "6"})
-    found, right, turns = set(), 0, 0
+    templates, right, turns = set(), 0, 0
     for dialogue in corpus.split(part):
         tracker = EntityTracker(corpus.gazetteer)
         for turn in dialogue.turns:
             tracker.observe_user(turn.user, turn.context)
             (template,) = turn.actions
-            found.add(template)
+            templates.add(template)
             right += tracker.fill(template) == turn.system
             turns += 1
             tracker.observe_system(turn.system)
-    assert len(found) <= labels
+    assert len(templates) <= labels
     assert right / turns >= refilled

@@ -115,10 +115,10 @@ def test_json_lines_name_dialogue_and_turn(tmp_path):
 def test_dialogues_are_streamed_up_to_a_fault(tmp_path):
     line = '{"id": "%d", "turns": [{"user": "a", "actions": ["b"]}]}\n'
     (tmp_path / "c.jsonl").write_text(line % 1 + line % 2 + "{\n")
-    found = stream(tmp_path / "c.jsonl")
-    assert [next(found).id, next(found).id] == ["1", "2"]
+    dialogues = stream(tmp_path / "c.jsonl")
+    assert [next(dialogues).id, next(dialogues).id] == ["1", "2"]
     with pytest.raises(CorpusError, match="line 3"):
-        next(found)
+        next(dialogues)
 
 
 def unified(*turns):
@@ -141,8 +141,8 @@ def test_an_utterance_without_acts_is_history_only_in_the_unified_format(tmp_pat
 
 
 def test_results_of_the_unified_format_are_records(tmp_path):
-    found = {"hotel": [{"name": "A"}, {"name": "B"}], "train": [{"id": "T1"}]}
-    (dialogue,) = read(tmp_path, "dialogues.json", unified(("user", "x"), ("system", "y", GREET, found)))
+    records = {"hotel": [{"name": "A"}, {"name": "B"}], "train": [{"id": "T1"}]}
+    (dialogue,) = read(tmp_path, "dialogues.json", unified(("user", "x"), ("system", "y", GREET, records)))
     assert dialogue.turns[0].context["results"] == [
         {"domain": "hotel", "name": "A"},
         {"domain": "hotel", "name": "B"},

@@ -28,17 +28,17 @@ def read(content, opening=b"[", mark=b""):
     st.sampled_from([None, 1]),
     st.sampled_from([b"", b"\xef\xbb\xbf", b" \r\n\t"]),
 )
-def test_every_value_is_found_whatever_the_chunks(found, chunk, ascii_only, indent, head):
-    content = json.dumps(found, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "surrogatepass")
+def test_every_value_is_found_whatever_the_chunks(document, chunk, ascii_only, indent, head):
+    content = json.dumps(document, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "surrogatepass")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_stream, "_CHUNK", chunk)
         patch.setattr(json_stream, "_LONGEST_GAP", 1 << 20)
         pairs = read(content, content[:1], head)
     decoded = [json.loads(value) for _, value in pairs]
-    if isinstance(found, dict):
-        assert dict(zip((json.loads(name) for name, _ in pairs), decoded, strict=True)) == found
+    if isinstance(document, dict):
+        assert dict(zip((json.loads(name) for name, _ in pairs), decoded, strict=True)) == document
     else:
-        assert decoded == found
+        assert decoded == document
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,9 @@ TARGET = Dialogue(id="a target", turns=(Turn(user="x", actions=frozenset({"y"}))
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv", ".parquet"])
 @settings(max_examples=80, deadline=None)
-@given(found=st.lists(DIALOGUES, max_size=3, unique_by=lambda dialogue: dialogue.id))
-def test_every_dialogue_comes_back(tmp_path_factory, suffix, found):
-    dialogues = [*(dialogue for dialogue in found if dialogue.id != TARGET.id), TARGET]
+@given(originals=st.lists(DIALOGUES, max_size=3, unique_by=lambda dialogue: dialogue.id))
+def test_every_dialogue_comes_back(tmp_path_factory, suffix, originals):
+    dialogues = [*(dialogue for dialogue in originals if dialogue.id != TARGET.id), TARGET]
     path = tmp_path_factory.mktemp("written") / f"c{suffix}"
     write_corpus(dialogues, path)
     assert list(load_corpus(path)) == dialogues

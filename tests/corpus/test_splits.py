@@ -65,7 +65,7 @@ def test_groups_and_copies_stay_together():
     for d in dialogues:
         together["user", d.fields["user"]].add(parts[d.id])
         together["text", d.turns[0].user].add(parts[d.id])
-    assert all(len(found) == 1 for found in together.values())
+    assert all(len(names) == 1 for names in together.values())
     # Copies alone: the field is not looked at.
     assert len({parts_of(dialogues)[d.id] for d in dialogues if d.turns[0].user == "copy of 3"}) == 1
 

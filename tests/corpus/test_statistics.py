@@ -2,13 +2,14 @@ import random
 import tracemalloc
 from collections import Counter, defaultdict
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.corpus.readers import stream
 from dialog_policy.corpus.statistics import Statistics
-from dialog_policy.report import text_report
+from dialog_policy.report import result_of, text_report
 from dialog_policy.report.corpus import binned
 from dialog_policy.text.tokens import tokenize
 from tests.strategies import corpora
@@ -18,7 +19,7 @@ def summarise(dialogues, words):
     statistics = Statistics(words)
     for dialogue in dialogues:
         statistics.add(dialogue)
-    return statistics.summary()
+    return msgspec.to_builtins(statistics.summary())
 
 
 def turn(user="", actions=(), system="", context=None):
@@ -42,36 +43,36 @@ CORPUS = [
 
 
 @pytest.fixture(scope="module")
-def found():
+def counts():
     # A dev part that is empty, whatever the ids hash to: the labels are the corpus' own.
     return summarise([*CORPUS, dialogue("f", split="dev")], tokenize)
 
 
-def test_sizes_and_lengths(found):
-    assert (found["dialogues"], found["turns"], found["target_turns"]) == (6, 10, 9)
-    assert found["splits"]["train"] == {"dialogues": 3, "turns": 7, "target_turns": 6, "actions": 3}
-    assert found["splits"]["dev"] == {"dialogues": 1, "turns": 0, "target_turns": 0, "actions": 0}
-    assert found["lengths"] == {"0": 1, "1": 1, "2": 3, "3": 1}
-    assert found["length"] == {"min": 0, "max": 3, "mean": 10 / 6, "median": 2, "p90": 3}
-    assert found["empty_utterances"] == 1
+def test_sizes_and_lengths(counts):
+    assert (counts["dialogues"], counts["turns"], counts["target_turns"]) == (6, 10, 9)
+    assert counts["splits"]["train"] == {"dialogues": 3, "turns": 7, "target_turns": 6, "actions": 3}
+    assert counts["splits"]["dev"] == {"dialogues": 1, "turns": 0, "target_turns": 0, "actions": 0}
+    assert counts["lengths"] == {"0": 1, "1": 1, "2": 3, "3": 1}
+    assert counts["length"] == {"min": 0, "max": 3, "mean": 10 / 6, "median": 2, "p90": 3}
+    assert counts["empty_utterances"] == 1
 
 
-def test_actions(found):
-    assert found["actions"][0] == {"action": "ask", "turns": 4, "splits": {"train": 2, "dev": 0, "test": 2}}
-    assert [row["action"] for row in found["actions"]] == ["ask", "greet", "offer", "bye"]
-    assert found["only_in"] == {"train": [], "dev": [], "test": ["bye"]}
-    assert found["actions_per_turn"] == {"0": 1, "1": 4, "2": 3, "3": 1}
-    assert (found["action_sets"], found["empty_sets"], found["several_actions"]) == (4, 1, 4 / 9)
-    assert found["co_occurrence"] == [
+def test_actions(counts):
+    assert counts["actions"][0] == {"action": "ask", "turns": 4, "splits": {"train": 2, "dev": 0, "test": 2}}
+    assert [row["action"] for row in counts["actions"]] == ["ask", "greet", "offer", "bye"]
+    assert counts["only_in"] == {"train": [], "dev": [], "test": ["bye"]}
+    assert counts["actions_per_turn"] == {"0": 1, "1": 4, "2": 3, "3": 1}
+    assert (counts["action_sets"], counts["empty_sets"], counts["several_actions"]) == (4, 1, 4 / 9)
+    assert counts["co_occurrence"] == [
         {"actions": ["ask", "offer"], "turns": 4},
         {"actions": ["ask", "bye"], "turns": 1},
         {"actions": ["bye", "offer"], "turns": 1},
     ]
 
 
-def test_duplicates_within_and_across_parts(found):
-    assert found["duplicate_dialogues"] == 2
-    assert found["duplicates"] == {
+def test_duplicates_within_and_across_parts(counts):
+    assert counts["duplicate_dialogues"] == 2
+    assert counts["duplicates"] == {
         "dialogues": 2,
         "groups": 1,
         "groups_across_splits": 1,
@@ -90,17 +91,17 @@ def test_duplicates_within_and_across_parts(found):
     }
 
 
-def test_vocabulary(found):
+def test_vocabulary(counts):
     # train: hello there cheap food hello there ! bye (and again the first four)
-    assert found["vocabulary"]["train"] == {"tokens": 12, "words": 6}
-    assert found["vocabulary"]["test"] == {
+    assert counts["vocabulary"]["train"] == {"tokens": 12, "words": 6}
+    assert counts["vocabulary"]["test"] == {
         "tokens": 6,
         "words": 5,
         "known_tokens": 5 / 6,
         "known_words": 4 / 5,
         "unknown_words": ["zebra"],
     }
-    assert found["vocabulary"]["dev"] == {"tokens": 0, "words": 0}
+    assert counts["vocabulary"]["dev"] == {"tokens": 0, "words": 0}
 
 
 def test_contradictions_by_hand():
@@ -112,8 +113,8 @@ def test_contradictions_by_hand():
         dialogue("5", turn("hi", ["greet"], "Hello"), turn("yes", None)),
         dialogue("6", turn("hi", ["bye"], "Hello")),
     ]
-    found = summarise(many, tokenize)["contradictions"]
-    recent = found["recent"]
+    counts = summarise(many, tokenize)["contradictions"]
+    recent = counts["recent"]
     # "hi" at the start: four greet, one bye; "yes" after greet: two book, one ask and offer.
     assert (recent["histories"], recent["contradictory_histories"], recent["contradictory_turns"]) == (4, 2, 7)
     assert recent["max_accuracy"] == 8 / 10
@@ -132,7 +133,7 @@ def test_contradictions_by_hand():
         {"actions": ["ask", "offer"], "turns": 1, "dialogue": "3", "turn": 1},
     ]
     # The whole history tells "hi" and "good day" apart, so "yes" is no contradiction any more.
-    whole = found["whole"]
+    whole = counts["whole"]
     assert (whole["contradictory_histories"], whole["max_accuracy"]) == (1, 9 / 10)
 
 
@@ -163,21 +164,21 @@ def _whole(d, number):
 @settings(max_examples=30, deadline=None)
 @given(corpora())
 def test_ceilings_are_those_of_a_table_of_majorities(corpus):
-    found = summarise(corpus, tokenize)["contradictions"]
-    assert found["recent"]["max_accuracy"] == pytest.approx(_ceiling(corpus, _recent), abs=1e-12)
-    assert found["whole"]["max_accuracy"] == pytest.approx(_ceiling(corpus, _whole), abs=1e-12)
-    assert found["whole"]["max_accuracy"] >= found["recent"]["max_accuracy"]
+    counts = summarise(corpus, tokenize)["contradictions"]
+    assert counts["recent"]["max_accuracy"] == pytest.approx(_ceiling(corpus, _recent), abs=1e-12)
+    assert counts["whole"]["max_accuracy"] == pytest.approx(_ceiling(corpus, _whole), abs=1e-12)
+    assert counts["whole"]["max_accuracy"] >= counts["recent"]["max_accuracy"]
 
 
 @settings(max_examples=30, deadline=None)
 @given(corpora())
 def test_the_order_of_dialogues_does_not_matter(corpus):
     def numbers(dialogues):
-        found = summarise(dialogues, tokenize)
-        for kind in found["contradictions"].values():
+        counts = summarise(dialogues, tokenize)
+        for kind in counts["contradictions"].values():
             del kind["examples"]
-        del found["duplicates"]["examples"]
-        return found
+        del counts["duplicates"]["examples"]
+        return counts
 
     assert numbers(list(corpus)) == numbers(list(corpus)[::-1])
 
@@ -185,8 +186,8 @@ def test_the_order_of_dialogues_does_not_matter(corpus):
 @pytest.mark.parametrize("labels", [[None], ["train", "test"], ["train", "dev", "test-oov"], ["train", None]])
 def test_parts_are_those_of_the_split_option(labels):
     corpus = Corpus(dialogue(f"d{i}", turn("x", ["a"]), split=labels[i % len(labels)]) for i in range(200))
-    found = summarise(corpus, tokenize)["splits"]
-    assert {name: len(corpus.split(name)) for name in corpus.splits} == {n: p["dialogues"] for n, p in found.items()}
+    counts = summarise(corpus, tokenize)["splits"]
+    assert {name: len(corpus.split(name)) for name in corpus.splits} == {n: p["dialogues"] for n, p in counts.items()}
 
 
 def test_memory_grows_with_what_is_distinct_only():
@@ -202,14 +203,16 @@ def test_memory_grows_with_what_is_distinct_only():
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 10_000
-    assert statistics.summary()["duplicate_dialogues"] == 1049
+    assert statistics.summary().duplicate_dialogues == 1049
 
 
 def test_nothing_is_counted_without_dialogues():
-    found = summarise([], tokenize)
-    assert found["length"] is None
-    assert found["contradictions"]["recent"]["max_accuracy"] is None
-    assert "There are no dialogues." in text_report({"corpus": "c", "format": "f", **found, "problems": ["None."]})
+    counts = summarise([], tokenize)
+    assert counts["length"] is None
+    assert counts["contradictions"]["recent"]["max_accuracy"] is None
+    assert "There are no dialogues." in text_report(
+        result_of({"corpus": "c", "format": "f", **counts, "problems": ["None."]})
+    )
 
 
 def test_bins_hold_every_dialogue():
@@ -220,9 +223,9 @@ def test_bins_hold_every_dialogue():
 
 
 def test_sim_m(public_corpora):
-    found = summarise(stream(public_corpora("sim-M.zip")), tokenize)
-    assert [found["splits"][part]["target_turns"] for part in ("train", "dev")] == [1589, 507]
-    assert found["duplicates"]["also_in_train"] == {"dev": 3}
+    counts = summarise(stream(public_corpora("sim-M.zip")), tokenize)
+    assert [counts["splits"][part]["target_turns"] for part in ("train", "dev")] == [1589, 507]
+    assert counts["duplicates"]["also_in_train"] == {"dev": 3}
     assert (
-        0.8 < found["contradictions"]["recent"]["max_accuracy"] < found["contradictions"]["whole"]["max_accuracy"] < 1
+        0.8 < counts["contradictions"]["recent"]["max_accuracy"] < counts["contradictions"]["whole"]["max_accuracy"] < 1
     )

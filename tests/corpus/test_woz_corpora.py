@@ -57,16 +57,16 @@ def test_multiwoz_with_its_acts_apart(tmp_path, acts_file):
 
 
 @pytest.mark.parametrize(
-    ("labels", "found"),
+    ("labels", "expected"),
     [
         ("act", {"Inform"}),
         ("domain-act", {"Hotel-Inform", "Booking-Inform"}),
         ("domain-act-slot", {"Hotel-Inform-Name", "Hotel-Inform-Area", "Booking-Inform"}),
     ],
 )
-def test_labels_of_multiwoz(tmp_path, labels, found):
+def test_labels_of_multiwoz(tmp_path, labels, expected):
     (dialogue,) = read(put(tmp_path, data={"MUL2.json": V21}), labels=labels)
-    assert dialogue.turns[0].actions == found
+    assert dialogue.turns[0].actions == expected
 
 
 @pytest.mark.parametrize(
@@ -273,8 +273,8 @@ def test_one_reader_alone_recognises_a_sample_as_a_folder_and_as_a_file(tmp_path
     SAMPLES[name](tmp_path, DIALOGUES)
     paths = [tmp_path, *(path for path in tmp_path.rglob("*") if path.is_file())]
     for path in paths:
-        found = [reader.name for reader in readers().values() if reader.recognises(open_source(path))]
-        assert found in ([name], []) if path != tmp_path else found == [name], path
+        names = [reader.name for reader in readers().values() if reader.recognises(open_source(path))]
+        assert names in ([name], []) if path != tmp_path else names == [name], path
 
 
 json_values = st.recursive(

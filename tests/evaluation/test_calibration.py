@@ -9,10 +9,12 @@ from dialog_policy.evaluation.calibration import Reliability, expected_calibrati
 from dialog_policy.prediction import Prediction
 from tests.predictors import judged
 
-told = st.lists(st.tuples(st.sampled_from([i / 20 for i in range(21)]) | st.floats(0, 1), st.booleans()), min_size=1)
+outcomes = st.lists(
+    st.tuples(st.sampled_from([i / 20 for i in range(21)]) | st.floats(0, 1), st.booleans()), min_size=1
+)
 
 
-@given(told)
+@given(outcomes)
 def test_bins_are_scikit_learns(pairs):
     shares, right = np.array([p for p, _ in pairs]), np.array([r for _, r in pairs])
     rows = reliability_rows(Reliability.of(shares, right))
@@ -27,15 +29,15 @@ def test_bins_are_scikit_learns(pairs):
 def test_the_report_has_sets_and_bits():
     turns = tuple(Turn(user="", actions=frozenset(actions)) for actions in ("a", "b", "ab", ""))
     corpus = Corpus([Dialogue(id="d", turns=turns)])
-    told = [({"a": 0.95}, 0.9, "a"), ({"a": 0.5}, 0.45, "a"), ({"a": 0.95, "b": 0.85}, 0.75, "ab"), ({}, 0.35, "")]
+    outcomes = [({"a": 0.95}, 0.9, "a"), ({"a": 0.5}, 0.45, "a"), ({"a": 0.95, "b": 0.85}, 0.75, "ab"), ({}, 0.35, "")]
     predictions = [
         Prediction(dialogue="d", turn=t, actions=frozenset(mine), probabilities=shares, confidence=confidence)
-        for t, (shares, confidence, mine) in enumerate(told)
+        for t, (shares, confidence, mine) in enumerate(outcomes)
     ]
     result = judged(predictions, corpus, known_actions="ab", resamples=0)
     sets, bits = result["calibration"], result["calibration_bits"]
-    found = [(round(row["low"], 6), row["count"], row["accuracy"]) for row in sets["bins"]]
-    assert found == [(0.3, 1, 1.0), (0.4, 1, 0.0), (0.7, 1, 1.0), (0.8, 1, 1.0)]
+    bins = [(round(row["low"], 6), row["count"], row["accuracy"]) for row in sets["bins"]]
+    assert bins == [(0.3, 1, 1.0), (0.4, 1, 0.0), (0.7, 1, 1.0), (0.8, 1, 1.0)]
     assert sets["ece"] == pytest.approx((0.65 + 0.45 + 0.25 + 0.1) / 4)
     # Four of eight bits are left out: probability 0, and one of them was right.
     assert (bits["bins"][0]["count"], bits["bins"][0]["accuracy"]) == (4, 0.25)

@@ -104,7 +104,7 @@ def test_predictions_are_asked_for_once_and_not_kept(corpus, policy):
     """Mistakes and replies come from what was scored: a policy that costs an hour is not run twice."""
     given = Given(list(policy.predict(corpus)))
     assert evaluate(given, corpus, resamples=0, mistakes=True).mistakes.worst_dialogues
-    assert given.asked == 1
+    assert given.n_calls == 1
 
 
 def test_free_running_needs_a_policy_that_can(policy, corpus):
@@ -120,7 +120,7 @@ def test_resamples_are_bounded_before_anything_is_predicted(resamples, corpus):
     given = Given([])
     with pytest.raises(OptionError, match="from 0 to 100,000, found"):
         evaluate(given, corpus, resamples=resamples)
-    assert given.asked == 0
+    assert given.n_calls == 0
 
 
 def one_dialogue(*gold):

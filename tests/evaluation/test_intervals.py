@@ -41,10 +41,10 @@ def test_weights_draw_whole_dialogues(monkeypatch):
 def test_dialogues_that_agree_have_the_exact_binomial_interval():
     for n in (3, 30):
         theirs = stats.binomtest(n, n).proportion_ci(method="exact")
-        [found] = bootstrap_intervals(sums_of(np.ones(n)), mean, n, resamples=50)
-        assert found == pytest.approx([theirs.low, 1.0])
-        [found] = bootstrap_intervals(sums_of(np.zeros(n)), mean, n, resamples=50)
-        assert found == pytest.approx([0.0, 1 - theirs.low])
+        [interval] = bootstrap_intervals(sums_of(np.ones(n)), mean, n, resamples=50)
+        assert interval == pytest.approx([theirs.low, 1.0])
+        [interval] = bootstrap_intervals(sums_of(np.zeros(n)), mean, n, resamples=50)
+        assert interval == pytest.approx([0.0, 1 - theirs.low])
 
 
 def test_few_dialogues_have_students_interval():

@@ -44,7 +44,7 @@ def test_metrics_are_scikit_learns(seed):
     corpus, predictions = random_case(seed, single=seed % 3 == 0)
     result = judged(predictions, corpus, known_actions=NAMES[:5], resamples=0)
     gold, mine = sets(corpus, predictions)
-    for labels, found in ((NAMES, result), (NAMES[:5], result["seen"])):
+    for labels, figures in ((NAMES, result), (NAMES[:5], result["seen"])):
         space = ActionSpace(labels)
         y, z = space.transform(gold).astype(int), space.transform(mine).astype(int)
         expected = {
@@ -57,7 +57,7 @@ def test_metrics_are_scikit_learns(seed):
         in_gold = np.flatnonzero(y.any(axis=0))
         expected["macro_f1_gold"] = theirs.f1_score(y, z, labels=in_gold, average="macro", zero_division=0)
         for name, value in expected.items():
-            assert found[name] == pytest.approx(value), name
+            assert figures[name] == pytest.approx(value), name
     exact = [a == b for a, b in zip(gold, mine, strict=True)]
     assert result["turn_accuracy"] == pytest.approx(np.mean(exact))
     by_dialogue = {p.dialogue: [] for p in predictions}
@@ -135,12 +135,12 @@ def test_baselines_must_cover_what_is_scored():
 def with_probabilities(corpus, predictions, seed, single=False, stated=1.0):
     """Give every action a probability (or, with `stated`, some)."""
     random = np.random.default_rng(seed)
-    found = []
+    made = []
     for p in predictions:
         shares = random.dirichlet(np.ones(len(NAMES))) if single else random.random(len(NAMES))
-        told = {n: float(x) for n, x in zip(NAMES, shares, strict=True) if random.random() < stated}
-        found.append(msgspec.structs.replace(p, probabilities=told, confidence=float(random.random())))
-    return found
+        shown = {n: float(x) for n, x in zip(NAMES, shares, strict=True) if random.random() < stated}
+        made.append(msgspec.structs.replace(p, probabilities=shown, confidence=float(random.random())))
+    return made
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -219,6 +219,6 @@ def test_every_list_has_its_intervals():
 
 def test_predictions_are_taken_in_any_order():
     corpus, predictions = random_case(7)
-    told = with_probabilities(corpus, predictions, 7, stated=0.5)
-    ordered = judged(told, corpus, known_actions=NAMES, resamples=20)
-    assert judged(told[::-1], corpus, known_actions=NAMES, resamples=20) == ordered
+    with_shares = with_probabilities(corpus, predictions, 7, stated=0.5)
+    ordered = judged(with_shares, corpus, known_actions=NAMES, resamples=20)
+    assert judged(with_shares[::-1], corpus, known_actions=NAMES, resamples=20) == ordered

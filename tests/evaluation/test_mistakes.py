@@ -3,7 +3,7 @@ import pytest
 
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError
-from dialog_policy.evaluation import mistakes
+from dialog_policy.evaluation import mistakes as evaluated
 from dialog_policy.evaluation.collect import collect_turns
 from dialog_policy.prediction import Prediction
 
@@ -29,7 +29,7 @@ def predict(name, *predicted, **more):
 
 def find_mistakes(modes, corpus, **options):
     turns = {mode: collect_turns(predictions, corpus) for mode, predictions in modes.items()}
-    return msgspec.to_builtins(mistakes.find_mistakes(turns, **options))
+    return msgspec.to_builtins(evaluated.find_mistakes(turns, **options))
 
 
 CORPUS = Corpus(
@@ -39,16 +39,16 @@ PREDICTED = [*predict("a", "x", "x", None, "x"), *predict("b", "x", "x"), *predi
 
 
 @pytest.fixture
-def found():
+def mistakes():
     return find_mistakes({"teacher-forced": PREDICTED}, CORPUS)
 
 
-def test_the_worst_dialogues_come_first_with_all_their_turns(found):
-    assert [(d["dialogue"], d["wrong_turns"], d["target_turns"]) for d in found["worst_dialogues"]] == [
+def test_the_worst_dialogues_come_first_with_all_their_turns(mistakes):
+    assert [(d["dialogue"], d["wrong_turns"], d["target_turns"]) for d in mistakes["worst_dialogues"]] == [
         ("c", 2, 2),
         ("a", 2, 3),
     ]
-    turns = found["worst_dialogues"][1]["turns"]
+    turns = mistakes["worst_dialogues"][1]["turns"]
     assert [turn["right"] for turn in turns] == [True, False, None, False]
     assert turns[1]["gold"] == ["x", "y"]
     assert turns[1]["predicted"] == ["x"]
@@ -58,25 +58,25 @@ def test_the_worst_dialogues_come_first_with_all_their_turns(found):
 
 def test_probabilities_show_the_likeliest_and_the_true_actions():
     shares = {f"other{number}": 0.5 + number / 100 for number in range(20)} | {"x": 0.2, "z": 0.01}
-    found = find_mistakes({"mode": predict("b", "x", "z", probabilities=shares)}, CORPUS, dialogues=1)
-    shown = found["worst_dialogues"][0]["turns"][1]["probabilities"]
+    mistakes = find_mistakes({"mode": predict("b", "x", "z", probabilities=shares)}, CORPUS, dialogues=1)
+    shown = mistakes["worst_dialogues"][0]["turns"][1]["probabilities"]
     assert list(shown) == ["other19", "other18", "other17", "other16", "other15", "x", "z"]
 
 
-def test_confusions_are_counted_by_sets(found):
-    assert [(r["gold"], r["predicted"], r["turns"], r["gold_turns"]) for r in found["confusions"]] == [
+def test_confusions_are_counted_by_sets(mistakes):
+    assert [(r["gold"], r["predicted"], r["turns"], r["gold_turns"]) for r in mistakes["confusions"]] == [
         (["x", "y"], ["x"], 2, 2),
         (["z"], ["x"], 2, 2),
     ]
-    assert found["confusions"][0]["dialogue"] == "a"
-    assert found["confusions"][0]["turn"] == 1
-    sets = {tuple(row["actions"]): row for row in found["action_sets"]}
+    assert mistakes["confusions"][0]["dialogue"] == "a"
+    assert mistakes["confusions"][0]["turn"] == 1
+    sets = {tuple(row["actions"]): row for row in mistakes["action_sets"]}
     assert sets["x",] == {"actions": ["x"], "turns": 3, "right": 3, "predicted": 7}
-    assert sum(row["turns"] for row in found["action_sets"]) == len(PREDICTED)
+    assert sum(row["turns"] for row in mistakes["action_sets"]) == len(PREDICTED)
 
 
-def test_actions_that_occur_and_are_never_predicted(found):
-    assert found["never_predicted"] == [{"action": "y", "support": 2}, {"action": "z", "support": 2}]
+def test_actions_that_occur_and_are_never_predicted(mistakes):
+    assert mistakes["never_predicted"] == [{"action": "y", "support": 2}, {"action": "z", "support": 2}]
 
 
 def test_accuracy_after_right_and_wrong_turns_in_every_mode():
@@ -93,9 +93,9 @@ def test_accuracy_after_right_and_wrong_turns_in_every_mode():
 
 def test_nothing_after_a_wrong_turn_where_there_is_none():
     right = [p for p in PREDICTED if p.dialogue == "b"]
-    found = find_mistakes({"mode": right}, CORPUS)
-    assert found["after_error"]["mode"]["after_wrong"] == {"turns": 0, "turn_accuracy": None}
-    assert found["worst_dialogues"] == found["confusions"] == []
+    mistakes = find_mistakes({"mode": right}, CORPUS)
+    assert mistakes["after_error"]["mode"]["after_wrong"] == {"turns": 0, "turn_accuracy": None}
+    assert mistakes["worst_dialogues"] == mistakes["confusions"] == []
 
 
 def test_contradictions_of_the_scored_dialogues_bound_the_score():
@@ -109,9 +109,9 @@ def test_contradictions_of_the_scored_dialogues_bound_the_score():
 def test_rare_confusions_are_summed_up():
     n = 600
     corpus = Corpus([dialogue("long", *(f"g{number}" for number in range(n)))])
-    found = find_mistakes({"mode": predict("long", *(f"p{number}" for number in range(n)))}, corpus)
-    assert len(found["confusions"]) + found["other_confusions"] == n
-    assert found["other_confusions"] > 0
+    mistakes = find_mistakes({"mode": predict("long", *(f"p{number}" for number in range(n)))}, corpus)
+    assert len(mistakes["confusions"]) + mistakes["other_confusions"] == n
+    assert mistakes["other_confusions"] > 0
 
 
 def test_predictions_of_another_corpus_are_refused():

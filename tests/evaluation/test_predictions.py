@@ -36,10 +36,10 @@ def prediction(dialogue, turn, **more):
 )
 @pytest.mark.parametrize("match_up", [align, collect_turns])
 def test_predictions_that_do_not_belong_are_refused_with_the_place(match_up, keys, message, tmp_path):
-    found = [prediction(*key) for key in keys]
+    matched = [prediction(*key) for key in keys]
     with pytest.raises(CorpusError, match=message):
-        match_up(found, CORPUS)
-    write_predictions(tmp_path / "p.jsonl", found)
+        match_up(matched, CORPUS)
+    write_predictions(tmp_path / "p.jsonl", matched)
     with pytest.raises(CorpusError, match=rf"p\.jsonl.*{message}") as error:
         match_up(PredictionFile(tmp_path / "p.jsonl"), CORPUS)
     misfit = (error.value.dialogue, error.value.turn)
@@ -62,10 +62,10 @@ def test_probabilities_out_of_bounds_are_refused(match_up, more, message):
 
 
 def test_a_probability_for_an_unknown_action_is_refused():
-    told = prediction("two", 0, probabilities={"greet": 0.5, "gret": 0.5})
+    given = prediction("two", 0, probabilities={"greet": 0.5, "gret": 0.5})
     with pytest.raises(CorpusError, match=r"'two', turn 0 .*action 'gret'.*Did you mean 'greet'"):
-        collect_turns([told], CORPUS, known_actions=["greet"])
-    assert collect_turns([told], CORPUS).n_listed == 3
+        collect_turns([given], CORPUS, known_actions=["greet"])
+    assert collect_turns([given], CORPUS).n_listed == 3
 
 
 @pytest.mark.parametrize("key", ["probabilities", "confidence"])
@@ -92,9 +92,9 @@ def test_predictions_survive_writing_and_reading(tmp_path):
         Prediction(dialogue="a", turn=1, actions=frozenset(), logged=0.5),
     ]
     assert write_predictions(tmp_path / "p.jsonl", made) == 2
-    found = PredictionFile(tmp_path / "p.jsonl")
-    assert list(found) == made
-    assert list(found) == made  # a second time
+    matched = PredictionFile(tmp_path / "p.jsonl")
+    assert list(matched) == made
+    assert list(matched) == made  # a second time
 
 
 @pytest.mark.parametrize(
@@ -123,12 +123,12 @@ def test_turns_as_arrays():
         Prediction(dialogue="one", turn=2, actions=frozenset(), probabilities={}),
         Prediction(dialogue="one", turn=0, actions=frozenset("b"), probabilities={"b": 1.0}),
     ]
-    found = collect_turns(made, CORPUS, known_actions=["b", "z"])
-    assert found.space.classes_ == ("a", "b", "z")
-    assert found.training.tolist() == [False, True, True]
-    assert (found.dialogue.tolist(), found.number.tolist()) == ([0, 0, 1], [0, 2, 0])
-    assert [part.tolist() for part in found.gold] == [[0, 2], [0, 0]]
-    assert [part.tolist() for part in found.predicted] == [[0, 2, 2], [1, 0, 2]]
-    assert [part.tolist() for part in found.probabilities] == [[0, 2, 2], [1, 0, 2], [1.0, 0.75, 0.5]]
-    assert found.exact.tolist() == [False, True, False]
-    assert np.array_equal(found.over(found.training).per_turn(found.over(found.training).gold), [0, 0, 0])
+    matched = collect_turns(made, CORPUS, known_actions=["b", "z"])
+    assert matched.space.classes_ == ("a", "b", "z")
+    assert matched.training.tolist() == [False, True, True]
+    assert (matched.dialogue.tolist(), matched.number.tolist()) == ([0, 0, 1], [0, 2, 0])
+    assert [part.tolist() for part in matched.gold] == [[0, 2], [0, 0]]
+    assert [part.tolist() for part in matched.predicted] == [[0, 2, 2], [1, 0, 2]]
+    assert [part.tolist() for part in matched.probabilities] == [[0, 2, 2], [1, 0, 2], [1.0, 0.75, 0.5]]
+    assert matched.exact.tolist() == [False, True, False]
+    assert np.array_equal(matched.over(matched.training).per_turn(matched.over(matched.training).gold), [0, 0, 0])

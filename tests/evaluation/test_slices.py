@@ -57,8 +57,8 @@ def score(**options):
 )
 def test_slices(field, expected):
     result = score(training=TrainingPart({"a": 50, "b": 5}, frozenset({"hello", "there"})))
-    found = {name: (r["dialogues"], r["turns"], r["turn_accuracy"]) for name, r in slices_of(result, field).items()}
-    assert found == expected
+    figures = {name: (r["dialogues"], r["turns"], r["turn_accuracy"]) for name, r in slices_of(result, field).items()}
+    assert figures == expected
 
 
 def test_slices_that_cannot_be_told_are_absent():

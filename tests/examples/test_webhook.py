@@ -36,8 +36,8 @@ def webhook(run, tmp_path):  # noqa: F811
             process.stdout.close()
 
 
-def send(url, secret="shared", **told):
-    body = json.dumps(told).encode()
+def send(url, secret="shared", **fields):
+    body = json.dumps(fields).encode()
     headers = {"X-Signature": hmac.new(secret.encode(), body, "sha256").hexdigest()}
     with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=300) as answer:
         return json.load(answer)["replies"]
@@ -69,10 +69,10 @@ def test_a_messenger_is_answered(webhook, run):  # noqa: F811
 
 
 @pytest.mark.parametrize(
-    ("told", "secret", "status"),
+    ("fields", "secret", "status"),
     [({"sender": "a", "message": "b", "id": "c"}, "guessed", 401), ({"sender": "a", "message": "b"}, "shared", 400)],
 )
-def test_what_is_not_a_messengers_is_refused(webhook, told, secret, status):
+def test_what_is_not_a_messengers_is_refused(webhook, fields, secret, status):
     with pytest.raises(urllib.error.HTTPError) as refused:
-        send(webhook[0], secret, **told)
+        send(webhook[0], secret, **fields)
     assert refused.value.code == status

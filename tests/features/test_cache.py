@@ -36,15 +36,24 @@ def encode_small(small, settings=SETTINGS, seed=0):
 
 def content(parts):
     """Everything that training sees, and the encoder."""
-    found = []
+    contents = []
     for encoded in parts[1:]:
         turns = encoded.padded_turns(np.arange(len(encoded)))
-        found += [encoded.features(turns).tobytes(), encoded.targets(turns).tobytes(), encoded.weights(turns).tobytes()]
-        found += [encoded.ids, encoded.offsets.tobytes(), encoded.widths]
+        contents += [
+            encoded.features(turns).tobytes(),
+            encoded.targets(turns).tobytes(),
+            encoded.weights(turns).tobytes(),
+        ]
+        contents += [encoded.ids, encoded.offsets.tobytes(), encoded.widths]
         for number, texts in encoded.embedded.items():
-            found += [number, texts.packed.values.tobytes(), texts.packed.offsets.tobytes(), texts.table.word_dropout]
+            contents += [
+                number,
+                texts.packed.values.tobytes(),
+                texts.packed.offsets.tobytes(),
+                texts.table.word_dropout,
+            ]
     described, arrays = parts.encoder.to_parts()
-    return found, described, {name: array.tobytes() for name, array in arrays.items()}
+    return contents, described, {name: array.tobytes() for name, array in arrays.items()}
 
 
 def refuse(*args, **kwargs):
@@ -64,9 +73,9 @@ def test_what_the_cache_gives_back_is_what_was_made_to_the_byte(folder, small, m
     monkeypatch.setenv("DIALOG_POLICY_CACHE", str(folder.parent))
     assert content(encode_small(small, settings)) == without
     monkeypatch.setattr(encode, "fit_turn_encoder", refuse)
-    found = encode_small(small, settings)
-    assert content(found) == without
-    assert any(isinstance(matrix, matrices.MappedRows) for matrix, _ in found.train.parts)
+    cached = encode_small(small, settings)
+    assert content(cached) == without
+    assert any(isinstance(matrix, matrices.MappedRows) for matrix, _ in cached.train.parts)
 
 
 def test_other_content_settings_or_code_are_not_found(folder, small, monkeypatch):
@@ -173,10 +182,10 @@ def test_training_gives_the_same_run_with_and_without(folder, small, tmp_path, m
     encode_small(small, policy.config.encoders)
     with monkeypatch.context() as patch:
         patch.setattr(encode, "fit_turn_encoder", refuse)
-        found = train(tmp_path / "found")
+        files = train(tmp_path / "found")
     shutil.rmtree(folder)
     monkeypatch.setenv("DIALOG_POLICY_CACHE", "")
-    assert found == train(tmp_path / "without")
+    assert files == train(tmp_path / "without")
     assert not folder.exists()
 
 
@@ -190,6 +199,6 @@ def test_pages_of_a_mapped_matrix_are_given_back(tmp_path, monkeypatch):
     mapped = matrices.MappedRows(tmp_path / "m.npy")
     rows = np.array([[3, PADDING], [3_999, 0]])
     for _ in range(40):
-        found = mapped[rows]
-    assert found[..., 0].tolist() == [[3, 0], [3_999, 0]]
+        taken = mapped[rows]
+    assert taken[..., 0].tolist() == [[3, 0], [3_999, 0]]
     assert 1 <= len(released) <= 20

@@ -113,12 +113,12 @@ def test_a_value_never_seen_before_is_no_obstacle():
     places = {"city": ("rome", "paris", "new hanoi")}
 
     def talk(city, other):
-        found = [{"name": f"hotel {city}", "city": city}]
+        records = [{"name": f"hotel {city}", "city": city}]
         return Dialogue(
             id=city,
             turns=(
                 Turn(user=f"a room in {city} please", actions=frozenset(["search"])),
-                Turn(context={"results": found}, actions=frozenset(["offer"]), system=f"hotel {city}?"),
+                Turn(context={"results": records}, actions=frozenset(["offer"]), system=f"hotel {city}?"),
                 Turn(user=f"is hotel {city} far from {other}?", actions=frozenset(["search"])),
             ),
         )

@@ -208,12 +208,12 @@ def test_packed_terms_are_those_of_the_turns_each_distinct_text_once(corpus, siz
         assert x["features"].shape[-1] == encoded.n_features - 2
         assert len(x["shares_0"]) == turns.size + 1
         assert (len(x["terms_0"]) & (len(x["terms_0"]) - 1)) == 0, "a power of two"
-        found = {row: [terms[i - 1] for i in x["terms_0"][x["texts_0"] == row]] for row in np.unique(x["rows_0"])}
+        texts = {row: [terms[i - 1] for i in x["terms_0"][x["texts_0"] == row]] for row in np.unique(x["rows_0"])}
         expected = [tokenize(said[t]) if t >= 0 else [] for t in turns.ravel()]
-        assert [found[row] for row in x["rows_0"].ravel()] == expected
-        assert len(found) == len({said[t] for t in turns[turns >= 0]}) + (turns < 0).any()
-        np.testing.assert_allclose([x["shares_0"][row] * max(len(text), 1) for row, text in found.items()], [
-            bool(text) for text in found.values()
+        assert [texts[row] for row in x["rows_0"].ravel()] == expected
+        assert len(texts) == len({said[t] for t in turns[turns >= 0]}) + (turns < 0).any()
+        np.testing.assert_allclose([x["shares_0"][row] * max(len(text), 1) for row, text in texts.items()], [
+            bool(text) for text in texts.values()
         ])  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def test_the_report_has_every_estimate_with_its_interval(led):
         assert row.difference == pytest.approx(row.value - result.logged.value)
     assert result.concludes
     assert result.rests_on == "dr"
-    shown = text_report(result.to_json())
+    shown = text_report(result)
     assert all(estimator.name in shown for estimator in ESTIMATORS.values())
     assert result.conclusion in " ".join(shown.split())
     assert estimate_value(predictions, corpus, resamples=300) == result
@@ -78,7 +78,7 @@ def test_a_thin_log_is_refused_and_says_why(led):
         assert row.ci95 is None
         assert "at least 50 are needed" in row.refused
         assert np.isfinite(row.unreliable.value)
-    assert text_report(result.to_json()).count("refused") == len(ESTIMATORS)
+    assert text_report(result).count("refused") == len(ESTIMATORS)
 
 
 def test_estimated_propensities_are_said_to_be_so(led):
@@ -87,7 +87,7 @@ def test_estimated_propensities_are_said_to_be_so(led):
     result = estimate_value(predictions, bare, resamples=200)
     assert result.propensities.source == "estimated"
     assert any("not logged but estimated" in text for text in result.warnings)
-    assert "The propensities are estimated" in text_report(result.to_json())
+    assert "The propensities are estimated" in text_report(result)
     forced = estimate_value(predictions, corpus, estimate_propensities=True, resamples=200)
     assert forced.estimates == result.estimates
     logged = estimate_value(predictions, corpus, resamples=200)
@@ -117,11 +117,11 @@ def test_only_what_is_asked_for_is_estimated(led):
 
 def test_a_policy_that_says_its_propensity_alone_has_no_model_estimates(led):
     _, corpus, predictions = led
-    told = []
+    stated = []
     for p in predictions:
         (action,) = corpus.dialogue(p.dialogue).turns[p.turn].actions
-        told.append(Prediction(dialogue=p.dialogue, turn=p.turn, actions=p.actions, logged=p.probabilities[action]))
-    rows, full = (by_key(estimate_value(x, corpus, resamples=200)) for x in (told, predictions))
+        stated.append(Prediction(dialogue=p.dialogue, turn=p.turn, actions=p.actions, logged=p.probabilities[action]))
+    rows, full = (by_key(estimate_value(x, corpus, resamples=200)) for x in (stated, predictions))
     for key in ("ips", "snips", "pdis", "wpdis"):
         assert rows[key].value == pytest.approx(full[key].value)
     for key in ("dm", "dr"):
@@ -189,9 +189,9 @@ def test_a_run_is_a_target_policy_with_its_own_probabilities_date_and_version(tr
     )
     result = estimate_value(run, rewarded, name="desk", resamples=100)
     assert (result.policy, result.run.name, result.run.created) == ("desk", "desk", run.info["created"])
-    told = estimate_value(run.logged_probabilities(rewarded), rewarded, resamples=100)
-    assert [row.unreliable for row in result.estimates] == [row.unreliable for row in told.estimates]
-    assert told.to_json().keys() == result.to_json().keys() - {"run"}
+    stated = estimate_value(run.logged_probabilities(rewarded), rewarded, resamples=100)
+    assert [row.unreliable for row in result.estimates] == [row.unreliable for row in stated.estimates]
+    assert stated.to_json().keys() == result.to_json().keys() - {"run"}
     seen = small.split("train")
     seen = seen.with_dialogues(msgspec.structs.replace(d, turns=tuple(_rewarded(t) for t in d.turns)) for d in seen)
     warnings = estimate_value(run, seen, resamples=100).warnings

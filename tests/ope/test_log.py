@@ -21,11 +21,11 @@ def history(reward=None):
 
 
 def test_rewards_of_turns_and_of_what_follows_them():
-    found = log([turn(1.0), history(), turn(-2.0), history(5.0)], [history(), turn(0.0)])
-    assert found.rewarded == "turn"
-    assert found.rewards.tolist() == [1, 3, 0]
-    assert found.turns == [0, 2, 1]
-    assert found.spread(found.rewards, 9.0).tolist() == [[1, 3], [0, 9]]
+    read = log([turn(1.0), history(), turn(-2.0), history(5.0)], [history(), turn(0.0)])
+    assert read.rewarded == "turn"
+    assert read.rewards.tolist() == [1, 3, 0]
+    assert read.turns == [0, 2, 1]
+    assert read.spread(read.rewards, 9.0).tolist() == [[1, 3], [0, 9]]
 
 
 def test_a_reward_of_the_dialogue_counts_at_its_last_decision():
@@ -33,9 +33,9 @@ def test_a_reward_of_the_dialogue_counts_at_its_last_decision():
     last = Dialogue(id="last", turns=(turn(), turn(2.0)))
     after = Dialogue(id="after", turns=(turn(), turn(), history(1.0)))
     single = Dialogue(id="single", turns=(turn(7.0),))
-    found = read_log(Corpus([field, last, after, single]))
-    assert found.rewarded == "dialogue"
-    assert found.rewards.tolist() == [0, 3, 0, 2, 0, 1, 7]
+    read = read_log(Corpus([field, last, after, single]))
+    assert read.rewarded == "dialogue"
+    assert read.rewards.tolist() == [0, 3, 0, 2, 0, 1, 7]
 
 
 def test_propensities_are_all_there_or_none():

@@ -31,19 +31,19 @@ def test_regression_is_scikit_learns():
 
 def test_estimated_propensities_are_close_to_the_true_ones(led):
     _, log, _, features, _ = led
-    found = estimate_propensities(log, features)
-    assert np.abs(found.propensities - log.propensities).mean() < 0.04
-    assert found.about["ece"] < 0.06
-    assert found.about["log_loss"] < found.about["log_loss_of_shares"]
-    assert sum(row.count for row in found.about["bins"]) == len(log.actions)
+    fitted = estimate_propensities(log, features)
+    assert np.abs(fitted.propensities - log.propensities).mean() < 0.04
+    assert fitted.about["ece"] < 0.06
+    assert fitted.about["log_loss"] < fitted.about["log_loss_of_shares"]
+    assert sum(row.count for row in fitted.about["bins"]) == len(log.actions)
 
 
 def test_what_was_never_seen_elsewhere_has_a_propensity_over_zero(led):
     _, log, _, features, _ = led
     actions = [frozenset([f"only-{i}"]) if i < 3 else a for i, a in enumerate(log.actions)]
-    found = estimate_propensities(log._replace(actions=actions), features)
-    assert (found.propensities > 0).all()
-    assert found.propensities[:3].max() < 0.05
+    fitted = estimate_propensities(log._replace(actions=actions), features)
+    assert (fitted.propensities > 0).all()
+    assert fitted.propensities[:3].max() < 0.05
 
 
 def test_states_know_nothing_of_the_decision_or_later(led):
@@ -58,10 +58,10 @@ def test_states_know_nothing_of_the_decision_or_later(led):
 def test_the_model_finds_the_value_where_it_sees_the_state(led):
     world, log, space, features, predictions = led
     expected = np.array([[p.probabilities[name] for name in space.classes_] for p in predictions])
-    found = fit_reward_model(log, features, space.transform(log.actions).astype(float), expected, 1.0)
-    first = found.v[log.step == 0]
+    fitted = fit_reward_model(log, features, space.transform(log.actions).astype(float), expected, 1.0)
+    first = fitted.v[log.step == 0]
     assert first.mean() == pytest.approx(true_value(world, world.target), abs=0.05)
-    influence = found.fit_influence(np.zeros((len(log.dialogues), world.longest)))
+    influence = fitted.fit_influence(np.zeros((len(log.dialogues), world.longest)))
     assert influence.mean() == pytest.approx(0, abs=1e-12)
     assert influence.std() > 0.1 * first.std()
     # Without a future, the value of what was done is its expected reward.

@@ -30,9 +30,9 @@ def test_weights_without_a_spread_have_no_tail():
 
 def test_enough_overlap_is_not_refused():
     weights = np.random.default_rng(1).gamma(4, 0.25, size=500)
-    found = examine(weights)
-    assert found.refused is None
-    assert found.effective_sample_size == pytest.approx(500 / 1.25, rel=0.1)
+    overlap = examine(weights)
+    assert overlap.refused is None
+    assert overlap.effective_sample_size == pytest.approx(500 / 1.25, rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -75,9 +75,9 @@ def test_what_cannot_be_is_refused_with_the_place(predictions, message):
 
 def test_a_run_states_how_probable_the_logged_set_is(trained, small):
     policy, part = trained.runtime_, small.split("test")
-    told, plain = list(policy.logged_probabilities(part)), list(policy.predict(part))
-    assert [(p.dialogue, p.turn, p.actions) for p in told] == [(p.dialogue, p.turn, p.actions) for p in plain]
-    for mine, usual in zip(told, plain, strict=True):
+    with_log, plain = list(policy.logged_probabilities(part)), list(policy.predict(part))
+    assert [(p.dialogue, p.turn, p.actions) for p in with_log] == [(p.dialogue, p.turn, p.actions) for p in plain]
+    for mine, usual in zip(with_log, plain, strict=True):
         gold = part.dialogue(mine.dialogue).turns[mine.turn].actions
         assert mine.confidence == pytest.approx(usual.confidence)
         assert mine.probabilities == pytest.approx(
@@ -91,6 +91,6 @@ def test_a_run_states_how_probable_the_logged_set_is(trained, small):
         if gold == mine.actions:
             assert mine.logged == pytest.approx(mine.confidence)
     logged = [turn.actions for d in part for turn in d.turns if turn.is_target]
-    target = stochastic_policy(told, logged, policy.actions)
-    assert target.logged.tolist() == [p.logged for p in told]
+    target = stochastic_policy(with_log, logged, policy.actions)
+    assert target.logged.tolist() == [p.logged for p in with_log]
     assert target.expected.shape == (len(logged), len(policy.actions))

@@ -55,7 +55,7 @@ def test_free_running_follows_the_policys_own_past(trained, small):
     forced, free = (list(trained.predict(test, free_running=mode)) for mode in (False, True))
     assert [(p.dialogue, p.turn) for p in forced] == [(p.dialogue, p.turn) for p in free]
     for dialogue in test:
-        one, two = ([p for p in found if p.dialogue == dialogue.id] for found in (forced, free))
+        one, two = ([p for p in predictions if p.dialogue == dialogue.id] for predictions in (forced, free))
         for p, q in zip(one, two, strict=True):
             assert p.actions == q.actions
             replied = trained.runtime_.engine.replies

@@ -29,10 +29,10 @@ def test_the_first_trial_is_what_was_begun_with_and_the_best_can_be_trained(stud
 
 
 def test_a_search_goes_on_and_refuses_other_data(study, small):
-    found, out = study
+    result, out = study
     train, dev = small.split("train"), small.split("dev")
     again = tune(train, dev, base=QUICK, out=out, trials=3)
-    assert [t.value for t in again.trials[:2]] == [t.value for t in found.trials[:2]]
+    assert [t.value for t in again.trials[:2]] == [t.value for t in result.trials[:2]]
     assert len(again.trials) == 3
     with pytest.raises(RunError, match="other dialogues in its train part"):
         tune(Corpus(list(train)[1:]), dev, base=QUICK, out=out, trials=4)
@@ -43,8 +43,8 @@ def test_a_search_goes_on_and_refuses_other_data(study, small):
 def test_the_command_leaves_settings_that_train_takes(tmp_path):
     settings = ["epochs=1", "hidden=32", 'user=[{kind="bits", max_terms=30}]', "system=[]", "context=[]"]
     out = tmp_path / "search"
-    found = run("tune", "corpora/desk.jsonl", "--trials", "3", "--out", out, "--set", *settings)
-    assert "3 trials" in found.output
+    result = run("tune", "corpora/desk.jsonl", "--trials", "3", "--out", out, "--set", *settings)
+    assert "3 trials" in result.output
     assert {"study.db", "trials.csv", "best.toml"} <= {path.name for path in out.iterdir()}
     best = tomllib.loads((out / "best.toml").read_text())
     assert make_config(best).epochs == 1

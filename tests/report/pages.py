@@ -8,9 +8,10 @@ from typing import Any
 from dialog_policy.comparison import compare
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.corpus.checks import examine
+from dialog_policy.corpus.summary import CorpusSummary
 from dialog_policy.ope import estimate_value
 from dialog_policy.prediction import Prediction
-from dialog_policy.report import html_report
+from dialog_policy.report import html_report, result_of
 from dialog_policy.text.tokens import tokenize
 from tests.predictors import judged
 from tests.report.results import AWKWARD, HISTORY, score_result
@@ -46,11 +47,11 @@ def corpus(dialogues: int = 60) -> Corpus:
     return Corpus(made, name="<made>.jsonl")
 
 
-def predictions(found: Corpus, accuracy: float, seed: int) -> list[Prediction]:
+def predictions(dialogues: Corpus, accuracy: float, seed: int) -> list[Prediction]:
     """Predictions of which this share is right, with probabilities."""
     draw = random.Random(seed)
     made = []
-    for dialogue in found:
+    for dialogue in dialogues:
         for number, turn in enumerate(dialogue.turns):
             right = draw.random() < accuracy
             actions = turn.actions or frozenset()
@@ -71,23 +72,30 @@ def predictions(found: Corpus, accuracy: float, seed: int) -> list[Prediction]:
 @cache
 def make() -> Made:
     """Compute everything once."""
-    found = corpus()
-    good, bad = predictions(found, 0.9, 2), predictions(found, 0.5, 3)
-    score = judged(good, found, baselines={"majority": bad}, resamples=100, mistakes=True)
+    dialogues = corpus()
+    good, bad = predictions(dialogues, 0.9, 2), predictions(dialogues, 0.5, 3)
+    score = judged(good, dialogues, baselines={"majority": bad}, resamples=100, mistakes=True)
     score["mode"] = "teacher-forced"
-    comparison = compare({"good <1>": good, "坏的": bad}, found, resamples=200).to_json()
+    comparison = compare({"good <1>": good, "坏的": bad}, dialogues, resamples=200).to_json()
     comparison["curve"] = [
-        {"policy": "good <1>", "share": share, "dialogues": int(60 * share), "seed": seed, "turn_accuracy": share * 0.8}
+        {
+            "policy": "good <1>",
+            "share": share,
+            "dialogues": int(60 * share),
+            "turns": 200,
+            "seed": seed,
+            "turn_accuracy": share * 0.8,
+        }
         for share in (0.5, 1.0)
         for seed in (0, 1)
     ]
-    summary, _ = examine(found, tokenize)
+    counts, _ = examine(dialogues, tokenize)
     return Made(
-        corpus=found,
+        corpus=dialogues,
         score=score,
         comparison=comparison,
-        value=estimate_value(good, found, resamples=100).to_json(),
-        summary=summary | {"corpus": found.name, "format": "native", "problems": ["One problem."]},
+        value=estimate_value(good, dialogues, resamples=100).to_json(),
+        summary=CorpusSummary.of(counts, corpus=dialogues.name, format="native", problems=["One problem."]).to_json(),
     )
 
 
@@ -96,9 +104,9 @@ def pages() -> dict[str, str]:
     """Name to page: every page that the package makes."""
     made = make()
     return {
-        "score": html_report(made.score, history=HISTORY),
-        "many actions": html_report(score_result(251), history=HISTORY),
-        "compare": html_report(made.comparison),
-        "value": html_report(made.value),
-        "corpus": html_report(made.summary),
+        "score": html_report(result_of(made.score), history=HISTORY),
+        "many actions": html_report(result_of(score_result(251)), history=HISTORY),
+        "compare": html_report(result_of(made.comparison)),
+        "value": html_report(result_of(made.value)),
+        "corpus": html_report(result_of(made.summary)),
     }

@@ -17,8 +17,8 @@ AWKWARD = (
 
 
 def scores(accuracy: float) -> dict[str, Any]:
-    found: dict[str, Any] = dict.fromkeys(METRICS, accuracy)
-    return {**found, "ci95": {name: [accuracy - 0.03, accuracy + 0.03] for name in METRICS}}
+    metrics: dict[str, Any] = dict.fromkeys(METRICS, accuracy)
+    return {**metrics, "ci95": {name: [accuracy - 0.03, accuracy + 0.03] for name in METRICS}}
 
 
 def score_result(n_actions: int = 12) -> dict[str, Any]:
@@ -116,7 +116,10 @@ def mistakes(names: list[str]) -> dict[str, Any]:
     outcome = {"actions": [names[0]], "turns": 4, "dialogue": "d1", "turn": 0}
     bound = {
         "history": "the words",
+        "histories": 800,
+        "contradictory_histories": 1,
         "contradictory_turns": 6,
+        "repeated_turns": 100,
         "max_accuracy": 0.93,
         "max_accuracy_repeated": None,
         "examples": [

@@ -2,7 +2,7 @@
 
 import csv
 
-from dialog_policy.report import write_csv
+from dialog_policy.report import result_of, write_csv
 from tests.report.pages import make
 from tests.report.results import HISTORY, score_result
 
@@ -17,7 +17,7 @@ def read(paths):
 
 def test_every_list_is_a_file(tmp_path):
     result = score_result()
-    tables = read(write_csv(result, tmp_path / "csv", history=HISTORY))
+    tables = read(write_csv(result_of(result), tmp_path / "csv", history=HISTORY))
     assert set(tables) == {
         "metrics", "by_length", "by_turn", "by_action", "slices", "calibration", "precision_recall", "history",
     }  # fmt: skip
@@ -31,18 +31,18 @@ def test_every_list_is_a_file(tmp_path):
 
 def test_no_figure_stands_without_the_warning(tmp_path):
     result = score_result()
-    with_warning = read(write_csv(result, tmp_path / "a"))["metrics"]
+    with_warning = read(write_csv(result_of(result), tmp_path / "a"))["metrics"]
     assert next(iter(with_warning[0])) == "warning"
     assert {row["warning"] for row in with_warning} == set(result["warnings"])
-    without = read(write_csv(result | {"warnings": []}, tmp_path / "b"))["metrics"]
+    without = read(write_csv(result_of(result | {"warnings": []}), tmp_path / "b"))["metrics"]
     assert list(without[0]) == ["policy", "metric", "value", "low", "high"]
 
 
 def test_a_comparison_and_a_value(tmp_path):
     made = make()
-    compared = read(write_csv(made.comparison, tmp_path / "comparison"))
+    compared = read(write_csv(result_of(made.comparison), tmp_path / "comparison"))
     assert len(compared["pairs"]) == len(made.comparison["pairs"])
     assert compared["disagreements"][0]["gold"] == "|".join(made.comparison["disagreements"][0]["gold"])
     assert {row["policy"] for row in compared["metrics"]} == {"good <1>", "坏的"}
-    valued = read(write_csv(made.value, tmp_path / "value"))
+    valued = read(write_csv(result_of(made.value), tmp_path / "value"))
     assert [row["estimator"] for row in valued["estimates"]] == [row["estimator"] for row in made.value["estimates"]]

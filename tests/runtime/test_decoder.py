@@ -43,8 +43,8 @@ def test_without_evidence_sets_are_as_frequent_as_training_and_good_and_turing_s
     prior, odds = prior_by_hand(SEEN, EVERYTHING)
     assert sum(prior.values()) == pytest.approx(1.0)
     logits = np.array([[odds[name] for name in "abcd"]] * len(EVERYTHING))
-    found = decoder().log_probabilities(logits, EVERYTHING)
-    np.testing.assert_allclose(np.exp(found), [prior[s] for s in EVERYTHING], rtol=1e-9)
+    computed = decoder().log_probabilities(logits, EVERYTHING)
+    np.testing.assert_allclose(np.exp(computed), [prior[s] for s in EVERYTHING], rtol=1e-9)
 
 
 @settings(max_examples=200)
@@ -59,8 +59,8 @@ def test_sets_are_decided_among_all_sets(z, temperature, allowed, allow_none):
     marginals = [sum(share for s, share in shares.items() if name in s) for name in "abcd"]
     np.testing.assert_allclose(decided.probabilities[0], marginals, rtol=1e-9, atol=1e-12)
     if allowed == "abcd":
-        found = decoder(temperature).log_probabilities(np.array([z] * len(EVERYTHING)), EVERYTHING)
-        np.testing.assert_allclose(found, [np.log(shares[s]) for s in EVERYTHING], rtol=1e-6)
+        computed = decoder(temperature).log_probabilities(np.array([z] * len(EVERYTHING)), EVERYTHING)
+        np.testing.assert_allclose(computed, [np.log(shares[s]) for s in EVERYTHING], rtol=1e-6)
 
 
 @given(

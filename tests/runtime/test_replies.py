@@ -62,7 +62,7 @@ def test_a_session_that_an_earlier_version_saved_goes_on():
     assert step.confidence == pytest.approx(before["confidence"], abs=1e-6)
 
 
-def found(number, said, *, party=4):
+def with_results(number, said, *, party=4):
     records = [{"name": f"Place {letter}"} for letter in "ABCDEF"[:number]]
     return Dialogue(
         id=f"{number} {said} {party}",
@@ -80,7 +80,7 @@ def reply(replies, action, number):
 
 
 def test_a_number_that_was_the_number_of_results_is_refilled():
-    replies = Replies.fit(Corpus([found(3, "There are 3."), found(3, "There are 3.", party=2)]))
+    replies = Replies.fit(Corpus([with_results(3, "There are 3."), with_results(3, "There are 3.", party=2)]))
     assert replies.templates[frozenset(["found"])] == ("There are <number_of_results>.",)
     assert reply(replies, "found", 2) == "There are 2."
     assert replies.text(frozenset(["found"]), EntityTracker()) == "", "nobody knows how many"
@@ -89,13 +89,19 @@ def test_a_number_that_was_the_number_of_results_is_refilled():
 
 
 def test_number_words_are_refilled_as_words():
-    replies = Replies.fit(Corpus([found(3, "Three places have room, three."), found(2, "Two places have room, two.")]))
+    replies = Replies.fit(
+        Corpus([with_results(3, "Three places have room, three."), with_results(2, "Two places have room, two.")])
+    )
     assert reply(replies, "found", 4) == "Four places have room, four."
     assert reply(replies, "found", 1) == "1 places have room, 1."
 
 
 def test_a_number_that_was_something_else_once_is_left_alone():
-    dialogues = [found(3, "There are 3."), found(4, "There are 4.", party=2), found(2, "There are 2.")]
+    dialogues = [
+        with_results(3, "There are 3."),
+        with_results(4, "There are 4.", party=2),
+        with_results(2, "There are 2."),
+    ]
     templates = Replies.fit(Corpus(dialogues)).templates
     assert templates[frozenset(["found"])] == ("There are <number_of_results>.",)
     # Four results once and a table for four, but also three results and a table for four.

@@ -79,25 +79,25 @@ def test_undo_is_as_if_it_had_not_been(policy):
     winding.observe(actions=(), system="what?")
     winding.respond("again")
     winding.undo(2)
-    found = [winding.respond(user) for user in SAID[3:]]
-    assert found == expected[3:]
+    steps = [winding.respond(user) for user in SAID[3:]]
+    assert steps == expected[3:]
     assert winding.to_bytes() == straight.to_bytes()
     winding.undo(len(SAID))
     assert winding.to_bytes() == policy.start().to_bytes()
 
 
 def test_correcting_an_earlier_turn_computes_what_follows_again(policy):
-    corrected, told = policy.start(), policy.start()
+    corrected, direct = policy.start(), policy.start()
     steps = talk(corrected)
     other = frozenset({policy.actions.classes_[0]}) ^ steps[1].actions
     corrected.observe(actions=other, system="instead", turn=1)
     for number, (user, step) in enumerate(zip(SAID, steps, strict=True)):
-        told.respond(user, FOUND if user is None else None)
-        told.observe(actions=step.actions, system=step.text)
+        direct.respond(user, FOUND if user is None else None)
+        direct.observe(actions=step.actions, system=step.text)
         if number == 1:
-            told.observe(actions=other, system="instead")
-    assert [(t.actions, t.system) for t in corrected.turns] == [(t.actions, t.system) for t in told.turns]
-    close([corrected.respond("well")], [told.respond("well")])
+            direct.observe(actions=other, system="instead")
+    assert [(t.actions, t.system) for t in corrected.turns] == [(t.actions, t.system) for t in direct.turns]
+    close([corrected.respond("well")], [direct.respond("well")])
 
 
 @pytest.mark.parametrize("cut", range(len(SAID)))
@@ -107,20 +107,20 @@ def test_saved_and_resumed_it_goes_on_as_before(policy, cut):
     talk(saved, SAID[:cut])
     again = policy.resume(saved.to_bytes())
     assert again.to_bytes() == saved.to_bytes()
-    found = talk(again, SAID[cut:])
-    assert found == expected[cut:]
+    steps = talk(again, SAID[cut:])
+    assert steps == expected[cut:]
     assert json.loads(again.to_bytes())["version"] == 2
 
 
 def test_under_another_run_the_session_is_gone_through_again(policy, other):
-    session, told = policy.start(), other.start()
+    session, direct = policy.start(), other.start()
     steps = talk(session)
     for user, step in zip(SAID, steps, strict=True):
-        told.respond(user, FOUND if user is None else None)
-        told.observe(actions=step.actions & set(other.actions.classes_), system=step.text)
+        direct.respond(user, FOUND if user is None else None)
+        direct.observe(actions=step.actions & set(other.actions.classes_), system=step.text)
     moved = other.resume(session.to_bytes())
     assert moved.turns == session.turns
-    close([moved.respond("yes")], [told.respond("yes")])
+    close([moved.respond("yes")], [direct.respond("yes")])
     assert json.loads(moved.to_bytes())["run"] == other.id != policy.id
 
 
@@ -135,17 +135,17 @@ def test_together_is_as_alone(policy):
 
 def test_threads_share_a_policy(policy):
     expected = talk(policy.start())
-    found = {}
+    by_thread = {}
 
     def work(number):
-        found[number] = [talk(policy.start()) for _ in range(10)]
+        by_thread[number] = [talk(policy.start()) for _ in range(10)]
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [steps for n in range(8) for steps in found[n]] == [expected] * 80
+    assert [steps for n in range(8) for steps in by_thread[n]] == [expected] * 80
 
 
 def test_only_allowed_actions_are_taken(policy):
@@ -264,8 +264,8 @@ def test_nothing_is_decided_under_a_mask_only_where_it_is_asked_for(small):
     forced = respond(allowed=["end"])
     assert forced.actions == {"end"}
     assert forced.confidence == pytest.approx(1)
-    asked = respond(allowed=["end"], allow_none=True)
-    assert asked.confidence < 1
+    decided = respond(allowed=["end"], allow_none=True)
+    assert decided.confidence < 1
     assert respond(allow_none=True) == respond(), "without a mask it competes as in training"
     assert respond(allowed=[]).actions == set()
 

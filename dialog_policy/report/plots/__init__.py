@@ -5,47 +5,49 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from dialog_policy.comparison.result import Comparison
+from dialog_policy.corpus.summary import CorpusSummary
 from dialog_policy.files import output_folder
+from dialog_policy.ope.result import OffPolicyValue
 from dialog_policy.report.plots.accuracy import accuracy_plots
 from dialog_policy.report.plots.comparison import comparison_plots
 from dialog_policy.report.plots.corpus import corpus_plots
 from dialog_policy.report.plots.figure import Plot, check_format, write_plot
 from dialog_policy.report.plots.mistakes import mistake_plots
 from dialog_policy.report.plots.probabilities import probability_plots
-from dialog_policy.report.plots.training import curve_plot, history_plot
+from dialog_policy.report.plots.training import history_plot
 from dialog_policy.report.plots.value import value_plots
-from dialog_policy.report.subjects import subject_of
+from dialog_policy.report.subjects import Result, check_result, warnings_of
 
 __all__ = ["plots_of", "write_plots"]
 
 
-def plots_of(result: Mapping[str, Any], *, history: Sequence[Mapping[str, float]] | None = None) -> list[Plot]:
+def plots_of(result: Result, *, history: Sequence[Mapping[str, float]] | None = None) -> list[Plot]:
     """Return the plots of a result.
 
     Parameters
     ----------
     result
-        The JSON object of ``evaluate``, ``score``, ``compare``, ``value`` or ``inspect``.
+        An evaluation, a comparison, an off-policy value or the summary of a corpus.
     history
         The training's epochs, if they are to be plotted.
     """
-    subject = subject_of(result)
-    if subject != "evaluation":
-        return {"comparison": comparison_plots, "value": value_plots, "corpus": corpus_plots}[subject](result)
+    check_result(result)
+    if isinstance(result, Comparison):
+        return comparison_plots(result)
+    if isinstance(result, OffPolicyValue):
+        return value_plots(result)
+    if isinstance(result, CorpusSummary):
+        return corpus_plots(result)
     plots = accuracy_plots(result) + probability_plots(result)
-    if result.get("mistakes"):
-        plots += mistake_plots(result["mistakes"])
-    if history:
-        plots.append(history_plot(history))
-    if result.get("curve"):
-        plots.append(curve_plot(result["curve"]))
-    return plots
+    if result.mistakes:
+        plots += mistake_plots(result.mistakes)
+    return [*plots, history_plot(history)] if history else plots
 
 
 def write_plots(
-    result: Mapping[str, Any],
+    result: Result,
     folder: str | os.PathLike[str],
     formats: Sequence[str] = ("svg", "png"),
     *,
@@ -80,5 +82,5 @@ def write_plots(
     for plot in plots_of(result, history=history):
         for suffix in formats:
             paths.append(place / f"{plot.name}.{suffix}")
-            write_plot(plot, paths[-1], warnings=result.get("warnings", ()))
+            write_plot(plot, paths[-1], warnings=warnings_of(result))
     return paths

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from dialog_policy.report.comparison import is_significant
+from dialog_policy.comparison.result import Comparison
 from dialog_policy.report.groups import listed
 from dialog_policy.report.plots.figure import Plot
 from dialog_policy.report.plots.rows import Row, draw_rows, rows_size
@@ -15,10 +14,10 @@ from dialog_policy.report.words import LOWER_IS_BETTER, Estimate, cell, interval
 __all__ = ["comparison_plots", "reach"]
 
 
-def comparison_plots(result: Mapping[str, Any]) -> list[Plot]:
+def comparison_plots(result: Comparison) -> list[Plot]:
     """Return the plots of what ``compare`` found."""
     plots = [_policies(result), _differences(result)]
-    return [*plots, curve_plot(result["curve"])] if result.get("curve") else plots
+    return [*plots, curve_plot(result.curve)] if result.curve else plots
 
 
 def reach(values: Sequence[float], *, zero: bool = False) -> tuple[float, float]:
@@ -29,17 +28,17 @@ def reach(values: Sequence[float], *, zero: bool = False) -> tuple[float, float]
     return low - room, high + room
 
 
-def _policies(result: Mapping[str, Any]) -> Plot:
+def _policies(result: Comparison) -> Plot:
     drawn: list[Row] = []
-    for metric in result["metrics"]:
+    for metric in result.metrics:
         drawn.append(Row(metric_name(metric)))
-        for number, row in enumerate(result["policies"]):
-            ends = row["ci95"][metric]
-            drawn.append(Row(row["name"], row[metric], ends, cell(Estimate(row[metric], ends)), number))
-    metric = result["metrics"][0]
+        for number, row in enumerate(result.policies):
+            value, ends = getattr(row, metric), row.ci95[metric]
+            drawn.append(Row(row.name, value, ends, cell(Estimate(value, ends)), number))
+    metric = result.metrics[0]
     lower = metric in LOWER_IS_BETTER
-    best = (min if lower else max)(float(row[metric]) for row in result["policies"])
-    names = listed([row["name"] for row in result["policies"] if row[metric] == best])
+    best = (min if lower else max)(getattr(row, metric) for row in result.policies)
+    names = listed([row.name for row in result.policies if getattr(row, metric) == best])
     return Plot(
         name="policies",
         title="Metrics of the policies, with 95 % CI",
@@ -47,38 +46,37 @@ def _policies(result: Mapping[str, Any]) -> Plot:
         draw=lambda figure, paint: draw_rows(figure, paint, drawn, label="value of the metric"),
         header=("policy", "metric", "value", "lower", "upper"),
         rows=[
-            (row["name"], metric_name(metric), row[metric], *row["ci95"][metric])
-            for metric in result["metrics"]
-            for row in result["policies"]
+            (row.name, metric_name(metric), getattr(row, metric), *row.ci95[metric])
+            for metric in result.metrics
+            for row in result.policies
         ],
         left=(0, 1),
         size=rows_size(drawn),
     )
 
 
-def _differences(result: Mapping[str, Any]) -> Plot:
+def _differences(result: Comparison) -> Plot:
     drawn: list[Row] = []
-    for metric in result["metrics"]:
+    for metric in result.metrics:
         drawn.append(Row(metric_name(metric)))
-        for row in result["pairs"]:
-            if row["metric"] == metric:
-                note = f"{signed(row['difference'])} {interval(row['ci95'], signed)}"
-                colour = 0 if is_significant(row) else 5
-                drawn.append(Row(f"{row['a']} − {row['b']}", row["difference"], row["ci95"], note, colour))
-    ends = [end for row in result["pairs"] for end in row["ci95"]]
-    significant = sum(map(is_significant, result["pairs"]))
+        for row in result.pairs:
+            if row.metric == metric:
+                note = f"{signed(row.difference)} {interval(row.ci95, signed)}"
+                colour = 0 if row.is_significant else 5
+                drawn.append(Row(f"{row.a} − {row.b}", row.difference, row.ci95, note, colour))
+    ends = [end for row in result.pairs for end in row.ci95]
+    significant = sum(row.is_significant for row in result.pairs)
     are = "is" if significant == 1 else "are"
     return Plot(
         name="differences",
         title="Differences between the policies, with 95 % CI",
-        text=f"{significant} of {len(result['pairs'])} {are} significant (p < 0.05 after Holm's correction); the others are grey.",
+        text=f"{significant} of {len(result.pairs)} {are} significant (p < 0.05 after Holm's correction); the others are grey.",
         draw=lambda figure, paint: draw_rows(
             figure, paint, drawn, label="difference", limits=reach(ends, zero=True), reference=0.0
         ),
         header=("a", "b", "metric", "a − b", "lower", "upper", "p", "p (Holm)"),
         rows=[
-            (r["a"], r["b"], metric_name(r["metric"]), r["difference"], *r["ci95"], r["p_randomisation"], r["p_holm"])
-            for r in result["pairs"]
+            (r.a, r.b, metric_name(r.metric), r.difference, *r.ci95, r.p_randomisation, r.p_holm) for r in result.pairs
         ],
         left=(0, 1, 2),
         size=rows_size(drawn),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dialog_policy.comparison.result import CurvePoint, CurveStep, curve_steps
 from dialog_policy.errors import counted
 from dialog_policy.report.plots.figure import Paint, Plot
 from dialog_policy.report.words import rate
@@ -51,40 +52,32 @@ def _said(name: str) -> str:
     return name.replace("_", " ").replace("dev ", "validation ")
 
 
-def curve_plot(points: Sequence[Mapping[str, Any]]) -> Plot:
+def curve_plot(points: Sequence[CurvePoint]) -> Plot:
     """Return accuracy by the number of training dialogues: means over seeds, and the range of the seeds."""
-    means: dict[str, list[tuple[int, list[float]]]] = {}
-    for policy in dict.fromkeys(point["policy"] for point in points):
-        own = [point for point in points if point["policy"] == policy]
-        means[policy] = [
-            (size, [point["turn_accuracy"] for point in own if point["dialogues"] == size])
-            for size in sorted({point["dialogues"] for point in own})
-        ]
+    curves: dict[str, list[CurveStep]] = {}
+    for step in sorted(curve_steps(points), key=lambda step: step.dialogues):
+        curves.setdefault(step.policy, []).append(step)
+    curves = {policy: curves[policy] for policy in dict.fromkeys(point.policy for point in points)}
 
     def draw(figure: Any, paint: Paint) -> None:
         axes = figure.add_subplot()
-        for (policy, rows), colour in zip(means.items(), paint.series, strict=False):
-            sizes = [size for size, _ in rows]
-            axes.fill_between(
-                sizes, [min(v) for _, v in rows], [max(v) for _, v in rows], color=colour, alpha=0.18, linewidth=0
-            )
-            axes.plot(sizes, [sum(v) / len(v) for _, v in rows], color=colour, marker="o", markersize=4, label=policy)
+        for (policy, steps), colour in zip(curves.items(), paint.series, strict=False):
+            sizes = [step.dialogues for step in steps]
+            lowest, highest = [step.lowest for step in steps], [step.highest for step in steps]
+            axes.fill_between(sizes, lowest, highest, color=colour, alpha=0.18, linewidth=0)
+            axes.plot(sizes, [step.mean for step in steps], color=colour, marker="o", markersize=4, label=policy)
         axes.set(xlabel="training dialogues", ylabel="turn accuracy", ylim=(0, 1.03))
-        if len(means) > 1:
+        if len(curves) > 1:
             figure.legend(loc="outside lower left", ncols=1)
 
-    ends = "; ".join(f"{name} {rate(_mean(rows[0][1]))} and {rate(_mean(rows[-1][1]))}" for name, rows in means.items())
+    ends = "; ".join(f"{name} {rate(steps[0].mean)} and {rate(steps[-1].mean)}" for name, steps in curves.items())
     return Plot(
         name="curve",
         title="Learning curve",
         text=f"Mean turn accuracy with the fewest and with the most training dialogues: {ends}. The band is the range over "
-        f"{counted(len({point['seed'] for point in points}), 'seed')}.",
+        f"{counted(len({point.seed for point in points}), 'seed')}.",
         draw=draw,
         header=("policy", "share", "dialogues", "seed", "turn accuracy"),
-        rows=[(p["policy"], p["share"], p["dialogues"], p["seed"], p["turn_accuracy"]) for p in points],
-        size=(4.5, 3.0 + 0.17 * len(means)),
+        rows=[(p.policy, p.share, p.dialogues, p.seed, p.turn_accuracy) for p in points],
+        size=(4.5, 3.0 + 0.17 * len(curves)),
     )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

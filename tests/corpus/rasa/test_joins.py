@@ -24,22 +24,22 @@ def test_checkpoints_join_stories_across_files(tmp_path):
 def test_a_checkpoint_in_the_middle_lets_others_in_and_out(tmp_path):
     middle = story({"intent": "m"}, {"action": "M"}, {"checkpoint": "X"}, {"action": "N"}, name="m")
     put(tmp_path, s=stories(middle, linked("a", [], ["X"]), linked("b", ["X"], [])))
-    found = {d.id: [t.user + min(t.actions) for t in d.turns] for d in read(tmp_path)}
-    assert found == {"m": ["mM", "N"], "m > b": ["mM", "bB"], "a > m": ["aA", "N"], "a > b": ["aA", "bB"]}
+    texts = {d.id: [t.user + min(t.actions) for t in d.turns] for d in read(tmp_path)}
+    assert texts == {"m": ["mM", "N"], "m > b": ["mM", "bB"], "a > m": ["aA", "N"], "a > b": ["aA", "bB"]}
 
 
 def test_a_cycle_is_gone_through_once(tmp_path):
     put(tmp_path, s=stories(linked("a", [], ["X"]), linked("l", ["X"], ["X"]), linked("z", ["X"], [])))
-    found = {d.id: [turn.user for turn in d.turns] for d in read(tmp_path)}
-    assert found == {"a > l > z": ["a", "l", "z"], "a > z": ["a", "z"], "a > l > z (2)": ["a", "l", "l", "z"]}
+    texts = {d.id: [turn.user for turn in d.turns] for d in read(tmp_path)}
+    assert texts == {"a > l > z": ["a", "l", "z"], "a > z": ["a", "z"], "a > l > z (2)": ["a", "l", "l", "z"]}
 
 
 def test_a_long_chain_of_forks_does_not_explode(tmp_path):
     items = [linked("a", [], ["0"])]
     items += [linked(f"{n}{side}", [str(n)], [str(n + 1)]) for n in range(40) for side in "lr"]
-    found = read(put(tmp_path, s=stories(*items)))
-    pairs = {pair for d in found for pair in itertools.pairwise(d.id.split(" > "))}
-    assert len(found) < 200
+    texts = read(put(tmp_path, s=stories(*items)))
+    pairs = {pair for d in texts for pair in itertools.pairwise(d.id.split(" > "))}
+    assert len(texts) < 200
     assert pairs == {("a", "0l"), ("a", "0r")} | {
         (f"{n}{x}", f"{n + 1}{y}") for n in range(39) for x in "lr" for y in "lr"
     }

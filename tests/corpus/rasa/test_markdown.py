@@ -69,8 +69,8 @@ def test_intents_entities_slots_and_forms(tmp_path):
 
 def test_checkpoints_join_and_alternatives_all_occur(tmp_path):
     stories = "## a\n* greet OR bye\n - utter_ask\n> asked\n\n## b\n> asked\n* inform\n - utter_bye\n"
-    found = [[turn.user for turn in d.turns] for d in load_corpus(project(tmp_path, stories))]
-    assert sorted(found) == [["bye", "inform"], ["greet", "inform"]]
+    texts = [[turn.user for turn in d.turns] for d in load_corpus(project(tmp_path, stories))]
+    assert sorted(texts) == [["bye", "inform"], ["greet", "inform"]]
 
 
 def test_an_end_to_end_story_maps_texts_to_acts(tmp_path):
@@ -145,13 +145,13 @@ def test_names_that_the_domain_lacks_are_named_and_texts_are_none(tmp_path):
     domain = DOMAIN + "entities: [area]\n"
     with pytest.warns(CorpusWarning):
         load_corpus(project(tmp_path, stories, domain))
-    found = list(open_corpus(tmp_path).problems())
-    assert [(p.check, p.remedy) for p in found if p.level == "error"] == [
+    texts = list(open_corpus(tmp_path).problems())
+    assert [(p.check, p.remedy) for p in texts if p.level == "error"] == [
         ("undeclared-action", "Did you mean 'utter_ask'?"),
         ("undeclared-intent", "Did you mean 'greet'?"),
         ("undeclared-slot", "Did you mean 'status'?"),
     ]
-    assert [p.message for p in found if p.check == "unused-intent"] == [
+    assert [p.message for p in texts if p.check == "unused-intent"] == [
         "2 intents of the domain occur in no story or rule: 'greet', 'inform'"
     ]
 

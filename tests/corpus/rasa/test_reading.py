@@ -93,8 +93,8 @@ def test_markup(text, words, entities):
 def test_every_alternative_of_every_or_occurs(tmp_path):
     slots = [{"slot_was_set": [{"n": value}]} for value in "xy"]
     steps = [{"or": [{"intent": i} for i in "abc"]}, {"or": slots}, {"action": "z"}]
-    found = read(put(tmp_path, s=stories(story(*steps), story({"intent": "a"}, {"action": "z"}))))
-    assert [(d.id, d.turns[0].user, d.turns[0].context) for d in found] == [
+    dialogues = read(put(tmp_path, s=stories(story(*steps), story({"intent": "a"}, {"action": "z"}))))
+    assert [(d.id, d.turns[0].user, d.turns[0].context) for d in dialogues] == [
         ("s", "a", {"slots": {"n": "x"}}),
         ("s (2)", "b", {"slots": {"n": "y"}}),
         ("s (3)", "c", {"slots": {"n": "x"}}),
@@ -141,10 +141,10 @@ def test_a_file_of_something_else_need_not_be_yaml(tmp_path):
 
 def test_stories_are_streamed_up_to_a_fault(tmp_path):
     put(tmp_path, s=stories(linked("a", [], []), linked("b", [], [])) + "- story: [\n")
-    found = stream(tmp_path, format="rasa")
-    assert [next(found).id, next(found).id] == ["a", "b"]
+    dialogues = stream(tmp_path, format="rasa")
+    assert [next(dialogues).id, next(dialogues).id] == ["a", "b"]
     with pytest.raises(CorpusError, match=r"s\.yml, line"):
-        next(found)
+        next(dialogues)
 
 
 STEPS = [

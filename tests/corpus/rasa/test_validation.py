@@ -93,11 +93,11 @@ def test_a_name_that_the_domain_lacks(tmp_path, kind):
 def test_names_that_nothing_uses_are_notes(tmp_path):
     domain = DOMAIN.replace("[greet,", "[thanks, greet,").replace("[action_play]", "[action_play, action_old]")
     domain = domain.replace("book_form: {", "old_form: {}, book_form: {") + "  utter_old: [{text: x}]\n"
-    found = problems(tmp_path, {"intent": "bye"}, {"action": "utter_bye"}, domain=domain)
-    assert {p.check: p.level for p in found} == {
+    listed = problems(tmp_path, {"intent": "bye"}, {"action": "utter_bye"}, domain=domain)
+    assert {p.check: p.level for p in listed} == {
         f"unused-{kind}": "note" for kind in ("intent", "response", "action", "form")
     }
-    assert found[0].message == "1 intent of the domain occurs in no story or rule: 'thanks'"
+    assert listed[0].message == "1 intent of the domain occurs in no story or rule: 'thanks'"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read(tmp_path)
@@ -105,8 +105,8 @@ def test_names_that_nothing_uses_are_notes(tmp_path):
 
 def test_names_that_would_be_learnt_as_text(tmp_path):
     domain = DOMAIN.replace("[greet,", "[thanks, greet,").replace("[action_play]", "[action_play, utter_x]")
-    found = problems(tmp_path, {"intent": "thanks"}, {"action": "utter_x"}, domain=domain)
-    assert [(p.level, p.check, p.message) for p in found] == [
+    listed = problems(tmp_path, {"intent": "thanks"}, {"action": "utter_x"}, domain=domain)
+    assert [(p.level, p.check, p.message) for p in listed] == [
         ("warning", "no-examples", "The intent 'thanks' has no example under 'nlu', so its name stands for what the user says"),
         ("warning", "no-response", "The action 'utter_x' has no text under 'responses'"),
     ]  # fmt: skip
@@ -141,10 +141,10 @@ def test_without_a_domain_names_are_not_checked_and_that_is_said(tmp_path):
 
 
 def test_keys_that_mean_nothing_and_files_that_are_no_yaml(tmp_path):
-    found = problems(
+    listed = problems(
         tmp_path, {"intent": "bye"}, {"action": "utter_bye"}, more="intent: [x]\nnlu: []\n", broken="actions: [}\n"
     )
-    assert [(p.level, p.check, p.remedy) for p in found] == [
+    assert [(p.level, p.check, p.remedy) for p in listed] == [
         ("warning", "unknown-key", "Did you mean 'intents'?"),
         ("error", "unreadable", "Repair it and look again."),
     ]
@@ -191,8 +191,8 @@ def test_no_example_is_lost_without_a_word(tmp_path, name):
 
 def test_an_intent_with_an_empty_list_of_examples_has_none(tmp_path):
     nlu = NLU.replace("- intent: bye\n  examples: |\n    - bye 1\n", "- intent: bye\n  examples: []\n")
-    found = problems(tmp_path, {"intent": "bye"}, {"action": "utter_bye"}, nlu=nlu)
-    assert [(p.check, p.message[:16]) for p in found] == [("no-examples", "The intent 'bye'")]
+    listed = problems(tmp_path, {"intent": "bye"}, {"action": "utter_bye"}, nlu=nlu)
+    assert [(p.check, p.message[:16]) for p in listed] == [("no-examples", "The intent 'bye'")]
 
 
 def test_a_story_whose_first_key_is_misspelt_is_told_the_key(tmp_path):

@@ -176,11 +176,11 @@ def conflicts(dialogues: Iterable[Dialogue]) -> list[Problem]:
     for dialogue in dialogues:
         contradictions.add(dialogue, [[t.user] for t in dialogue.turns], [[t.system] for t in dialogue.turns])
     listed = []
-    for conflict in contradictions.summary()["whole"]["examples"]:
-        outcomes = conflict["outcomes"]
-        before = conflict["user"] or " + ".join(conflict["previous_actions"] or ())
-        done = " and another with ".join(repr(" + ".join(outcome["actions"])) for outcome in outcomes)
-        places = [Place(outcome["dialogue"], outcome["turn"]) for outcome in outcomes]
+    for conflict in contradictions.summary().whole.examples:
+        outcomes = conflict.outcomes
+        before = conflict.user or " + ".join(conflict.previous_actions or ())
+        done = " and another with ".join(repr(" + ".join(outcome.actions)) for outcome in outcomes)
+        places = [Place(outcome.dialogue, outcome.turn) for outcome in outcomes]
         after = f"after {before!r} and the same events before it" if before else "at the beginning"
         message = f"Stories conflict: {after}, one story goes on with {done}"
         remedy = "Make them agree, or set a slot that tells them apart."
