@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +13,7 @@ import click
 from dialog_policy.cli.options import Command, corpora_argument, corpus_options, read_corpus, say
 from dialog_policy.corpus import Corpus
 from dialog_policy.distributed import current_group, join
-from dialog_policy.distributed.on_ray import run_on_ray
 from dialog_policy.errors import CorpusWarning, OptionError, RunError, counted
-from dialog_policy.network.checkpoint import CHECKPOINT
 from dialog_policy.runtime.folder import LOGS, check_target, partial_folder
 from dialog_policy.runtime.run_reader import MANIFEST, RunReader
 
@@ -96,12 +92,6 @@ def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str,
     metavar="SECONDS",
     help="With --distributed: how long to wait for the others to come.",
 )
-@click.option(
-    "--ray",
-    metavar="ADDRESS|local",
-    help="Start the --processes on this Ray cluster, one a node as far as there are nodes (extra `ray`); corpora and run are on a "
-    "file system that all nodes have. Processes that are lost are started again.",
-)
 @corpus_options
 def train(
     corpora: tuple[str, ...],
@@ -118,10 +108,8 @@ def train(
     processes: int | None,
     rank: int | None,
     wait: float,
-    ray: str | None,
     format_: str | None,
     reader: tuple[str, ...],
-    again: bool = False,
 ) -> None:
     """Train a policy on one or several corpora and write it to a run folder.
 
@@ -132,13 +120,6 @@ def train(
     from dialog_policy.policy.config import parse_settings, read_settings
     from dialog_policy.policy.recipes import load_recipe
 
-    if ray is not None:
-        if distributed or processes is None or processes < 1 or (coordinator, rank) != (None, None):
-            raise OptionError(
-                "--ray starts all processes itself: give --processes N, and neither --distributed, --coordinator nor --rank."
-            )
-        run_on_ray(partial(_as_member, _on_all_nodes(click.get_current_context().params)), ray, processes)
-        return
     if not distributed and (coordinator, processes, rank) != (None, None, None):
         raise OptionError(
             "--coordinator, --processes and --rank are of a training with others: give --distributed as well."
@@ -163,8 +144,6 @@ def train(
             check_target(target)
         else:
             warnings.simplefilter("ignore", CorpusWarning)  # the first process says it
-        if again and group.once((partial_folder(target) / CHECKPOINT).exists, bool):
-            resume = True
         before = _described(target)
         whole = read_corpus(corpora, format_, reader)
         part = whole.split(split)
@@ -180,22 +159,6 @@ def train(
             raise
     for line in _report(policy, out, before) if group.leads else ():
         say(line)
-
-
-def _as_member(options: dict[str, Any], coordinator: str, processes: int, rank: int, again: bool) -> None:
-    """Train as one of the processes on a Ray cluster; after a loss from the last checkpoint, if there was one."""
-    place = {"distributed": True, "coordinator": coordinator, "processes": processes, "rank": rank, "ray": None}
-    assert train.callback is not None
-    train.callback(**{**options, **place, "again": again})
-
-
-def _on_all_nodes(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the command's options with paths that do not depend on where a process works."""
-    corpora = tuple(os.path.abspath(path) if os.path.exists(path) else path for path in options["corpora"])
-    files = {name: os.path.abspath(options[name]) for name in ("out", "config") if options[name] is not None}
-    if os.path.exists(options["dev"]):
-        files["dev"] = os.path.abspath(options["dev"])
-    return {**options, "corpora": corpora, **files}
 
 
 def _described(run: Path) -> str:
