@@ -239,7 +239,7 @@ def examine(
         for dialogue in dialogues:
             try:
                 statistics.add(dialogue)
-            except (UnicodeEncodeError, TypeError, RecursionError):
+            except (CorpusError, UnicodeEncodeError, TypeError, RecursionError):
                 checker.note("not-storable", dialogue)
             else:
                 checker.add(dialogue)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dialog_policy.corpus.entity_tracker import MarkedTurn
+from dialog_policy.errors import CorpusError
 from dialog_policy.text.tokens import finite
 
 __all__ = ["START", "TurnValues", "context_key", "turn_values"]
@@ -27,9 +28,17 @@ class TurnValues(NamedTuple):
 
 
 def context_key(context: Mapping[str, Any]) -> str:
-    """Canonical JSON of a context: equal contexts have equal keys."""
+    """Return canonical JSON of a context: equal contexts have equal keys.
+
+    Raises
+    ------
+    CorpusError
+        If it has something that JSON has not.
+    """
     try:
         return msgspec.json.encode(context, order="deterministic").decode()
+    except (TypeError, UnicodeEncodeError) as error:
+        raise CorpusError(f"expected a context of JSON values: {error}.") from None
     except ValueError:  # Python spells no integer of more than 4,300 digits
         return msgspec.json.encode(_bounded(context), order="deterministic").decode()
 

@@ -169,7 +169,7 @@ def train_network(
     optimizer = FusedAdamW(
         keras.optimizers.schedules.CosineDecay(config.learning_rate, steps),
         config.weight_decay,
-        use_ema=config.averaging * steps > 1,
+        use_ema=config.averaging > 0,  # however few the steps are: a training that goes on has more of them
         ema_momentum=1 - 1 / max(1.0, config.averaging * steps),
     )
     optimizer.build(model.trainable_variables)

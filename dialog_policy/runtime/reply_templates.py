@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.entity_tracker import EntityTracker
 from dialog_policy.corpus.gazetteer import Gazetteer, static_gazetteer, tokens_of
-from dialog_policy.corpus.placeholders import AT_HAND, NAME, NUMBER, NUMBER_IN_WORDS, NUMBER_WORDS, PLACEHOLDER
+from dialog_policy.corpus.placeholders import (
+    AT_HAND,
+    NAME,
+    NUMBER,
+    NUMBER_IN_WORDS,
+    NUMBER_WORDS,
+    PLACEHOLDER,
+    placeholders_of,
+)
 from dialog_policy.corpus.record_memory import record_key
 
 __all__ = ["LearntReplies", "learn_replies"]
@@ -84,9 +92,9 @@ def learn_replies(corpus: Corpus, most: int) -> LearntReplies:
             before = counts_results.setdefault(said.pieces, [True] * len(agrees))
             counts_results[said.pieces] = [a and b for a, b in zip(before, agrees, strict=True)]
             if not tracker.has_new_records and tracker.knows_two_records():
-                for place, refillable in zip(PLACEHOLDER.findall(form.template), form.refillable, strict=False):
-                    if refillable and place in (f"<{NAME}>", f"<{AT_HAND}>"):
-                        named[tracker.heard][place == f"<{AT_HAND}>"] += 1
+                for place, refillable in zip(placeholders_of(form.template), form.refillable, strict=False):
+                    if refillable and place in (NAME, AT_HAND):
+                        named[tracker.heard][place == AT_HAND] += 1
                         break
     templates: Templates = {}
     with_new_records: Templates = {}
@@ -102,7 +110,12 @@ def learn_replies(corpus: Corpus, most: int) -> LearntReplies:
         templates[actions] = other
         if new != other:
             with_new_records[actions] = new
-    needed = {place for said in (*templates.values(), *with_new_records.values()) for t in said for place in _kinds(t)}
+    needed = {
+        place
+        for said in (*templates.values(), *with_new_records.values())
+        for t in said
+        for place in placeholders_of(t)
+    }
     return LearntReplies(
         templates,
         with_new_records,
@@ -118,10 +131,6 @@ def learn_replies(corpus: Corpus, most: int) -> LearntReplies:
 
 def _ranked(counts: Counter[str]) -> list[str]:
     return [template for template, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
-
-
-def _kinds(template: str) -> Iterator[str]:
-    return (place[1:-1] for place in PLACEHOLDER.findall(template))
 
 
 def _known_records(corpus: Corpus, static: Gazetteer) -> _Records:

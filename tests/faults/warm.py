@@ -32,7 +32,6 @@ def _imported(train: bool) -> None:
         "pyarrow.parquet",
         "onnxruntime",
         "yaml",
-        "filelock",
     ):
         importlib.import_module(module)
     for module in (

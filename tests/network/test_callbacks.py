@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from dialog_policy.network import callbacks
-from dialog_policy.network.callbacks import Checkpoint, EarlyStopping, loggers
+from dialog_policy.network.callbacks import Checkpoint, EarlyStopping, LossWatch, loggers
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_of_many_epochs_few_leave_a_checkpoint_and_the_last_always(epochs, writt
     model.compile("sgd", "mse")
     found = []
     monkeypatch.setattr(callbacks, "write_checkpoint", lambda folder, state: found.append(len(state["history"])))
-    checkpoint = Checkpoint(model, model.optimizer, None, tmp_path, {})
+    checkpoint = Checkpoint(model, model.optimizer, LossWatch(), None, tmp_path, {})
     zeros = np.zeros((1, 1))
     model.fit(zeros, zeros, epochs=epochs, verbose=0, callbacks=[checkpoint])
     assert found == written

@@ -190,7 +190,7 @@ def test_a_run_is_a_target_policy_with_its_own_probabilities_date_and_version(tr
     result = estimate_value(run, rewarded, name="desk", resamples=100)
     assert (result.policy, result.run.name, result.run.created) == ("desk", "desk", run.info["created"])
     stated = estimate_value(run.logged_probabilities(rewarded), rewarded, resamples=100)
-    assert [row.unreliable for row in result.estimates] == [row.unreliable for row in stated.estimates]
+    assert [repr(row.unreliable) for row in result.estimates] == [repr(row.unreliable) for row in stated.estimates]
     assert stated.to_json().keys() == result.to_json().keys() - {"run"}
     seen = small.split("train")
     seen = seen.with_dialogues(msgspec.structs.replace(d, turns=tuple(_rewarded(t) for t in d.turns)) for d in seen)

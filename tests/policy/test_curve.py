@@ -21,11 +21,11 @@ def test_shares_are_nested_whole_dialogues_and_seeds_differ(desk):
 def test_a_row_a_training(small):
     config = make_config({**QUICK, "epochs": 1, "seed": 5})
     rows = learning_curve({"mine": config}, small.split("train"), small.split("test"), [1.0, 0.5], seeds=1, dev=None)
-    assert [(row["policy"], row["share"], row["dialogues"], row["seed"]) for row in rows] == [
+    assert [(row.policy, row.share, row.dialogues, row.seed) for row in rows] == [
         ("mine", 0.5, 12, 0),
         ("mine", 1.0, 24, 0),
     ]
-    assert all(0 <= row["turn_accuracy"] <= 1 for row in rows)
+    assert all(0 <= row.turn_accuracy <= 1 for row in rows)
 
 
 @pytest.mark.parametrize(

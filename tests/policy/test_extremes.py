@@ -111,8 +111,9 @@ def test_nothing_to_tell_apart(case, tmp_path):
     assert [row["epoch"] for row in policy.history_] == [1]
     for prediction in Policy.load(tmp_path / "run").predict([*train, *dev]):
         assert not prediction.out_of_bounds()
-    result = evaluate(policy, train, resamples=100).to_json()
-    assert all(np.isfinite(result[name]) for name in ("turn_accuracy", "macro_f1", "log_loss"))
+    result = evaluate(policy, train, resamples=100)
+    figures = result.to_json()
+    assert all(np.isfinite(figures[name]) for name in ("turn_accuracy", "macro_f1", "log_loss"))
     assert "Turn accuracy" in markdown_report(result)
     assert "Turn accuracy" in html_report(result)
 

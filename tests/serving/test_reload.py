@@ -53,7 +53,9 @@ def test_hostile_runs_are_refused_one_by_one_and_the_old_one_goes_on(serving, pl
         answer = client.post("/reload", json={"run": "current"})
         assert answer.status_code == 409, (name, answer.text)
         assert named in answer.json()["error"], (name, answer.text)
-        assert client.get("/model").json() == old, name
+        now = client.get("/model").json()
+        assert named in now["problem"], name
+        assert now | {"problem": None} == old, name
     assert client.post("/sessions/s/turns", json={"user": "hello"}).status_code == 201
     turn(place, another(tmp_path / "good"))
     assert client.post("/reload").status_code == 200
