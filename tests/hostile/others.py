@@ -135,7 +135,7 @@ def checkpoints(folder):
 def sessions(folder, saved):
     """Write mutations of a saved session, and of the same in the form before this one: parts of other types, bytes at random."""
     parts = msgspec.msgpack.decode(saved)
-    recent = msgspec.msgpack.decode(zlib.decompress(parts[3]))
+    recent = msgspec.msgpack.decode(parts[3])  # of a short session: it is not compressed
     mutants = {"deep": b"[" * 100_000, "pickle": pickle.dumps(Harmful()), "empty": b"", "zeros": bytes(1_000)}
     odd = (None, -1, "x", [], {}, [[]], {"x": 1}, b"x", zlib.compress(b"x"), zlib.compress(bytes(80 << 20)))
     for value in odd:
@@ -144,8 +144,8 @@ def sessions(folder, saved):
             mutants[f"part {place} = {value!r:.20}"] = msgspec.msgpack.encode(changed)
         for place in range(len(recent)):
             changed = [*recent[:place], value, *recent[place + 1 :]]
-            packed = zlib.compress(msgspec.msgpack.encode(changed))
-            mutants[f"recent part {place} = {value!r:.20}"] = msgspec.msgpack.encode([*parts[:3], packed, parts[4]])
+            content = msgspec.msgpack.encode(changed)
+            mutants[f"recent part {place} = {value!r:.20}"] = msgspec.msgpack.encode([*parts[:3], content, parts[4]])
         mutants[f"blocks {value!r:.20}"] = msgspec.msgpack.encode([*parts[:2], [value], *parts[3:]])
     draw = random.Random(0)
     for number in range(150):
