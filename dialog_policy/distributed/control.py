@@ -122,13 +122,14 @@ class Control:
     def _end(self, reason: str, told_by: int | None = None) -> None:
         """Note that the group has ended, tell the others, and see to it that this process ends, too."""
         with self._changing:
-            if self._closing or self._ended.is_set():
+            if self._closing or self.reason:
                 return
             self.reason = reason
-            self._ended.set()
+        # Before this process is told: it may be gone a moment later, and its connections with it.
+        self._tell(reason, but=told_by)
+        self._ended.set()
         for values in self._values.values():
             values.put(None)
-        self._tell(reason, but=told_by)
         if not self._left.wait(_GRACE):
             # What waits for the lost process cannot be interrupted.
             print(f"Error: {reason}", file=sys.stderr, flush=True)
