@@ -113,9 +113,12 @@ def _selected(dialogues: Iterable[Dialogue], known: Iterable[Dialogue]) -> list[
 
 
 def _write_after(target: Path, addition: bytes) -> None:
-    with target.open("rb") as old, atomic_write(target) as new:
-        shutil.copyfileobj(old, new)
-        new.write(addition)
+    try:
+        with target.open("rb") as old, atomic_write(target) as new:
+            shutil.copyfileobj(old, new)
+            new.write(addition)
+    except OSError as error:
+        raise CorpusError(f"it cannot be read: {error.strerror}. Nothing was added.", path=target) from None
 
 
 def _encoding(source: Source) -> str:

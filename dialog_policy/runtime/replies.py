@@ -47,7 +47,8 @@ class Replies:
         self.templates = dict(templates)
         self.with_new_records = dict(with_new_records or {})
         self.gazetteer = {kind: tuple(values) for kind, values in gazetteer.items()}
-        self.records = {name: dict(record) for name, record in (records or {}).items()}
+        # Sorted: a record has the same bytes in a run, in whatever order a corpus names its attributes.
+        self.records = {name: dict(sorted(record.items())) for name, record in (records or {}).items()}
         self._named_after = {**dict.fromkeys(next_after, f"<{NAME}>"), **dict.fromkeys(at_hand_after, f"<{AT_HAND}>")}
 
     @classmethod
