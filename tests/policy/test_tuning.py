@@ -43,7 +43,20 @@ def test_a_search_goes_on_and_refuses_other_data(study, small):
 def test_the_command_leaves_settings_that_train_takes(tmp_path):
     settings = ["epochs=1", "hidden=8", 'user=[{kind="bits", max_terms=30}]', "system=[]", "context=[]"]
     out = tmp_path / "search"
-    result = run("tune", "corpora/desk.jsonl", "--trials", "2", "--out", out, "--set", *settings)
+    result = run(
+        "tune",
+        "corpora/desk.jsonl",
+        "--split",
+        "test",
+        "--dev",
+        "dev",
+        "--trials",
+        "2",
+        "--out",
+        out,
+        "--set",
+        *settings,
+    )
     assert "2 trials" in result.output
     assert {"study.db", "trials.csv", "best.toml"} <= {path.name for path in out.iterdir()}
     best = tomllib.loads((out / "best.toml").read_text())
