@@ -139,7 +139,7 @@ class Group:
         if isinstance(error, GroupError):
             control.fail(str(error))  # it says of which process it is
         else:
-            what = str(error) if isinstance(error, DialogPolicyError) else f"it was stopped by {type(error).__name__}"
+            what = str(error) if isinstance(error, DialogPolicyError) else f"it failed with {type(error).__name__}"
             control.fail(f"{self.members[self.rank]}: {what}")
         return ""
 

@@ -41,6 +41,8 @@ class Columns(NamedTuple):
         Terms of the values of some parts, by whoever has found them.
     ids, offsets
         The dialogues' ids; dialogue d has the turns offsets[d] to offsets[d + 1] - 1.
+    unlisted
+        What they were read with.
     """
 
     parts: dict[str, Column]
@@ -49,6 +51,7 @@ class Columns(NamedTuple):
     ids: list[str]
     offsets: npt.NDArray[np.int64]
     terms: dict[str, list[list[str]]]
+    unlisted: UnlistedValues | None = None
 
 
 class _Growing:
@@ -102,4 +105,5 @@ def read_columns(
         ids,
         np.array(ends, dtype=np.int64),
         {},
+        unlisted,
     )

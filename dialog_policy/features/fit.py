@@ -71,8 +71,8 @@ def fit_turn_encoder(
         The corpus as :func:`~dialog_policy.features.columns.read_columns` has read it, if it has.
     """
     settings = settings or EncoderSettings()
-    unlisted = unlisted_values(corpus)
     if columns is None:
+        unlisted = unlisted_values(corpus)
         columns = read_columns(corpus, corpus.gazetteer, entities=settings.entities, unlisted=unlisted)
     find_terms(columns, settings.tokenizer)
     texts = {name: texts_of_turns(columns, name) for name in columns.terms}
@@ -84,7 +84,7 @@ def fit_turn_encoder(
         actions,
         settings,
         gazetteer=corpus.gazetteer,
-        unlisted=unlisted,
+        unlisted=columns.unlisted,
         seed=seed,
     )
 

@@ -18,7 +18,7 @@ _REMEMBERED, _LONGEST = 4_096, 2_000
 
 
 class Projector:
-    """Projects values of one part of a turn, and remembers what came of those that it has seen.
+    """Projects values of one part of a turn, and keeps the projections of recent values.
 
     The same, but for rounding, as encoding a value and multiplying; quicker, since a few bits of thousands are looked up, not
     multiplied. Any number of threads may share one.

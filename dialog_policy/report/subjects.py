@@ -36,7 +36,7 @@ def result_of(document: Mapping[str, Any]) -> Result:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
         raise OptionError(
-            f"this is no JSON object of evaluate, score, compare, value or inspect as this version writes it: {error}."
+            f"expected a JSON object that evaluate, score, compare, value or inspect of this version wrote; {error}."
         ) from None
 
 

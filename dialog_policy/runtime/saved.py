@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dialog_policy.errors import SessionError
-from dialog_policy.runtime.packed import PackedList, packed, unpacked
+from dialog_policy.runtime.compressed_turns import PackedList, packed, unpacked
 from dialog_policy.runtime.turns import SessionTurn
 
 __all__ = ["SavedSession", "SavedTurn", "decode_turns", "read_saved"]

@@ -10,8 +10,8 @@ import numpy as np
 
 from dialog_policy.corpus import Dialogue, Turn
 from dialog_policy.errors import OptionError, SessionError
+from dialog_policy.runtime.compressed_turns import PackedList
 from dialog_policy.runtime.engine import Engine
-from dialog_policy.runtime.packed import PackedList
 from dialog_policy.runtime.saved import SavedSession, SavedTurn, decode_turns, read_saved
 from dialog_policy.runtime.turns import PREDICTED, Predicted, SessionTurn, Step
 

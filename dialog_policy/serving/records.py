@@ -12,7 +12,7 @@ import msgspec
 
 from dialog_policy.errors import SessionError
 from dialog_policy.runtime import Session, Step
-from dialog_policy.runtime.packed import packed, unpacked
+from dialog_policy.runtime.compressed_turns import packed, unpacked
 from dialog_policy.serving.errors import ConflictError, UnprocessableError
 
 __all__ = ["SessionRecord", "StoredAnswer"]

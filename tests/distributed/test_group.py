@@ -77,7 +77,7 @@ def test_values_reach_all():
     ("what", "message"),
     [
         ("fail", r"GroupError: process 1 of 3 \(.*, process id \d+\): there is no corpus desk\.jsonl\."),
-        ("bug", r"GroupError: process 1 of 3 \(.*\): it was stopped by ZeroDivisionError"),
+        ("bug", r"GroupError: process 1 of 3 \(.*\): it failed with ZeroDivisionError"),
         (
             "differ",
             r"GroupError: the settings of process 2 of 3 \(.*\) differ from those of process 0\. Give all the same",

@@ -19,7 +19,7 @@ def test_a_json_object_comes_back_as_it_was_written():
 
 
 def test_what_is_no_json_object_of_a_result_is_refused():
-    with pytest.raises(OptionError, match=r"no JSON object of evaluate.*missing required field `by_length`"):
+    with pytest.raises(OptionError, match=r"expected a JSON object that evaluate.*missing required field `by_length`"):
         result_of({key: value for key, value in score_result().items() if key != "by_length"})
 
 

@@ -88,7 +88,7 @@ def _calls(message: _Message) -> list[tuple[str, str]]:
 
 
 def _returned(message: _Message) -> Iterator[tuple[str, str | None, Any]]:
-    """Yield the id of the call, the tool's name where it is said, and what came back."""
+    """Yield for each result of a tool the id of the call, the tool's name if the message has it, and the result."""
     if message.role in ("tool", "function"):
         yield message.tool_call_id, message.name, _text(message)
     for block in _blocks(message):
