@@ -170,15 +170,20 @@ def _read(source: Source) -> Iterator[Dialogue]:
             yield _dialogue(conversation, number, split, source.place(member))
 
 
-def _members(source: Source) -> list[str]:
+def _recognised(source: Source) -> list[str]:
     names = [member for member in source.members if member.lower().endswith((".json", ".jsonl", ".ndjson"))]
     heads = ((member, source.head([member], 4096)) for member in names)
     # Our own format may have such words in a context.
     return [member for member, head in heads if _ROLE.search(head) and b'"turns"' not in head]
 
 
+def _members(source: Source) -> list[str]:
+    # A single file that is said to have this format is read, so that what is wrong with it is named.
+    return source.members if source.is_single_file else _recognised(source)
+
+
 def _recognises(source: Source) -> bool:
-    return bool(_members(source))
+    return bool(_recognised(source))
 
 
 def _open(source: Source, options: Options) -> Opened:
