@@ -1,4 +1,7 @@
-"""Dialogues of different lengths as batches for Keras."""
+"""Dialogues of different lengths as batches for Keras.
+
+More than 300 lines: what a batch promises its users takes a quarter of them.
+"""
 
 from __future__ import annotations
 
@@ -89,8 +92,8 @@ class DialogueBatches(keras.utils.PyDataset):
         (:func:`dialog_policy.network.layers.windowed`). Gradients end at the window (truncated back-propagation, Williams &
         Peng 1990).
     max_lengths
-        At most so many lengths of batches with ``"bucket"``, as :func:`~dialog_policy.network.lengths.few_lengths` chooses them: a compiled network pays
-        for every one. None: as many as come.
+        At most so many lengths of batches with ``"bucket"``, as :func:`~dialog_policy.network.lengths.few_lengths` chooses
+        them: a compiled network pays for every one. None: as many as come.
     window
         Turns a window.
     weighting

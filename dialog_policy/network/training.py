@@ -17,16 +17,9 @@ from dialog_policy.errors import DivergenceError, RunError
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
 from dialog_policy.network.backend import compiles, feed, keep_memory, make_deterministic, use_cores
 from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches, evaluation_batches
-from dialog_policy.network.callbacks import (
-    ADVICE,
-    Checkpoint,
-    EarlyStopping,
-    LossWatch,
-    Progress,
-    check_finite,
-    loggers,
-)
+from dialog_policy.network.callbacks import Checkpoint, EarlyStopping, Progress, loggers
 from dialog_policy.network.config import NetworkConfig
+from dialog_policy.network.divergence import ADVICE, LossWatch, check_finite
 from dialog_policy.network.embedding import freeze, with_embeddings
 from dialog_policy.network.layers import build_network, windowed
 from dialog_policy.network.loss import ActionLoss

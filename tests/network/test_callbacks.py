@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from dialog_policy.network import callbacks
-from dialog_policy.network.callbacks import Checkpoint, EarlyStopping, LossWatch, loggers
+from dialog_policy.network.callbacks import Checkpoint, EarlyStopping, loggers
+from dialog_policy.network.divergence import LossWatch
 
 
 @pytest.mark.parametrize(
