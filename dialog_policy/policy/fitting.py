@@ -137,7 +137,8 @@ def fit_policy(
         actions,
         gold.elements(),
         single_action=single,
-        whole_sets=config.decoding == "joint",
+        whole_sets=config.decoding != "independent",
+        by_marginals=config.decoding == "marginal",
         named_acts=acts_with_named_slots(train),
     )
     validation = None

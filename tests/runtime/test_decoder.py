@@ -17,8 +17,8 @@ SEEN = [{"a"}, {"a"}, {"a"}, {"a", "b"}, {"c"}, set()]
 EVERYTHING = [frozenset(s) for n in range(5) for s in itertools.combinations("abcd", n)]
 
 
-def decoder(temperature=1.0):
-    made = Decoder.fit(SPACE, [frozenset(s) for s in SEEN], single_action=False)
+def decoder(temperature=1.0, **options):
+    made = Decoder.fit(SPACE, [frozenset(s) for s in SEEN], single_action=False, **options)
     made.temperature = temperature
     return made
 
@@ -61,6 +61,22 @@ def test_sets_are_decided_among_all_sets(z, temperature, allowed, allow_none):
     if allowed == "abcd":
         computed = decoder(temperature).log_probabilities(np.array([z] * len(EVERYTHING)), EVERYTHING)
         np.testing.assert_allclose(computed, [np.log(shares[s]) for s in EVERYTHING], rtol=1e-6)
+
+
+@given(logits, st.sampled_from([0.5, 2.0]), st.sampled_from(["abcd", "ac", "d", ""]), st.booleans())
+def test_by_marginals_the_probable_actions_are_taken_and_the_confidence_is_that_of_their_set(
+    z, temperature, allowed, allow_none
+):
+    mask = np.array([[name in allowed for name in "abcd"]])
+    asked = np.array([z]), mask, np.array([allow_none])
+    joint, decided = decoder(temperature).decide(*asked), decoder(temperature, by_marginals=True).decide(*asked)
+    np.testing.assert_array_equal(decided.probabilities, joint.probabilities)
+    likely = {name for name, share in zip("abcd", decided.probabilities[0], strict=True) if share > 0.4}
+    if not likely and joint.actions[0]:
+        likely = {"abcd"[decided.probabilities[0].argmax()]}
+    assert decided.actions == [likely]
+    shares = by_hand(z, temperature, allowed, allow_none or allowed in ("abcd", ""))
+    assert decided.confidence[0] == pytest.approx(shares[frozenset(likely)], rel=1e-9)
 
 
 @given(
