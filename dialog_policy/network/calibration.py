@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +13,16 @@ from dialog_policy.text.table import FloatArray
 
 __all__ = ["calibrate", "choose_fallback"]
 
-# Where the temperature is looked for: 1 first, so that it wins among equals.
-_TEMPERATURES = (1.0, *np.geomspace(0.25, 4.0, 65))
+# Where the temperature is looked for.
+_TEMPERATURES = tuple(np.geomspace(0.25, 4.0, 65).tolist())
 
 
 def calibrate(decoder: Decoder, logits: FloatArray, gold: Sequence[frozenset[str] | None]) -> None:
     """Set the temperature to the one under which a dev part is most likely (Guo et al. 2017, section 4.2).
 
-    Turns whose gold set cannot be, by an action that training never showed, say nothing of it.
+    Turns whose gold set cannot be, by an action that training never showed, say nothing of it. The logarithm of the likelihood
+    is concave in the inverse of the temperature, since the decoder's distribution is of an exponential family: bisection finds
+    its maximum.
 
     Parameters
     ----------
@@ -38,11 +41,20 @@ def calibrate(decoder: Decoder, logits: FloatArray, gold: Sequence[frozenset[str
     }
     targets, sets = list(possible), list(possible.values())
 
+    @cache
     def likelihood(temperature: float) -> float:
         decoder.temperature = temperature
         return float(decoder.log_probabilities(logits[targets], sets).sum())
 
-    decoder.temperature = float(max(_TEMPERATURES, key=likelihood)) if targets else 1.0
+    first, last = 0, len(_TEMPERATURES) - 1
+    while targets and first < last:
+        middle = (first + last) // 2
+        if likelihood(_TEMPERATURES[middle]) < likelihood(_TEMPERATURES[middle + 1]):
+            first = middle + 1
+        else:
+            last = middle
+    # 1 wins among equals.
+    decoder.temperature = max(1.0, _TEMPERATURES[first], key=likelihood) if targets else 1.0
 
 
 def choose_fallback(

@@ -170,6 +170,17 @@ def test_calibration_finds_the_temperature_that_made_the_labels(single):
     assert made.temperature == pytest.approx(2.0, rel=0.1)
 
 
+@given(st.lists(logits, min_size=4, max_size=4), st.sampled_from([0.0, 0.3, 1.0, 20.0]), st.booleans())
+def test_no_temperature_makes_the_validation_part_more_likely(rows, times, single):
+    seen = [frozenset(s) for s in ("a", "b", "b", "d")] if single else [frozenset(s) for s in SEEN]
+    made, z = Decoder.fit(SPACE, seen, single_action=single), np.array(rows) * times
+    calibrate(made, z, seen[:4])
+    found = made.log_probabilities(z, seen[:4]).sum()
+    for temperature in np.geomspace(0.25, 4.0, 17):
+        made.temperature = float(temperature)
+        assert made.log_probabilities(z, seen[:4]).sum() <= found + 1e-9 * max(1.0, abs(found))
+
+
 def test_the_fallback_is_chosen_for_a_wanted_precision():
     made = Decoder.fit(SPACE, [frozenset(s) for s in "abcd"], single_action=True)
     z = np.array([[4.0, 0, 0, 0], [3, 0, 0, 0], [3, 0, 0, 0], [2, 0, 0, 0], [1, 0, 0, 0]])
