@@ -23,12 +23,13 @@ def test_of_epochs_as_good_as_each_other_the_last_is_kept(values, best, epochs):
     def measure():
         measured.append(values[len(measured)])
         model.set_weights([np.full((1, 1), len(measured))])
-        return measured[-1]
+        return {"good": measured[-1], "beside": 1.0}
 
     stopping = EarlyStopping("good", measure, patience=2)
     zeros = np.zeros((1, 1))
     history = model.fit(zeros, zeros, epochs=len(values), verbose=0, callbacks=[stopping])
     assert history.history["good"] == measured == values[:epochs]
+    assert history.history["beside"] == [1.0] * epochs
     assert stopping.best_weights[0] == best
 
 
