@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from dialog_policy.errors import RunError
 from dialog_policy.network import callbacks
 from dialog_policy.network.callbacks import Checkpoint, EarlyStopping, LossWatch, loggers
 
@@ -51,3 +52,13 @@ def test_the_log_goes_on_after_the_checkpoint(tmp_path):
     (tmp_path / "logs" / "training.csv").write_text("epoch,loss\n0,3\n1,2\n2,1\n")
     loggers(tmp_path, 2)
     assert (tmp_path / "logs" / "training.csv").read_text() == "epoch,loss\n0,3\n1,2\n"
+
+
+def test_a_checkpoint_of_a_version_that_stopped_by_accuracy_is_not_gone_on_with():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    stopping = EarlyStopping("dev_log_likelihood", dict, patience=2)
+    checkpoint = Checkpoint(model, model.optimizer, LossWatch(), stopping, None, {})
+    before = {"history": [{"epoch": 1, "loss": 1.0, "dev_turn_accuracy": 0.5}], "arrays": {}, "best": 0.5, "wait": 0}
+    with pytest.raises(RunError, match="of an earlier version, whose early stopping followed the turn accuracy"):
+        checkpoint.restore(before)
