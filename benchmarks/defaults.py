@@ -36,7 +36,9 @@ class Match(NamedTuple):
     reader
         Options of its reader.
     tested
-        The part that is tested on; None: a fifth of the train part, drawn by a hash of the dialogues' ids.
+        The part that is tested on; None: a fifth of the train part, or of the only part, drawn by a hash of the dialogues' ids.
+    trials
+        Whether ids are TASK-TRIAL: trials of a task are nearly copies, so that whole tasks are drawn.
     draw
         Which thirty dialogues of the train part, in its order, are all that is learnt from; None: all of them.
     """
@@ -44,13 +46,14 @@ class Match(NamedTuple):
     archive: str | None = None
     reader: Mapping[str, str] = {}
     tested: str | None = None
+    trials: bool = False
     draw: int | None = None
 
 
 # The smallest first.
 MATCHES: dict[str, Match] = {
     **{f"bundled, thirty dialogues, draw {draw}": Match(tested="test", draw=draw) for draw in range(4)},
-    "tau-bench airline": Match("tau-bench-airline.zip"),
+    "tau-bench airline": Match("tau-bench-airline.zip", trials=True),
     "CamRest": Match("camrest-convlab-unified.zip", tested="dev"),
     "sim-M": Match("sim-M.zip", tested="dev"),
     **{
@@ -75,8 +78,9 @@ def deal(match: Match, corpora: Path, most: int) -> tuple[Corpus, Corpus]:
     if match.tested is not None:
         train, test = whole.split("train"), whole.split(match.tested)
     else:
-        part = whole.split("train") if any(dialogue.split for dialogue in whole) else whole
-        tested = {dialogue.id for dialogue in part if hash_fraction(_DEALT_BY + dialogue.id) < _TESTED}
+        part = whole.split("train") if any(dialogue.split == "train" for dialogue in whole) else whole
+        drawn_by = {id_: id_.partition("-")[0] if match.trials else id_ for id_ in part.ids}
+        tested = {id_ for id_, name in drawn_by.items() if hash_fraction(_DEALT_BY + name) < _TESTED}
         train = part.with_dialogues(dialogue for dialogue in part if dialogue.id not in tested)
         test = part.with_dialogues(dialogue for dialogue in part if dialogue.id in tested)
     if match.draw is not None:

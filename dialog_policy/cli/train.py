@@ -15,6 +15,7 @@ from dialog_policy.corpus import Corpus
 from dialog_policy.distributed import current_group, join
 from dialog_policy.errors import CorpusWarning, OptionError, RunError, counted
 from dialog_policy.runtime.folder import LOGS, check_target, partial_folder
+from dialog_policy.runtime.history import kept_accuracy
 from dialog_policy.runtime.run_reader import MANIFEST, RunReader
 
 if TYPE_CHECKING:
@@ -184,8 +185,8 @@ def _report(policy: DialogPolicy, out: str, before: str) -> Iterator[str]:
         f"Trained on {counted(train['dialogues'], 'dialogue')} ({counted(train['turns'], 'turn')}, "
         f"{counted(len(policy.actions_), 'action')}) for {counted(len(policy.history_), 'epoch')}."
     )
-    best = max((row["dev_turn_accuracy"] for row in policy.history_ if "dev_turn_accuracy" in row), default=None)
-    yield f"Validation: {policy.validation_}" + ("." if best is None else f"; the best turn accuracy was {best:.3f}.")
+    accuracy = kept_accuracy(policy.history_)
+    yield f"Validation: {policy.validation_}" + ("." if accuracy is None else f"; its turn accuracy is {accuracy:.3f}.")
     if info["fallback"] is not None:
         below, coverage, precision = (info["fallback"][name] for name in ("below", "coverage", "precision"))
         yield (

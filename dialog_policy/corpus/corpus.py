@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from copy import copy
 from functools import cached_property
-from typing import TYPE_CHECKING, SupportsIndex, overload
+from typing import TYPE_CHECKING, SupportsIndex, TypeVar, overload
 
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.frame import COLUMNS, dialogues_of_frame
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Corpus"]
 
+_Own = TypeVar("_Own", bound="Corpus")
 # Dialogues that a notebook shows of a corpus.
 _SHOWN = 10
 
@@ -167,18 +169,22 @@ class Corpus(Sequence[Dialogue]):
         """Names that :meth:`split` accepts for this corpus, besides ``"all"``."""
         return splits_of(self.labels)
 
-    def with_dialogues(
-        self, dialogues: Iterable[Dialogue], *, name: str | None = None, gazetteer: Entries | None = None
-    ) -> Corpus:
+    def with_dialogues(self, dialogues: Iterable[Dialogue], *, name: str | None = None) -> Corpus:
         """Return a corpus with the same description, unless another one is given, and other dialogues."""
         return Corpus(
             dialogues,
             name=name or self.name,
             format=self.format,
             reader_options=self.reader_options,
-            gazetteer=self.gazetteer if gazetteer is None else gazetteer,
+            gazetteer=self.gazetteer,
             replies_are_templates=self.replies_are_templates,
         )
+
+    def with_gazetteer(self: _Own, gazetteer: Entries) -> _Own:
+        """Return the same dialogues with another gazetteer."""
+        other = copy(self)
+        other.gazetteer = dict(gazetteer)
+        return other
 
     def split(self, name: str) -> Corpus:
         """Return one part of the corpus.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from difflib import SequenceMatcher
+from typing import TypeVar
 
 from dialog_policy.corpus.corpus import Corpus
 from dialog_policy.corpus.gazetteer import Gazetteer, find_mentions, static_gazetteer, tokens_of
@@ -23,9 +24,10 @@ _SIMILARITY = 0.7
 _NO_RECORDS = Gazetteer()
 
 _Value = tuple[str, str]
+_Corpus = TypeVar("_Corpus", bound=Corpus)
 
 
-def with_written_forms(corpus: Corpus) -> Corpus:
+def with_written_forms(corpus: _Corpus) -> _Corpus:
     """Return the corpus with other ways to write the values in its gazetteer, as far as its dialogues show them.
 
     Parameters
@@ -36,8 +38,7 @@ def with_written_forms(corpus: Corpus) -> Corpus:
     if not corpus.gazetteer:
         return corpus
     forms = _written_forms(corpus)
-    kinds = {kind: (*entries, *forms.get(kind, ())) for kind, entries in corpus.gazetteer.items()}
-    return corpus.with_dialogues(corpus, gazetteer=kinds)
+    return corpus.with_gazetteer({kind: (*entries, *forms.get(kind, ())) for kind, entries in corpus.gazetteer.items()})
 
 
 def _written_forms(corpus: Corpus) -> dict[str, list[tuple[str, str]]]:

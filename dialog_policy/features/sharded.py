@@ -72,6 +72,9 @@ class Features(msgspec.Struct, kw_only=True):
         Likewise of the validation part; none where there is none.
     svd_texts
         Part of a turn to the number of texts that an SVD has seen, and of all texts.
+    gazetteer
+        The corpus' own with the ways to write its values that the training part showed; None: a store of an earlier version,
+        whose encoder knows the corpus' own.
     """
 
     settings: EncoderSettings
@@ -86,6 +89,7 @@ class Features(msgspec.Struct, kw_only=True):
     dev_shards: list[FeatureShard]
     dev_dialogues: str
     svd_texts: dict[str, tuple[int, int]]
+    gazetteer: dict[str, tuple[str | tuple[str, str], ...]] | None = None
 
 
 def describe_files(folder: Path) -> dict[str, StoredFile]:

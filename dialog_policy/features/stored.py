@@ -15,7 +15,7 @@ from dialog_policy.features.packed import read_encoder
 from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.features.sharded import Features, ShardedDialogues, check_files
 
-__all__ = ["digest", "features_of", "stored_parts"]
+__all__ = ["digest", "features_of", "stored_parts", "with_stored_gazetteer"]
 
 
 def digest(fingerprints: Iterable[str]) -> str:
@@ -44,6 +44,18 @@ def features_of(corpus: StoredCorpus) -> Features:
         raise CorpusError(f"the manifest of the store cannot be read ({error}).", path=corpus.path) from None
 
 
+def with_stored_gazetteer(train: StoredCorpus) -> StoredCorpus:
+    """Return the training part of a store with the gazetteer that its encoder was fitted with.
+
+    Raises
+    ------
+    CorpusError
+        If the store has no features, or says something else of them.
+    """
+    gazetteer = features_of(train).gazetteer
+    return train if gazetteer is None else train.with_gazetteer(gazetteer)
+
+
 def stored_parts(
     train: StoredCorpus,
     dev: Corpus | None,
@@ -56,7 +68,7 @@ def stored_parts(
     Parameters
     ----------
     train, dev
-        The parts.
+        The parts; the training part has the gazetteer of :func:`with_stored_gazetteer`.
     actions
         Of the training part.
     settings

@@ -14,6 +14,7 @@ import numpy as np
 
 from dialog_policy.corpus import Dialogue
 from dialog_policy.corpus.gazetteer import Entries
+from dialog_policy.corpus.record_memory import UnlistedValues
 from dialog_policy.features.columns import Column, Columns, read_columns
 from dialog_policy.features.fit import TrainingTexts, find_terms, texts_of_turns
 from dialog_policy.features.settings import EncoderSettings
@@ -66,7 +67,11 @@ def _key(part: str, analyzer: Analyzer) -> str:
 
 
 def count_shard(
-    place: Path, dialogues: Iterable[Dialogue], gazetteer: Entries, settings: EncoderSettings
+    place: Path,
+    dialogues: Iterable[Dialogue],
+    gazetteer: Entries,
+    unlisted: UnlistedValues,
+    settings: EncoderSettings,
 ) -> CountedShard:
     """Read the dialogues of a shard as columns, which are kept in a file, and count what encoders are fitted by.
 
@@ -76,12 +81,12 @@ def count_shard(
         The file for the columns.
     dialogues
         Those of the training part.
-    gazetteer
-        Entity type to values.
+    gazetteer, unlisted
+        Entity type to values, and those of them that no record of the training part has.
     settings
         Of the encoders.
     """
-    columns = read_columns(dialogues, gazetteer, entities=settings.entities)
+    columns = read_columns(dialogues, gazetteer, entities=settings.entities, unlisted=unlisted)
     _save_columns(place, columns)
     find_terms(columns, settings.tokenizer)
     texts = {part: texts_of_turns(columns, part) for part in _PARTS}

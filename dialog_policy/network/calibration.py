@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,16 +12,66 @@ import numpy.typing as npt
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.text.table import FloatArray
 
-__all__ = ["calibrate", "choose_fallback"]
+__all__ = ["Judged", "calibrate", "choose_fallback", "judge"]
 
-# Where the temperature is looked for: 1 first, so that it wins among equals.
-_TEMPERATURES = (1.0, *np.geomspace(0.25, 4.0, 65))
+Actions = Sequence[frozenset[str] | None]
+
+# Where the temperature is looked for.
+_TEMPERATURES = tuple(np.geomspace(0.25, 4.0, 65).tolist())
 
 
-def calibrate(decoder: Decoder, logits: FloatArray, gold: Sequence[frozenset[str] | None]) -> None:
+class Judged(NamedTuple):
+    """Sums over the turns of a validation part, or of some of its dialogues.
+
+    Attributes
+    ----------
+    right, turns
+        How many decisions are exactly the gold set, and of how many turns with gold actions.
+    log_likelihood, possible
+        The logarithm of the probability of the gold sets, in nats, at the temperature 1, of the turns whose gold set can be.
+    """
+
+    right: float
+    turns: float
+    log_likelihood: float
+    possible: float
+
+    @property
+    def accuracy(self) -> float:
+        """Turn accuracy."""
+        return self.right / self.turns
+
+    @property
+    def mean_log_likelihood(self) -> float:
+        """Nats a turn."""
+        return self.log_likelihood / max(1.0, self.possible)
+
+
+def judge(decoder: Decoder, logits: FloatArray, gold: Actions, impossible: npt.NDArray[np.bool_] | None) -> Judged:
+    """Judge a decoder's decisions and probabilities of some turns; parameters as for :func:`choose_fallback`."""
+    right, _ = decoder.judge(logits, gold, impossible)
+    turns, sets = _possible(decoder, gold)
+    likelihood = float(decoder.log_probabilities(logits[turns], sets).sum()) if turns else 0.0
+    return Judged(float(right.sum()), float(len(right)), likelihood, float(len(turns)))
+
+
+def _possible(decoder: Decoder, gold: Actions) -> tuple[list[int], list[frozenset[str]]]:
+    """Return the turns whose gold set can be, which no action does that training never showed, and these sets."""
+    names = frozenset(decoder.space.classes_)
+    possible = {
+        turn: actions
+        for turn, actions in enumerate(gold)
+        if actions is not None and actions <= names and (len(actions) == 1 or not decoder.single_action)
+    }
+    return list(possible), list(possible.values())
+
+
+def calibrate(decoder: Decoder, logits: FloatArray, gold: Actions) -> None:
     """Set the temperature to the one under which a dev part is most likely (Guo et al. 2017, section 4.2).
 
-    Turns whose gold set cannot be, by an action that training never showed, say nothing of it.
+    Turns whose gold set cannot be, by an action that training never showed, say nothing of it. The logarithm of the likelihood
+    is concave in the inverse of the temperature, since the decoder's distribution is of an exponential family: bisection finds
+    its maximum.
 
     Parameters
     ----------
@@ -30,25 +82,28 @@ def calibrate(decoder: Decoder, logits: FloatArray, gold: Sequence[frozenset[str
     gold
         The action set of each turn; None: not annotated.
     """
-    names = frozenset(decoder.space.classes_)
-    possible = {
-        turn: actions
-        for turn, actions in enumerate(gold)
-        if actions is not None and actions <= names and (len(actions) == 1 or not decoder.single_action)
-    }
-    targets, sets = list(possible), list(possible.values())
+    targets, sets = _possible(decoder, gold)
 
+    @cache
     def likelihood(temperature: float) -> float:
         decoder.temperature = temperature
         return float(decoder.log_probabilities(logits[targets], sets).sum())
 
-    decoder.temperature = float(max(_TEMPERATURES, key=likelihood)) if targets else 1.0
+    first, last = 0, len(_TEMPERATURES) - 1
+    while targets and first < last:
+        middle = (first + last) // 2
+        if likelihood(_TEMPERATURES[middle]) < likelihood(_TEMPERATURES[middle + 1]):
+            first = middle + 1
+        else:
+            last = middle
+    # 1 wins among equals.
+    decoder.temperature = max(1.0, _TEMPERATURES[first], key=likelihood) if targets else 1.0
 
 
 def choose_fallback(
     decoder: Decoder,
     logits: FloatArray,
-    gold: Sequence[frozenset[str] | None],
+    gold: Actions,
     precision: float,
     impossible: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[float, float]:

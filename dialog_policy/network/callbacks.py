@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,14 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
     Parameters
     ----------
     name
-        Of what is measured, in the logs and the history.
+        Of what is followed; more is better.
     measure
-        Returns how good the model is now; more is better.
+        Returns it, and what else is to be in the logs and the history, by name.
     patience
         Epochs without a better value after which training stops.
     """
 
-    def __init__(self, name: str, measure: Callable[[], float], patience: int) -> None:
+    def __init__(self, name: str, measure: Callable[[], Mapping[str, float]], patience: int) -> None:
         super().__init__(monitor=name, mode="max", patience=patience, restore_best_weights=True)
         self.measure = measure
         self._restored: dict[str, Any] = {}
@@ -76,7 +76,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
         """Measure, for the callbacks after it too, and look whether this epoch is better, or as good."""
         logs = {} if logs is None else logs
         with _averaged(self.model):
-            logs[self.monitor] = self.measure()
+            logs.update(self.measure())
             super().on_epoch_end(epoch, logs)
             if logs[self.monitor] == self.best:
                 self.best_weights = self.model.get_weights()
@@ -164,6 +164,11 @@ class Checkpoint(keras.callbacks.Callback):
         RunError
             If it belongs to another network.
         """
+        if self.stopping is not None and self.stopping.monitor not in state["history"][-1]:
+            raise RunError(
+                f"{CHECKPOINT} in {self.folder} is of an earlier version, whose early stopping followed the turn accuracy. Begin "
+                "anew with --restart (in Python: resume=False)."
+            )
         variables, places, best = self._variables(), self._best(), self.network.get_weights()
         known = {*variables, *places}
         arrays = {name: array for name, array in state["arrays"].items() if name in known or not self._is_old(name)}

@@ -23,9 +23,10 @@ from dialog_policy.errors import GroupError, OptionError
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
 from dialog_policy.network.backend import silent
 from dialog_policy.network.batches import COMPILED_LENGTHS, WHOLE, Share, evaluation_batches
+from dialog_policy.network.calibration import Judged, judge
 from dialog_policy.runtime.decoder import Decoder
 
-__all__ = ["local", "share_of", "shared_accuracy", "spread"]
+__all__ = ["local", "share_of", "shared_judge", "spread"]
 
 # JAX's runtime is started once a process, for one group.
 _started: dict[Group, Share] = {}
@@ -141,14 +142,14 @@ def _free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def shared_accuracy(
+def shared_judge(
     network: keras.Model,
     encoded: EncodedDialogues,
     gold: Sequence[frozenset[str] | None],
     decoder: Decoder,
     impossible: npt.NDArray[np.bool_] | None = None,
-) -> float:
-    """Turn accuracy on a validation part, of which each process judges some dialogues; all return the same.
+) -> Judged:
+    """Judge a validation part, of which each process judges some dialogues; all return the same.
 
     Parameters
     ----------
@@ -163,7 +164,7 @@ def shared_accuracy(
     """
     group = current_group()
     rows = min(256, -(-len(encoded) // group.processes))
-    right = total = 0
+    sums = np.zeros(len(Judged._fields))
     with local():
         for turns in evaluation_batches(encoded, rows, max_lengths=COMPILED_LENGTHS)[group.rank :: group.processes]:
             logits = network.predict_on_batch(encoded.features(turns))
@@ -171,13 +172,5 @@ def shared_accuracy(
             if judged.any():
                 own = turns[judged]
                 barred = None if impossible is None else impossible[own]
-                correct, _ = decoder.judge(logits[judged], [gold[turn] for turn in own], barred)
-                right, total = right + int(correct.sum()), total + len(correct)
-    counts = np.sum(
-        [
-            np.frombuffer(counted, dtype=np.int64)
-            for counted in group.gather(np.array([right, total], dtype=np.int64).tobytes())
-        ],
-        axis=0,
-    )
-    return float(counts[0] / counts[1])
+                sums += judge(decoder, logits[judged], [gold[turn] for turn in own], barred)
+    return Judged(*np.sum([np.frombuffer(own) for own in group.gather(sums.tobytes())], axis=0).tolist())

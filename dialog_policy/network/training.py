@@ -1,4 +1,4 @@
-"""The training loop: Keras' ``fit`` with early stopping on turn accuracy, exact interruption and resumption."""
+"""The training loop: Keras' ``fit`` with early stopping on the validation part's likelihood, exact interruption and resumption."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from dialog_policy.errors import DivergenceError, RunError
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
 from dialog_policy.network.backend import compiles, feed, keep_memory, make_deterministic, use_cores
 from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches, evaluation_batches
+from dialog_policy.network.calibration import judge
 from dialog_policy.network.callbacks import Checkpoint, EarlyStopping, Progress, loggers
 from dialog_policy.network.config import NetworkConfig
 from dialog_policy.network.divergence import ADVICE, LossWatch, check_finite
 from dialog_policy.network.embedding import freeze, with_embeddings
 from dialog_policy.network.layers import build_network, windowed
 from dialog_policy.network.loss import ActionLoss
-from dialog_policy.network.multiprocess import local, share_of, shared_accuracy, spread
+from dialog_policy.network.multiprocess import local, share_of, shared_judge, spread
 from dialog_policy.network.optimizer import FusedAdamW
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.text.table import FloatArray
 
-__all__ = ["DEV_ACCURACY", "Trained", "Validation", "predict_logits", "train_network"]
+__all__ = ["Trained", "Validation", "predict_logits", "train_network"]
 
-DEV_ACCURACY = "dev_turn_accuracy"
+_DEV_ACCURACY, _DEV_LIKELIHOOD = "dev_turn_accuracy", "dev_log_likelihood"
 
 Actions = Sequence[frozenset[str] | None]
 
@@ -61,7 +62,8 @@ class Trained(NamedTuple):
     network
         With the best weights.
     history
-        One dict an epoch: ``epoch`` (from 1), ``loss`` and, with a dev part, ``dev_turn_accuracy``.
+        One dict an epoch: ``epoch`` (from 1), ``loss`` and, with a dev part, ``dev_turn_accuracy`` and ``dev_log_likelihood``,
+        of the gold sets, in nats a turn.
     """
 
     network: keras.Model
@@ -97,8 +99,8 @@ def train_network(
         The encoded training part. Tables of its encoder that can be trained are, and have the trained vectors afterwards: the
         network is then one of features by these.
     dev
-        The validation part: early stopping follows its turn accuracy. None:
-        training runs for the fixed number of epochs.
+        The validation part: early stopping follows its likelihood, which changes less by chance than its turn accuracy
+        (docs/lab/accuracy.md has figures). None: training runs for the fixed number of epochs.
     decoder
         Decides the actions of dev turns.
     config
@@ -178,14 +180,16 @@ def train_network(
     if dev is not None:
         dev_encoded, gold, impossible = dev
 
-        def accuracy() -> float:
+        def measure() -> dict[str, float]:
             freeze(model, train)
             if group.processes > 1:
                 own.set_weights(network.get_weights())
-                return shared_accuracy(own, dev_encoded, gold, decoder, impossible)
-            return float(decoder.judge(predict_logits(network, dev_encoded), gold, impossible)[0].mean())
+                judged = shared_judge(own, dev_encoded, gold, decoder, impossible)
+            else:
+                judged = judge(decoder, predict_logits(network, dev_encoded), gold, impossible)
+            return {_DEV_ACCURACY: judged.accuracy, _DEV_LIKELIHOOD: judged.mean_log_likelihood}
 
-        stopping = EarlyStopping(DEV_ACCURACY, accuracy, config.patience)
+        stopping = EarlyStopping(_DEV_LIKELIHOOD, measure, config.patience)
         watchers.append(stopping)
     checkpoint = Checkpoint(model, optimizer, loss_watch, stopping, folder, about or {})
     if state is not None:

@@ -47,8 +47,9 @@ class DialogPolicy(Estimator):
     head
         ``"softmax"`` for exactly one action a turn, ``"sigmoid"`` for any number; ``"auto"`` looks at the training part.
     decoding
-        Where a turn may have several actions: ``"joint"`` learns and decides the whole set at once; ``"independent"`` each action
-        by itself.
+        Where a turn may have several actions: ``"joint"`` learns and decides the whole set at once; ``"marginal"`` learns the
+        same and takes all actions whose probability, in whatever set, is above 0.4, which is better for F1 and worse for whole
+        sets; ``"independent"`` learns and decides each action by itself.
     dropout
         Share of features and of LSTM outputs dropped in training.
     epochs
@@ -78,7 +79,7 @@ class DialogPolicy(Estimator):
         ``"mixed"`` trains with products in bfloat16, for a GPU that multiplies these quicker; weights, and whatever is predicted
         afterwards, have float32 as with ``"float32"``. On a CPU it is slower.
     patience
-        Early stopping: epochs without a better turn accuracy on the validation part after which training stops. The best weights
+        Early stopping: epochs without a greater likelihood of the validation part after which training stops. The best weights
         are kept, of equally good ones the last.
     smallest_dev
         Fewer validation dialogues than this say too little for early stopping: training then uses the whole training part for its
@@ -107,7 +108,7 @@ class DialogPolicy(Estimator):
     actions_
         The actions of the training part.
     history_
-        One dict an epoch: ``epoch``, ``loss`` and, with a validation part, ``dev_turn_accuracy``.
+        One dict an epoch: ``epoch``, ``loss`` and, with a validation part, ``dev_turn_accuracy`` and ``dev_log_likelihood``.
     validation_
         What the training was validated on, in words.
     network_

@@ -23,7 +23,7 @@ from dialog_policy.distributed import current_group
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.features.encode import encode_parts
 from dialog_policy.features.encoder import TurnEncoder
-from dialog_policy.features.stored import digest
+from dialog_policy.features.stored import digest, with_stored_gazetteer
 from dialog_policy.network.calibration import calibrate, choose_fallback
 from dialog_policy.network.checkpoint import CHECKPOINT, read_checkpoint
 from dialog_policy.policy.config import Config, current_names
@@ -103,8 +103,8 @@ def fit_policy(
 
     group = current_group()
     train, dev, _ = parts
-    if not isinstance(train, StoredCorpus):  # whose texts were encoded when it was prepared
-        train = with_written_forms(train)
+    # Texts of a store were encoded when it was prepared.
+    train = with_stored_gazetteer(train) if isinstance(train, StoredCorpus) else with_written_forms(train)
     gold = Counter(turn.actions for dialogue in train for turn in dialogue.turns if turn.actions is not None)
     actions = ActionSpace().fit(gold)
     single = _takes_one_action(gold, config, train.name)
@@ -137,7 +137,8 @@ def fit_policy(
         actions,
         gold.elements(),
         single_action=single,
-        whole_sets=config.decoding == "joint",
+        whole_sets=config.decoding != "independent",
+        by_marginals=config.decoding == "marginal",
         named_acts=acts_with_named_slots(train),
     )
     validation = None

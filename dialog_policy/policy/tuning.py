@@ -17,6 +17,7 @@ from dialog_policy.network.backend import load_keras
 from dialog_policy.policy.config import Config, make_config
 from dialog_policy.policy.dialog_policy import DialogPolicy
 from dialog_policy.policy.parts import hold_out
+from dialog_policy.runtime.history import kept_accuracy
 from dialog_policy.text.encoders import Bits
 
 if TYPE_CHECKING:
@@ -108,7 +109,9 @@ def tune(
         policy = DialogPolicy.from_config(make_config(_propose(trial, encoders), base))
         policy.fit(rest, dev=held, callbacks=[_pruning(trial)])
         trial.set_user_attr("epochs", len(policy.history_))
-        return max(row["dev_turn_accuracy"] for row in policy.history_)
+        accuracy = kept_accuracy(policy.history_)
+        assert accuracy is not None, "every trial has the validation part of the search"
+        return accuracy
 
     remaining = trials - len(finished)
     if remaining > 0:

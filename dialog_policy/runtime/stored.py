@@ -22,6 +22,7 @@ class _Decoder(msgspec.Struct, forbid_unknown_fields=True):
     fallback_below: Annotated[float, msgspec.Meta(ge=0, le=1 + 1e-6)]
     sets: list[list[str]]
     counts: list[Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]]
+    by_marginals: bool = False
     named_acts: list[str] = []
 
 

@@ -14,6 +14,7 @@ from dialog_policy.errors import DialogPolicyError, OptionError, RunError, did_y
 from dialog_policy.metric_names import MAIN_METRICS
 from dialog_policy.prediction import Probability
 from dialog_policy.runtime import Policy
+from dialog_policy.runtime.history import kept_accuracy
 from dialog_policy.serving.errors import NotFoundError
 from dialog_policy.serving.logs import log
 from dialog_policy.serving.schemas import Model
@@ -127,8 +128,8 @@ class Run:
     def describe(self) -> Model:
         """Describe the policy: what it can do, was trained on, and how accurate it is."""
         info, config = self.policy.info, self.policy.info["config"]
-        best = max((row["dev_turn_accuracy"] for row in info["history"] if "dev_turn_accuracy" in row), default=None)
-        metrics: dict[str, Any] = {} if best is None else {"dev_turn_accuracy": best}
+        accuracy = kept_accuracy(info["history"])
+        metrics: dict[str, Any] = {} if accuracy is None else {"dev_turn_accuracy": accuracy}
         evaluation = self._evaluation
         if evaluation is not None:
             metrics |= {name: value for name in MAIN_METRICS if (value := getattr(evaluation, name)) is not None}

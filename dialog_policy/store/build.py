@@ -17,8 +17,10 @@ from dialog_policy.collector import uncollected
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.corpus.readers import OpenCorpus, Paths, open_corpus
 from dialog_policy.corpus.readers.warehouse import is_address, name_of_address
+from dialog_policy.corpus.record_memory import unlisted_values
 from dialog_policy.corpus.shards import ShardFile, write_shard
 from dialog_policy.corpus.stored import FORMAT, STORE_MANIFEST, StoredCorpus, StoreManifest
+from dialog_policy.corpus.written_forms import with_written_forms
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.executor import Executor, LocalProcesses
 from dialog_policy.features.fit import fit_tables
@@ -33,6 +35,7 @@ from dialog_policy.store.shards import (
     Context,
     Sample,
     ShardTask,
+    Values,
     columns_file,
     count,
     encode,
@@ -200,7 +203,8 @@ def _make_features(
 ) -> Features:
     """Count, fit and encode."""
     (folder / FEATURES).mkdir(exist_ok=True)
-    write_context(folder, Context(manifest, config.encoders))
+    values = once(folder / WORK / "values", Values, partial(_values_of, parts.train))
+    write_context(folder, Context(manifest, config.encoders, values))
     of_train = _tasks(folder, "train", parts.train)
     of_dev = [] if parts.dev is None else _tasks(folder, "dev", parts.dev)
     totals = Totals()
@@ -215,13 +219,18 @@ def _make_features(
         with uncollected(), one_thread():
             texts = streamed_texts(list(map(columns_file, of_train)), tokenizer, totals, samples)
             encoder = fit_tables(
-                texts, ActionSpace(actions), config.encoders, gazetteer=manifest.gazetteer, seed=config.seed
+                texts,
+                ActionSpace(actions),
+                config.encoders,
+                gazetteer=values.gazetteer,
+                unlisted=values.unlisted,
+                seed=config.seed,
             )
         write_encoder(folder / FEATURES, encoder)
         return describe_files(folder / FEATURES)
 
     encoder_files = once(folder / WORK / "encoder", dict[str, StoredFile], fit)
-    write_context(folder, Context(manifest, config.encoders, actions))
+    write_context(folder, Context(manifest, config.encoders, values, actions))
     shards = list(_each(executor, "encoding", encode, [*of_train, *of_dev]))
     steps = {part: svd_step(n) for part, n in totals.texts.items()}
     return Features(
@@ -237,7 +246,14 @@ def _make_features(
         dev_shards=shards[len(of_train) :],
         dev_dialogues=digest(() if parts.dev is None else parts.dev.fingerprints()),
         svd_texts={part: (-(-n // steps[part]), n) for part, n in totals.texts.items()},
+        gazetteer=values.gazetteer,
     )
+
+
+def _values_of(train: Corpus) -> Values:
+    """Read the training part, twice where it has a gazetteer, for the values of entities that it knows."""
+    train = with_written_forms(train)
+    return Values({kind: tuple(own) for kind, own in train.gazetteer.items()}, unlisted_values(train))
 
 
 def _tasks(folder: Path, part: str, corpus: Corpus) -> list[ShardTask]:

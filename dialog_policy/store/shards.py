@@ -28,7 +28,18 @@ from dialog_policy.features.streamed import CountedShard, count_shard, load_colu
 from dialog_policy.store.workshop import WORK, once
 from dialog_policy.threads import one_thread
 
-__all__ = ["FEATURES", "Context", "Sample", "ShardTask", "columns_file", "count", "encode", "sample", "write_context"]
+__all__ = [
+    "FEATURES",
+    "Context",
+    "Sample",
+    "ShardTask",
+    "Values",
+    "columns_file",
+    "count",
+    "encode",
+    "sample",
+    "write_context",
+]
 
 FEATURES = "features"
 _CONTEXT = "context"
@@ -36,11 +47,27 @@ _CONTEXT = "context"
 Samples = dict[str, dict[int, list[list[str]]]]
 
 
+class Values(msgspec.Struct):
+    """The values of entities that the training part knows.
+
+    Attributes
+    ----------
+    gazetteer
+        The corpus' own, with the ways to write its values that the training part shows.
+    unlisted
+        Values of it that users of the training part asked for and none of its records has.
+    """
+
+    gazetteer: dict[str, tuple[str | tuple[str, str], ...]]
+    unlisted: dict[str, frozenset[str]]
+
+
 class Context(msgspec.Struct):
-    """What all steps need to know: the text of the store, and the settings of the encoder."""
+    """What all steps need to know: the text of the store, and what the encoder is fitted by."""
 
     manifest: StoreManifest
     settings: EncoderSettings
+    values: Values
     actions: list[str] = []
 
 
@@ -99,7 +126,7 @@ def _read_context(place: Path, _: int) -> Context:
 @lru_cache(maxsize=1)
 def _encoder(folder: str, _: int) -> TurnEncoder:
     context = _context(folder)
-    return read_encoder(Path(folder, FEATURES), ActionSpace(context.actions), context.manifest.gazetteer)[0]
+    return read_encoder(Path(folder, FEATURES), ActionSpace(context.actions), context.values.gazetteer)[0]
 
 
 def _dialogues(task: ShardTask, context: Context) -> list[Dialogue]:
@@ -119,7 +146,8 @@ def count(task: ShardTask) -> CountedShard:
         context = _context(task.folder)
         with uncollected(), one_thread():
             dialogues = _dialogues(task, context)
-            return count_shard(columns_file(task), dialogues, context.manifest.gazetteer, context.settings)
+            known = context.values
+            return count_shard(columns_file(task), dialogues, known.gazetteer, known.unlisted, context.settings)
 
     return once(Path(task.folder, WORK, f"{task.name}.counts"), CountedShard, make)
 

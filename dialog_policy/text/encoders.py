@@ -82,10 +82,13 @@ class FastText(msgspec.Struct, frozen=True, tag="fasttext", tag_field="kind", fo
 
 
 class Pretrained(msgspec.Struct, frozen=True, tag="pretrained", tag_field="kind", forbid_unknown_fields=True):
-    """Vectors from a file: word2vec (text or ``.bin``), GloVe (text), fastText (``.bin``, with its subwords)."""
+    """Vectors from a file: word2vec (text or ``.bin``), GloVe (text), fastText (``.bin``, with its subwords).
+
+    ``model2vec`` is a folder with static vectors of tokens in safetensors and their tokenizer file.
+    """
 
     path: str
-    format: Literal["word2vec", "glove", "fasttext"] = "word2vec"
+    format: Literal["word2vec", "glove", "fasttext", "model2vec"] = "word2vec"
     max_terms: _Terms = 100_000
     pools: _WordPools = ("sif", "max")
 

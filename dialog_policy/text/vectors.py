@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dialog_policy.errors import OptionError, require
 from dialog_policy.text.counts import TokenLists
+from dialog_policy.text.static_tables import load_static_words
 from dialog_policy.text.table import GRAM, FloatArray, Pool, TermTable
 from dialog_policy.text.tokens import Analyzer, character_ngrams
 
@@ -74,7 +75,11 @@ def load_vectors(path: str, format: str, sentences: TokenLists, max_terms: int, 
     ------
     OptionError
         If the file is missing, is not in this format, or has a number that is NaN or infinite.
+    MissingExtraError
+        If the extra `static`, for the format model2vec, is not installed.
     """
+    if format == "model2vec":
+        return _table_of_words(*load_static_words(path, sentences, max_terms), sentences, pools)
     if not Path(path).is_file():
         raise OptionError(f"there is no file of pretrained vectors at {path!r}.")
     models = require("gensim.models", extra="train", purpose="reading pretrained vectors")
@@ -89,7 +94,8 @@ def load_vectors(path: str, format: str, sentences: TokenLists, max_terms: int, 
     except (ValueError, EOFError, IndexError, UnicodeError, AssertionError, NotImplementedError) as error:
         raise OptionError(
             f"{path}: expected vectors in {format} format, but it cannot be read as that ({error}). "
-            "Known formats: word2vec (text, or binary in a file that ends in .bin), glove (text), fasttext (.bin)."
+            "Known formats: word2vec (text, or binary in a file that ends in .bin), glove (text), fasttext (.bin), model2vec "
+            "(a folder)."
         ) from None
     _check_finite(vectors, path)
     return _word_table(vectors, sentences, pools, None)
@@ -114,14 +120,9 @@ def _word_table(
         rows_of.setdefault(word.casefold(), row)
     words = list(rows_of)
     matrix = vectors.vectors[list(rows_of.values())].astype(np.float32)
-    frequencies = Counter(token for tokens in sentences for token in tokens)
-    counts = np.array([frequencies[word] for word in words], dtype=np.float64)
-    weights = _SIF_A / (_SIF_A + counts / max(1, frequencies.total()))
     if subwords is None:
-        rare = matrix[counts <= counts.min()]
-        return TermTable(
-            Analyzer("word"), words, np.vstack([matrix, rare.mean(axis=0)]), weights.astype(np.float32), pools=pools
-        )
+        return _table_of_words(words, matrix, sentences, pools)
+    _, weights = _counts_and_weights(words, sentences)
     from gensim.models.fasttext import ft_hash_bytes  # here, since only the extra `train` has it
 
     grams = sorted({gram for word in words for gram in character_ngrams(word, *subwords)})
@@ -130,6 +131,26 @@ def _word_table(
     all_vectors = np.vstack([matrix, vectors.vectors_ngrams[buckets].astype(np.float32)])
     all_weights = np.concatenate([weights, np.ones(len(grams))]).astype(np.float32)
     return TermTable(Analyzer("subword", *subwords), terms, all_vectors, all_weights, pools=pools)
+
+
+def _table_of_words(
+    words: Sequence[str], matrix: FloatArray, sentences: TokenLists, pools: Sequence[Pool]
+) -> TermTable:
+    """Table of words; an unknown one has the mean vector of the rarest."""
+    counts, weights = _counts_and_weights(words, sentences)
+    rare = matrix[counts <= counts.min()]
+    return TermTable(
+        Analyzer("word"), words, np.vstack([matrix, rare.mean(axis=0)]), weights.astype(np.float32), pools=pools
+    )
+
+
+def _counts_and_weights(
+    words: Sequence[str], sentences: TokenLists
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return how often each word occurs, and what SIF weighs it by."""
+    frequencies = Counter(token for tokens in sentences for token in tokens)
+    counts = np.array([frequencies[word] for word in words], dtype=np.float64)
+    return counts, _SIF_A / (_SIF_A + counts / max(1, frequencies.total()))
 
 
 def common_component(table: TermTable, texts: TokenLists) -> FloatArray:

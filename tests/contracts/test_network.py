@@ -362,16 +362,19 @@ def test_averages_of_the_weights_are_judged_and_kept(has_dev):
     config = NetworkConfig(epochs=10, learning_rate=0.2, hidden=8, batch_size=2, averaging=0.2, patience=10)
     steps = Steps(1 - 1 / 6)
     trained = train_network(encoded, Validation(encoded, gold) if has_dev else None, decoder, config, callbacks=[steps])
-    accuracies = []
+    accuracies, likelihoods = [], []
     for weights in steps.epochs:
         network = build_network(F, K, hidden=(8,), dropout=0.0, seed=0)
         network.set_weights(weights)
-        accuracies.append(decoder.judge(predict_logits(network, encoded), gold)[0].mean())
+        logits = predict_logits(network, encoded)
+        accuracies.append(decoder.judge(logits, gold)[0].mean())
+        likelihoods.append(decoder.log_probabilities(logits, gold).mean())
     assert len(set(accuracies)) > 3
     kept = len(accuracies) - 1
     if has_dev:
         assert [epoch["dev_turn_accuracy"] for epoch in trained.history] == accuracies
-        kept = max(epoch for epoch, accuracy in enumerate(accuracies) if accuracy == max(accuracies))
+        assert [epoch["dev_log_likelihood"] for epoch in trained.history] == pytest.approx(likelihoods, rel=1e-4)
+        kept = int(np.argmax(likelihoods))
     for mine, expected in zip(trained.network.get_weights(), steps.epochs[kept], strict=True):
         np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-6)
 

@@ -17,8 +17,8 @@ SEEN = [{"a"}, {"a"}, {"a"}, {"a", "b"}, {"c"}, set()]
 EVERYTHING = [frozenset(s) for n in range(5) for s in itertools.combinations("abcd", n)]
 
 
-def decoder(temperature=1.0):
-    made = Decoder.fit(SPACE, [frozenset(s) for s in SEEN], single_action=False)
+def decoder(temperature=1.0, **options):
+    made = Decoder.fit(SPACE, [frozenset(s) for s in SEEN], single_action=False, **options)
     made.temperature = temperature
     return made
 
@@ -61,6 +61,22 @@ def test_sets_are_decided_among_all_sets(z, temperature, allowed, allow_none):
     if allowed == "abcd":
         computed = decoder(temperature).log_probabilities(np.array([z] * len(EVERYTHING)), EVERYTHING)
         np.testing.assert_allclose(computed, [np.log(shares[s]) for s in EVERYTHING], rtol=1e-6)
+
+
+@given(logits, st.sampled_from([0.5, 2.0]), st.sampled_from(["abcd", "ac", "d", ""]), st.booleans())
+def test_by_marginals_the_probable_actions_are_taken_and_the_confidence_is_that_of_their_set(
+    z, temperature, allowed, allow_none
+):
+    mask = np.array([[name in allowed for name in "abcd"]])
+    asked = np.array([z]), mask, np.array([allow_none])
+    joint, decided = decoder(temperature).decide(*asked), decoder(temperature, by_marginals=True).decide(*asked)
+    np.testing.assert_array_equal(decided.probabilities, joint.probabilities)
+    likely = {name for name, share in zip("abcd", decided.probabilities[0], strict=True) if share > 0.4}
+    if not likely and joint.actions[0]:
+        likely = {"abcd"[decided.probabilities[0].argmax()]}
+    assert decided.actions == [likely]
+    shares = by_hand(z, temperature, allowed, allow_none or allowed in ("abcd", ""))
+    assert decided.confidence[0] == pytest.approx(shares[frozenset(likely)], rel=1e-9)
 
 
 @given(
@@ -152,6 +168,17 @@ def test_calibration_finds_the_temperature_that_made_the_labels(single):
     gold = [sets[random.choice(len(sets), p=row / row.sum())] for row in np.exp(logs)]
     calibrate(made, np.concatenate([z, z[:2]]), [*gold, None, frozenset("unseen")])
     assert made.temperature == pytest.approx(2.0, rel=0.1)
+
+
+@given(st.lists(logits, min_size=4, max_size=4), st.sampled_from([0.0, 0.3, 1.0, 20.0]), st.booleans())
+def test_no_temperature_makes_the_validation_part_more_likely(rows, times, single):
+    seen = [frozenset(s) for s in ("a", "b", "b", "d")] if single else [frozenset(s) for s in SEEN]
+    made, z = Decoder.fit(SPACE, seen, single_action=single), np.array(rows) * times
+    calibrate(made, z, seen[:4])
+    found = made.log_probabilities(z, seen[:4]).sum()
+    for temperature in np.geomspace(0.25, 4.0, 17):
+        made.temperature = float(temperature)
+        assert made.log_probabilities(z, seen[:4]).sum() <= found + 1e-9 * max(1.0, abs(found))
 
 
 def test_the_fallback_is_chosen_for_a_wanted_precision():

@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from dialog_policy import DialogPolicy, load_corpus
+from dialog_policy import Corpus, DialogPolicy, Dialogue, Turn, load_corpus
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.errors import CorpusError, DialogPolicyError, OptionError, RunError
@@ -97,6 +97,25 @@ def test_equal_seeds_give_equal_networks_from_a_store_and_from_memory(made, smal
         run = policy.runtime_.run
         files.append({name: run.read(name) for name in run.manifest["files"]})
     assert files[0] == files[1]
+
+
+def test_what_training_showed_of_values_is_in_a_store_too(tmp_path):
+    """Another way to write a value, and a value that users asked for and no record has."""
+
+    def search(number, user, said):
+        context = {"results": [{"name": "Oak", "price": "moderate"}]} if number % 3 else {}
+        turn = Turn(user=user, actions=frozenset(["search"]), system=said, context=context)
+        return Dialogue(id=str(number), turns=(turn, turn))
+
+    said = [("something moderately priced", "search moderate"), ("cheap food", "search cheap")]
+    gazetteer = {"price": ("cheap", "moderate"), "name": ("Oak",)}
+    corpus = Corpus([search(n, *said[n % 2]) for n in range(12)], gazetteer=gazetteer)
+    store = prepare(corpus, tmp_path / "STORE", config=CONFIG, split="all", dev="none", turns_a_shard=10)
+    runs = [DialogPolicy(hidden=8, epochs=1, **SETTINGS).fit(part, dev=None).runtime_ for part in (corpus, store)]
+    files = [{name: run.run.read(name) for name in run.run.manifest["files"]} for run in runs]
+    assert files[0] == files[1]
+    assert ("moderately", "moderate") in runs[1].engine.replies.gazetteer["price"]
+    assert runs[1].engine.encoder.unlisted == {"price": frozenset({"cheap"})}
 
 
 def test_what_does_not_fit_is_shuffled_across_and_within_pools_of_shards(made, monkeypatch):
