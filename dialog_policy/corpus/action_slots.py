@@ -7,7 +7,7 @@ slots that a context has named as a key, that holds for services, too, that it n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from dialog_policy.corpus.dialogue import Dialogue
@@ -46,14 +46,13 @@ def named_slots(dialogue: Dialogue, slots: Set[str]) -> Iterator[Set[str]]:
         yield named
 
 
-def acts_with_named_slots(dialogues: Iterable[Dialogue]) -> frozenset[str]:
+def acts_with_named_slots(dialogues: Sequence[Dialogue]) -> frozenset[str]:
     """Return the acts of a training part that (but for a half percent) only have slots which contexts so far have named."""
-    dialogues = list(dialogues)
     slots = slots_of({name for dialogue in dialogues for turn in dialogue.turns for name in turn.actions or ()})
     named: Counter[str] = Counter()
     missed: Counter[str] = Counter()
     slots_with: dict[str, set[str]] = {}
-    for dialogue in dialogues:
+    for dialogue in dialogues if slots else ():
         for turn, known in zip(dialogue.turns, named_slots(dialogue, slots), strict=True):
             for act, slot in filter(None, map(act_and_slot, turn.actions or ())):
                 (named if slot in known else missed)[act] += 1

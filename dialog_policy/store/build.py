@@ -21,9 +21,9 @@ from dialog_policy.corpus.shards import ShardFile, write_shard
 from dialog_policy.corpus.stored import FORMAT, STORE_MANIFEST, StoredCorpus, StoreManifest
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.executor import Executor, LocalProcesses
+from dialog_policy.features.encoded_files import write_encoder
+from dialog_policy.features.feature_manifest import Features, StoredFile, describe_files
 from dialog_policy.features.fit import fit_tables
-from dialog_policy.features.packed import write_encoder
-from dialog_policy.features.sharded import Features, StoredFile, describe_files
 from dialog_policy.features.stored import digest
 from dialog_policy.features.streamed import Totals, streamed_texts
 from dialog_policy.policy.config import Config
