@@ -80,19 +80,23 @@ class Judged:
     """
 
     def __init__(self, known: tuple[str, ...] | None, plan: Plan) -> None:
+        self._known, self._plan = known, plan
         self.sums = PolicySums(Actions(known, plan.gold), plan)
         self.baselines: dict[str, PolicySums] = {}
         self.replies: Replies | None = None
         self.mistakes: dict[str, MistakeSums] = {}
 
+    def of_baseline(self, name: str) -> PolicySums:
+        """Return the sums of a baseline, new ones if there are none yet."""
+        if name not in self.baselines:
+            self.baselines[name] = PolicySums(Actions(self._known, self._plan.gold), self._plan, parts=False)
+        return self.baselines[name]
+
     def merge(self, other: Judged) -> None:
         """Add the sums of later dialogues."""
         self.sums.merge(other.sums)
         for name, sums in other.baselines.items():
-            if name in self.baselines:
-                self.baselines[name].merge(sums)
-            else:
-                self.baselines[name] = sums
+            self.of_baseline(name).merge(sums)
         if other.replies is not None:
             self.replies = self.replies or Replies()
             self.replies.merge(other.replies)
@@ -152,12 +156,11 @@ def judge(job: Job) -> Judged:
         own_predictions = (
             p for p in baseline.predict(scored) if p.dialogue in scored.ids or p.dialogue not in part.ids
         )
-        sums = PolicySums(Actions(job.known, plan.gold), plan, parts=False)
+        sums = judged.of_baseline(baseline.name)
         by = f"the baseline {baseline.name!r}"
         of_baseline = Collector(scored, sums.actions, by, first=job.first_scored)
         for chunk in of_baseline.chunks(own_predictions, everything=True):
             sums.add(chunk)
-        judged.baselines[baseline.name] = sums
     return judged
 
 
