@@ -24,7 +24,7 @@ __all__ = ["ShardedDialogues", "write_shard"]
 
 _NAME = "dialogues"
 # Bytes of the shards that are kept in memory or mapped.
-_KEPT_BYTES = 256 << 20
+_KEPT_BYTES = 160 << 20
 # Turns of the dialogues that an epoch shuffles together: the shards of so many are about what is kept.
 _POOL_TURNS = 300_000
 
