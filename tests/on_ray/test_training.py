@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,7 @@ def test_a_killed_process_is_started_again_and_the_result_is_the_same(cluster, c
     training = start(*arguments(corpus, tmp_path / "run", "--ray", cluster.address))
     while not (tmp_path / "run.partial" / "training.safetensors").exists():
         assert training.poll() is None, training.stdout.read()
+        time.sleep(0.1)
     os.kill(member(tmp_path / "run", 1), signal.SIGKILL)
     output = training.communicate()[0]
     assert training.returncode == 0, output
