@@ -25,7 +25,9 @@ _AHEAD = 2
 
 
 class Executor(Protocol):
-    """Computes a function of many tasks, perhaps at the same time."""
+    """Computes a function of many tasks, perhaps at the same time: so many as it has `processes`."""
+
+    processes: int
 
     def map(self, function: Callable[[_Task], _Result], tasks: Sequence[_Task]) -> Iterator[_Result]:
         """Yield the results in the order of the tasks.

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from dialog_policy.baselines.baseline import Regression, previous_action_bits, weighted_terms
 from dialog_policy.baselines.neighbours import fit_neighbours
 from dialog_policy.baselines.storage import FittedBaselines
+from dialog_policy.baselines.stored import NEVER
 from dialog_policy.baselines.view import ActionSet, Part, TurnView, turn_views
 from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.corpus.training_part import TrainingPart
@@ -30,8 +31,6 @@ __all__ = ["fit_baselines"]
 # Bounds that keep a large corpus' baselines within a minute or two; documented in docs/evaluation.md.
 _MAX_TERMS, _MAX_SETS, _MAX_TURNS = 3_000, 300, 15_000
 _MAX_VIEWS = 200_000
-# Logit of an action set that the drawn turns do not have.
-_NEVER = -1e9
 # What each regression sees; all but the first also see the actions of the turn before.
 _PARTS: Mapping[str, tuple[Part, ...]] = {
     "logreg_utterance": ("user",),
@@ -147,7 +146,7 @@ def _logistic_regression(
 ) -> tuple[FloatArray, FloatArray]:
     """Coefficients (n_terms, n_sets) and intercepts (n_sets,) of a multinomial logistic regression."""
     weights = np.zeros((matrix.shape[1], n_sets), dtype=np.float32)
-    bias = np.full(n_sets, _NEVER, dtype=np.float32)
+    bias = np.full(n_sets, NEVER, dtype=np.float32)
     counts = np.bincount(target, minlength=n_sets)
     occurring = np.flatnonzero(counts)
     if len(occurring) == 1 or not matrix.shape[1]:  # nothing to tell apart, or nothing to tell it by

@@ -14,7 +14,10 @@ from dialog_policy.corpus import ActionSpace
 from dialog_policy.text.stored import check_array
 from dialog_policy.text.table import TermTable
 
-__all__ = ["StoredBaselines", "check_neighbours", "check_regression", "stored_baselines"]
+__all__ = ["NEVER", "StoredBaselines", "check_neighbours", "check_regression", "stored_baselines"]
+
+# Logit of an action set that the turns of a regression do not have.
+NEVER = -1e9
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -55,7 +58,7 @@ def check_regression(
     ValueError
         If shapes do not fit or a number is not finite.
     """
-    check_array(f"{name}.bias", bias, (n_sets,))
+    check_array(f"{name}.bias", bias, (n_sets,), largest=-NEVER)
     if actions is not None:
         check_array(f"{name}.actions", actions, (len(space) + 1, n_sets))
     for part, table in tables.items():

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from dialog_policy.cli.executors import executor_options, opened_executor
 from dialog_policy.cli.options import Command, corpora_argument, corpus_options, keep_inputs, read_corpus, say
 from dialog_policy.cli.outputs import Outputs, output_options
 from dialog_policy.collector import uncollected
@@ -17,6 +18,7 @@ from dialog_policy.errors import CorpusError, OptionError, counted
 from dialog_policy.evaluation import Evaluation
 from dialog_policy.evaluation import evaluate as judge
 from dialog_policy.evaluation.prediction_files import PredictionFile, write_predictions
+from dialog_policy.evaluation.predictions_in_parts import predicted_in_parts
 from dialog_policy.files import check_output
 from dialog_policy.runtime.run_reader import MANIFEST
 from dialog_policy.text.tokens import tokenize
@@ -37,6 +39,7 @@ __all__ = ["evaluate", "predict", "score"]
 @click.option(
     "--free-running", is_flag=True, help="Feed the policy its own past actions and replies, not the true ones."
 )
+@executor_options("1")
 @output_options
 @corpus_options
 def evaluate(
@@ -44,6 +47,8 @@ def evaluate(
     split: str | None,
     folds: int | None,
     free_running: bool,
+    processes: int | None,
+    ray: str | None,
     resamples: int,
     format_: str | None,
     reader: tuple[str, ...],
@@ -63,14 +68,18 @@ def evaluate(
         "resamples": resamples,
     }
     if folds is not None:
+        if processes is not None or ray is not None:
+            raise OptionError("--folds trains, one policy after the other: give it neither --processes nor --ray.")
         forms.emit(_cross_validate(run_and_corpora, split or "all", folds, format_, reader, options))
         return
     run, *corpora = run_and_corpora
     if not corpora:
         raise click.UsageError("expected RUN and CORPUS (or CORPUS with --folds K).")
-    policy = Policy.load(run)
-    corpus = read_corpus(corpora, format_, reader, policy.info["corpus"])
-    evaluation = judge(policy, corpus, split=split or "test", **options)
+    with opened_executor(processes, ray) as executor:
+        several = executor.processes > 1 or ray is not None
+        policy = Policy.load(run, threads=1 if several else 0)
+        corpus = read_corpus(corpora, format_, reader, policy.info["corpus"])
+        evaluation = judge(policy, corpus, split=split or "test", executor=executor if several else None, **options)
     forms.emit(evaluation, history=policy.info["history"])
 
 
@@ -110,6 +119,7 @@ def _is_run(path: str) -> bool:
 @click.option(
     "--free-running", is_flag=True, help="Feed the policy its own past actions and replies, not the true ones."
 )
+@executor_options("1")
 @corpus_options
 def predict(
     run: str,
@@ -117,6 +127,8 @@ def predict(
     split: str,
     out: str,
     free_running: bool,
+    processes: int | None,
+    ray: str | None,
     format_: str | None,
     reader: tuple[str, ...],
 ) -> None:
@@ -129,13 +141,17 @@ def predict(
 
     check_output(out)
     keep_inputs([*corpora, run], out)
-    policy = Policy.load(run)
-    part = read_corpus(corpora, format_, reader, policy.info["corpus"], annotated=False).split(split)
-    every_turn = not part.n_targets
-    if every_turn:
-        say("The corpus has no actions: every turn is predicted, and what the system did before is taken as unknown.")
-    predictions = policy.predict(part, free_running=free_running, every_turn=every_turn)
-    say(f"{counted(write_predictions(out, predictions), 'prediction')} written to {out}.")
+    with opened_executor(processes, ray) as executor:
+        several = executor.processes > 1 or ray is not None
+        policy = Policy.load(run, threads=1 if several else 0)
+        part = read_corpus(corpora, format_, reader, policy.info["corpus"], annotated=False).split(split)
+        every_turn = not part.n_targets
+        if every_turn:
+            say(
+                "The corpus has no actions: every turn is predicted, and what the system did before is taken as unknown."
+            )
+        predictions = predicted_in_parts(policy, part, executor, free_running=free_running, every_turn=every_turn)
+        say(f"{counted(write_predictions(out, predictions), 'prediction')} written to {out}.")
 
 
 @click.command(cls=Command)

@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
+from dialog_policy.cli.executors import executor_options, opened_executor
 from dialog_policy.cli.options import Command, assignments, corpus_options, say
 from dialog_policy.errors import counted
-from dialog_policy.executor import LocalProcesses, cores
+from dialog_policy.executor import cores
 
 __all__ = ["prepare"]
 
@@ -35,9 +36,7 @@ __all__ = ["prepare"]
 @click.option(
     "--set", "set_", multiple=True, metavar="KEY=VALUE", help="Single settings, such as seed=1. Takes several."
 )
-@click.option(
-    "--processes", type=click.IntRange(min=1), default=None, metavar="N", help="Processes.  [default: one a core]"
-)
+@executor_options("one a core")
 @corpus_options
 def prepare(
     corpora: tuple[str, ...],
@@ -47,6 +46,7 @@ def prepare(
     config: str | None,
     set_: tuple[str, ...],
     processes: int | None,
+    ray: str | None,
     format_: str | None,
     reader: tuple[str, ...],
 ) -> None:
@@ -60,17 +60,18 @@ def prepare(
     from dialog_policy.store import prepare as make
 
     settings: dict[str, Any] = {**(read_settings(config) if config else {}), **parse_settings(set_)}
-    made = make(
-        corpora,
-        store,
-        config=make_config(settings),
-        split=split,
-        dev=dev,
-        format=format_,
-        reader=assignments(reader, "--reader"),
-        executor=LocalProcesses(processes or cores()),
-        say=say,
-    )
+    with opened_executor(processes, ray, cores()) as executor:
+        made = make(
+            corpora,
+            store,
+            config=make_config(settings),
+            split=split,
+            dev=dev,
+            format=format_,
+            reader=assignments(reader, "--reader"),
+            executor=executor,
+            say=say,
+        )
     shards = counted(len(made.manifest.shards), "shard")
     say(f"{counted(len(made), 'dialogue')} ({counted(made.n_turns, 'turn')}) are in {store}, in {shards}.")
     if not made.manifest.has_features:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from dialog_policy.cli.options import Command, corpora_argument, corpus_options,
 from dialog_policy.corpus import Corpus
 from dialog_policy.distributed import current_group, join
 from dialog_policy.errors import CorpusWarning, OptionError, RunError, counted
+from dialog_policy.network.checkpoint import CHECKPOINT
+from dialog_policy.on_ray.training import train_on_ray
 from dialog_policy.runtime.folder import LOGS, check_target, partial_folder
 from dialog_policy.runtime.history import kept_accuracy
 from dialog_policy.runtime.run_reader import MANIFEST, RunReader
@@ -83,7 +86,7 @@ def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str,
     "they were started by torchrun, Ray, MPI, SLURM or as an indexed job of Kubernetes, the following need not be given.",
 )
 @click.option("--coordinator", metavar="HOST:PORT", help="With --distributed: where process 0 is to be reached.")
-@click.option("--processes", type=int, metavar="N", help="With --distributed: how many processes there are.")
+@click.option("--processes", type=int, metavar="N", help="With --distributed or --ray: how many processes there are.")
 @click.option("--rank", type=int, metavar="I", help="With --distributed: the number of this process, from 0.")
 @click.option(
     "--wait",
@@ -92,6 +95,12 @@ def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str,
     show_default=True,
     metavar="SECONDS",
     help="With --distributed: how long to wait for the others to come.",
+)
+@click.option(
+    "--ray",
+    metavar="ADDRESS|local",
+    help="Have this Ray cluster start the processes (extra `ray`), one a node or as many as --processes says; its nodes see all "
+    "files at the same paths. Processes that are lost are started again.",
 )
 @corpus_options
 def train(
@@ -109,6 +118,7 @@ def train(
     processes: int | None,
     rank: int | None,
     wait: float,
+    ray: str | None,
     format_: str | None,
     reader: tuple[str, ...],
 ) -> None:
@@ -121,6 +131,15 @@ def train(
     from dialog_policy.policy.config import parse_settings, read_settings
     from dialog_policy.policy.recipes import load_recipe
 
+    if ray is not None:
+        if distributed or (coordinator, rank) != (None, None):
+            raise OptionError(
+                "--ray starts all processes itself: give neither --distributed, --coordinator nor --rank."
+            )
+        click.echo(
+            train_on_ray(partial(_words_on_ray, click.get_current_context()), ray, processes, say), err=True, nl=False
+        )
+        return
     if not distributed and (coordinator, processes, rank) != (None, None, None):
         raise OptionError(
             "--coordinator, --processes and --rank are of a training with others: give --distributed as well."
@@ -160,6 +179,27 @@ def train(
             raise
     for line in _report(policy, out, before) if group.leads else ():
         say(line)
+
+
+def _words_on_ray(context: click.Context, again: bool) -> list[str]:
+    """Return the words of this command for the processes that Ray starts; `again`: after a loss."""
+    given = dict(context.params)
+    if again and (partial_folder(Path(given["out"])) / CHECKPOINT).exists():
+        given["resume"] = True
+    words = ["train"]
+    for parameter in context.command.params:
+        value = given.get(parameter.name or "")
+        if parameter.name in ("ray", "processes") or value is None or (value is False and parameter.name != "resume"):
+            continue
+        if isinstance(parameter, click.Argument):
+            words += value
+        elif parameter.name == "resume":
+            words.append("--resume" if value else "--restart")
+        elif parameter.multiple:
+            words += [word for one in value for word in (parameter.opts[0], one)]
+        else:
+            words += [parameter.opts[0], str(value)]
+    return words
 
 
 def _described(run: Path) -> str:

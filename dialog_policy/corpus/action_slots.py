@@ -55,7 +55,7 @@ def acts_with_named_slots(dialogues: Sequence[Dialogue]) -> frozenset[str]:
     named: Counter[str] = Counter()
     missed: Counter[str] = Counter()
     slots_with: dict[str, set[str]] = {}
-    for dialogue in dialogues:
+    for dialogue in dialogues if slots else ():
         for turn, known in zip(dialogue.turns, named_slots(dialogue, slots), strict=True):
             for act, slot in filter(None, map(act_and_slot, turn.actions or ())):
                 (named if slot in known else missed)[act] += 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from functools import lru_cache
 from pathlib import Path
 from typing import SupportsIndex, overload
 
@@ -126,6 +127,11 @@ class StoredCorpus(Corpus):
         self._numbers = numbers
         self._ids = StoredIds(self._index, numbers)
 
+    def __reduce__(self) -> tuple[Callable[..., StoredCorpus], tuple[str, bytes | None]]:
+        """Go to another process as the store's place, which is opened there, once, and the numbers of the dialogues."""
+        numbers = None if self._numbers is None else self._numbers.tobytes()
+        return _part_of, (str(self.path.absolute()), numbers)
+
     def check_ids(self) -> None:
         """Check that no id occurs twice.
 
@@ -146,9 +152,10 @@ class StoredCorpus(Corpus):
     def only(self, chosen: Iterable[bool]) -> StoredCorpus:
         """Return a corpus with the same description and the chosen ones of its dialogues, still on disk."""
         is_chosen = np.fromiter(chosen, dtype=np.bool_, count=len(self))
-        return self._with_numbers(np.flatnonzero(is_chosen) if self._numbers is None else self._numbers[is_chosen])
+        return self.numbered(np.flatnonzero(is_chosen) if self._numbers is None else self._numbers[is_chosen])
 
-    def _with_numbers(self, numbers: _IntArray) -> StoredCorpus:
+    def numbered(self, numbers: _IntArray) -> StoredCorpus:
+        """Return the dialogues with these numbers in the store, ascending; still on disk."""
         other = object.__new__(type(self))
         vars(other).update(vars(self))
         other._take(numbers)
@@ -187,7 +194,7 @@ class StoredCorpus(Corpus):
             if index.step is not None and index.step < 0:
                 return self.with_dialogues(list(self)[index])  # type: ignore[return-value]  # the wrong way round: in memory
             numbers = np.arange(len(self), dtype=np.int64) if self._numbers is None else self._numbers
-            return self._with_numbers(numbers[index])
+            return self.numbered(numbers[index])
         if isinstance(index, str):
             return super().__getitem__(index)  # raises, and says what to do
         position = range(len(self))[index]
@@ -266,3 +273,13 @@ class StoredCorpus(Corpus):
         column = read_columns_of(self.path, self._index.shards, ["fingerprint"])["fingerprint"].combine_chunks()
         chosen = column if self._numbers is None else column.take(self._numbers)
         return [value.hex() for value in chosen.to_numpy(zero_copy_only=False)]
+
+
+@lru_cache(maxsize=1)
+def _opened_once(path: str) -> StoredCorpus:
+    return StoredCorpus(Path(path))
+
+
+def _part_of(path: str, numbers: bytes | None) -> StoredCorpus:
+    store = _opened_once(path)
+    return store if numbers is None else store.numbered(np.frombuffer(numbers, dtype=np.int64))

@@ -145,7 +145,7 @@ class Contradiction(msgspec.Struct, kw_only=True):
     outcomes: list[Outcome]
 
 
-class HistoryBound(msgspec.Struct, kw_only=True):
+class HistoryBound(msgspec.Struct, kw_only=True, omit_defaults=True):
     """How often equal histories are followed by different actions, and what that leaves to a policy.
 
     Attributes
@@ -161,6 +161,8 @@ class HistoryBound(msgspec.Struct, kw_only=True):
         Turns whose history occurs more than once; the same accuracy over them.
     examples
         The contradictions that cost most turns.
+    one_in
+        One history in so many was looked at, by its hash; counts are multiplied by it, and estimates if it is not 1.
     """
 
     history: str
@@ -171,6 +173,7 @@ class HistoryBound(msgspec.Struct, kw_only=True):
     repeated_turns: int
     max_accuracy_repeated: float | None
     examples: list[Contradiction]
+    one_in: int = 1
 
 
 class ContradictionSummary(msgspec.Struct, kw_only=True):

@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable
 
-import numpy as np
-import numpy.typing as npt
-
-from dialog_policy.baselines import load_baselines, load_training_part
-from dialog_policy.corpus import Corpus
+from dialog_policy.baselines import load_training_part
 from dialog_policy.corpus.data import Data, as_corpus
 from dialog_policy.corpus.training_part import TrainingPart
 from dialog_policy.errors import OptionError
-from dialog_policy.evaluation.collect import Actions, Collector
 from dialog_policy.evaluation.evaluation import Evaluation, Metrics, nested
 from dialog_policy.evaluation.intervals import RESAMPLES, check_resamples
-from dialog_policy.evaluation.mistakes import MistakeSums
+from dialog_policy.evaluation.judging import Job, Judged, Replying, jobs_of, judge
+from dialog_policy.evaluation.policy_sums import Plan, PolicySums
 from dialog_policy.evaluation.provenance import Run, describe_run, training_warnings
-from dialog_policy.evaluation.scored_turns import ScoredTurns
-from dialog_policy.evaluation.sums import Plan, PolicySums
-from dialog_policy.prediction import Prediction, Predictor, check_predictor
+from dialog_policy.executor import Executor
+from dialog_policy.prediction import Predictor, check_predictor
 from dialog_policy.text.tokens import get_tokenizer
 
 __all__ = ["Replying", "evaluate"]
-
-
-@runtime_checkable
-class Replying(Protocol):
-    """A predictor that also words its decisions, as a run does."""
-
-    def replies(self, corpus: Corpus, predictions: Iterable[Prediction]) -> Mapping[tuple[str, int], str]:
-        """Return what it would have said at each predicted (dialogue, turn), the dialogue so far being the gold one."""
-        ...
 
 
 def evaluate(
@@ -48,6 +33,7 @@ def evaluate(
     mistakes: bool = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    executor: Executor | None = None,
 ) -> Evaluation:
     """Judge a policy by the dialogues of a corpus.
 
@@ -76,6 +62,9 @@ def evaluate(
         Bootstrap resamples of dialogues for the 95 % confidence intervals, at most 100,000; 0: no intervals.
     seed
         Of the bootstrap.
+    executor
+        What judges some thousand dialogues at a time, such as :class:`~dialog_policy.executor.LocalProcesses`; the figures are the
+        same to the last digit. The predictor is a saved run then, which every process loads for itself. None: this process.
 
     Returns
     -------
@@ -87,7 +76,10 @@ def evaluate(
     CorpusError
         If there is no such part, or the predictions (or those of a baseline) do not belong to it.
     OptionError
-        If `resamples` or `seed` is out of bounds, something is no predictor or no corpus, or the predictor cannot run freely.
+        If `resamples` or `seed` is out of bounds, something is no predictor or no corpus, or the predictor cannot run freely or
+        not in several processes.
+    RunError
+        If a process was lost.
     """
     check_resamples(resamples, seed=seed)
     predictor = getattr(predictor, "runtime_", predictor)  # a trained DialogPolicy is judged as the run that it saves
@@ -104,24 +96,28 @@ def evaluate(
     policy = predictor if isinstance(predictor, Run) else None
     if policy is not None:
         training = load_training_part(policy.run) if training is None else training
-        baselines = load_baselines(policy.run, policy.actions).values() if baselines is None else baselines
         tokenizer = tokenizer or policy.tokenizer
+    elif executor is not None:
+        raise OptionError(f"several processes judge a run; {predictor.name} is none, and judged by one.")
     tokenizer = tokenizer or "default"
     known = predictor.actions if predictor.actions is not None else training and training.support
     known = None if known is None else tuple(known)
-    mode_option = "free_running" if free_running else "logged" if "logged" in options else None
     plan = Plan.of(part, training, get_tokenizer(tokenizer))
-    sums = PolicySums(Actions(known, plan.gold), plan)
-    collector = Collector(part, sums.actions)
-    replies = _Replies(predictor, part) if part.replies_are_templates and isinstance(predictor, Replying) else None
-    wrong = MistakeSums(tokenizer=tokenizer) if mistakes else None
-    predictions = predictor.predict(part, **{mode_option: True}) if mode_option else predictor.predict(part)
-    for chunk in collector.chunks(predictions):
-        sums.add(chunk)
-        if replies is not None:
-            replies.add(chunk.turns)
-        if wrong is not None:
-            wrong.add(chunk.turns, chunk.numbers.tolist())
+    job = Job(
+        predictor,
+        baselines,
+        part,
+        0,
+        0,
+        known,
+        plan,
+        tokenizer,
+        mode="free_running" if free_running else "logged" if "logged" in options else None,
+        replies=part.replies_are_templates and isinstance(predictor, Replying),
+        mistakes=mistakes,
+    )
+    judged = _judge(job, executor)
+    sums = judged.sums
     figures = sums.figures()
     ci95, intervals = figures.intervals(resamples=resamples, seed=seed) if resamples else ({}, ())
     evaluation = Evaluation(
@@ -134,75 +130,39 @@ def evaluate(
         **nested(figures.values),
         unseen_action_turns=sums.unseen_action_turns,
         seen=figures.seen,
-        baselines=_judge_baselines(baselines or (), part, collector.is_scored, known, plan, resamples, seed),
+        baselines={name: _metrics(own, resamples, seed) for name, own in judged.baselines.items()},
         by_length=[],
         by_turn=[],
         by_action=[],
         slices=[],
         ci95=ci95,
         policy=None if policy is None else policy.id,
-        response_accuracy=None if replies is None else replies.accuracy,
+        response_accuracy=None if judged.replies is None else judged.replies.accuracy,
     )
     sums.fill(evaluation, figures, intervals)
     if runs_freely:
         evaluation.mode = "free-running" if free_running else "teacher-forced"
-    if wrong is not None:
-        others = {}
-        if free_running:
-            others["teacher-forced"] = MistakeSums(tokenizer=tokenizer)
-            for chunk in Collector(part, Actions(known, plan.gold)).chunks(predictor.predict(part)):
-                others["teacher-forced"].add(chunk.turns, chunk.numbers.tolist())
-        evaluation.mistakes = wrong.mistakes(evaluation.mode or "predictions", others)
+    if mistakes:
+        own, others = judged.mistakes.pop(""), judged.mistakes
+        evaluation.mistakes = own.mistakes(evaluation.mode or "predictions", others, find=part.dialogue)
     return evaluation
 
 
-def _judge_baselines(
-    baselines: Iterable[Predictor],
-    part: Corpus,
-    is_scored: npt.NDArray[np.bool_],
-    known: Iterable[str] | None,
-    plan: Plan,
-    resamples: int,
-    seed: int,
-) -> dict[str, Metrics]:
-    """Judge each baseline by all dialogues that the policy is judged by; what a file has of other ones is passed over."""
-    scored = part.only(is_scored.tolist())
-    judged = {}
-    for baseline in baselines:
-        own = (p for p in baseline.predict(scored) if p.dialogue in scored.ids or p.dialogue not in part.ids)
-        sums = PolicySums(Actions(known, plan.gold), plan, parts=False)
-        by = f"the baseline {baseline.name!r}"
-        for chunk in Collector(scored, sums.actions, by).chunks(own, everything=True):
-            sums.add(chunk)
-        figures = sums.figures()
-        judged[baseline.name] = Metrics.of(figures.values)
-        if resamples:
-            judged[baseline.name].ci95, _ = figures.intervals(resamples=resamples, seed=seed)
-    return judged
+def _judge(whole: Job, executor: Executor | None) -> Judged:
+    """Judge all dialogues, in one piece or in several."""
+    jobs = [] if executor is None else jobs_of(whole)
+    if executor is None or len(jobs) < 2:
+        return judge(whole)
+    together = Judged(whole.known, whole.plan)
+    for judged in executor.map(judge, jobs):
+        together.merge(judged)
+    return together
 
 
-class _Replies:
-    """Counts how many replies are the gold one, but for white space."""
-
-    def __init__(self, predictor: Replying, part: Corpus) -> None:
-        self._predictor, self._part, self._right, self._n = predictor, part, 0, 0
-
-    def add(self, turns: ScoredTurns) -> None:
-        """Ask for the replies of scored turns."""
-        replies = self._predictor.replies(self._part.with_dialogues(turns.dialogues), _without_probabilities(turns))
-        for d, number in zip(turns.dialogue.tolist(), turns.number.tolist(), strict=True):
-            dialogue = turns.dialogues[d]
-            self._right += replies.get((dialogue.id, number), "").split() == dialogue.turns[number].system.split()
-        self._n += len(turns)
-
-    @property
-    def accuracy(self) -> float:
-        """Share of target turns whose reply is the gold one."""
-        return self._right / self._n
-
-
-def _without_probabilities(turns: ScoredTurns) -> Iterator[Prediction]:
-    """Yield the predicted sets again."""
-    rows = zip(turns.dialogue.tolist(), turns.number.tolist(), turns.sets(turns.predicted), strict=True)
-    for dialogue, number, actions in rows:
-        yield Prediction(dialogue=turns.dialogues[dialogue].id, turn=number, actions=actions)
+def _metrics(sums: PolicySums, resamples: int, seed: int) -> Metrics:
+    """Return the metrics of a baseline."""
+    figures = sums.figures()
+    metrics = Metrics.of(figures.values)
+    if resamples:
+        metrics.ci95, _ = figures.intervals(resamples=resamples, seed=seed)
+    return metrics

@@ -6,7 +6,7 @@ More than 300 lines: the structs of the report stand beside what fills them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -154,7 +154,7 @@ class MistakeSums:
     """
 
     def __init__(self, dialogues: int = 5, tokenizer: str = "default") -> None:
-        self._n_shown, self._words = dialogues, get_tokenizer(tokenizer)
+        self._n_shown, self._tokenizer = dialogues, tokenizer
         # By share of wrong turns, length and place.
         self._worst: list[tuple[tuple[float, int, int], WorstDialogue]] = []
         self._pairs: Counter[tuple[_Actions, _Actions]] = Counter()
@@ -165,6 +165,7 @@ class MistakeSums:
 
     def add(self, turns: ScoredTurns, numbers: Iterable[int]) -> None:
         """Look at scored turns of dialogues with these numbers in the corpus."""
+        words = get_tokenizer(self._tokenizer)
         for position, (dialogue, own) in zip(numbers, _by_dialogue(turns), strict=True):
             kind = "first"
             for _, number, gold, predicted in own:
@@ -179,7 +180,7 @@ class MistakeSums:
                 kind = "after_right" if is_right else "after_wrong"
             self._keep_worst(position, dialogue, own, turns)
             users, systems = (
-                [self._words(text) for text in side]
+                [words(text) for text in side]
                 for side in zip(*((t.user, t.system) for t in dialogue.turns), strict=True)
             )
             self._contradictions.add(dialogue, users, systems)
@@ -193,6 +194,16 @@ class MistakeSums:
         row = WorstDialogue(dialogue=dialogue.id, wrong_turns=wrong, target_turns=len(own), turns=shown)
         self._worst = sorted([*self._worst, (rank, row)], key=lambda ranked: ranked[0])[: self._n_shown]
 
+    def merge(self, other: MistakeSums) -> None:
+        """Add the mistakes in other dialogues, which come after these."""
+        self._worst = sorted([*self._worst, *other._worst], key=lambda ranked: ranked[0])[: self._n_shown]
+        self._pairs.update(other._pairs)
+        for pair, place in other._first.items():
+            self._first[pair] = min(self._first.get(pair, place), place)
+        self._after.update(other._after)
+        self._right_after.update(other._right_after)
+        self._contradictions.merge(other._contradictions)
+
     def after_error(self) -> AfterError:
         """Return the accuracy after right and after wrong turns."""
         turns, right = self._after, self._right_after
@@ -202,7 +213,12 @@ class MistakeSums:
         }
         return AfterError(turn_accuracy=right.total() / turns.total(), **after)
 
-    def mistakes(self, mode: str, others: Mapping[str, MistakeSums] | None = None) -> Mistakes:
+    def mistakes(
+        self,
+        mode: str,
+        others: Mapping[str, MistakeSums] | None = None,
+        find: Callable[[str], Dialogue] | None = None,
+    ) -> Mistakes:
         """Return the mistakes.
 
         Parameters
@@ -211,6 +227,8 @@ class MistakeSums:
             What the policy's history was, such as ``"teacher-forced"``.
         others
             Mode to the sums of the same policy in it; they are beside it in ``after_error``.
+        find
+            Returns the dialogue with an id; needed of sums that were merged.
         """
         sets, confusions = _confusions(self._pairs, self._first)
         return Mistakes(
@@ -220,7 +238,7 @@ class MistakeSums:
             other_confusions=sum(row.turns for row in confusions[_SHOWN_CONFUSIONS:]),
             never_predicted=_never_predicted(sets),
             after_error={name: sums.after_error() for name, sums in {mode: self, **(others or {})}.items()},
-            contradictions=self._contradictions.summary(),
+            contradictions=self._contradictions.summary(find),
         )
 
 

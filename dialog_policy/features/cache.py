@@ -24,9 +24,9 @@ from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.errors import DialogPolicyError
 from dialog_policy.features.encoded import EncodedDialogues
+from dialog_policy.features.encoded_files import read_dialogues, read_encoder, write_dialogues, write_encoder
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.matrices import NewMatrix, new_file
-from dialog_policy.features.packed import read_dialogues, read_encoder, write_dialogues, write_encoder
 from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.files import atomic_folder, sha256_of, user_folder
 from dialog_policy.text.encoders import Pretrained

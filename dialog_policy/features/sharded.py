@@ -1,7 +1,4 @@
-"""Encoded dialogues in shards on disk: what batches take for a whole, of which only what is asked for is read.
-
-More than 300 lines: it answers everything that encoded dialogues in memory answer.
-"""
+"""Encoded dialogues in shards on disk: what batches take for a whole, of which only what is asked for is read."""
 
 from __future__ import annotations
 
@@ -10,113 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from dialog_policy.errors import CorpusError
 from dialog_policy.features.encoded import PADDING, EmbeddedTexts, EncodedDialogues, PackedTurns
+from dialog_policy.features.encoded_files import read_dialogues, write_dialogues
+from dialog_policy.features.feature_manifest import REMEDY, FeatureShard, check_files
 from dialog_policy.features.matrices import SparseRows
-from dialog_policy.features.packed import read_dialogues, write_dialogues
-from dialog_policy.features.settings import EncoderSettings
-from dialog_policy.files import sha256_of
 from dialog_policy.text.embedding import TrainableTable
 from dialog_policy.text.ragged import Ragged
 from dialog_policy.text.table import FloatArray
 
-__all__ = ["FeatureShard", "Features", "ShardedDialogues", "StoredFile", "check_files", "describe_files", "write_shard"]
+__all__ = ["ShardedDialogues", "write_shard"]
 
 _NAME = "dialogues"
 # Bytes of the shards that are kept in memory or mapped.
-_KEPT_BYTES = 256 << 20
+_KEPT_BYTES = 160 << 20
 # Turns of the dialogues that an epoch shuffles together: the shards of so many are about what is kept.
 _POOL_TURNS = 300_000
-_REMEDY = "Put the file back, or prepare the store again; its other shards are untouched."
-
-
-class StoredFile(msgspec.Struct, frozen=True):
-    """Size and SHA-256 of a file."""
-
-    bytes: int
-    sha256: str
-
-
-class FeatureShard(msgspec.Struct, frozen=True):
-    """A shard of features in the manifest of its store: its folder, what it holds, its files by name."""
-
-    folder: str
-    dialogues: int
-    turns: int
-    files: dict[str, StoredFile]
-
-
-class Features(msgspec.Struct, kw_only=True):
-    """What a store says of its features.
-
-    Attributes
-    ----------
-    settings, seed
-        What the encoder was fitted by.
-    split, dev
-        Which part of the corpus it was fitted on, and what training is to be validated on.
-    folder
-        The folder of the features within the store.
-    actions
-        The actions of the training part.
-    encoder
-        Files of the encoder in `folder`.
-    train, train_dialogues
-        The shards of the training part, and the SHA-256 of its dialogues' fingerprints.
-    dev_shards, dev_dialogues
-        Likewise of the validation part; none where there is none.
-    svd_texts
-        Part of a turn to the number of texts that an SVD has seen, and of all texts.
-    gazetteer
-        The corpus' own with the ways to write its values that the training part showed; None: a store of an earlier version,
-        whose encoder knows the corpus' own.
-    """
-
-    settings: EncoderSettings
-    seed: int
-    split: str
-    dev: str
-    folder: str
-    actions: list[str]
-    encoder: dict[str, StoredFile]
-    train: list[FeatureShard]
-    train_dialogues: str
-    dev_shards: list[FeatureShard]
-    dev_dialogues: str
-    svd_texts: dict[str, tuple[int, int]]
-    gazetteer: dict[str, tuple[str | tuple[str, str], ...]] | None = None
-
-
-def describe_files(folder: Path) -> dict[str, StoredFile]:
-    """Return size and hash of each file of a folder."""
-    paths = sorted(path for path in folder.iterdir() if path.is_file())
-    return {path.name: StoredFile(path.stat().st_size, sha256_of(path)) for path in paths}
-
-
-def check_files(folder: Path, files: dict[str, StoredFile], *, content: bool) -> None:
-    """Refuse files that are missing, cut or, where their content is looked at, changed.
-
-    Raises
-    ------
-    CorpusError
-        If one is: which.
-    """
-    for name, file in files.items():
-        place = folder / name
-        try:
-            size = place.stat().st_size
-            is_other = content and size == file.bytes and sha256_of(place) != file.sha256
-        except OSError as error:
-            raise CorpusError(f"a file of the store cannot be read ({error.strerror}). {_REMEDY}", path=place) from None
-        if size != file.bytes:
-            raise CorpusError(f"expected {file.bytes:,} bytes, found {size:,}. {_REMEDY}", path=place)
-        if is_other:
-            raise CorpusError(f"checksum mismatch: the file was changed. {_REMEDY}", path=place)
 
 
 def write_shard(folder: Path, encoded: EncodedDialogues) -> None:
@@ -190,7 +100,7 @@ class ShardedDialogues(EncodedDialogues):
             with safe_open(place, framework="np") as file:
                 return {name: file.get_tensor(name) for name in names}
         except (SafetensorError, OSError) as error:
-            raise CorpusError(f"a shard of the store cannot be read ({error}). {_REMEDY}", path=place) from None
+            raise CorpusError(f"a shard of the store cannot be read ({error}). {REMEDY}", path=place) from None
 
     def _shard(self, number: int) -> EncodedDialogues:
         if number in self._kept:
@@ -204,7 +114,7 @@ class ShardedDialogues(EncodedDialogues):
         try:
             encoded = read_dialogues(folder, _NAME, [""] * shard.dialogues, self._tables)
         except (OSError, ValueError, KeyError, TypeError, StopIteration, SafetensorError) as error:
-            raise CorpusError(f"a shard of the store cannot be read ({error}). {_REMEDY}", path=folder) from None
+            raise CorpusError(f"a shard of the store cannot be read ({error}). {REMEDY}", path=folder) from None
         self._kept[number] = encoded, _size(encoded)
         while len(self._kept) > 1 and sum(size for _, size in self._kept.values()) > _KEPT_BYTES:
             self._kept.popitem(last=False)

@@ -156,6 +156,7 @@ def fit_policy(
         about={"train": digests["train"], "config": config.flat()},
         callbacks=callbacks,
     )
+    del encoded  # what follows needs room of its own
 
     def files() -> dict[str, bytes]:
         fallback: dict[str, float] | None = None

@@ -62,7 +62,7 @@ def tune(
     out
         Folder for the database.
     trials
-        How many there are to be in all, those of earlier calls included.
+        How many there are to be in all, those of earlier calls included, and of others that work on the same search now.
     timeout
         Seconds after which no new trial begins.
     seed
@@ -94,10 +94,11 @@ def tune(
         study_name=_NAME,
         direction="maximize",
         load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=seed),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=4),
     )
     _check_same(study, rest, held, base)
+    # A call that goes on, or works beside another one, must not propose at random what was proposed before.
+    study.sampler = optuna.samplers.TPESampler(seed=(seed + len(study.trials)) % 2**32)
     finished = [trial for trial in study.trials if trial.state.is_finished()]
     if not study.trials:
         study.enqueue_trial(_as_proposed(base), skip_if_exists=True)
@@ -116,7 +117,9 @@ def tune(
     remaining = trials - len(finished)
     if remaining > 0:
         with tqdm(total=remaining, desc="trials", disable=None) as bar:
-            study.optimize(objective, n_trials=remaining, timeout=timeout, callbacks=[lambda *_: bar.update()])
+            states = tuple(state for state in optuna.trial.TrialState if state.is_finished())
+            enough = optuna.study.MaxTrialsCallback(trials, states=states)
+            study.optimize(objective, n_trials=remaining, timeout=timeout, callbacks=[lambda *_: bar.update(), enough])
     return study
 
 

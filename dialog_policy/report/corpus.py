@@ -208,6 +208,7 @@ def bounds(contradictions: ContradictionSummary) -> list[str]:
             sentences.append(
                 f"Where the history is {one.history}, {turns} {follow} a history that is elsewhere followed by other actions. "
                 f"A policy that sees no more is right in at most {percent(one.max_accuracy)} of the turns{repeated}."
+                + (f" Estimated from one in {one.one_in} histories." if one.one_in > 1 else "")
             )
     return sentences
 

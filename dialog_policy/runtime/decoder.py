@@ -28,6 +28,8 @@ _MARGINAL = 0.4
 _FALLBACK_BELOW = 0.3
 # Logarithms of sums that differ from 0 by less say nothing more exact.
 _TINY = 1e-8
+# Turns that are judged together: each takes a number for every set.
+_TOGETHER = 20_000
 
 
 class Decided(NamedTuple):
@@ -335,9 +337,13 @@ class Decoder:
     ) -> tuple[BoolArray, FloatArray]:
         """Return for each turn with gold actions whether the decided set is exactly the gold set, and the confidence."""
         targets = [turn for turn, actions in enumerate(gold) if actions is not None]
-        decided = self.decide(logits[targets], impossible=None if impossible is None else impossible[targets])
-        right = [chosen == gold[turn] for chosen, turn in zip(decided.actions, targets, strict=True)]
-        return np.array(right, dtype=np.bool_), decided.confidence
+        right, confidence = [], [np.zeros(0)]
+        for start in range(0, len(targets), _TOGETHER):
+            own = targets[start : start + _TOGETHER]
+            decided = self.decide(logits[own], impossible=None if impossible is None else impossible[own])
+            right += [chosen == gold[turn] for chosen, turn in zip(decided.actions, own, strict=True)]
+            confidence.append(decided.confidence)
+        return np.array(right, dtype=np.bool_), np.concatenate(confidence)
 
     def to_json(self) -> dict[str, Any]:
         """Return what a run folder stores."""

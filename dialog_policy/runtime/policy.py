@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import msgspec
 
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.corpus.data import Data, as_dialogues
-from dialog_policy.errors import counted
+from dialog_policy.errors import OptionError, counted
 from dialog_policy.prediction import Prediction
 from dialog_policy.runtime import predicting
 from dialog_policy.runtime.engine import Engine
@@ -56,6 +56,7 @@ class Policy:
     def __init__(self, run: RunReader, *, threads: int = 0, fallback_below: float | None = None) -> None:
         self.run = run
         self.engine = Engine(run, threads=threads, fallback_below=fallback_below)
+        self._options = threads, fallback_below
         self.info = {name: value for name, value in run.manifest.items() if name not in ("actions", "files")}
 
     @classmethod
@@ -75,6 +76,18 @@ class Policy:
             If it is not a run, of another format version, incomplete, or a file was changed or is not what a training writes.
         """
         return cls(RunReader.open(run), threads=threads, fallback_below=fallback_below)
+
+    def __reduce__(self) -> tuple[Callable[..., Policy], tuple[str, int, float | None]]:
+        """Go to another process as the place of the run, which is loaded there, once.
+
+        Raises
+        ------
+        OptionError
+            If the run is not saved.
+        """
+        if self.run.path is None:
+            raise OptionError("another process can only use a run that is saved: give `fit` a place for it (out=…).")
+        return _loaded_once, (str(self.run.path.absolute()), *self._options)
 
     def __repr__(self) -> str:
         return f"<Policy {self.name!r}: {counted(len(self.actions), 'action')}, trained {self.info['created'][:10]}>"
@@ -213,3 +226,8 @@ class Policy:
                 self.engine, dialogue, predicted.get(dialogue.id, {})
             ).items()
         }
+
+
+@lru_cache(maxsize=1)
+def _loaded_once(run: str, threads: int, fallback_below: float | None) -> Policy:
+    return Policy.load(run, threads=threads, fallback_below=fallback_below)

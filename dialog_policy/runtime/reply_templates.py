@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from dialog_policy.corpus import Corpus
-from dialog_policy.corpus.entity_tracker import EntityTracker
+from dialog_policy.corpus.entity_tracker import EntityTracker, Refilled
 from dialog_policy.corpus.gazetteer import Gazetteer, static_gazetteer, tokens_of
 from dialog_policy.corpus.placeholders import (
     AT_HAND,
@@ -25,6 +25,10 @@ __all__ = ["LearntReplies", "learn_replies"]
 
 # So many records are known at most, those that came first.
 _MOST_RECORDS = 2_000
+# Following a dialogue's entities takes longer than all else that is done with its text.
+_MOST_TURNS = 300_000
+# Action sets of fewer turns are learnt from all of these.
+_FEW = 20
 
 Templates = dict[frozenset[str], tuple[str, ...]]
 _Records = dict[str, dict[str, str]]
@@ -55,12 +59,41 @@ class _Said(NamedTuple):
     numbers: tuple[str, ...]
 
 
-class _Use(NamedTuple):
-    """A turn in which a template was said: the values in its places, which of them are refillable, and what the turn had."""
+class _Uses:
+    """The turns in which a template was said, of which no more is kept than what is asked for.
 
-    written: tuple[str, ...]
-    refillable: tuple[bool, ...]
-    new_records: bool
+    Parameters
+    ----------
+    written
+        The values in its places in the first turn.
+
+    Attributes
+    ----------
+    varies
+        Of each place, whether another turn had another value there.
+    refillable
+        Of each place, whether a turn's value was refillable.
+    turns
+        How many there are: without, and with new records.
+    """
+
+    __slots__ = ("refillable", "turns", "varies", "written")
+
+    def __init__(self, written: tuple[str, ...]) -> None:
+        self.written, self.turns = written, [0, 0]
+        self.varies, self.refillable = [False] * len(written), [False] * len(written)
+
+    def add(self, form: Refilled, *, new_records: bool) -> None:
+        """Count a turn."""
+        self.turns[new_records] += 1
+        if form.written != self.written:
+            self.varies = [a or b != c for a, b, c in zip(self.varies, self.written, form.written, strict=True)]
+        if any(form.refillable):
+            self.refillable = [a or b for a, b in zip(self.refillable, form.refillable, strict=True)]
+
+    def is_constant(self, place: int) -> bool:
+        """Whether the same value was in a place several times, and the dialogue never had it."""
+        return sum(self.turns) > 1 and not self.varies[place] and not self.refillable[place]
 
 
 def learn_replies(corpus: Corpus, most: int) -> LearntReplies:
@@ -69,10 +102,14 @@ def learn_replies(corpus: Corpus, most: int) -> LearntReplies:
     A value becomes a placeholder, unless a template that was said at least twice had the same value there each time and it
     never was to be known from the dialogue. A number becomes a placeholder where it counts the results: if, wherever the
     training part says the same around it, it was the number of results each time ("There are 3.", but not "A table for 3.").
+
+    Of more than 300,000 turns, so many are looked at, in dialogues that are evenly spread, and besides them all dialogues with an
+    action set that few turns before had.
     """
+    corpus = _enough(corpus)
     static = static_gazetteer(corpus.gazetteer)
     records = _known_records(corpus, static)
-    uses: dict[frozenset[str], dict[_Said, list[_Use]]] = {}
+    uses: dict[frozenset[str], dict[_Said, _Uses]] = {}
     # By the pieces around them: which of the numbers were that of the results whenever this was said.
     counts_results: dict[tuple[str, ...], list[bool]] = {}
     # After an utterance and without new records: how often a reply named the next record, how often the one at hand.
@@ -86,8 +123,10 @@ def learn_replies(corpus: Corpus, most: int) -> LearntReplies:
                 continue
             form = tracker.refilled(system)
             said = _without_numbers(form.template)
-            use = _Use(form.written, form.refillable, tracker.has_new_records)
-            uses.setdefault(turn.actions, {}).setdefault(said, []).append(use)
+            own = uses.setdefault(turn.actions, {})
+            if said not in own:
+                own[said] = _Uses(form.written)
+            own[said].add(form, new_records=tracker.has_new_records)
             agrees = [_value(number) == tracker.n_results for number in said.numbers]
             before = counts_results.setdefault(said.pieces, [True] * len(agrees))
             counts_results[said.pieces] = [a and b for a, b in zip(before, agrees, strict=True)]
@@ -100,10 +139,10 @@ def learn_replies(corpus: Corpus, most: int) -> LearntReplies:
     with_new_records: Templates = {}
     for actions, forms in uses.items():
         merged = {True: Counter[str](), False: Counter[str]()}
-        for said, own in forms.items():
-            template = _spelled(_with_constants(said, own), counts_results[said.pieces])
+        for said, said_in in forms.items():
+            template = _spelled(_with_constants(said, said_in), counts_results[said.pieces])
             for new_records in (True, False):
-                merged[new_records][template] += sum(use.new_records == new_records for use in own)
+                merged[new_records][template] += said_in.turns[new_records]
         together = _ranked(merged[False] + merged[True])
         # Templates of the other turns come last: they may be all that can be filled.
         new, other = (tuple(dict.fromkeys((*_ranked(+merged[new])[:most], *together[:most]))) for new in (True, False))
@@ -131,6 +170,20 @@ def learn_replies(corpus: Corpus, most: int) -> LearntReplies:
 
 def _ranked(counts: Counter[str]) -> list[str]:
     return [template for template, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+
+
+def _enough(corpus: Corpus) -> Corpus:
+    """Return dialogues of about so many turns as tell what is mostly said, and those that tell what is seldom done."""
+    step = -(-corpus.n_turns // _MOST_TURNS)
+    if step < 2:
+        return corpus
+    seen: Counter[frozenset[str]] = Counter()
+    chosen = []
+    for position, dialogue in enumerate(corpus):
+        sets = [turn.actions for turn in dialogue.turns if turn.actions is not None]
+        chosen.append(position % step == 0 or any(seen[actions] < _FEW for actions in sets))
+        seen.update(sets)
+    return corpus.only(chosen)
 
 
 def _known_records(corpus: Corpus, static: Gazetteer) -> _Records:
@@ -180,21 +233,13 @@ def _without_numbers(template: str) -> _Said:
     return _Said((*pieces, template[last:]), tuple(numbers))
 
 
-def _with_constants(said: _Said, uses: Sequence[_Use]) -> _Said:
+def _with_constants(said: _Said, uses: _Uses) -> _Said:
     """Put a value back in its place where it was the same each time and the dialogue never had it."""
-    constant = [
-        len(uses) > 1 and len(set(written)) == 1 and not any(refillable)
-        for written, refillable in zip(
-            zip(*(use.written for use in uses), strict=True),
-            zip(*(use.refillable for use in uses), strict=True),
-            strict=True,
-        )
-    ]
-    place = iter(range(len(constant)))
+    place = iter(range(len(uses.written)))
 
     def value_at(match: re.Match[str]) -> str:
         number = next(place)
-        return uses[0].written[number] if constant[number] else match[0]
+        return uses.written[number] if uses.is_constant(number) else match[0]
 
     return _Said(tuple(PLACEHOLDER.sub(value_at, piece) for piece in said.pieces), said.numbers)
 

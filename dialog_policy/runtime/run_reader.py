@@ -90,6 +90,8 @@ class RunReader:
     ----------
     manifest
         What ``run.json`` says.
+    path
+        Where the run lies; None: it is not written yet.
 
     Raises
     ------
@@ -99,6 +101,7 @@ class RunReader:
 
     def __init__(self, open_file: Callable[[str], BinaryIO | None], place: str) -> None:
         self._open, self.place = open_file, place
+        self.path: Path | None = None
         self._kept: dict[str, bytes] = {}
         with self._opened(MANIFEST) as file:
             if file is None:
@@ -133,6 +136,7 @@ class RunReader:
             reader = cls(partial(_in_archive, place, name), name)
         else:
             raise RunError(f"found no run at {name}. `dialog-policy train CORPUS --out {name}` makes one.")
+        reader.path = place
         for file in sorted(MODEL_FILES & set(reader.manifest["files"])):
             with reader._hashed(file) as content:
                 kept = content.read(_LARGEST_KEPT) if file in _READ_AT_ONCE else b""

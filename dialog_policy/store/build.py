@@ -23,9 +23,9 @@ from dialog_policy.corpus.stored import FORMAT, STORE_MANIFEST, StoredCorpus, St
 from dialog_policy.corpus.written_forms import with_written_forms
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.executor import Executor, LocalProcesses
+from dialog_policy.features.encoded_files import write_encoder
+from dialog_policy.features.feature_manifest import Features, StoredFile, describe_files
 from dialog_policy.features.fit import fit_tables
-from dialog_policy.features.packed import write_encoder
-from dialog_policy.features.sharded import Features, StoredFile, describe_files
 from dialog_policy.features.stored import digest
 from dialog_policy.features.streamed import Totals, streamed_texts
 from dialog_policy.policy.config import Config

@@ -19,11 +19,12 @@ from dialog_policy.corpus import ActionSpace, Dialogue
 from dialog_policy.corpus.shards import read_shard
 from dialog_policy.corpus.stored import StoreManifest
 from dialog_policy.features.encode import encode_dialogues
+from dialog_policy.features.encoded_files import read_encoder
 from dialog_policy.features.encoder import TurnEncoder
+from dialog_policy.features.feature_manifest import FeatureShard, describe_files
 from dialog_policy.features.matrices import new_file
-from dialog_policy.features.packed import read_encoder
 from dialog_policy.features.settings import EncoderSettings
-from dialog_policy.features.sharded import FeatureShard, describe_files, write_shard
+from dialog_policy.features.sharded import write_shard
 from dialog_policy.features.streamed import CountedShard, count_shard, load_columns, sample_shard
 from dialog_policy.store.workshop import WORK, once
 from dialog_policy.threads import one_thread

@@ -112,7 +112,8 @@ def test_a_corpus_without_words_or_choice_has_baselines(turns):
 
 def test_sets_that_the_drawn_turns_lack_are_not_chosen(monkeypatch):
     monkeypatch.setattr(fit, "_MAX_TURNS", 2)
-    baselines = fit_baselines(CORPUS, SPACE, seed=1).predictors()
+    fitted = fit_baselines(CORPUS, SPACE, seed=1)
+    baselines = FittedBaselines.from_parts(*fitted.to_parts(), SPACE).predictors()
     for name in NAMES[3:]:
         assert len({p.actions for p in baselines[name].predict(CORPUS)}) <= 2
 

@@ -4,6 +4,7 @@ import sqlite3
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.services import MissingServiceError, postgres_server
 from dialog_policy import load_corpus
 from dialog_policy.cli import main
 from dialog_policy.corpus import Corpus
@@ -126,6 +127,71 @@ def test_what_fails_is_told_without_credentials(database, tmp_path):
     assert told.exit_code == 2
     assert "hunter2" not in told.output + told.stderr
     assert "Traceback" not in told.output + told.stderr
+
+
+@pytest.fixture(scope="module")
+def postgres(small):
+    """A table of a real PostgreSQL with the dialogues of the small corpus, their turns in no order."""
+    driver = pytest.importorskip("psycopg", reason="psycopg is not installed (extra `test`)")
+    try:
+        with postgres_server() as url:
+            kinds = {"turn": "int", "reward": "float8", "propensity": "float8"}
+            columns = ", ".join(f'"{name}" {kinds.get(name, "text")}' for name in COLUMNS)
+            with driver.connect(url) as connection:
+                connection.execute(f"CREATE TABLE turns ({columns}, secret text DEFAULT 'x')")
+                rows = sorted(table_rows(small), key=lambda row: (row[1], row[2]))
+                connection.cursor().executemany(f"INSERT INTO turns VALUES ({', '.join(['%s'] * len(COLUMNS))})", rows)
+            yield url.replace("postgresql://", "postgresql+psycopg://")
+    except MissingServiceError as missing:
+        pytest.skip(str(missing))
+
+
+def test_a_real_postgres(postgres, small, tmp_path):
+    assert list(load_corpus(postgres)) == in_order(small)
+    dev = load_corpus(postgres, reader={"splits": "dev,test", "extra": "secret"})
+    assert {dialogue.id for dialogue in dev} == {*small.split("dev").ids, *small.split("test").ids}
+    assert dev[0].fields["secret"] == "x"
+    assert list(prepare(postgres, tmp_path / "S", turns_a_shard=100, split="none")) == in_order(small)
+    with pytest.raises(CorpusError, match=r'relation "nothing" does not exist.*--reader query='):
+        load_corpus(postgres, reader={"query": "SELECT * FROM nothing"})
+
+
+@pytest.fixture
+def s3(small, monkeypatch):
+    """A bucket of an S3 server of this machine with the small corpus, as two Parquet files."""
+    server = pytest.importorskip("moto.server", reason="moto is not installed; pip install 'moto[server]' s3fs")
+    system = pytest.importorskip("s3fs", reason="s3fs is not installed; pip install 'moto[server]' s3fs")
+    import pyarrow
+    import pyarrow.parquet
+
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+    ):
+        monkeypatch.setenv(name, value)
+    running = server.ThreadedMotoServer(port=0, verbose=False)
+    running.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*running.get_host_and_port()))
+    system.S3FileSystem.clear_instance_cache()
+    bucket = system.S3FileSystem()
+    bucket.mkdir("logs")
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in table_rows(in_order(small))]
+    for number, part in enumerate((rows[: len(rows) // 2], rows[len(rows) // 2 :])):
+        with bucket.open(f"logs/corpus/part-{number}.parquet", "wb") as file:
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(part), file)
+    yield "s3://logs/corpus"
+    system.S3FileSystem.clear_instance_cache()
+    running.stop()
+
+
+def test_a_server_that_speaks_s3(s3, small, tmp_path):
+    assert list(load_corpus(s3)) == in_order(small)
+    assert {dialogue.id for dialogue in load_corpus(s3, reader={"splits": "dev"})} == set(small.split("dev").ids)
+    assert list(prepare(s3, tmp_path / "S", turns_a_shard=100, split="none")) == in_order(small)
+    with pytest.raises(CorpusError, match="s3://nowhere/at/all: ") as error:
+        load_corpus("s3://nowhere/at/all")
+    assert "hunter2" not in str(error.value)
 
 
 def test_commands_take_an_address(database, small, tmp_path):

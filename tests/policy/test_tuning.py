@@ -1,8 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, local
+
 import pytest
 
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import RunError
-from dialog_policy.policy import make_config
+from dialog_policy.policy import make_config, tuning
 from dialog_policy.policy.config import tomllib
 from dialog_policy.policy.tuning import best_settings, tune
 from tests.cli.commands import run
@@ -38,6 +41,27 @@ def test_a_search_goes_on_and_refuses_other_data(study, small):
         tune(Corpus(list(train)[1:]), dev, base=QUICK, out=out, trials=4)
     with pytest.raises(RunError, match="other settings"):
         tune(train, dev, base=make_config({"seed": 1}, QUICK), out=out, trials=4)
+
+
+def test_two_calls_at_once_share_a_search(small, tmp_path, monkeypatch):
+    together, met = Barrier(2), local()
+
+    class Fake:
+        history_ = ({"dev_turn_accuracy": 0.5},)
+
+        def fit(self, *parts, **options):
+            if not hasattr(met, "once"):
+                met.once = together.wait()
+
+    monkeypatch.setattr(tuning.DialogPolicy, "from_config", lambda config: Fake())
+    options = {"base": QUICK, "out": tmp_path, "trials": 6}
+    tune(small.split("train"), small.split("dev"), **options | {"trials": 0})
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(tune, small.split("train"), small.split("dev"), **options) for _ in range(2)]
+        studies = [call.result() for call in calls]
+    trials = studies[0].trials
+    assert len(trials) in (6, 7), "one may be at a trial when the other ends the last one"
+    assert len({trial.params["dropout"] for trial in trials}) == len(trials)
 
 
 def test_the_command_leaves_settings_that_train_takes(tmp_path):

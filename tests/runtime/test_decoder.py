@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialog_policy.corpus import ActionSpace
+from dialog_policy.network import calibration
 from dialog_policy.network.calibration import calibrate, choose_fallback
+from dialog_policy.runtime import decoder as decoder_module
 from dialog_policy.runtime.decoder import Decoder
 from tests.reference import prior_by_hand
 
@@ -158,7 +160,8 @@ def test_a_single_action_is_the_most_probable(rows):
 
 
 @pytest.mark.parametrize("single", [True, False])
-def test_calibration_finds_the_temperature_that_made_the_labels(single):
+def test_calibration_finds_the_temperature_that_made_the_labels(single, monkeypatch):
+    monkeypatch.setattr(calibration, "_MOST_TURNS", 3_000)
     random = np.random.default_rng(0)
     made = Decoder.fit(SPACE, [frozenset(s) for s in ("abcd" if single else SEEN)], single_action=single)
     z = random.normal(size=(4_000, 4)) * 3
@@ -181,10 +184,11 @@ def test_no_temperature_makes_the_validation_part_more_likely(rows, times, singl
         assert made.log_probabilities(z, seen[:4]).sum() <= found + 1e-9 * max(1.0, abs(found))
 
 
-def test_the_fallback_is_chosen_for_a_wanted_precision():
+def test_the_fallback_is_chosen_for_a_wanted_precision(monkeypatch):
     made = Decoder.fit(SPACE, [frozenset(s) for s in "abcd"], single_action=True)
     z = np.array([[4.0, 0, 0, 0], [3, 0, 0, 0], [3, 0, 0, 0], [2, 0, 0, 0], [1, 0, 0, 0]])
     gold = [frozenset(name) for name in "aabab"]
+    monkeypatch.setattr(decoder_module, "_TOGETHER", 2)
     confidence = made.decide(z).confidence
     assert choose_fallback(made, z, [*gold[:4], None], 0.75) == (1.0, 0.75)
     assert made.fallback_below == confidence[3]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dialog_policy import Corpus, DialogPolicy, Dialogue, Turn
 from dialog_policy.corpus.entity_tracker import EntityTracker
 from dialog_policy.prediction import Prediction
-from dialog_policy.runtime import Policy
+from dialog_policy.runtime import Policy, reply_templates
 from dialog_policy.runtime.replies import Replies
 from tests.conftest import QUICK, REPOSITORY
 
@@ -174,3 +174,32 @@ def test_a_value_is_left_in_a_template_only_where_it_never_changes():
     misheard = [offers(city, ("hm", None, OFFER, f"No train to {city}")) for city in ("Leeds", "York")]
     replies = Replies.fit(Corpus(misheard, gazetteer=cities))
     assert after(replies, ("to Bath", None, OFFER, "")) == "No train to Bath"
+
+
+def test_of_many_turns_some_are_learnt_from_and_all_with_what_is_seldom_done(monkeypatch):
+    def dialogue(n):
+        said = "Hi!" if n % 2 else "Good day!"
+        turns = [Turn(user="hello", actions=frozenset({"greet"}), system=said)]
+        if n % 25 == 3:
+            turns.append(Turn(user="bye", actions=frozenset({"bye"}), system="See you!"))
+        return Dialogue(id=str(n), turns=tuple(turns))
+
+    seen = []
+
+    class Watched(EntityTracker):
+        def refilled(self, text):
+            seen.append(text)
+            return super().refilled(text)
+
+    monkeypatch.setattr(reply_templates, "EntityTracker", Watched)
+    corpus = Corpus(map(dialogue, range(200)))
+    whole = Replies.fit(corpus)
+    assert (len(seen), seen.count("See you!")) == (208, 8)
+    seen.clear()
+    monkeypatch.setattr(reply_templates, "_MOST_TURNS", 20)
+    some = Replies.fit(corpus)
+    assert seen.count("See you!") == 8
+    assert len(seen) < 60
+    assert {actions: set(said) for actions, said in some.templates.items()} == {
+        actions: set(said) for actions, said in whole.templates.items()
+    }

@@ -18,10 +18,10 @@ from dialog_policy.evaluation.breakdown import Breakdown, Intervals, calibration
 from dialog_policy.evaluation.calibration import BINS, Reliability, bin_of
 from dialog_policy.evaluation.collect import Actions, Chunk
 from dialog_policy.evaluation.evaluation import Evaluation, Metrics
+from dialog_policy.evaluation.grouped_totals import GroupedTotals
 from dialog_policy.evaluation.probability_scores import LEAST, TOP, ProbabilityScores, Shares, exclude_each_other
 from dialog_policy.evaluation.scored_turns import Pairs, ScoredTurns, SparseProbabilities
 from dialog_policy.evaluation.slices import FieldValues, SlicePlan, Slicing, slicings
-from dialog_policy.evaluation.summed import SummedTotals
 from dialog_policy.evaluation.totals import UNIT, DialogueTotals, Loss, MetricSet
 from dialog_policy.text.tokens import Tokenizer
 
@@ -139,7 +139,7 @@ class PolicySums:
         self._has: tuple[bool, bool, bool] | None = None
         self._all_logged = self._may_exclude = True
         self._least, self._most = np.inf, -np.inf
-        self._totals, self._seen = SummedTotals(), SummedTotals(groups=False)
+        self._totals, self._seen = GroupedTotals(), GroupedTotals(groups=False)
         self._sets, self._bits, self._shares = _Bins(), _Bins(), Shares()
 
     def add(self, chunk: Chunk) -> None:
@@ -163,6 +163,10 @@ class PolicySums:
             self._bits.add(turns.probabilities.values, stated.is_gold)
             if self._wants_parts:
                 self._shares.merge(stated.shares())
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the plan behind when the sums are sent to another process, which has it."""
+        return {name: value for name, value in vars(self).items() if name != "_plan"}
 
     def merge(self, other: PolicySums) -> None:
         """Add the sums of other dialogues."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from dialog_policy.evaluation.scored_turns import Integers
 from dialog_policy.evaluation.totals import Block, DialogueTotals
 
-__all__ = ["GROUPS", "SummedTotals", "group_of"]
+__all__ = ["GROUPS", "GroupedTotals", "group_of"]
 
 # More dialogues are summed in so many groups, for resampling.
 GROUPS = 10_000
@@ -29,7 +29,7 @@ def group_of(numbers: Integers) -> Integers:
     return groups
 
 
-class SummedTotals:
+class GroupedTotals:
     """Totals of any number of dialogues, summed in groups: whole numbers, so that sums of parts add up to those of the whole.
 
     Parameters
@@ -44,6 +44,21 @@ class SummedTotals:
         self._bearing: list[npt.NDArray[np.int64]] = []
         self._n_in_group = np.zeros(self._groups, dtype=np.int64)
 
+    def __getstate__(self) -> tuple[int, Integers, list[Block], list[npt.NDArray[np.int64]], npt.NDArray[np.int64]]:
+        """Leave groups without dialogues behind when the totals are sent to another process."""
+        rows = np.flatnonzero(self._n_in_group)
+        blocks = [block._replace(values=block.values[rows]) for block in self._blocks]
+        return self._groups, rows, blocks, self._bearing, self._n_in_group[rows]
+
+    def __setstate__(
+        self, state: tuple[int, Integers, list[Block], list[npt.NDArray[np.int64]], npt.NDArray[np.int64]]
+    ) -> None:
+        """Undo :meth:`__getstate__`."""
+        self._groups, rows, blocks, bearing, n = state
+        self._blocks, self._bearing, self._n_in_group = [], [], np.zeros(self._groups, dtype=np.int64)
+        if blocks:
+            self._include(blocks, bearing, rows, n)
+
     def add(self, totals: DialogueTotals, numbers: Integers) -> None:
         """Add the totals of dialogues with these numbers in the corpus."""
         groups = group_of(numbers) if self._groups > 1 else np.zeros(len(numbers), dtype=np.int64)
@@ -53,7 +68,7 @@ class SummedTotals:
         bearing = [np.count_nonzero(block.values, axis=0) for block in totals.blocks]
         self._include(summed, bearing, present, np.diff(np.append(starts, len(order))))
 
-    def merge(self, other: SummedTotals, bits: Integers | None = None) -> None:
+    def merge(self, other: GroupedTotals, bits: Integers | None = None) -> None:
         """Add the sums of other dialogues; `bits` are the numbers that the other's actions have here."""
         blocks, bearing = other._blocks, other._bearing
         if bits is not None:

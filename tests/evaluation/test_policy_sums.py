@@ -7,11 +7,11 @@ import pytest
 
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.corpus.training_part import TrainingPart
-from dialog_policy.evaluation import probability_scores, summed
+from dialog_policy.evaluation import grouped_totals, probability_scores
 from dialog_policy.evaluation.collect import Actions, Collector
 from dialog_policy.evaluation.evaluation import Evaluation, nested
-from dialog_policy.evaluation.summed import group_of
-from dialog_policy.evaluation.sums import Plan, PolicySums
+from dialog_policy.evaluation.grouped_totals import group_of
+from dialog_policy.evaluation.policy_sums import Plan, PolicySums
 from dialog_policy.prediction import Prediction
 from dialog_policy.text.tokens import tokenize
 
@@ -67,7 +67,7 @@ def figures(corpus, predictions, cuts, together, order=None):
 @pytest.mark.parametrize("groups", [10_000, 40])
 def test_workers_and_one_process_give_the_same_to_the_last_digit(monkeypatch, most_raw, groups):
     monkeypatch.setattr(probability_scores, "_MOST_RAW", most_raw)
-    monkeypatch.setattr(summed, "GROUPS", groups)
+    monkeypatch.setattr(grouped_totals, "GROUPS", groups)
     corpus, predictions = made(120)
     whole = figures(corpus, predictions, [], None)
     assert whole["by_action"][0]["precision_recall"]
