@@ -138,7 +138,11 @@ def damaged(content: bytes, draw: random.Random) -> bytes:
     kind = draw.randrange(8)
     if kind > 4:
         try:
-            return shuffle_elements(content, place(), "") if kind == 5 else change_json(content, place(), draw.choice(HOSTILE))
+            return (
+                shuffle_elements(content, place(), "")
+                if kind == 5
+                else change_json(content, place(), draw.choice(HOSTILE))
+            )
         except RecursionError:  # it was damaged before, and is nested too deeply now
             return cut(content, place(), place())
     if kind == 0:

@@ -31,7 +31,11 @@ def fuzz(name, folder, *, executions, seconds, seed, engine):
     ended = sorted(str(path) for pattern in ENDINGS for path in place.glob(pattern))
     if done.returncode or ended:
         said = (done.stdout + done.stderr)[-4_000:]
-        found["faults"][f"the process ended ({done.returncode})"] = {"file": ", ".join(ended), "inputs": 1, "traceback": said}
+        found["faults"][f"the process ended ({done.returncode})"] = {
+            "file": ", ".join(ended),
+            "inputs": 1,
+            "traceback": said,
+        }
     return found
 
 
@@ -50,7 +54,10 @@ def table(totals, folder):
     for name, one in totals.items():
         kept = len(list((folder / name / "corpus").glob("*")))
         lines.append(f"| {name} | {one['executions']:,} | {one['accepted']:,} | {kept:,} | {len(one['faults'])} |")
-    executions, faults = sum(one["executions"] for one in totals.values()), sum(len(one["faults"]) for one in totals.values())
+    executions, faults = (
+        sum(one["executions"] for one in totals.values()),
+        sum(len(one["faults"]) for one in totals.values()),
+    )
     accepted = sum(one["accepted"] for one in totals.values())
     return "\n".join([*lines, f"| all | {executions:,} | {accepted:,} | | {faults} |"])
 
@@ -85,7 +92,9 @@ def main():
             one["rounds"] = one.get("rounds", 0) + 1
             done += found["executions"]
             kept.write_text(json.dumps(totals, indent=1))
-            print(f"{name}: {found['executions']:,} executions", *found["faults"], sep="\n  ", file=sys.stderr, flush=True)
+            print(
+                f"{name}: {found['executions']:,} executions", *found["faults"], sep="\n  ", file=sys.stderr, flush=True
+            )
     print(table(totals, given.folder))
     for name, one in totals.items():
         for kind, fault in one["faults"].items():

@@ -141,7 +141,11 @@ def conversations(folder):
         {"user": None, "context": {"results": [], "n": 10**30}, "allowed": names[:2]},
         {"user": "The Oak, please", "undo": 1, "actions": names[:1], "system": "The Oak is in the west"},
     ]
-    return target, [json.dumps(turns).encode(), json.dumps(turns[:1]).encode(), b'[{"user": "\xc3\xa9 \\ud83d\\ude00"}]']
+    return target, [
+        json.dumps(turns).encode(),
+        json.dumps(turns[:1]).encode(),
+        b'[{"user": "\xc3\xa9 \\ud83d\\ude00"}]',
+    ]
 
 
 def checkpoints(folder):
@@ -166,7 +170,9 @@ def predictions(folder):
             assert all(0 <= share <= 1 for share in (prediction.probabilities or {}).values())
 
     lines = (FIXTURES / "run-format-4-predictions.jsonl").read_bytes().splitlines(keepends=True)
-    plain = b'{"dialogue": "1", "turn": 0, "actions": ["a"], "logged": 0.5}\n\n{"dialogue": "1", "turn": 1, "actions": []}'
+    plain = (
+        b'{"dialogue": "1", "turn": 0, "actions": ["a"], "logged": 0.5}\n\n{"dialogue": "1", "turn": 1, "actions": []}'
+    )
     return target, [b"".join(lines[:2]), plain]
 
 
@@ -180,7 +186,7 @@ def archives(folder):
         try:
             converse(Policy.load(path))
         except RunError as error:
-            assert "fuzzed.zip" in str(error), "the error does not name the file"
+            assert "fuzzed.zip" in str(error), "the error does not name the file"  # noqa: PT017 (it may be accepted)
 
     return target, [(folder / "run.zip").read_bytes()]
 

@@ -31,7 +31,9 @@ def terms(folder):
         # Halves of surrogate pairs and NUL come in, too, as JSON may spell them.
         table, _, text = data[2:].decode("utf-8", "surrogatepass" if second % 2 else "replace").partition("\n")
         tokens = text.split(" ") if second % 4 < 2 else tokenize(text)
-        known = list(dict.fromkeys([*analyzer.terms(table.split(" ")), *analyzer.terms(tokens)[:: 1 + second // 4 % 3]]))
+        known = list(
+            dict.fromkeys([*analyzer.terms(table.split(" ")), *analyzer.terms(tokens)[:: 1 + second // 4 % 3]])
+        )
         unknown = len(known) if second & 64 else None
         missing = None if analyzer.unit == "character" else unknown
         row_of = {term: row for row, term in enumerate(known)}
@@ -72,7 +74,11 @@ def contexts(folder):
         other.restore(msgspec.json.decode(msgspec.json.encode(tracker.state())))
         assert other.state() == tracker.state(), "the state of an entity tracker"
 
-    context = {"results": [{"name": "The Oak", "food": "thai"}, {"name": "B"}], "n": [1, 2.5, None, True], "slots": {"a": "b"}}
+    context = {
+        "results": [{"name": "The Oak", "food": "thai"}, {"name": "B"}],
+        "n": [1, 2.5, None, True],
+        "slots": {"a": "b"},
+    }
     return target, [json.dumps(context).encode(), b'{"results": [], "a": {"b": [[1e308, -1, "x"]]}}']
 
 
@@ -111,7 +117,10 @@ def templates(folder):
         ["", "a thai place", {"results": [{"name": "The Oak", "food": "thai"}]}, stored["templates"][0][0]],
         ["There are 3, such as The Oak.", "which one?", {}, stored["templates"][1][0]],
     ]
-    small = {"templates": [[["a"], ["<name> has <food>, {0} %s", "<number_of_results_in_words>"]]], "gazetteer": {"food": ["thai"]}}
+    small = {
+        "templates": [[["a"], ["<name> has <food>, {0} %s", "<number_of_results_in_words>"]]],
+        "gazetteer": {"food": ["thai"]},
+    }
     return target, [json.dumps({"replies": r, "turns": turns}).encode() for r in (stored, small)]
 
 
@@ -134,7 +143,12 @@ def assignments(folder):
     def target(data):
         make_config(parse_settings(data.decode("utf-8", "replace").splitlines()))
 
-    return target, [b"hidden=8\nepochs=2", b'user=[{kind="bits"}]', b"learning_rate=1e-2\nseed=1_0", b"decoding=joint\nentities=false"]
+    return target, [
+        b"hidden=8\nepochs=2",
+        b'user=[{kind="bits"}]',
+        b"learning_rate=1e-2\nseed=1_0",
+        b"decoding=joint\nentities=false",
+    ]
 
 
 MAKERS = {

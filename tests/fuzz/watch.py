@@ -16,7 +16,7 @@ def _kind(error):
     """What two inputs with the same fault have in common: the exception and the innermost of our lines."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if any(part in frame.filename for part in _OWN)] or frames
-    text = f": {error}" if isinstance(error, AssertionError) else ""
+    text = f": {str(error).partition(chr(10))[0]}" if isinstance(error, AssertionError) else ""
     return f"{type(error).__name__}{text} at {own[-1].filename.rpartition('/')[2]}:{own[-1].lineno} ({own[-1].name})"
 
 
