@@ -16,7 +16,8 @@ from pathlib import Path
 
 # Seconds after which an input counts as one that hangs, MiB after which one counts as a bomb, bytes that an input has at most.
 HANGS, BOMBS, LONGEST = 60, 3_000, 16_384
-WRITES_EVERY = 1_000
+# Seconds between two writes of the figures: libFuzzer ends the process without a word to Python.
+WRITES_EVERY = 0.5
 
 
 def seeded(watched, seeds, executions, seconds, seed):
@@ -99,10 +100,14 @@ def main():
             sys.exit(f"{given.target}: no seed is accepted, or one has a fault")
         watched.write(figures)
 
+        written = time.monotonic()
+
         def counted(data):
+            nonlocal written
             watched(data)
-            if watched.executions % WRITES_EVERY == 0:
+            if time.monotonic() - written > WRITES_EVERY:
                 watched.write(figures)
+                written = time.monotonic()
 
         if engine == "atheris":
             guided(counted, seeds, given.executions, given.seconds, given.seed, given.folder)
