@@ -102,10 +102,10 @@ def _epochs(table: Path) -> int:
 
 
 class _Talk:
-    """What all connections share: how many turns were answered, how many sessions there are, when the next turn is due."""
+    """What all connections share: turns that were answered, sessions that were begun and that are left, when a turn is due."""
 
     def __init__(self) -> None:
-        self.turns = self.sessions = 0
+        self.turns = self.begun = self.sessions = 0
         self.interval = self.due = 0.0
 
     async def pace(self) -> None:
@@ -126,6 +126,7 @@ async def _converse(port: int, dialogues: Sequence[Dialogue], number: int, talk:
     for count, dialogue in enumerate(itertools.cycle(dialogues)):
         name = f"soak-{number}-{count}"
         await _ask(connection, "POST /sessions HTTP/1.1\r\n", {"id": name}, 201)
+        talk.begun += 1
         talk.sessions += 1
         for turn in dialogue.turns:
             await talk.pace()
@@ -162,7 +163,7 @@ def soak_server(
     Returns
     -------
     dict
-        As :func:`growth` says, with ``kind, most_turns_per_s, turns_per_s`` and ``machine``.
+        As :func:`growth` says, with ``kind``, ``begun`` (sessions), ``most_turns_per_s, turns_per_s`` and ``machine``.
     """
     about = machine("uvloop", "uvicorn")
 
@@ -188,7 +189,8 @@ def soak_server(
             seconds, 1 / (share * most),
             lambda spent, talked: samples.append(_sample(pid, spent, talked.turns, talked.sessions)),
         )  # fmt: skip
-        return {"most_turns_per_s": most, "turns_per_s": talked.turns / seconds, **growth(samples)}
+        speed = {"most_turns_per_s": most, "turns_per_s": talked.turns / seconds}
+        return {"begun": talked.begun, **speed, **growth(samples)}
 
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -248,7 +250,7 @@ def describe_soak(result: dict[str, Any]) -> str:
     done = (
         f"{result['done']:,} epochs"
         if result["kind"] == "training"
-        else f"{result['done']:,} turns, {result['turns_per_s']:,.0f} a second of at most {result['most_turns_per_s']:,.0f}"
+        else f"{result['done']:,} turns of {result['begun']:,} sessions, {result['turns_per_s']:,.0f} a second of at most {result['most_turns_per_s']:,.0f}"
     )
     return (
         f"{result['kind']}, {result['seconds']:,.0f} s: {done}\n"
