@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, settings
 
 from tests.conftest import REPOSITORY
 
-# Clocks whose readings differ from run to run, and deadlines of examples.
 # Programs beside the tests, which end after some minutes.
 _PROGRAMS = {REPOSITORY / "tests" / "fuzz" / name for name in ("__main__.py", "one.py")}
+# Clocks whose readings differ from run to run, and deadlines of examples.
 _CLOCKS = re.compile(r"perf_counter|process_time|thread_time|monotonic\(|deadline=(?!None)")
 
 
