@@ -14,7 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-# Seconds after which an input counts as one that hangs, MiB after which one counts as a bomb, bytes that an input has at most.
+# Seconds after which an input counts as one that hangs, MiB after which one counts as a bomb; bytes that an input has at most,
+# unless a seed has more.
 HANGS, BOMBS, LONGEST = 60, 3_000, 16_384
 # Seconds between two writes of the figures: libFuzzer ends the process without a word to Python.
 WRITES_EVERY = 0.5
@@ -56,7 +57,7 @@ def guided(watched, seeds, executions, seconds, seed, folder):
     options = [
         f"-runs={executions}",
         f"-max_total_time={seconds}",
-        f"-max_len={LONGEST}",
+        f"-max_len={max(LONGEST, *map(len, seeds), 1)}",
         f"-timeout={HANGS}",
         f"-rss_limit_mb={BOMBS}",
         f"-seed={seed + 1}",

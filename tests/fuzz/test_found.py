@@ -1,9 +1,12 @@
 """What fuzzers have found: each of these inputs once ended in an exception that nobody documented."""
 
+import zipfile
+
 import pytest
 
 from dialog_policy.corpus.readers import load_corpus
-from dialog_policy.errors import CorpusError, DialogPolicyError
+from dialog_policy.errors import CorpusError, DialogPolicyError, RunError
+from dialog_policy.runtime import Policy
 from tests.fuzz.targets import TARGETS
 
 FOUND = {
@@ -20,6 +23,23 @@ def test_it_is_refused(tmp_path, found):
     target, _ = TARGETS[name].make(tmp_path)
     with pytest.raises(DialogPolicyError):
         target(data)
+
+
+def test_names_in_archives_that_are_no_text(tmp_path):
+    """In the list of members, and before the content of one."""
+    with zipfile.ZipFile(tmp_path / "good.zip", "w") as archive:
+        archive.writestr("é.jsonl", b'{"id": "1", "turns": [{"actions": ["a"]}]}\n')
+    good, name = (tmp_path / "good.zip").read_bytes(), "é.jsonl".encode()
+    before, between, after = good.split(name)
+    wrong = name.replace(b"\xa9", b"\xff")
+    for number, content in enumerate(
+        (before + wrong + between + name + after, before + name + between + wrong + after)
+    ):
+        path = tmp_path / f"{number}.zip"
+        path.write_bytes(content)
+        for read, error in ((load_corpus, CorpusError), (Policy.load, RunError)):
+            with pytest.raises(error, match=path.name):
+                read(path)
 
 
 def test_a_story_without_steps_has_no_dialogue(tmp_path):
