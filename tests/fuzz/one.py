@@ -49,7 +49,7 @@ def guided(watched, seeds, executions, seconds, seed, folder):
 
     def change(data, most, number):
         draw = random.Random(number)
-        if draw.random() < 0.3:  # what keeps JSON whole goes deeper than changes of bytes
+        if draw.random() < 0.2:  # what keeps JSON whole goes deeper than changes of bytes
             changed = data[:1] + damaged(data[1:], draw)
             return changed[:most]
         return atheris.Mutate(data, most)
