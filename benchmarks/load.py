@@ -164,7 +164,7 @@ class Connection(asyncio.Protocol):
             return
         head = self._buffer[:end].lower()
         at = head.find(b"content-length:")
-        length = int(head[at + 15 :].partition(b"\r\n")[0])
+        length = int(head[at + 15 :].partition(b"\r\n")[0]) if at >= 0 else 0  # 204 has no body
         if len(self._buffer) < end + 4 + length:
             return
         body, self._buffer = self._buffer[end + 4 :], b""

@@ -1,6 +1,6 @@
-"""What happens to files: Hypothesis strategies of functions that damage the bytes of a member.
+"""What happens to files: functions that damage the bytes of a member, drawn by Hypothesis or by a seeded generator.
 
-Each place is drawn as a large number and taken modulo what the content has, so that one strategy serves contents of any size.
+Each place is drawn as a large number and taken modulo what the content has, so that one draw serves contents of any size.
 """
 
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-__all__ = ["MUTATIONS"]
+__all__ = ["MUTATIONS", "damaged"]
 
 # JSON that no corpus has, as raw text: some of it is not JSON at all.
 HOSTILE = (
@@ -114,7 +114,8 @@ def _with(damage: Any, *drawn: Any) -> Any:
     return st.tuples(*drawn).map(lambda values: lambda content: damage(content, *values))
 
 
-BYTES = st.sampled_from(b'\x00\xff\xc3"{}[],:\\\n\t 0eE-.tnf|#&*')
+_BYTES = b'\x00\xff\xc3"{}[],:\\\n\t 0eE-.tnf|#&*'
+BYTES = st.sampled_from(_BYTES)
 MUTATIONS = st.one_of(
     _with(cut, PLACE, PLACE),
     _with(flip, st.lists(st.tuples(PLACE, BYTES | st.integers(0, 255)), min_size=1, max_size=4)),
@@ -126,3 +127,31 @@ MUTATIONS = st.one_of(
     _with(change_json, PLACE, st.sampled_from(HOSTILE)),
     _with(shuffle_elements, PLACE, st.just("")),
 )
+
+
+def damaged(content: bytes, draw: random.Random) -> bytes:
+    """Return the content with one of these damages, the same for the same state of the generator."""
+
+    def place() -> int:
+        return draw.getrandbits(32)
+
+    kind = draw.randrange(8)
+    if kind > 4:
+        try:
+            return (
+                shuffle_elements(content, place(), "")
+                if kind == 5
+                else change_json(content, place(), draw.choice(HOSTILE))
+            )
+        except RecursionError:  # it was damaged before, and is nested too deeply now
+            return cut(content, place(), place())
+    if kind == 0:
+        return cut(content, place(), place())
+    if kind == 1:
+        values = (draw.choice((draw.randrange(256), *_BYTES)) for _ in range(draw.randint(1, 4)))
+        return flip(content, [(place(), value) for value in values])
+    if kind == 2:
+        return shuffle_lines(content, place())
+    if kind == 3:
+        return encode(content, draw.choice(ENCODINGS))
+    return insert(content, place(), draw.choice(HOSTILE))

@@ -31,6 +31,10 @@ __all__ = ["fit_baselines"]
 # Bounds that keep a large corpus' baselines within a minute or two; documented in docs/evaluation.md.
 _MAX_TERMS, _MAX_SETS, _MAX_TURNS = 3_000, 300, 15_000
 _MAX_VIEWS = 200_000
+# Bits for what the turn before did: every one costs as many coefficients as there are sets.
+_MAX_PREVIOUS = 1_000
+# Turns whose bits are held unpacked at a time.
+_TOGETHER = 1_000
 # What each regression sees; all but the first also see the actions of the turn before.
 _PARTS: Mapping[str, tuple[Part, ...]] = {
     "logreg_utterance": ("user",),
@@ -50,8 +54,8 @@ _ANALYZERS: Mapping[Part, Analyzer] = {
 def fit_baselines(corpus: Corpus, space: ActionSpace, *, tokenizer: str = "default", seed: int = 0) -> FittedBaselines:
     """Fit all baselines on the training part.
 
-    The regressions see at most 3,000 terms of each part, 300 action sets (the most frequent) and 15,000 turns (drawn by
-    seed). They and the nearest neighbours are taken from dialogues of 200,000 turns, evenly spread, if there are more.
+    The regressions see at most 3,000 terms of each part, 1,000 actions of the turn before and 300 action sets (the most
+    frequent) and 15,000 turns (drawn by seed). They and the nearest neighbours are taken from dialogues of 200,000 turns, evenly spread, if there are more.
 
     Parameters
     ----------
@@ -116,7 +120,16 @@ def _fit_regressions(
         texts = [view.terms(part, tokenize) for view in views]
         tables[part] = fit_tfidf(analyzer, texts, _MAX_TERMS)
         matrices[part] = tfidf_matrix(tables[part], texts)
-    bits = sparse.csr_matrix(previous_action_bits(space, [view.exchange for view in views]))
+    exchanges = [view.exchange for view in views]
+    bits = sparse.vstack(
+        [
+            sparse.csr_matrix(previous_action_bits(space, exchanges[start : start + _TOGETHER]))
+            for start in range(0, len(exchanges), _TOGETHER)
+        ],
+        format="csr",
+    )
+    seen = np.sort(np.argsort(-bits.getnnz(axis=0), kind="stable")[:_MAX_PREVIOUS])
+    bits = bits[:, seen]
     regressions = {}
     for name, parts in _PARTS.items():
         blocks = [matrices[part] for part in parts] + ([bits] if len(parts) > 1 else [])
@@ -124,10 +137,17 @@ def _fit_regressions(
         *own, of_actions = np.split(weights, np.cumsum([len(tables[part].terms) for part in parts]))
         regressions[name] = Regression(
             {part: _with_rows(tables[part], rows) for part, rows in zip(parts, own, strict=True)},
-            np.ascontiguousarray(of_actions) if len(parts) > 1 else None,
+            _rows_at(seen, of_actions, 1 + len(space)) if len(parts) > 1 else None,
             bias,
         )
     return regressions
+
+
+def _rows_at(places: npt.NDArray[np.intp], rows: FloatArray, count: int) -> FloatArray:
+    """Return `count` rows: these at their places, the others zero."""
+    placed = np.zeros((count, rows.shape[1]), dtype=rows.dtype)
+    placed[places] = rows
+    return placed
 
 
 def _with_rows(table: TermTable, rows: FloatArray) -> TermTable:

@@ -147,7 +147,7 @@ def meet(place: Place, wait: float) -> Met:
             "output says why."
         ) from None
     if kind != Kind.WELCOME:
-        raise GroupError(payload.decode())
+        raise GroupError(payload.decode(errors="replace"))
     link.limit(SILENCE)
     return Met(msgspec.json.decode(payload, type=_Welcome).members, {0: link})
 
@@ -187,7 +187,7 @@ def _receive_all(place: Place, me: Member, deadline: float, wait: float) -> Met:
                     f"{missing}. Start each with the same --coordinator and --processes, and its own --rank."
                 ) from None
             link = Link(connection)
-            with contextlib.suppress(OSError, msgspec.MsgspecError):  # nobody of ours, or gone again
+            with contextlib.suppress(OSError, ValueError, RecursionError):  # nobody of ours, or gone again
                 link.limit(_HELLO_SECONDS)
                 kind, payload = link.receive(_LONGEST_HELLO)
                 if kind != Kind.HELLO:
@@ -215,6 +215,8 @@ def _refusal(member: Member, me: Member, members: dict[int, Member]) -> str:
         return (
             f"process 0 expects {me.processes} processes, this one {member.processes}: give all the same --processes."
         )
+    if not 0 <= member.rank < me.processes:
+        return f"expected a rank from 0 to {me.processes - 1}, found {member.rank}."
     if member.rank in members:
         return f"there are two processes with the rank {member.rank}: {members[member.rank]} came first. Give each its own --rank."
     return ""

@@ -31,8 +31,11 @@ def open_zip(path: str | os.PathLike[str], *, most_members: int) -> zipfile.ZipF
     OSError
         If it cannot be read.
     """
-    with _Bounded(path, most=max(most_members * _ENTRY, _END)) as file, zipfile.ZipFile(file) as archive:
-        count = len(archive.infolist())
+    try:
+        with _Bounded(path, most=max(most_members * _ENTRY, _END)) as file, zipfile.ZipFile(file) as archive:
+            count = len(archive.infolist())
+    except (ValueError, NotImplementedError) as error:  # a name that is no text, a version to come
+        raise zipfile.BadZipFile(str(error)) from None
     if count > most_members:
         raise zipfile.BadZipFile(f"it has {count:,} members, more than {most_members:,}")
     return zipfile.ZipFile(path)

@@ -133,7 +133,7 @@ def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
             raise OptionError(f"expected KEY=VALUE, found {assignment!r}.")
         try:
             settings[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):  # besides TOMLDecodeError: a number of thousands of digits, deep nesting
             settings[key] = value
     return settings
 
@@ -154,5 +154,6 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         raise OptionError(f"there is no configuration file {path}.") from None
     except OSError as error:
         raise OptionError(f"the configuration file {path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    # Besides TOMLDecodeError: not UTF-8, a number of thousands of digits, nested too deeply.
+    except (ValueError, RecursionError) as error:
         raise OptionError(f"{path}: expected TOML; {error}.") from None

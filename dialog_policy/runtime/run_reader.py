@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import lzma
 import os
 import zipfile
 import zlib
@@ -176,7 +177,16 @@ class RunReader:
                 with file:
                     yield file
         # RuntimeError: an encrypted file; NotImplementedError, a kind of it: a compression that zipfile does not know.
-        except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, EOFError) as error:
+        # UnicodeDecodeError: a name before its content that is no text.
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            lzma.LZMAError,
+            OSError,
+            RuntimeError,
+            EOFError,
+            UnicodeDecodeError,
+        ) as error:
             raise RunError(
                 f"the file {name} in {self.place} is damaged ({error}). Copy the run again or train it again."
             ) from None

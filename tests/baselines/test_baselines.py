@@ -118,6 +118,17 @@ def test_sets_that_the_drawn_turns_lack_are_not_chosen(monkeypatch):
         assert len({p.actions for p in baselines[name].predict(CORPUS)}) <= 2
 
 
+def test_of_previous_actions_the_most_frequent_are_looked_at(monkeypatch, fitted):
+    monkeypatch.setattr(fit, "_TOGETHER", 3)
+    whole = fit_baselines(CORPUS, SPACE).regressions["logreg_history"].actions
+    assert np.array_equal(whole, fitted.regressions["logreg_history"].actions)
+    # First turns (four), then g (four), are more frequent before a turn than a, o and t.
+    monkeypatch.setattr(fit, "_MAX_PREVIOUS", 2)
+    regression = fit_baselines(CORPUS, SPACE).regressions["logreg_history"]
+    looked_at = np.abs(regression.actions).sum(axis=1) > 0
+    assert looked_at.tolist() == [True, *(name == "g" for name in SPACE.classes_)]
+
+
 def test_a_run_of_an_earlier_version_has_its_baselines():
     policy = Policy.load(Path(__file__).parent.parent / "fixtures" / "run-format-4")
     baselines = load_baselines(policy.run, policy.actions)

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -166,8 +167,12 @@ def test_who_does_not_belong_is_refused_and_the_others_go_on():
     assert ends(wrong) == (2, "GroupError: process 0 expects 2 processes, this one 3: give all the same --processes.")
     double = start(0, 2, port=port)
     assert "cannot listen at port" in ends(double)[1]
-    with socket.create_connection(("localhost", port)) as stranger:
-        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    hello = b'{"rank": %s, "processes": 2, "host": "%s", "pid": 1, "version": "%s"}'
+    mine = version("dialog-policy").encode()
+    messages = [hello % (b"0", b"\xff", mine), hello % (b"7", b"", mine), hello % (b"-1", b"", mine), b"[" * 4_000]
+    for said in (b"GET / HTTP/1.1\r\n\r\n", *(b"h" + len(m).to_bytes(8, "big") + m for m in messages)):
+        with socket.create_connection(("localhost", port)) as stranger:
+            stranger.sendall(said)
     second = start(1, 2, port=port)
     assert [ends(first)[0], ends(second)[0]] == [0, 0]
 

@@ -6,6 +6,7 @@ from sklearn.calibration import calibration_curve
 
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.evaluation.calibration import Reliability, expected_calibration_error, reliability_rows
+from dialog_policy.evaluation.probability_scores import exclude_each_other
 from dialog_policy.prediction import Prediction
 from tests.predictors import judged
 
@@ -26,6 +27,18 @@ def test_bins_are_scikit_learns(pairs):
     assert expected_calibration_error(Reliability.of(shares, right)) == pytest.approx(by_hand)
 
 
+@given(outcomes, st.integers(0, 5), st.integers(0, 5))
+def test_zeros_can_be_added_later(pairs, right, wrong):
+    shares, came_true = np.array([p for p, _ in pairs]), np.array([r for _, r in pairs])
+    later = Reliability.of(shares, came_true).with_zeros(right + wrong, right)
+    at_once = Reliability.of(
+        np.concatenate([shares, np.zeros(right + wrong)]),
+        np.concatenate([came_true, np.arange(right + wrong) < right]),
+    )
+    for part, other in zip(later, at_once, strict=True):
+        assert part.tolist() == pytest.approx(other.tolist())
+
+
 def test_the_report_has_sets_and_bits():
     turns = tuple(Turn(user="", actions=frozenset(actions)) for actions in ("a", "b", "ab", ""))
     corpus = Corpus([Dialogue(id="d", turns=turns)])
@@ -42,6 +55,15 @@ def test_the_report_has_sets_and_bits():
     # Four of eight bits are left out: probability 0, and one of them was right.
     assert (bits["bins"][0]["count"], bits["bins"][0]["accuracy"]) == (4, 0.25)
     assert bits["ece"] == pytest.approx((1 + 0.5 + 0.15 + 0.1) / 8)
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "exclusive"),
+    [(1, 1, True), (0.9965, 1.0005, True), (0.9945, 1, False), (0.5, 1, False), (1, 1.002, False), (1, 2, False)],
+)
+def test_probabilities_that_add_up_exclude_each_other(least, most, exclusive):
+    """But for a thousandth of rounding, and a thousandth of each of four actions that may have been left out."""
+    assert exclude_each_other(least, most, 4) is exclusive
 
 
 def test_no_interval_of_a_loss_is_below_zero():

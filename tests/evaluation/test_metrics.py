@@ -6,7 +6,8 @@ from sklearn import metrics as theirs
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError
 from dialog_policy.evaluation import evaluate
-from dialog_policy.evaluation.totals import SCALARS
+from dialog_policy.evaluation.collect import collect_turns
+from dialog_policy.evaluation.totals import SCALARS, DialogueTotals, MetricSet
 from dialog_policy.prediction import Prediction
 from tests.predictors import Given, Replying, judged
 
@@ -222,3 +223,27 @@ def test_predictions_are_taken_in_any_order():
     with_shares = with_probabilities(corpus, predictions, 7, stated=0.5)
     ordered = judged(with_shares, corpus, known_actions=NAMES, resamples=20)
     assert judged(with_shares[::-1], corpus, known_actions=NAMES, resamples=20) == ordered
+
+
+def test_a_sample_of_the_dialogues_has_the_intervals_of_a_corpus_of_them():
+    corpus, predictions = random_case(0)
+    drawn = np.random.default_rng(1).integers(15, size=40)
+    dialogues = [msgspec.structs.replace(corpus[int(i)], id=str(number)) for number, i in enumerate(drawn)]
+    repeated = [
+        msgspec.structs.replace(p, dialogue=str(number))
+        for number, i in enumerate(drawn)
+        for p in predictions
+        if p.dialogue == str(i)
+    ]
+
+    def intervals(predictions, corpus, **sample):
+        turns = collect_turns(predictions, corpus, known_actions=NAMES[:5])
+        totals = DialogueTotals(turns)
+        metrics = MetricSet(totals, turns)
+        totals.want(metrics.hit, metrics.gold)  # the recall of each action
+        return totals.intervals(metrics, resamples=200, seed=0, **sample)
+
+    named, recalls = intervals(predictions, corpus, dialogues=drawn)
+    assert (named, recalls) == intervals(repeated, Corpus(dialogues))
+    assert set(named) == set(SCALARS)
+    assert all(0 <= low <= high <= 1 for low, high in [*named.values(), *filter(None, recalls)])

@@ -204,3 +204,16 @@ def test_json_round_trip():
     again = Decoder.from_json(made.to_json(), SPACE)
     z = np.random.default_rng(0).normal(size=(20, 4)) * 3
     assert again.decide(z).actions == made.decide(z).actions
+
+
+def test_a_turn_is_judged_by_what_is_decided():
+    """Turns without known actions do not count; what is impossible there is not decided."""
+    logits = np.array([[9.0, -9, -9, -9], [9, -9, -9, -9], [9, 9, -9, -9], [9, 9, -9, -9]])
+    gold = [frozenset("a"), None, frozenset("b"), frozenset("ab")]
+    impossible = np.array([[False] * 4, [True] * 4, [True, False, False, False], [False] * 4])
+    right, confidence = decoder().judge(logits, gold, impossible)
+    assert right.tolist() == [True, True, True]
+    assert right.dtype == np.bool_
+    decided = decoder().decide(logits[[0, 2, 3]], impossible=impossible[[0, 2, 3]])
+    assert confidence.tolist() == decided.confidence.tolist()
+    assert decoder().judge(logits, gold)[0].tolist() == [True, False, True]

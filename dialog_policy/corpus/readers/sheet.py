@@ -202,7 +202,10 @@ def _parquet_rows(source: Source, member: str) -> Iterator[tuple[int, Row]]:
             source.check_unpacked(member, unpacked, len(content))
             for row in batch.to_pylist():
                 yield next(number), row
-    except (arrow.ArrowException, OSError) as error:
+    except CorpusError:
+        raise
+    # What pyarrow raises for damaged files is of every kind, such as UnicodeDecodeError.
+    except Exception as error:
         raise CorpusError(f"expected a Parquet file ({error}).", path=source.place(member)) from None
 
 

@@ -101,8 +101,9 @@ class Source:
         """
         try:
             file = self._open(member)
-        # RuntimeError: an encrypted member of a zip; NotImplementedError, a kind of it: a compression that zipfile does not know.
-        except (*_DAMAGED, RuntimeError) as error:
+        # RuntimeError: an encrypted member of a zip; NotImplementedError, a kind of it: a compression that zipfile does not know;
+        # UnicodeDecodeError: a name before its content that is no text.
+        except (*_DAMAGED, RuntimeError, UnicodeDecodeError) as error:
             raise CorpusError(f"cannot be read ({error}).", path=self.place(member)) from None
         try:
             with file:

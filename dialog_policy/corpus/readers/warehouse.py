@@ -14,7 +14,7 @@ from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.sheet import Row, Table
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.corpus.readers.table import COLUMNS, read_stream
-from dialog_policy.errors import CorpusError, OptionError, require
+from dialog_policy.errors import CorpusError, DialogPolicyError, OptionError, require
 
 __all__ = ["READERS", "is_address", "name_of_address", "open_address", "reader_of"]
 
@@ -159,7 +159,6 @@ def _without_secrets(error: Exception, address: str) -> str:
 
 def _parquet_rows(address: str, options: Options) -> Iterator[tuple[int, Row]]:
     fsspec = require("fsspec", extra="bucket", purpose="reading from an address")
-    arrow = require("pyarrow", extra="parquet", purpose="reading Parquet")
     datasets = require("pyarrow.dataset", extra="parquet", purpose="reading Parquet")
     place = name_of_address(address)
     try:
@@ -182,7 +181,10 @@ def _parquet_rows(address: str, options: Options) -> Iterator[tuple[int, Row]]:
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
-    except (arrow.ArrowException, OSError) as error:
+    except DialogPolicyError:
+        raise
+    # What pyarrow raises for damaged files is of every kind, such as UnicodeDecodeError.
+    except Exception as error:
         message = _without_secrets(error, address)
         raise CorpusError(f"it cannot be read as Parquet ({message}).", path=place, line=number or None) from None
 

@@ -54,7 +54,7 @@ class Builder:
             for n, part in enumerate(way)
             for position, alternatives in enumerate(part.steps)
         ]
-        n_ways = max(len(alternatives) for _, alternatives in steps)
+        n_ways = max((len(alternatives) for _, alternatives in steps), default=0)  # a story may have no steps
         if n_ways * len(steps) > _MOST_STEPS:
             raise CorpusError(
                 f"an 'or' of {n_ways:,} alternatives in {len(steps):,} steps would make {n_ways * len(steps):,} steps of dialogues; "
