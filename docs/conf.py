@@ -17,7 +17,7 @@ project_copyright = "2026, the dialog-policy authors"
 version = release = dialog_policy.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.viewcode",
@@ -26,7 +26,7 @@ extensions = [
     "numpydoc",
     "generated",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "tutorials/work", "**/.ipynb_checkpoints"]
 nitpicky = False
 html_theme = "furo"
 html_title = "dialog-policy"
@@ -41,6 +41,8 @@ lexers["csv"] = TextLexer()
 # Headings can be linked to as on any host of repositories: [text](page.md#a-heading).
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence", "fieldlist"]
+# The notebooks are kept with their outputs, which the tests compare with those of today (scripts/notebooks).
+nb_execution_mode = "off"
 # Prompts and what a command prints are not copied.
 copybutton_prompt_text = "$ "
 copybutton_only_copy_prompt_lines = True

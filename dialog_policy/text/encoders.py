@@ -46,7 +46,17 @@ _WordPools = Annotated[tuple[Literal["mean", "sif", "max"], ...], msgspec.Meta(m
 
 
 class Bits(msgspec.Struct, frozen=True, tag="bits", tag_field="kind", forbid_unknown_fields=True):
-    """Multi-hot: one bit a word (or character n-gram) of the training part."""
+    """Multi-hot: one bit a word (or character n-gram) of the training part.
+
+    Attributes
+    ----------
+    unit
+        What n-grams consist of: words, or the characters of words.
+    ngrams
+        Shortest and longest n-gram.
+    max_terms
+        At most so many n-grams have a bit, the most frequent ones.
+    """
 
     unit: Literal["word", "character"] = "word"
     ngrams: _Ngrams = (1, 1)
@@ -54,7 +64,15 @@ class Bits(msgspec.Struct, frozen=True, tag="bits", tag_field="kind", forbid_unk
 
 
 class Lsa(msgspec.Struct, frozen=True, tag="lsa", tag_field="kind", forbid_unknown_fields=True):
-    """TF-IDF of n-grams reduced by truncated SVD; with no more terms than `dim`, the TF-IDF values themselves."""
+    """TF-IDF of n-grams reduced by truncated SVD; with no more terms than `dim`, the TF-IDF values themselves.
+
+    Attributes
+    ----------
+    unit, ngrams, max_terms
+        As for :class:`Bits`.
+    dim
+        Length of the vector.
+    """
 
     unit: Literal["word", "character"] = "word"
     ngrams: _Ngrams = (1, 2)
@@ -63,7 +81,20 @@ class Lsa(msgspec.Struct, frozen=True, tag="lsa", tag_field="kind", forbid_unkno
 
 
 class Word2Vec(msgspec.Struct, frozen=True, tag="word2vec", tag_field="kind", forbid_unknown_fields=True):
-    """Skip-gram vectors trained on the training part; an unknown word has the mean vector of the rarest words."""
+    """Skip-gram vectors trained on the training part; an unknown word has the mean vector of the rarest words.
+
+    Attributes
+    ----------
+    dim
+        Length of a word's vector.
+    window
+        How many words to either side of a word it is learnt from.
+    epochs
+        Passes over the training part's sentences.
+    pools
+        How the vectors of a text's words become one: each of these is computed, and they are concatenated. ``"mean"``,
+        ``"max"`` of each number, ``"sif"`` (smooth inverse frequency: rare words weigh more, the common component is removed).
+    """
 
     dim: _Dim = 100
     window: _Positive = 5
@@ -72,7 +103,15 @@ class Word2Vec(msgspec.Struct, frozen=True, tag="word2vec", tag_field="kind", fo
 
 
 class FastText(msgspec.Struct, frozen=True, tag="fasttext", tag_field="kind", forbid_unknown_fields=True):
-    """Skip-gram vectors with subwords: an unknown word is composed of its character n-grams."""
+    """Skip-gram vectors with subwords: an unknown word is composed of its character n-grams.
+
+    Attributes
+    ----------
+    dim, window, epochs, pools
+        As for :class:`Word2Vec`.
+    ngrams
+        Shortest and longest character n-gram that a word is composed of.
+    """
 
     dim: _Dim = 100
     window: _Positive = 5
@@ -85,6 +124,17 @@ class Pretrained(msgspec.Struct, frozen=True, tag="pretrained", tag_field="kind"
     """Vectors from a file: word2vec (text or ``.bin``), GloVe (text), fastText (``.bin``, with its subwords).
 
     ``model2vec`` is a folder with static vectors of tokens in safetensors and their tokenizer file.
+
+    Attributes
+    ----------
+    path
+        The file.
+    format
+        How it is written.
+    max_terms
+        At most so many words are read, the first ones of the file; a fastText file is read whole.
+    pools
+        As for :class:`Word2Vec`.
     """
 
     path: str
@@ -98,6 +148,23 @@ class Embedding(msgspec.Struct, frozen=True, tag="embedding", tag_field="kind", 
 
     A term that fewer than `min_count` texts of the training part have is unknown. What is unknown has a vector of its own, which
     is learnt from these and since training takes terms for unknown with the probability `word_dropout`.
+
+    Attributes
+    ----------
+    ngrams
+        Shortest and longest n-gram of words.
+    dim
+        Length of a term's vector.
+    max_terms
+        At most so many terms have a vector of their own, the most frequent ones.
+    min_count
+        In how many texts a term has to occur to have one.
+    pools
+        How the vectors of a text's terms become one: their mean, their sum, or both.
+    init
+        Where training begins: at gensim's skip-gram vectors of the training part, or at random ones. A context needs random ones.
+    word_dropout
+        Probability with which training takes a term for unknown.
     """
 
     ngrams: _Ngrams = (1, 1)

@@ -11,8 +11,10 @@ from dialog_policy.evaluation.prediction_files import write_predictions
 from tests.conftest import QUICK, REPOSITORY
 from tests.docs.pages import LANGUAGES, PageRun, blocks_of, quick_fit
 
-PAGES = {path.relative_to(REPOSITORY).as_posix(): blocks_of(path)
-         for path in (REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md")))}  # fmt: skip
+DOCS = REPOSITORY / "docs"
+PATHS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"]
+PATHS += [path for folder in (DOCS, DOCS / "howto", DOCS / "explanation") for path in sorted(folder.glob("*.md"))]
+PAGES = {path.relative_to(REPOSITORY).as_posix(): blocks_of(path) for path in PATHS}
 BLOCKS = [(page, number) for page, blocks in PAGES.items() for number in range(len(blocks))]
 
 

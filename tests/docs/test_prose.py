@@ -1,5 +1,6 @@
 """README and docs can be read in a terminal and at one sitting: short lines, short paragraphs, links that lead somewhere."""
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ PAGES = [
     REPOSITORY / "CONTRIBUTING.md",
     REPOSITORY / "CHANGELOG.md",
     *sorted((REPOSITORY / "docs").rglob("*.md")),
+    *sorted((REPOSITORY / "docs" / "tutorials").glob("*.ipynb")),
 ]
 COLUMNS, PARAGRAPH = 100, 5
 # A table's row, a heading, a comment or a picture is not prose and may be as long as it needs.
@@ -19,10 +21,18 @@ _OTHER = re.compile(r" *\||#|<!--|!\[")
 _ITEM = re.compile(r" *([-*]|\d+\.) ")
 
 
+def text_of(page) -> str:
+    """Return a page's text; of a notebook its cells of text."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix != ".ipynb":
+        return text
+    return "\n\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown")
+
+
 def prose(page) -> Iterator[tuple[int, str]]:
     """Yield number and text of the lines outside blocks, tables, headings, comments and pictures; empty lines, too."""
     inside = False
-    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(text_of(page).splitlines(), start=1):
         if line.lstrip().startswith(("```", ":::")):
             inside = not inside
             yield number, ""
@@ -55,6 +65,12 @@ def test_paragraphs_are_short(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
 def test_links_lead_to_files_of_the_repository(page):
-    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = re.sub(r"```.*?```", "", text_of(page), flags=re.DOTALL)
     targets = re.findall(r"\]\((?!https?://)([^)#]+)", text)
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_tables_fit_a_page(page):
+    rows = [line.replace("\\|", "") for line in text_of(page).splitlines() if line.startswith("|")]
+    assert [row for row in rows if row.count("|") > 8] == []

@@ -9,13 +9,14 @@ import pytest
 from tests.browser.conftest import browser, visit  # noqa: F401 - fixtures
 from tests.conftest import REPOSITORY
 
-PAGES = ("index.html", "reference/api.html", "reference/cli.html", "reference/settings.html", "reference/http.html")
+PAGES = ("index.html", "reference/api.html", "reference/cli.html", "reference/settings.html", "reference/http.html",
+         "tutorials/first-policy.html")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The folder of the site."""
-    for module in ("furo", "myst_parser", "sphinx_click", "sphinx_copybutton"):
+    for module in ("furo", "myst_nb", "sphinx_click", "sphinx_copybutton"):
         pytest.importorskip(module, reason="the extra docs is not installed")
     pytest.importorskip("fastapi", reason="the extra serve is not installed")
     folder = tmp_path_factory.mktemp("site")
