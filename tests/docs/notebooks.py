@@ -5,6 +5,8 @@ A cell's tags say what may differ from machine to machine, because a training's 
 - no tag: the output is the same everywhere;
 - ``numbers-vary``: the same but for numbers;
 - ``text-varies``: there is an output of the same kinds.
+
+Cells that only check something have the tag ``remove-cell``: the site leaves them out.
 """
 
 from __future__ import annotations
