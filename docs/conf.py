@@ -30,7 +30,8 @@ exclude_patterns = ["_build", "tutorials/work", "**/.ipynb_checkpoints"]
 nitpicky = False
 html_theme = "furo"
 html_title = "dialog-policy"
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
 

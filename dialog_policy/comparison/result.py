@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dialog_policy.errors import require
+from dialog_policy.errors import counted, require
 from dialog_policy.evaluation.evaluation import Scores
 from dialog_policy.evaluation.json_object import frame_as_html, json_object
 from dialog_policy.evaluation.provenance import RunDescription
@@ -192,6 +192,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mcnemar: list[DialogueSuccess]
     disagreements: list[Disagreement]
     curve: list[CurvePoint] | None = None
+
+    def __repr__(self) -> str:
+        names = ", ".join(policy.name for policy in self.policies)
+        return f"<Comparison of {names} on {self.corpus!r}, split {self.split}: {counted(self.turns, 'turn')}>"
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of ``compare``."""

@@ -118,7 +118,7 @@ class Corpus(Sequence[Dialogue]):
 
     def __repr__(self) -> str:
         sizes = f"{counted(len(self), 'dialogue')}, {counted(self.n_turns, 'turn')}"
-        return f"<Corpus {self.name!r}: {sizes}, {self.n_targets} of them to predict>"
+        return f"<Corpus {self.name!r}: {sizes}, {self.n_targets:,} of them to predict>"
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: sizes, and the first dialogues."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dialog_policy.errors import require
+from dialog_policy.errors import counted, require
 from dialog_policy.evaluation.json_object import frame_as_html, json_object
 from dialog_policy.evaluation.mistakes import Mistakes
 from dialog_policy.evaluation.provenance import RunDescription
@@ -241,6 +241,10 @@ class Evaluation(Metrics, kw_only=True, omit_defaults=True):
     policy: str | None = None
     folds: int | None = None
     mistakes: Mistakes | None = None
+
+    def __repr__(self) -> str:
+        place = f"{self.corpus!r}, split {self.split}"
+        return f"<Evaluation on {place}: {counted(self.turns, 'turn')}, turn accuracy {self.turn_accuracy:.3f}>"
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of ``evaluate`` and ``score``: docs/evaluation.md describes every key."""

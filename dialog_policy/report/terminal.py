@@ -40,7 +40,15 @@ def show(result: Result) -> None:
     # https://no-color.org; what is no terminal gets no codes from rich.
     colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
     width, height = shutil.get_terminal_size((_WIDTH, 24))
-    console = Console(width=width, height=height, color_system=colours, highlight=False, markup=False, emoji=False)
+    console = Console(
+        width=width,
+        height=height,
+        color_system=colours,
+        force_jupyter=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
     with console.capture() as capture:
         _print(console, document_of(result), wrap=console.is_terminal)
     text = _TRAILING_SPACES.sub("", capture.get())
@@ -61,7 +69,9 @@ def text_report(result: Result, *, width: int = _WIDTH) -> str:
         Columns that a line may fill.
     """
     stream = io.StringIO()
-    console = Console(file=stream, width=width, color_system=None, highlight=False, markup=False, emoji=False)
+    console = Console(
+        file=stream, width=width, color_system=None, force_jupyter=False, highlight=False, markup=False, emoji=False
+    )
     _print(console, document_of(result), wrap=True)
     return _TRAILING_SPACES.sub("", stream.getvalue()).rstrip("\n")
 

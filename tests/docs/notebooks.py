@@ -5,6 +5,8 @@ A cell's tags say what may differ from machine to machine, because a training's 
 - no tag: the output is the same everywhere;
 - ``numbers-vary``: the same but for numbers;
 - ``text-varies``: there is an output of the same kinds.
+
+Cells that only check something have the tag ``remove-cell``: the site leaves them out.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ __all__ = ["NOTEBOOKS", "execute", "outputs_of"]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((REPOSITORY / "docs" / "tutorials").glob("*.ipynb"))
-_NUMBER = re.compile(r"[-+]?\d[\d,.]*(e[-+]?\d+)?")
+_NUMBER = re.compile(r"\b[0-9a-f]{12}\b|[-+]?\d[\d,.]*(e[-+]?\d+)?")  # a run's id, too
 _SPACES = re.compile(r"[ \t─]+")
 
 
@@ -49,6 +51,9 @@ def execute(path: Path) -> Any:
         cell.metadata.pop("execution", None)  # when it was executed
         if cell.cell_type == "code":
             cell.outputs = [output for output in _joined(cell.outputs) if output.get("name") != "stderr"]
+            for output in cell.outputs:
+                if "text/html" in output.get("data", {}):
+                    output.data.pop("text/plain")  # what a notebook does not show
     return notebook
 
 

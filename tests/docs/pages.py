@@ -23,8 +23,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from click.testing import CliRunner
 
 from benchmarks.load import ServerProcess
+from dialog_policy.cli import main
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -37,6 +39,8 @@ LANGUAGES = ("python", "sh", "console", "toml", "yaml", "json", "csv", "text")
 _FENCE = re.compile(r"^ *```(\w*)$")
 _COMMENT = re.compile(r"^<!-- test: (skip|file|exit)(?:,)? (.+) -->$")
 _PROMPT, _INPUT = "$ ", "you> "
+# What only a shell understands, and what joins a group of processes.
+_NEEDS_A_PROCESS = re.compile(r"[|<>&$;]|--distributed|--processes")
 # The console script, but every training is one epoch long.
 _COMMAND = """
 import sys
@@ -161,10 +165,15 @@ class PageRun:
                 self._run_command(command, given, wanted)
 
     def _run_command(self, command: str, given: str, wanted: int) -> None:
-        words = shlex.split(command, comments=True)
+        words = shlex.split(command.replace("\\\n", " "), comments=True)
         if words[:2] == ["dialog-policy", "serve"]:
             self.close()
             self._server = ServerProcess(*words[2:])
+            return
+        if words[:1] == ["dialog-policy"] and not _NEEDS_A_PROCESS.search(command):
+            # In this process, which has imported what the command needs.
+            outcome = CliRunner().invoke(main, words[1:], input=given)
+            assert outcome.exit_code == wanted, f"{command}\nended with {outcome.exit_code}\n{outcome.output}"
             return
         if self._server is not None:
             command = re.sub(r"(localhost|127\.0\.0\.1):8000", self._server.url.partition("//")[2], command)
