@@ -15,6 +15,8 @@ __all__ = ["calibrate", "choose_fallback"]
 # Where the temperature is looked for: 1 first, so that it wins among equals.
 _TEMPERATURES = (1.0, *np.geomspace(0.25, 4.0, 65))
 _MOST_TURNS = 20_000
+# Turns that are looked at together: each takes a number for every set.
+_TOGETHER = 5_000
 
 
 def calibrate(decoder: Decoder, logits: FloatArray, gold: Sequence[frozenset[str] | None]) -> None:
@@ -40,10 +42,14 @@ def calibrate(decoder: Decoder, logits: FloatArray, gold: Sequence[frozenset[str
     }
     step = max(1, -(-len(possible) // _MOST_TURNS))
     targets, sets = list(possible)[::step], list(possible.values())[::step]
+    pieces = [
+        (logits[targets[start : start + _TOGETHER]], sets[start : start + _TOGETHER])
+        for start in range(0, len(targets), _TOGETHER)
+    ]
 
     def likelihood(temperature: float) -> float:
         decoder.temperature = temperature
-        return float(decoder.log_probabilities(logits[targets], sets).sum())
+        return sum(float(decoder.log_probabilities(*piece).sum()) for piece in pieces)
 
     decoder.temperature = float(max(_TEMPERATURES, key=likelihood)) if targets else 1.0
 
