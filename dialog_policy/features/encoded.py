@@ -92,6 +92,9 @@ class EncodedDialogues:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def forget(self) -> None:
+        """Let go of what can be read again: nothing, where all is in memory."""
+
     def check(self) -> None:
         """Check that everything points to what is there: what comes from a file may not.
 

@@ -120,6 +120,10 @@ class ShardedDialogues(EncodedDialogues):
             self._kept.popitem(last=False)
         return encoded
 
+    def forget(self) -> None:
+        """Let go of the shards that are kept in memory; they are read again when they are asked for."""
+        self._kept.clear()
+
     @property
     def pool_size(self) -> int:
         """Number of dialogues that an epoch shuffles together: all, if they fit."""

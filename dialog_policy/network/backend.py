@@ -18,6 +18,7 @@ __all__ = [
     "choose_backend",
     "compiles",
     "feed",
+    "give_memory_back",
     "has_gpu",
     "keep_memory",
     "load_keras",
@@ -29,7 +30,7 @@ __all__ = [
 
 # From malloc.h; the largest value that glibc takes, and how much it may keep.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_LARGEST_KEPT, _KEPT = 32 << 20, 512 << 20
+_LARGEST_KEPT, _KEPT, _KEPT_AFTERWARDS = 32 << 20, 512 << 20, 32 << 20
 # More than these we could not measure, and leave to TensorFlow.
 _FEW_CORES = 4
 # Multiplications of the features' product for one turn of every row from which on dividing it pays.
@@ -153,6 +154,16 @@ def keep_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
         mallopt(_M_TRIM_THRESHOLD, _KEPT)
+
+
+def give_memory_back() -> None:
+    """Undo :func:`keep_memory`, and give the system what glibc has kept: what comes after a training has its own large arrays."""
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_TRIM_THRESHOLD, _KEPT_AFTERWARDS)
+        library.malloc_trim(0)
 
 
 def feed(batches: Any) -> dict[str, Any]:

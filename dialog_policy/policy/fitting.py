@@ -24,6 +24,7 @@ from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.features.encode import encode_parts
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.stored import digest, with_stored_gazetteer
+from dialog_policy.network.backend import give_memory_back
 from dialog_policy.network.calibration import calibrate, choose_fallback
 from dialog_policy.network.checkpoint import CHECKPOINT, read_checkpoint
 from dialog_policy.policy.config import Config, current_names
@@ -156,7 +157,9 @@ def fit_policy(
         about={"train": digests["train"], "config": config.flat()},
         callbacks=callbacks,
     )
-    del encoded  # what follows needs room of its own
+    # What follows needs room of its own.
+    encoded.forget()
+    give_memory_back()
 
     def files() -> dict[str, bytes]:
         fallback: dict[str, float] | None = None
@@ -168,8 +171,10 @@ def fit_policy(
                     decoder, logits, validation.gold, config.fallback_precision, validation.impossible
                 )
                 fallback = {"below": decoder.fallback_below, "coverage": coverage, "precision": precision}
+            validation.encoded.forget()
         if background is None:  # a stored corpus: one thing in memory after the other
             baselines = fit_baselines(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
+            give_memory_back()
         else:
             baselines = background.result()
         encoder_parts, encoder_arrays = encoder.to_parts()

@@ -29,7 +29,7 @@ _FALLBACK_BELOW = 0.3
 # Logarithms of sums that differ from 0 by less say nothing more exact.
 _TINY = 1e-8
 # Turns that are judged together: each takes a number for every set.
-_TOGETHER = 20_000
+_TOGETHER = 5_000
 
 
 class Decided(NamedTuple):
