@@ -19,8 +19,6 @@ Actions = Sequence[frozenset[str] | None]
 # Where the temperature is looked for.
 _TEMPERATURES = tuple(np.geomspace(0.25, 4.0, 65).tolist())
 _MOST_TURNS = 20_000
-# Turns that are looked at together: each takes a number for every set.
-_TOGETHER = 5_000
 
 
 class Judged(NamedTuple):
@@ -88,15 +86,11 @@ def calibrate(decoder: Decoder, logits: FloatArray, gold: Actions) -> None:
     possible, their_sets = _possible(decoder, gold)
     step = max(1, -(-len(possible) // _MOST_TURNS))
     targets, sets = possible[::step], their_sets[::step]
-    pieces = [
-        (logits[targets[start : start + _TOGETHER]], sets[start : start + _TOGETHER])
-        for start in range(0, len(targets), _TOGETHER)
-    ]
 
     @cache
     def likelihood(temperature: float) -> float:
         decoder.temperature = temperature
-        return sum(float(decoder.log_probabilities(*piece).sum()) for piece in pieces)
+        return float(decoder.log_probabilities(logits[targets], sets).sum())
 
     first, last = 0, len(_TEMPERATURES) - 1
     while targets and first < last:

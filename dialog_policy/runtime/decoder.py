@@ -312,6 +312,10 @@ class Decoder:
         actions
             The n sets.
         """
+        if len(actions) > _TOGETHER:
+            starts = range(0, len(actions), _TOGETHER)
+            pieces = [(logits[at : at + _TOGETHER], actions[at : at + _TOGETHER]) for at in starts]
+            return np.concatenate([self.log_probabilities(*piece) for piece in pieces])
         z = logits.astype(np.float64) / self._temperature
         if self.single_action:
             z -= z.max(axis=1, keepdims=True)  # else large logits leave no digits for their differences
