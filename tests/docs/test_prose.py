@@ -70,7 +70,7 @@ def test_links_lead_to_files_of_the_repository(page):
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-# Tables of the lab are as wide as what was measured; that of accuracy.md has its own seven figures and two names.
+# Tables of the lab, and one of accuracy.md, are as wide as what was measured.
 NARROW = [page for page in PAGES if page.parent.name != "lab" and page.name != "accuracy.md"]
 
 
