@@ -61,7 +61,8 @@ def _complete_for_assistive_technology(app, pagename, templatename, context, doc
     for key in ("body", "furo_navigation_tree"):
         if context.get(key):
             context[key] = context[key].replace('role="heading"', 'role="heading" aria-level="2"')
-            context[key] = context[key].replace("<pre>", '<pre tabindex="0">')
+            for wide in ("<pre", '<div class="cell_output docutils container"'):
+                context[key] = context[key].replace(f"{wide}>", f'{wide} tabindex="0">')
 
 
 def setup(app):  # type: ignore[no-untyped-def]

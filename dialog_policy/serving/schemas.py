@@ -39,8 +39,8 @@ _ID = r"[A-Za-z0-9_+][A-Za-z0-9._~:@+-]{0,127}"
 class Error(Struct, omit_defaults=True):
     """What went wrong, as a sentence; `detail` where there is more to say."""
 
-    error: str
-    detail: Any = None
+    error: Annotated[str, Meta(description="What went wrong, as a sentence.")]
+    detail: Annotated[Any, Meta(description="Where there is more to say.")] = None
 
 
 # ---------------------------------------------------------------- sessions
@@ -115,16 +115,16 @@ class TurnView(Struct):
             description="The template reply, filled from the dialogue; null: training showed no reply to these actions."
         ),
     ]
-    corrected: bool
+    corrected: Annotated[bool, Meta(description="Whether somebody corrected it.")]
 
 
 class SessionView(Struct):
     """A session."""
 
-    id: str
-    run: str
+    id: Annotated[str, Meta(description="Its name.")]
+    run: Annotated[str, Meta(description="The name of the run that it was begun under.")]
     policy: Annotated[str, Meta(description="Id of the policy that goes on with it.")]
-    turns: list[TurnView]
+    turns: Annotated[list[TurnView], Meta(description="In their order.")]
 
 
 class Correction(Struct, forbid_unknown_fields=True):
@@ -151,16 +151,16 @@ class ReplyPreview(Struct):
 class Model(Struct):
     """A served run."""
 
-    name: str
-    policy: str
+    name: Annotated[str, Meta(description="The name under which the run is served.")]
+    policy: Annotated[str, Meta(description="Id of the policy: another training, another id.")]
     created: Annotated[str, Meta(description="When it was trained.")]
     package_version: Annotated[str, Meta(description="Version of dialog-policy that trained it.")]
-    actions: list[str]
-    takes_one_action: bool
-    fallback_below: float
-    hidden: list[int]
-    epochs: int
-    corpus: dict[str, Any]
+    actions: Annotated[list[str], Meta(description="All actions it can take.")]
+    takes_one_action: Annotated[bool, Meta(description="Whether it takes exactly one action in each turn.")]
+    fallback_below: Annotated[float, Meta(description="A turn with less confidence is a fallback.")]
+    hidden: Annotated[list[int], Meta(description="Units of each LSTM layer.")]
+    epochs: Annotated[int, Meta(description="Epochs that it was trained for.")]
+    corpus: Annotated[dict[str, Any], Meta(description="What it was trained on.")]
     metrics: Annotated[
         dict[str, Any],
         Meta(description="Best turn accuracy on the validation part; what `evaluate --json` left in the run's folder."),
@@ -173,19 +173,19 @@ class Model(Struct):
 class RunName(Struct, forbid_unknown_fields=True):
     """The name of a run; left out: the first that is served."""
 
-    run: str | None = None
+    run: Annotated[str | None, Meta(description="The run's name; null: the first that is served.")] = None
 
 
 class Status(Struct):
     """Whether the server can answer."""
 
-    status: str
+    status: Annotated[str, Meta(description="`ready`.")]
 
 
 class Health(Struct):
     """That the server is alive, and what it offers."""
 
-    status: str
+    status: Annotated[str, Meta(description="`ok`.")]
     corpus: Annotated[bool, Meta(description="Whether there is a corpus to browse, to save to and to train on.")]
 
 
@@ -195,9 +195,9 @@ class Health(Struct):
 class CorpusEntry(Struct):
     """A dialogue in a list."""
 
-    id: str
-    split: str | None
-    turns: int
+    id: Annotated[str, Meta(description="The dialogue's id.")]
+    split: Annotated[str | None, Meta(description="Its part, if the corpus names parts.")]
+    turns: Annotated[int, Meta(description="How many turns it has.")]
     first: Annotated[str, Meta(description="The first thing that the user says.")]
 
 
@@ -205,38 +205,38 @@ class CorpusPage(Struct):
     """Some dialogues of the corpus."""
 
     total: Annotated[int, Meta(description="How many dialogues match the query.")]
-    offset: int
-    dialogues: list[CorpusEntry]
+    offset: Annotated[int, Meta(description="How many matching dialogues come before these.")]
+    dialogues: Annotated[list[CorpusEntry], Meta(description="In the corpus' order.")]
 
 
 class CorpusTurn(Struct):
     """A logged turn with its gold actions."""
 
-    user: str
-    context: dict[str, Any]
-    actions: list[str] | None
-    system: str
+    user: Annotated[str, Meta(description="What the user said.")]
+    context: Annotated[dict[str, Any], Meta(description="What the system had learnt before it acted.")]
+    actions: Annotated[list[str] | None, Meta(description="The gold actions; null: the turn is history only.")]
+    system: Annotated[str, Meta(description="What the system said.")]
 
 
 class CorpusDialogue(Struct):
     """A logged dialogue."""
 
-    id: str
-    split: str | None
-    turns: list[CorpusTurn]
+    id: Annotated[str, Meta(description="The dialogue's id.")]
+    split: Annotated[str | None, Meta(description="Its part, if the corpus names parts.")]
+    turns: Annotated[list[CorpusTurn], Meta(description="In their order.")]
 
 
 class SessionName(Struct, forbid_unknown_fields=True):
     """The id of a session."""
 
-    session: str
+    session: Annotated[str, Meta(description="The session's id.")]
 
 
 class Saved(Struct):
     """A dialogue that is training data now."""
 
     id: Annotated[str, Meta(description="The dialogue's id, made from its content.")]
-    file: str
+    file: Annotated[str, Meta(description="The file that it was added to.")]
     dialogues: Annotated[int, Meta(description="How many dialogues the file has.")]
 
 
@@ -245,22 +245,22 @@ class RetrainingResult(Struct):
 
     dialogues: Annotated[int, Meta(description="Dialogues that the new policy was trained on.")]
     added_dialogues: Annotated[int, Meta(description="Those of them that the previous policy was not trained on.")]
-    added_turns: int
+    added_turns: Annotated[int, Meta(description="Turns of the added dialogues.")]
     validation_dialogues: Annotated[int, Meta(description="0: the run has no validation part, nothing was measured.")]
-    validation_turns: int
-    turn_accuracy_before: float | None
-    turn_accuracy_after: float | None
+    validation_turns: Annotated[int, Meta(description="Turns to predict of the validation part.")]
+    turn_accuracy_before: Annotated[float | None, Meta(description="Of the previous policy, on the validation part.")]
+    turn_accuracy_after: Annotated[float | None, Meta(description="Of the new policy, on the same turns.")]
 
 
 class Training(Struct):
     """The progress of a training."""
 
-    state: Literal["idle", "running", "done", "failed"]
-    message: str
+    state: Annotated[Literal["idle", "running", "done", "failed"], Meta(description="Where the last training stands.")]
+    message: Annotated[str, Meta(description="What is being done, or why it failed.")]
     share: Annotated[float, Meta(description="Share of the epochs done, 0 to 1; it may stop early.")] = 0.0
-    run: str | None = None
-    epoch: int | None = None
-    epochs: int | None = None
+    run: Annotated[str | None, Meta(description="The run that is trained again.")] = None
+    epoch: Annotated[int | None, Meta(description="The last epoch that is done.")] = None
+    epochs: Annotated[int | None, Meta(description="How many there are at most.")] = None
     metrics: Annotated[dict[str, float], Meta(description="Figures of the last epoch.")] = {}
     result: Annotated[RetrainingResult | None, Meta(description="Once it is done.")] = None
     policy: Annotated[str | None, Meta(description="Id of the policy that is served since it ended.")] = None

@@ -70,7 +70,11 @@ def test_links_lead_to_files_of_the_repository(page):
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+# Tables of the lab, and one of accuracy.md, are as wide as what was measured.
+NARROW = [page for page in PAGES if page.parent.name != "lab" and page.name != "accuracy.md"]
+
+
+@pytest.mark.parametrize("page", NARROW, ids=names(NARROW))
 def test_tables_fit_a_page(page):
     rows = [line.replace("\\|", "") for line in text_of(page).splitlines() if line.startswith("|")]
     assert [row for row in rows if row.count("|") > 8] == []
