@@ -8,7 +8,7 @@ import msgspec
 
 __all__ = ["ClassWeight", "Decoding", "Head", "NetworkConfig", "Precision", "Strategy", "Weighting"]
 
-Decoding = Literal["joint", "marginal", "independent"]
+Decoding = Literal["joint", "independent"]
 Head = Literal["auto", "softmax", "sigmoid"]
 Strategy = Literal["bucket", "exact", "pad", "single", "window"]
 Weighting = Literal["turn", "dialogue"]

@@ -138,8 +138,8 @@ def fit_policy(
         actions,
         gold.elements(),
         single_action=single,
-        whole_sets=config.decoding != "independent",
-        by_marginals=config.decoding == "marginal",
+        whole_sets=config.decoding == "joint",
+        by_marginals=config.decoding == "independent",
         named_acts=acts_with_named_slots(train),
     )
     validation = None

@@ -73,7 +73,7 @@ def test_by_marginals_the_probable_actions_are_taken_and_the_confidence_is_that_
     asked = np.array([z]), mask, np.array([allow_none])
     joint, decided = decoder(temperature).decide(*asked), decoder(temperature, by_marginals=True).decide(*asked)
     np.testing.assert_array_equal(decided.probabilities, joint.probabilities)
-    likely = {name for name, share in zip("abcd", decided.probabilities[0], strict=True) if share > 0.4}
+    likely = {name for name, share in zip("abcd", decided.probabilities[0], strict=True) if share > 1 / 3}
     if not likely and joint.actions[0]:
         likely = {"abcd"[decided.probabilities[0].argmax()]}
     assert decided.actions == [likely]
