@@ -308,7 +308,8 @@ class Decoder:
     ) -> tuple[BoolArray, FloatArray]:
         """Return for each turn with gold actions whether the decided set is exactly the gold set, and the confidence."""
         targets = [turn for turn, actions in enumerate(gold) if actions is not None]
-        right, confidence = [], [np.zeros(0)]
+        right: list[bool] = []
+        confidence: list[FloatArray] = [np.zeros(0)]
         for start in range(0, len(targets), _TOGETHER):
             own = targets[start : start + _TOGETHER]
             decided = self.decide(logits[own], impossible=None if impossible is None else impossible[own])
