@@ -97,8 +97,6 @@ def tune(
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=4),
     )
     _check_same(study, rest, held, base)
-    # A call that goes on, or works beside another one, must not propose at random what was proposed before.
-    study.sampler = optuna.samplers.TPESampler(seed=(seed + len(study.trials)) % 2**32)
     finished = [trial for trial in study.trials if trial.state.is_finished()]
     if not study.trials:
         study.enqueue_trial(_as_proposed(base), skip_if_exists=True)
@@ -107,6 +105,8 @@ def tune(
     encoders = list(_ENCODERS)[:1] if isinstance(corpus, StoredCorpus) else list(_ENCODERS)
 
     def objective(trial: optuna.Trial) -> float:
+        # What is proposed depends on the trials before, not on the call that makes it: it may go on, or work beside another one.
+        study.sampler = optuna.samplers.TPESampler(seed=(seed + trial.number) % 2**32)
         policy = DialogPolicy.from_config(make_config(_propose(trial, encoders), base))
         policy.fit(rest, dev=held, callbacks=[_pruning(trial)])
         trial.set_user_attr("epochs", len(policy.history_))
