@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
@@ -152,16 +153,20 @@ def judge(job: Job) -> Judged:
         baselines = job.baselines
     scored = part.only(collector.is_scored.tolist())
     for baseline in baselines:
-        # What a file has of other dialogues is passed over.
-        own_predictions = (
-            p for p in baseline.predict(scored) if p.dialogue in scored.ids or p.dialogue not in part.ids
-        )
+        own_predictions = _of_dialogues(baseline.predict(scored), scored, part)
         sums = judged.of_baseline(baseline.name)
         by = f"the baseline {baseline.name!r}"
         of_baseline = Collector(scored, sums.actions, by, first=job.first_scored)
         for chunk in of_baseline.chunks(own_predictions, everything=True):
             sums.add(chunk)
     return judged
+
+
+def _of_dialogues(predictions: Iterator[Prediction], scored: Corpus, part: Corpus) -> Iterator[Prediction]:
+    """Pass over what a file has of dialogues that are not scored; what is of none of them is left to be refused."""
+    for name, own in itertools.groupby(predictions, key=lambda prediction: prediction.dialogue):
+        if name in scored.ids or name not in part.ids:
+            yield from own
 
 
 # A process that judges several jobs reads them once.

@@ -44,6 +44,9 @@ _OTHER_ENCODERS = (
     "SciPy or gensim. Use the same kind of machine and the same installation for all processes."
 )
 
+# Fingerprints of a part's dialogues that a run lists, those that come first: 64 MB of JSON are as much as is read.
+_MOST_LISTED = 900_000
+
 
 class Fitted(NamedTuple):
     """What training leaves.
@@ -189,7 +192,7 @@ def fit_policy(
                 "dialogues.json": {
                     part: sorted(
                         set(fingerprints[part] if fingerprints else [] if corpus is None else corpus.fingerprints())
-                    )
+                    )[:_MOST_LISTED]
                     for part, corpus in (("train", train), ("dev", dev))
                 },
             },
