@@ -1,6 +1,9 @@
 """Fixtures shared by all tests."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +27,11 @@ settings.load_profile("tests")
 os.environ.setdefault("DIALOG_POLICY_CACHE", "")
 # Nor are their conversations kept or offered.
 os.environ.setdefault("DIALOG_POLICY_STATE", "")
+# What JAX compiles in one process of the tests need not be compiled in the others.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled = tempfile.mkdtemp(prefix="dialog-policy-jax-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+    atexit.register(shutil.rmtree, compiled, ignore_errors=True)
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Settings of a training that takes seconds.
 QUICK = {

@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import platform
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from dialog_policy.collector import uncollected
 from dialog_policy.errors import OptionError, require
+from dialog_policy.features.cache import CACHE
+from dialog_policy.files import user_folder
 
 __all__ = [
     "choose_backend",
@@ -35,6 +40,8 @@ _LARGEST_KEPT, _KEPT, _KEPT_AFTERWARDS = 32 << 20, 512 << 20, 32 << 20
 _FEW_CORES = 4
 # Multiplications of the features' product for one turn of every row from which on dividing it pays.
 _MUCH_WORK = 16_000_000
+# What took JAX so long to compile is kept, the latest of it up to so many bytes.
+_COMPILED_S, _COMPILED_BYTES = 0.2, 512 << 20
 # What TensorFlow and Keras import where it is installed, for parts of theirs that this package does not use: conversion to
 # TensorFlow Lite, data frames, plots, wrappers for scikit-learn. They are half of the time of the import.
 _UNUSED = ("jax", "matplotlib", "pandas", "scipy", "sklearn")
@@ -74,9 +81,30 @@ def load_keras(*, lean: bool = False) -> ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     quiet = contextlib.nullcontext() if "keras" in sys.modules or "TF_CPP_MAX_VLOG_LEVEL" in os.environ else silent(2)
     with quiet, uncollected(), _hidden(*(_UNUSED if lean and backend == "tensorflow" else ())):
-        require(backend, extra="jax" if backend == "jax" else "train", purpose="training a policy")
+        library = require(backend, extra="jax" if backend == "jax" else "train", purpose="training a policy")
+        if backend == "jax" and "keras" not in sys.modules:
+            _keep_compiled(library)
         keras: ModuleType = require("keras", extra="train", purpose="training a policy")
     return keras
+
+
+def _keep_compiled(jax: Any) -> None:
+    """Have JAX keep what it compiles in the user's cache folder, so that it is compiled once and not for every training.
+
+    A folder that the user has named to JAX is left alone. What is compiled fits one kind of processor, so each has its own.
+    """
+    folder = user_folder("cache", CACHE, "jax")
+    if folder is None or jax.config.jax_compilation_cache_dir is not None:
+        return
+    with contextlib.suppress(OSError):
+        features = (
+            Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0] if sys.platform == "linux" else ""
+        )
+        kind = sorted(line for line in features.splitlines() if line.startswith(("model name", "flags", "Features")))
+        kind.append(platform.machine())
+        jax.config.update("jax_compilation_cache_dir", str(folder / sha256("\n".join(kind).encode()).hexdigest()[:16]))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", _COMPILED_S)
+        jax.config.update("jax_compilation_cache_max_size", _COMPILED_BYTES)
 
 
 @contextlib.contextmanager

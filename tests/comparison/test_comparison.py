@@ -295,3 +295,4 @@ def test_the_json_object_has_the_documented_keys_and_the_frame_a_row_for_each_di
     assert frame.loc["p0", "p1", "dialogue_accuracy"][["lower", "upper"]].tolist() == row["ci95"]
     assert row["p_mcnemar"] == document["mcnemar"][0]["p"]
     assert "<table" in result._repr_html_()
+    assert repr(result).startswith("<Comparison of p0, p1, p2 on ")

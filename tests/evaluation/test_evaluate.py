@@ -76,6 +76,7 @@ def test_a_frame_has_a_row_for_every_policy(evaluation):
     assert frame.loc["this policy", "top_k.3"] == evaluation.top_k["3"]
     assert math.isnan(frame.loc["bigram", "log_loss"])
     assert "<td>" in evaluation._repr_html_()
+    assert f"turn accuracy {evaluation.turn_accuracy:.3f}>" in repr(evaluation)
 
 
 def test_a_trained_policy_is_judged_as_the_run_that_it_saves(trained, small, tmp_path):
