@@ -164,7 +164,8 @@ class Checkpoint(keras.callbacks.Callback):
         RunError
             If it belongs to another network.
         """
-        if self.stopping is not None and self.stopping.monitor not in state["history"][-1]:
+        followed = None if self.stopping is None or state.get("best") is None else self.stopping.monitor
+        if followed is not None and followed not in state["history"][-1]:
             raise RunError(
                 f"{CHECKPOINT} in {self.folder} is of an earlier version, whose early stopping followed the turn accuracy. Begin "
                 "anew with --restart (in Python: resume=False)."

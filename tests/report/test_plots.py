@@ -160,10 +160,14 @@ def test_calibration_names_the_widest_gap_and_the_small_bins():
 
 
 def test_the_best_epoch_is_named_beside_the_last():
-    history = [*HISTORY, {"epoch": 9, "loss": 0.1, "dev_turn_accuracy": 0.2}]
+    history = [row | {"dev_log_likelihood": -1.0 - row["epoch"]} for row in HISTORY]
+    history.append({"epoch": 9, "loss": 0.1, "dev_turn_accuracy": 0.2, "dev_log_likelihood": -3.0})
     text = next(plot.text for plot in plots_of(result_of(score_result()), history=history) if plot.name == "history")
-    assert "After the last epoch, 9: loss 0.100, validation turn accuracy 0.200." in text
+    assert (
+        "After the last epoch, 9: loss 0.100, validation turn accuracy 0.200, validation log likelihood -3.000." in text
+    )
     assert "The highest validation turn accuracy is 0.875, after epoch 8." in text
+    assert "The highest validation log likelihood is -2.000, after epoch 1." in text
 
 
 def test_all_best_policies_are_named_and_a_low_loss_is_best():

@@ -14,11 +14,12 @@ __all__ = ["curve_plot", "history_plot"]
 
 
 def history_plot(history: Sequence[Mapping[str, float]]) -> Plot:
-    """Return loss and accuracy by epoch."""
+    """Return loss, accuracy and likelihood by epoch."""
     columns = [name for name in history[0] if name != "epoch"]
     losses = [name for name in columns if "loss" in name]
     others = [name for name in columns if name not in losses and "accuracy" in name]
-    panels = [names for names in (losses, others) if names]
+    likelihoods = [name for name in columns if "likelihood" in name]
+    panels = [names for names in (losses, others, likelihoods) if names]
     epochs = [row["epoch"] for row in history]
 
     def draw(figure: Any, paint: Paint) -> None:
@@ -33,7 +34,7 @@ def history_plot(history: Sequence[Mapping[str, float]]) -> Plot:
 
     last = ", ".join(f"{_said(name)} {rate(history[-1][name])}" for name in columns if name in history[-1])
     best = ""
-    for name in (name for name in others if name.startswith("dev_")):
+    for name in (name for name in (*others, *likelihoods) if name.startswith("dev_")):
         measured = [row for row in history if name in row]
         highest = max(measured, key=lambda row: row[name])
         best += f" The highest {_said(name)} is {rate(highest[name])}, after epoch {highest['epoch']:.0f}."
