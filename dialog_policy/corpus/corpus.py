@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, SupportsIndex, TypeVar, overload
 
@@ -182,7 +181,8 @@ class Corpus(Sequence[Dialogue]):
 
     def with_gazetteer(self: _Own, gazetteer: Entries) -> _Own:
         """Return the same dialogues with another gazetteer."""
-        other = copy(self)
+        other = object.__new__(type(self))  # not copied: a copy of a store in preparation would open it
+        vars(other).update(vars(self))
         other.gazetteer = dict(gazetteer)
         return other
 

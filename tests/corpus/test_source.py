@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialog_policy.corpus import readers as readers_module
-from dialog_policy.corpus.readers import limits, load_corpus, open_source, readers
+from dialog_policy.corpus.readers import known, limits, load_corpus, open_source, readers
 from dialog_policy.errors import CorpusError, DialogPolicyError
 
 LINE = '{{"id": "{}", "turns": [{{"user": "x", "actions": ["y"], "system": "z"}}]}}\n'
@@ -135,10 +135,10 @@ class _Entry:
 def test_readers_are_found_without_installed_metadata_and_beside_a_broken_plug_in(monkeypatch):
     readers.cache_clear()
     try:
-        monkeypatch.setattr(readers_module, "entry_points", lambda group: [])
+        monkeypatch.setattr(known, "entry_points", lambda group: [])
         assert {"jsonl", "table", "transcript", "star", "babi", "unified"} <= set(readers())
         readers.cache_clear()
-        monkeypatch.setattr(readers_module, "entry_points", lambda group: [_Entry()])
+        monkeypatch.setattr(known, "entry_points", lambda group: [_Entry()])
         with pytest.warns(UserWarning, match="theirs"):
             assert "jsonl" in readers()
     finally:
@@ -151,7 +151,7 @@ def test_a_reader_of_somebody_else_is_found_and_can_be_asked_for(monkeypatch, tm
     monkeypatch.setattr(theirs, "load", lambda: readers_module.jsonl.READER, raising=False)
     readers.cache_clear()
     try:
-        monkeypatch.setattr(readers_module, "entry_points", lambda group: [theirs])
+        monkeypatch.setattr(known, "entry_points", lambda group: [theirs])
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert len(load_corpus(tmp_path / "c.theirs", format="theirs")) == 1
