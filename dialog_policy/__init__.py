@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dialog_policy.policy import DialogPolicy
     from dialog_policy.runtime import Policy, Session
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "ActionSpace",
     "Corpus",
