@@ -1,7 +1,7 @@
 """Fuzzes one target in this process: ``python -m tests.fuzz.one TARGET FOLDER --executions N --seconds S [--engine seeded]``.
 
 With Atheris, coverage of the package decides which inputs are changed further; they stay in FOLDER/corpus for the next time. Without
-it, inputs are made from the seeds alone. FOLDER/figures.json says what came of it.
+it, inputs are made from the seeds alone. FOLDER/figures.json has the figures of the run.
 """
 
 import argparse

@@ -298,7 +298,7 @@ def _answer(port, data):
 
 
 def main():
-    """Attack, print what came back."""
+    """Send the requests, and print how many answers had each status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--examples", type=int, default=200, help="of each operation, and conversations (default: 200)")
     parser.add_argument("--requests", type=int, default=5_000, help="of damaged bytes (default: 5,000)")
