@@ -18,7 +18,7 @@ __all__ = ["load_static_words"]
 
 _VECTORS, _TOKENIZER = "model.safetensors", "tokenizer.json"
 # How vocabularies mark a token that begins a word (SentencePiece, byte-level BPE) and one that goes on with it (WordPiece).
-_BEGINS, _CONTINUES = "▁Ġ", "##"
+_BEGINS, _CONTINUES = ("▁", "Ġ"), "##"
 
 
 def load_static_words(path: str, sentences: TokenLists, max_terms: int) -> tuple[list[str], FloatArray]:
@@ -101,8 +101,8 @@ def _whole(tokenizer: Any) -> Sequence[str]:
     """Return the tokens of a vocabulary that are words, in its order, case folded as the texts are."""
     numbers: dict[str, int] = tokenizer.get_vocab(with_added_tokens=False)
     ordered = sorted(numbers, key=numbers.__getitem__)
-    marked = any(token[0] in _BEGINS for token in ordered)
-    words = (token.lstrip(_BEGINS).casefold() for token in ordered if not marked or token[0] in _BEGINS)
+    marked = any(token.startswith(_BEGINS) for token in ordered)
+    words = (token.lstrip("".join(_BEGINS)).casefold() for token in ordered if not marked or token.startswith(_BEGINS))
     return list(
         dict.fromkeys(
             word for word in words if word and not word.startswith((_CONTINUES, "[unused", "<")) and word.isprintable()
