@@ -1,5 +1,7 @@
 """What fuzzers have found: each of these inputs once ended in an exception that nobody documented."""
 
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -57,3 +59,16 @@ def test_parquet_with_bytes_that_are_no_text(tmp_path):
     for place in (tmp_path / "c.parquet", f"file://{tmp_path}/c.parquet"):
         with pytest.raises(CorpusError, match="Parquet"):
             load_corpus(place)
+
+
+def test_parquet_whose_statistics_do_not_fit_its_schema_ends_no_process(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(arrow.table({"dialogue_id": ["1"], "user": ["hi"], "actions": ["a"]}), tmp_path / "c.parquet")
+    content = (tmp_path / "c.parquet").read_bytes()
+    optional, required = (b"\x25" + bytes([kind]) + b"\x18\x0bdialogue_id" for kind in (2, 0))
+    assert optional in content
+    (tmp_path / "c.parquet").write_bytes(content.replace(optional, required))
+    read = f"from dialog_policy import load_corpus; load_corpus({str(tmp_path / 'c.parquet')!r})"
+    done = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "CorpusError" in done.stderr.splitlines()[-1]
