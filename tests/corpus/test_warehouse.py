@@ -159,8 +159,8 @@ def test_a_real_postgres(postgres, small, tmp_path):
 @pytest.fixture
 def s3(small, monkeypatch):
     """A bucket of an S3 server of this machine with the small corpus, as two Parquet files."""
-    server = pytest.importorskip("moto.server", reason="moto is not installed; pip install 'moto[server]' s3fs")
-    system = pytest.importorskip("s3fs", reason="s3fs is not installed; pip install 'moto[server]' s3fs")
+    server = pytest.importorskip("moto.server", reason="moto is not installed (extra `test`)")
+    system = pytest.importorskip("s3fs", reason="s3fs is not installed (extra `test`)")
     import pyarrow
     import pyarrow.parquet
 
