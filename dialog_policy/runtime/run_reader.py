@@ -21,7 +21,7 @@ import msgspec
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from dialog_policy.errors import DialogPolicyError, RunError
+from dialog_policy.errors import DialogPolicyError, RunError, did_you_mean
 from dialog_policy.files import locked, open_zip, recover_folder
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "MODEL_FILES", "RunReader"]
@@ -136,7 +136,10 @@ class RunReader:
         elif place.is_file():
             reader = cls(partial(_in_archive, place, name), name)
         else:
-            raise RunError(f"found no run at {name}. `dialog-policy train CORPUS --out {name}` makes one.")
+            beside = [each.name for each in place.parent.glob("*")]
+            raise RunError(
+                f"found no run at {name}.{did_you_mean(place.name, beside)} `dialog-policy train CORPUS --out {name}` makes one."
+            )
         reader.path = place
         for file in sorted(MODEL_FILES & set(reader.manifest["files"])):
             with reader._hashed(file) as content:
