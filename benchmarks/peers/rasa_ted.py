@@ -91,7 +91,7 @@ def fit(folder: Path, out: Path) -> None:
         (out / name).write_text(content, encoding="utf-8")
     (out / "sets.json").write_text(json.dumps(sets), encoding="utf-8")
     rasa = Path(sys.executable).with_name("rasa")
-    command = [str(rasa), "train", "--fixed-model-name", "ted", "--quiet"]
+    command = [str(rasa), "train", "--fixed-model-name", "ted", "--augmentation", "0"]
     environment = {**os.environ, "RASA_TELEMETRY_ENABLED": "false"}
     subprocess.run(command, cwd=out, env=environment, check=True, stdout=sys.stderr)
 
