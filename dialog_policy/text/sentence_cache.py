@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 
@@ -37,7 +36,9 @@ class SentenceCache:
     """
 
     def __init__(self, model: str, dim: int) -> None:
-        self._name, self._dim = f"{model}-{version('onnxruntime')}.sqlite", dim
+        import onnxruntime  # here, since only those who have a sentence model need it
+
+        self._name, self._dim = f"{model}-{onnxruntime.__version__}.sqlite", dim
         self._file: sqlite3.Connection | None = None
         self._new: dict[str, FloatArray] = {}
 
