@@ -18,7 +18,7 @@ DIALOGUES_TOGETHER = 4_096
 
 class _Predicting(Protocol):
     def predict(
-        self, dialogues: Corpus, *, free_running: bool = ..., every_turn: bool = ...
+        self, dialogues: Corpus, *, free_running: bool = ..., logged: bool = ..., every_turn: bool = ...
     ) -> Iterator[Prediction]: ...
 
 
@@ -50,11 +50,14 @@ def predicted_in_parts(
         for start in range(0, len(corpus), DIALOGUES_TOGETHER)
     ]
     if len(parts) < 2:
-        yield from policy.predict(corpus, free_running=free_running, every_turn=every_turn)
+        yield from policy.predict(corpus, free_running=free_running, logged=True, every_turn=every_turn)
         return
     for predictions in executor.map(_predicted, parts):
         yield from predictions
 
 
 def _predicted(part: _Part) -> list[Prediction]:
-    return list(part.policy.predict(part.dialogues, free_running=part.free_running, every_turn=part.every_turn))
+    predicted = part.policy.predict(
+        part.dialogues, free_running=part.free_running, logged=True, every_turn=part.every_turn
+    )
+    return list(predicted)

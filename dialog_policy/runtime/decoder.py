@@ -188,13 +188,16 @@ class Decoder:
         """Leave impossible actions out: what else was decided does not depend on them."""
         actions = list(decided.actions)
         for row in np.flatnonzero(impossible.any(axis=1)).tolist():
-            bits = self.space.bits(actions[row])
-            kept = frozenset(self.space.classes_[bit] for bit in bits if not impossible[row, bit])
-            if actions[row] and not kept:
-                shares = np.where(impossible[row], 0.0, decided.probabilities[row])
-                kept = self._singles[int(shares.argmax())] if shares.any() else kept
-            actions[row] = kept
+            actions[row] = self.without(actions[row], impossible[row], decided.probabilities[row])
         return decided._replace(actions=actions)
+
+    def without(self, actions: frozenset[str], impossible: BoolArray, probabilities: FloatArray) -> frozenset[str]:
+        """Leave impossible actions out of the set of a turn; both arrays of shape (n_actions,), as for :meth:`decide`."""
+        kept = frozenset(self.space.classes_[bit] for bit in self.space.bits(actions) if not impossible[bit])
+        if actions and not kept:
+            shares = np.where(impossible, 0.0, probabilities)
+            kept = self._singles[int(shares.argmax())] if shares.any() else kept
+        return kept
 
     def _decide(self, logits: FloatArray, allowed: BoolArray | None, allow_none: BoolArray | None) -> Decided:
         """Decide, whatever is possible."""

@@ -21,7 +21,7 @@ import msgspec
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from dialog_policy.errors import DialogPolicyError, RunError, did_you_mean
+from dialog_policy.errors import DialogPolicyError, MissingExtraError, RunError, did_you_mean
 from dialog_policy.files import locked, open_zip, recover_folder
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "MODEL_FILES", "RunReader"]
@@ -164,7 +164,7 @@ class RunReader:
         """Turn what is wrong with a file's contents into a :class:`RunError` that names it."""
         try:
             yield
-        except RunError:
+        except (RunError, MissingExtraError):
             raise
         except (ValueError, TypeError, KeyError, SafetensorError, DialogPolicyError) as error:
             said = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
