@@ -136,10 +136,8 @@ class RunReader:
         elif place.is_file():
             reader = cls(partial(_in_archive, place, name), name)
         else:
-            beside = [each.name for each in place.parent.glob("*")]
-            raise RunError(
-                f"found no run at {name}.{did_you_mean(place.name, beside)} `dialog-policy train CORPUS --out {name}` makes one."
-            )
+            hint = did_you_mean(place.name, (each.name for each in place.parent.glob("*")))
+            raise RunError(f"found no run at {name}.{hint} `dialog-policy train CORPUS --out {name}` makes one.")
         reader.path = place
         for file in sorted(MODEL_FILES & set(reader.manifest["files"])):
             with reader._hashed(file) as content:
