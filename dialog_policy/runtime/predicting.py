@@ -75,13 +75,17 @@ def teacher_forced(
             decided.actions, decided.probabilities, decided.confidence.tolist(), likelihoods, ranked, strict=True
         )
         for dialogue in chunk:
+            tracker, system = engine.new_tracker() if engine.decoder.only_fillable else None, ""
             for number, turn in enumerate(dialogue.turns):
                 actions, shares, confidence, likelihood, likeliest = next(rows)
+                if tracker is not None:
+                    tracker.observe_turn(system, turn.user, turn.context)
+                    system = turn.system
                 if turn.is_target or every_turn:
                     yield Prediction(
                         dialogue=dialogue.id,
                         turn=number,
-                        actions=actions,
+                        actions=actions if tracker is None else engine.fillable(actions, shares, tracker),
                         probabilities=_probabilities(engine, shares, least),
                         confidence=confidence,
                         logged=likelihood if turn.is_target else None,
