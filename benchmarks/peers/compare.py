@@ -208,7 +208,7 @@ def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "| corpus | policy | decision: median, p99 | import | load | memory: deciding, training | installed: deciding, training |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for row in rows:
-        if "fit_seconds" in row:
+        if "import_seconds" in row:
             cells = [
                 f"{_duration(row['decision_us'])}, {_duration(row['decision_p99_us'])}",
                 f"{row['import_seconds']:.1f} s",
