@@ -52,17 +52,17 @@ class _Chat:
         self.warned = False
         self.ended = False
         self.commands: dict[str, tuple[str, str, Callable[[str], None]]] = {
-            "context": ("JSON", "Give the system what it learns before its next turn, such as results.", self._context),
+            "context": ("JSON", "Set the context of the next turn: what the system learns before it acts, such as results.", self._context),
             "turn": ("", "Let the system act although the user says nothing.", self._turn),
-            "correct": ("[ACTION …]", "Say what the bot should have done in the last turn; without an action: nothing.",
+            "correct": ("[ACTION …]", "Correct the actions of the last turn; without ACTION, the bot should have done nothing.",
                         self._correct),
-            "say": ("TEXT", "Say what the bot should have answered in the last turn.", self._say),
+            "say": ("TEXT", "Correct the reply of the last turn.", self._say),
             "undo": ("[N]", "Take back the last turn, or the last N turns.", self._undo),
             "actions": ("[PART]", "List the actions, or those that have PART in their name.", self._actions),
             "save": ("FILE", "Add the conversation to a corpus (.jsonl, .csv, .tsv), or write a new one.", self._save),
             "new": ("", "Begin a new conversation.", self._new),
-            "restore": ("", "Go on with the newest conversation that was not saved.", self._restore),
-            "discard": ("", "Drop this conversation; before its first turn, the one that /restore would bring back.",
+            "restore": ("", "Continue the newest conversation that was not saved.", self._restore),
+            "discard": ("", "Discard this conversation or, before its first turn, the one that /restore would bring back.",
                         self._discard),
             "help": ("", "Show this list.", self._help),
             "quit": ("", "End the chat; so does the end of the input.", self._quit),

@@ -183,7 +183,7 @@ def _open(source: Source, options: Options) -> Opened:
 
 READER = Reader(
     "dstc2",
-    "DSTC2, log.json and label.json a call",
+    "DSTC2, log.json and label.json for each call",
     _recognises,
     _open,
     {

@@ -308,7 +308,7 @@ def _problems(source: Source, id_column: str, remarks: _Remarks) -> Iterator[Pro
 
 READER = Reader(
     "table",
-    "CSV, TSV, Excel or Parquet, one row a turn: columns dialogue_id, user, actions[, system, turn, split, context, …]",
+    "CSV, TSV, Excel or Parquet, one row per turn: columns dialogue_id, user, actions[, system, turn, split, context, …]",
     _recognises,
     _open,
     {

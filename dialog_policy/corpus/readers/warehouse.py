@@ -202,14 +202,14 @@ def _not_a_path(source: Source, options: Options) -> Opened:
 READERS: Mapping[str, Reader] = {
     "sql": Reader(
         "sql",
-        "a SQL query at a SQLAlchemy URL, one row a turn, columns as those of a table (extra `sql`)",
+        "a SQL query at a SQLAlchemy URL, one row per turn, with the columns of a table (extra `sql`)",
         _never,
         _not_a_path,
         {**_OPTIONS, "query": Option(_QUERY, "the query")},
     ),
     "bucket": Reader(
         "bucket",
-        "Parquet at an fsspec address such as s3://bucket/folder, one row a turn (extra `bucket`)",
+        "Parquet at an fsspec address such as s3://bucket/folder, one row per turn (extra `bucket`)",
         _never,
         _not_a_path,
         _OPTIONS,
