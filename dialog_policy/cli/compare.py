@@ -111,7 +111,7 @@ def _curve(
     if len(train) < len(full):
         left_out = len(full) - len(train)
         say(
-            f"{counted(left_out, 'dialogue')} of the train part {'is' if left_out == 1 else 'are'} scored and so not trained on."
+            f"{counted(left_out, 'dialogue')} of the train part {'is' if left_out == 1 else 'are'} scored, and so not used for training."
         )
     # What is scored must not stop the training.
     dev = corpus.split("dev") if "dev" in corpus.splits and split not in ("dev", "all") else "inner"

@@ -89,9 +89,7 @@ def evaluate(
     options = inspect.signature(predictor.predict).parameters
     runs_freely = "free_running" in options
     if free_running and not runs_freely:
-        raise OptionError(
-            f"free running needs a run; the past actions of {predictor.name} are those that it was given."
-        )
+        raise OptionError(f"free running needs a run, because {predictor.name} has fixed past actions.")
     part = as_corpus(corpus).split(split)
     policy = predictor if isinstance(predictor, Run) else None
     if policy is not None:

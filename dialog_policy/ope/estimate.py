@@ -155,7 +155,7 @@ def _check_options(estimators: Sequence[str], gamma: float, clip: float | None, 
     if not 0 <= gamma <= 1:
         raise OptionError(f"expected gamma from 0 to 1, found {gamma}.")
     if clip is not None and not clip > 0:
-        raise OptionError(f"expected a clip over 0, found {clip}.")
+        raise OptionError(f"expected a clip above 0, found {clip}.")
     check_known("target policy", target_policy, TARGET_POLICIES)
 
 

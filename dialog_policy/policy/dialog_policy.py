@@ -206,10 +206,10 @@ class DialogPolicy(Estimator):
 
         if y is not None:
             raise OptionError(
-                "y is not used: dialogues have their actions with them. Name the validation part with dev=…."
+                "y is not used, because dialogues include their actions. Give the validation part as dev=…."
             )
         if resume and out is None:
-            raise OptionError("resume=True needs out=…: the folder of the run to go on with.")
+            raise OptionError("resume=True needs out=…, the folder of the run to continue.")
         config = self.config
         callbacks = check_callbacks(callbacks)
         parts = choose_parts(as_corpus(corpus), dev, config.smallest_dev)

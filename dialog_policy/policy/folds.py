@@ -114,7 +114,7 @@ def cross_validate(
     usable = [dialogue for dialogue in part if dialogue.n_targets]
     if len(usable) < folds:
         raise CorpusError(
-            f"{corpus.name} has {counted(len(usable), 'dialogue')} to predict: expected at least one a fold, {folds}."
+            f"{corpus.name} has {counted(len(usable), 'dialogue')} to predict: expected at least one per fold, {folds}."
         )
     ids = [dialogue.id for dialogue in usable]
     fold_of = dict(zip(ids, fold_numbers(ids, folds), strict=True))

@@ -86,7 +86,7 @@ class Policy:
             If the run is not saved.
         """
         if self.run.path is None:
-            raise OptionError("another process can only use a run that is saved: give `fit` a place for it (out=…).")
+            raise OptionError("other processes can only use a saved run. Give `fit` a folder for it (out=…).")
         return _loaded_once, (str(self.run.path.absolute()), *self._options)
 
     def __repr__(self) -> str:

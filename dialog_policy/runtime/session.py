@@ -233,12 +233,14 @@ def respond_together(engine: Engine, requests: Sequence[Request]) -> list[Step]:
         return []
     sessions = [request.session for request in requests]
     if len(set(map(id, sessions))) != len(sessions):
-        raise OptionError("a session occurs twice among these requests: its turns must follow each other.")
+        raise OptionError(
+            "a session occurs twice among these requests. Its turns must be computed one after the other."
+        )
     user_sides = []
     masks = allow_none = None
     for session, user, context, allowed, _ in requests:
         if session.engine is not engine:
-            raise OptionError("a session belongs to another policy; resume() takes its to_bytes() over to this one.")
+            raise OptionError("a session belongs to another policy. Transfer it with resume(session.to_bytes()).")
         if not (user is None or isinstance(user, str)):
             raise OptionError(f"expected what the user said as a string, or None without a user; found {user!r}.")
         # Half of a surrogate pair is no text, and could not be saved.

@@ -52,7 +52,7 @@ def test_propensities_are_all_there_or_none():
         ([turn(1), turn(math.inf)], r"turn 1 .*finite reward, to 1e\+50, found inf"),
         ([history(1.0), turn(1)], "turn 0 .*before the first decision"),
         ([turn(1), turn(1, None)], "turn 1 .*expected a propensity.*--estimate-propensities"),
-        ([turn(1), turn(1, 0.0)], "turn 1 .*over 0 and up to 1, found 0.0"),
+        ([turn(1), turn(1, 0.0)], "turn 1 .*above 0 and at most 1, found 0.0"),
         ([turn(1), turn(1, math.nan)], "turn 1 .*found nan"),
         ([turn(1), turn(1, 1.5)], "turn 1 .*found 1.5"),
     ],

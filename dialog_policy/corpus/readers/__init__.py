@@ -112,7 +112,7 @@ def _shown(path: Paths) -> str:
 def _check_annotated(corpus: Corpus, path: str) -> None:
     if not corpus.n_targets:
         raise CorpusError(
-            f"none of its {counted(corpus.n_turns, 'turn')} has system actions: there is nothing to predict.",
+            f"none of its {counted(corpus.n_turns, 'turn')} has system actions, so there is nothing to predict.",
             path=path,
             remedy="The policy learns from the actions that the system took; choose a corpus annotated with them.",
         )
