@@ -183,7 +183,7 @@ def _receive_all(place: Place, me: Member, deadline: float, wait: float) -> Met:
             except TimeoutError:
                 missing = ", ".join(str(rank) for rank in range(place.processes) if rank not in members)
                 raise GroupError(
-                    f"of {place.processes} processes these have not come to {place.host}:{place.port} within {wait:g} seconds: "
+                    f"expected {place.processes} processes at {place.host}:{place.port}; these did not join within {wait:g} seconds: "
                     f"{missing}. Start each with the same --coordinator and --processes, and its own --rank."
                 ) from None
             link = Link(connection)

@@ -260,7 +260,7 @@ class Poison(keras.callbacks.Callback):
     [
         ("on_epoch_begin", 0, r"the loss is nan in epoch 1, batch 1 of \d+: the training has diverged", 0),
         ("on_epoch_begin", 2, r"the loss is nan in epoch 3, batch 1 of \d+: the training has diverged", 2),
-        ("on_train_end", 0, "after the last epoch weights are no numbers", 3),
+        ("on_train_end", 0, "after the last epoch weights are not finite numbers", 3),
     ],
 )
 def test_numbers_that_are_none_end_a_training(corpus_file, policy, tmp_path, when, epoch, message, kept):
