@@ -87,9 +87,9 @@ def cross_validate(
 ) -> Evaluation:
     """Train `folds` policies, each on the dialogues outside its fold, and judge all their predictions together.
 
-    A dialogue's fold follows from the rank of its id's hash, so folds are of equal size and the same everywhere. Actions that
-    occur in one fold only count as known: each policy is judged over the actions of the whole corpus. Baselines are fitted
-    likewise.
+    The rank of a dialogue id's hash determines the fold, so folds have equal sizes and are the same everywhere. Each policy is
+    judged over the actions of the whole corpus, so an action that occurs in one fold only counts as known. Baselines are fitted
+    in the same way.
 
     Parameters
     ----------
