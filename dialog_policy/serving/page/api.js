@@ -89,7 +89,7 @@ function refusal(response, text) {
     case 413:
       return words || "This is longer than the server accepts.";
     case 429:
-      return `The server is busy${seconds ? `: try again in ${seconds} seconds` : ""}.`;
+      return `Too many requests${seconds ? `: try again in ${seconds} seconds` : ""}.`;
     default:
       if (response.status >= 500) return `The server has trouble (${response.status})${words ? `: ${words}` : ""}.`;
       return words || `The server refused this (${response.status}).`;
