@@ -23,7 +23,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from benchmarks.load import Conversation, ask, begin, connect, lost_turns
+from benchmarks.client import ask, connect
+from benchmarks.load import Conversation, begin, lost_turns
 from benchmarks.services import free_port
 from dialog_policy.corpus import Dialogue
 from dialog_policy.runtime import Policy

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from benchmarks.load import Conversation, ServerProcess, ask, begin, connect, converse, run_client
+from benchmarks.client import ServerProcess, ask, connect, run_client
+from benchmarks.load import Conversation, begin, converse
 from benchmarks.machine import machine
 from dialog_policy.corpus import Dialogue, Turn
 

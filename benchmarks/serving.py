@@ -119,6 +119,7 @@ def _measure_ours(run: str, corpus: str) -> dict[str, Any]:
     policy = Policy.load(run)
     load_s = time.perf_counter() - start
     from dialog_policy.corpus.readers import load_corpus
+    from dialog_policy.text.table import TermTable
 
     dialogues = list(load_corpus(corpus))
     rounds = [_round(run, dialogues) for _ in range(_ROUNDS)]
@@ -128,7 +129,9 @@ def _measure_ours(run: str, corpus: str) -> dict[str, Any]:
         "load_s": load_s,
         "rss_mb": peak_memory_mb(),
         "spread": spreads,
-        "compiled": policy.engine.encoder.tables["user"][0].index.is_compiled,
+        "compiled": all(
+            table.index.is_compiled for table in policy.engine.encoder.tables["user"] if isinstance(table, TermTable)
+        ),
     }
 
 

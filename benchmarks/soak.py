@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from benchmarks.load import Connection, ServerProcess, ask, connect, run_client
+from benchmarks.client import Connection, ServerProcess, ask, connect, run_client
 from benchmarks.machine import describe_machine, machine
 from dialog_policy.corpus import Dialogue
 

@@ -33,6 +33,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
         Probability of the predicted set.
     logged
         Probability of the set that the corpus has for this turn, for off-policy evaluation: docs/value.md.
+    sets
+        The most probable sets of actions, the most probable first: five, or all that are possible.
     """
 
     dialogue: str
@@ -41,6 +43,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     probabilities: dict[str, Probability] | None = None
     confidence: Probability | None = None
     logged: Probability | None = None
+    sets: list[frozenset[str]] | None = None
 
     def out_of_bounds(self) -> str:
         """Say which probability is not from 0 to 1 (NaN is not), or return an empty string.

@@ -9,7 +9,7 @@ from typing import Any
 
 # Pattern in the reason of a skip, what was missing, what to do about it. The first pattern that matches counts.
 _SERVICES = "./scripts/install-test-services"
-_EXTRAS = "./scripts/test (it installs every extra), or pip install --editable '.[train,static,tune,jax,ray,report,serve,postgres,docs,excel,parquet,download,test]'"
+_EXTRAS = "./scripts/test (it installs every extra), or pip install --editable '.[train,static,sentence,tune,jax,ray,report,serve,postgres,docs,excel,parquet,download,test]'"
 _CAUSES = (
     (r"public corpus", "public corpora", "set DIALOG_POLICY_CORPORA to the folder that has them"),
     (r"no Chromium", "Chromium", _SERVICES),

@@ -32,20 +32,25 @@ class Contender(NamedTuple):
         As the table has it.
     command
         Module and arguments after fit or predict, the dialogues and the folder.
-    backend
-        Keras' backend.
+    packages
+        What is installed to decide, and what to train.
     """
 
     name: str
     command: tuple[str, ...]
-    backend: str = "tensorflow"
+    packages: tuple[str, str]
+
+
+_OWN = "dialog-policy", "dialog-policy[train]"
 
 
 CONTENDERS = {
-    "own": Contender("this package, defaults", ("benchmarks.peers.own", "defaults")),
-    "hcn": Contender("setting of a hybrid code network", ("benchmarks.peers.own", "hcn")),
-    "keras": Contender("Keras LSTM as people write it", ("benchmarks.peers.plain_keras",)),
-    "rasa": Contender("Rasa 3.6.21, TED policy", ("benchmarks.peers.rasa_ted",)),
+    "own": Contender("this package, defaults", ("benchmarks.peers.own", "defaults"), _OWN),
+    "hcn": Contender("setting of a hybrid code network", ("benchmarks.peers.own", "hcn"), _OWN),
+    "keras": Contender(
+        "Keras LSTM as people write it", ("benchmarks.peers.plain_keras",), ("tensorflow", "tensorflow")
+    ),
+    "rasa": Contender("Rasa 3.6.21, TED policy", ("benchmarks.peers.rasa_ted",), ("rasa", "rasa")),
 }
 # Corpus: file, options of its reader. Where a corpus has no test part here, its dev part is the test part, and a tenth of the
 # training part takes the place of the dev part.
@@ -128,7 +133,10 @@ def _row(corpus: str, key: str, folder: Path, out: Path, python: str) -> dict[st
         **_accuracy(PredictionFile(out / "predictions.jsonl"), folder),
         "fit_seconds": fit_seconds,
         "fit_mib": fit_memory,
+        **({"best_seconds": None} if not (out / "fit.json").exists() else json.loads((out / "fit.json").read_text())),
+        "import_seconds": timed["import_seconds"],
         "load_seconds": timed["load_seconds"],
+        "installed_mib": _installed(python, contender.packages),
         "decision_us": statistics.median(microseconds),
         "decision_p99_us": microseconds[int(0.99 * len(microseconds))],
         "mib": memory,
@@ -153,12 +161,20 @@ def _accuracy(predictor: Any, folder: Path) -> dict[str, Any]:
     return {name: [evaluation[name], *intervals[name]] for name in ("turn_accuracy", "micro_f1")}
 
 
+def _installed(python: str, packages: Sequence[str]) -> list[float]:
+    """Return what distributions take on the disk with all that they require, in MiB."""
+    command = [python, "-m", "benchmarks.peers.installed", *packages]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    sizes: list[int] = json.loads(done.stdout)
+    return [size / (1 << 20) for size in sizes]
+
+
 def _process(python: str, contender: Contender, command: str, folder: Path, out: Path) -> tuple[float, float]:
     """Run a command of a contender; return its seconds and its peak memory in MiB."""
     module, *arguments = contender.command
     environment = {
         **os.environ,
-        "KERAS_BACKEND": contender.backend,
+        "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONPATH": str(CHECKOUT),
     }
@@ -178,22 +194,29 @@ def _process(python: str, contender: Contender, command: str, folder: Path, out:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Yield the lines of a Markdown table."""
-    yield "| corpus | policy | turn accuracy | micro F1 | training | decision: median, p99 | import and load; memory |"
-    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    """Yield the lines of two Markdown tables: what is right and what training takes, and what deciding takes."""
+    yield "| corpus | policy | turn accuracy | micro F1 | training | to the best epoch |"
+    yield "| --- | --- | --- | --- | --- | --- |"
     for row in rows:
         accuracy, f1 = (
             f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
             for value, low, high in (row["turn_accuracy"], row["micro_f1"])
         )
-        timed = ["–"] * 3
-        if "fit_seconds" in row:
-            timed = [
-                f"{row['fit_seconds']:.0f} s",
-                f"{_duration(row['decision_us'])}, {_duration(row['decision_p99_us'])}",
-                f"{row['load_seconds']:.1f} s; {row['mib']:.0f} MiB",
-            ]
+        timed = ["–" if row.get(key) is None else f"{row[key]:.0f} s" for key in ("fit_seconds", "best_seconds")]
         yield f"| {row['corpus']} | {row['contender']} | {accuracy} | {f1} | {' | '.join(timed)} |"
+    yield ""
+    yield "| corpus | policy | decision: median, p99 | import | load | memory: deciding, training | installed: deciding, training |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for row in rows:
+        if "fit_seconds" in row:
+            cells = [
+                f"{_duration(row['decision_us'])}, {_duration(row['decision_p99_us'])}",
+                f"{row['import_seconds']:.1f} s",
+                f"{row['load_seconds']:.2f} s",
+                f"{row['mib']:,.0f}, {row['fit_mib']:,.0f} MiB",
+                "{:,.0f}, {:,.0f} MiB".format(*row["installed_mib"]),
+            ]
+            yield f"| {row['corpus']} | {row['contender']} | {' | '.join(cells)} |"
 
 
 def _duration(microseconds: float) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["dialogues", "main", "sets_of", "write_decisions"]
+__all__ = ["dialogues", "main", "note_best_epoch", "sets_of", "write_decisions"]
 
 _BEGIN = time.perf_counter()
 
@@ -29,17 +29,38 @@ def sets_of(parts: list[dict[str, Any]]) -> list[tuple[str, ...]]:
 Decide = Callable[[dict[str, Any]], Iterator[list[str]]]
 
 
-def write_decisions(decide: Decide, folder: Path, out: Path) -> None:
-    """Write the decisions for the test part, and how long loading and each of them took.
+def note_best_epoch(out: Path, ends: list[float], values: list[float]) -> None:
+    """Note how long training took until the epoch with the greatest value of the validation part.
 
     Parameters
     ----------
-    decide
-        Takes a dialogue and yields the actions of each turn, one after the other, also of turns that are history only.
+    out
+        The contender's folder.
+    ends
+        When each epoch ended (``time.perf_counter``).
+    values
+        Of each epoch.
+    """
+    best = values.index(max(values))
+    (out / "fit.json").write_text(json.dumps({"best_seconds": ends[best] - _BEGIN, "best_epoch": best + 1}))
+
+
+def write_decisions(load: Callable[[Path], Decide], folder: Path, out: Path) -> None:
+    """Write the decisions for the test part, and how long importing, loading and each of them took.
+
+    Parameters
+    ----------
+    load
+        Takes the contender's folder and returns what takes a dialogue and yields the actions of each turn, one after the other,
+        also of turns that are history only. It is called twice: what the first call takes longer is the time of imports.
     folder, out
         The dialogues, and the contender's folder.
     """
-    loaded = time.perf_counter() - _BEGIN
+    load(out)
+    first = time.perf_counter()
+    decide = load(out)
+    loaded = time.perf_counter() - first
+    imported = first - _BEGIN - loaded
     microseconds = []
     with (out / "predictions.jsonl").open("w", encoding="utf-8") as file:
         for dialogue in dialogues(folder, "test"):
@@ -51,7 +72,9 @@ def write_decisions(decide: Decide, folder: Path, out: Path) -> None:
                 if turn["actions"] is not None:
                     line = {"dialogue": dialogue["id"], "turn": number, "actions": sorted(actions)}
                     file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    (out / "predict.json").write_text(json.dumps({"load_seconds": loaded, "microseconds": microseconds}))
+    (out / "predict.json").write_text(
+        json.dumps({"import_seconds": imported, "load_seconds": loaded, "microseconds": microseconds})
+    )
 
 
 def main(fit: Callable[[Path, Path], None], load: Callable[[Path], Decide]) -> None:
@@ -68,4 +91,4 @@ def main(fit: Callable[[Path, Path], None], load: Callable[[Path], Decide]) -> N
     if command == "fit":
         fit(folder, out)
     else:
-        write_decisions(load(out), folder, out)
+        write_decisions(load, folder, out)

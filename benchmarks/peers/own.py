@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.files import Decide, main
+from benchmarks.peers.files import Decide, main, note_best_epoch
 
 # Hybrid code networks (Williams, Asadi & Zweig 2017): bits of words and the mean of word vectors, 128 units, one dialogue a step,
 # one template at each turn. Its action mask is code that somebody writes for a domain; there is none here.
@@ -20,9 +21,15 @@ _HCN = {
 
 
 def _fit(folder: Path, out: Path, settings: dict[str, Any]) -> None:
+    import keras
+
     from dialog_policy import DialogPolicy
 
-    DialogPolicy(**settings).fit(folder / "train.jsonl", dev=folder / "dev.jsonl").save(out / "run")
+    ends: list[float] = []
+    clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()))
+    policy = DialogPolicy(**settings).fit(folder / "train.jsonl", dev=folder / "dev.jsonl", callbacks=[clock])
+    policy.save(out / "run")
+    note_best_epoch(out, ends, [epoch["dev_turn_accuracy"] for epoch in policy.history_])
 
 
 def _load(out: Path) -> Decide:

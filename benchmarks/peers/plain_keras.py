@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.files import Decide, dialogues, main
+from benchmarks.peers.files import Decide, dialogues, main, note_best_epoch
 
 _WORDS, _HIDDEN, _EPOCHS, _PATIENCE = 1_000, 128, 60, 6
 
@@ -67,17 +68,20 @@ def fit(folder: Path, out: Path) -> None:
     )
     network.compile("adam", "binary_crossentropy")
     x, y, weights = _arrays(train, words, actions, longest)
-    network.fit(
+    ends: list[float] = []
+    clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()))
+    history = network.fit(
         x,
         y,
         sample_weight=weights,
         validation_data=_arrays(dev, words, actions, longest),
         epochs=_EPOCHS,
         batch_size=32,
-        callbacks=[keras.callbacks.EarlyStopping(patience=_PATIENCE, restore_best_weights=True)],
+        callbacks=[keras.callbacks.EarlyStopping(patience=_PATIENCE, restore_best_weights=True), clock],
         verbose=0,
     )
     network.save(out / "network.keras")
+    note_best_epoch(out, ends, [-loss for loss in history.history["val_loss"]])
     (out / "names.json").write_text(json.dumps([words, names]), encoding="utf-8")
 
 

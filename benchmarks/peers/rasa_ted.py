@@ -1,5 +1,9 @@
 """Rasa's TED policy, as `rasa init` sets it up, trained end to end on the users' words; runs in an environment of its own.
 
+Two settings differ from those of `rasa init`. No stories are made by gluing others together (``--augmentation 0``; the default
+makes up to fifty times as many): whole dialogues are given. And training has 15 epochs, not 100: an epoch over 100 dialogues takes
+25 seconds of a core, and after 15 of them 95 % of the training's own actions are right, after 25 96 %.
+
 Each set of actions is one action of Rasa's. What a turn's context has becomes featurised slots: the value of each key, cut to a
 text, and of a list whether it has none, one or more. `action_listen`, which ends the bot's turn, is no decision here and is left
 out when the likeliest action is asked for.
@@ -32,7 +36,7 @@ pipeline:
 policies:
 - name: TEDPolicy
   max_history: 5
-  epochs: 100
+  epochs: 15
   constrain_similarities: true
   random_seed: 0
 """
@@ -91,7 +95,7 @@ def fit(folder: Path, out: Path) -> None:
         (out / name).write_text(content, encoding="utf-8")
     (out / "sets.json").write_text(json.dumps(sets), encoding="utf-8")
     rasa = Path(sys.executable).with_name("rasa")
-    command = [str(rasa), "train", "--fixed-model-name", "ted", "--quiet"]
+    command = [str(rasa), "train", "--fixed-model-name", "ted", "--augmentation", "0"]
     environment = {**os.environ, "RASA_TELEMETRY_ENABLED": "false"}
     subprocess.run(command, cwd=out, env=environment, check=True, stdout=sys.stderr)
 

@@ -27,6 +27,9 @@ __all__ = [
     "weighted_terms",
 ]
 
+# So many of the most probable sets are listed.
+_LISTED = 5
+
 
 class Baseline(ABC):
     """A simple policy fitted on the same training part as a run.
@@ -48,10 +51,15 @@ class Baseline(ABC):
     def predict(self, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
         """Yield a prediction for every target turn, in order; the system side of earlier turns is the gold one."""
         for dialogue in dialogues:
-            views = [view for view, _ in turn_views(dialogue)]
-            if views:
-                for view, actions in zip(views, self._choose(views), strict=True):
-                    yield Prediction(dialogue=dialogue.id, turn=view.number, actions=actions)
+            turns = list(turn_views(dialogue))
+            if turns:
+                yield from self._predicted(dialogue.id, turns)
+
+    def _predicted(self, dialogue: str, turns: Sequence[tuple[TurnView, ActionSet]]) -> Iterator[Prediction]:
+        """Yield the predictions for a dialogue's target turns, of each what may be looked at and its gold actions."""
+        chosen = self._choose([view for view, _ in turns])
+        for (view, _), actions in zip(turns, chosen, strict=True):
+            yield Prediction(dialogue=dialogue, turn=view.number, actions=actions)
 
     @abstractmethod
     def _choose(self, views: Sequence[TurnView]) -> Sequence[ActionSet]:
@@ -127,15 +135,32 @@ class LogisticRegressionBaseline(Baseline):
     ) -> None:
         super().__init__(name, actions)
         self._sets, self._regression, self._tokenize = sets, regression, tokenize
+        self._number = {actions: number for number, actions in enumerate(sets)}
 
     def _choose(self, views: Sequence[TurnView]) -> Sequence[ActionSet]:
+        return [self._sets[best] for best in self._logits(views).argmax(axis=1)]
+
+    def _predicted(self, dialogue: str, turns: Sequence[tuple[TurnView, ActionSet]]) -> Iterator[Prediction]:
+        """State the probability of the gold set, 0 for one that training lacks, and the most probable sets, too."""
+        logits = self._logits([view for view, _ in turns]).astype(np.float64)
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        ranked = np.argsort(-logits, axis=1, kind="stable")[:, :_LISTED]
+        for (view, gold), own, order in zip(turns, shares, ranked, strict=True):
+            sets = [self._sets[number] for number in order]
+            number = self._number.get(gold)
+            logged = 0.0 if number is None else min(1.0, float(own[number]))
+            yield Prediction(dialogue=dialogue, turn=view.number, actions=sets[0], logged=logged, sets=sets)
+
+    def _logits(self, views: Sequence[TurnView]) -> FloatArray:
+        """Return the logits of the sets, shape (n_views, n_sets)."""
         tables, actions, bias = self._regression
         logits = np.tile(bias, (len(views), 1))
         for part, table in tables.items():
             logits += table.encode([view.terms(part, self._tokenize) for view in views])
         if actions is not None:
             logits += previous_action_bits(self.actions, [view.exchange for view in views]) @ actions
-        return [self._sets[best] for best in logits.argmax(axis=1)]
+        return logits
 
 
 class NearestNeighbourBaseline(Baseline):

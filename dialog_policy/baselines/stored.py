@@ -51,19 +51,20 @@ def check_regression(
     name: str, tables: Mapping[Part, TermTable], actions: npt.NDArray[Any] | None, bias: npt.NDArray[Any],
     *, n_sets: int, space: ActionSpace,
 ) -> None:  # fmt: skip
-    """Check the coefficients of a regression over `n_sets` action sets.
+    """Check the coefficients of a regression over the most frequent of `n_sets` action sets, or over all of them.
 
     Raises
     ------
     ValueError
         If shapes do not fit or a number is not finite.
     """
-    check_array(f"{name}.bias", bias, (n_sets,), largest=-NEVER)
+    n_chosen = min(max(1, bias.size), n_sets)
+    check_array(f"{name}.bias", bias, (n_chosen,), largest=-NEVER)
     if actions is not None:
-        check_array(f"{name}.actions", actions, (len(space) + 1, n_sets))
+        check_array(f"{name}.actions", actions, (len(space) + 1, n_chosen))
     for part, table in tables.items():
-        if table.vectors is None or table.dim != n_sets:
-            raise ValueError(f"expected a coefficient of each of {n_sets} action sets in the table {name}.{part}")
+        if table.vectors is None or table.dim != n_chosen:
+            raise ValueError(f"expected a coefficient of each of {n_chosen} action sets in the table {name}.{part}")
 
 
 def check_neighbours(arrays: Arrays, widths: tuple[int, ...], *, n_sets: int) -> None:

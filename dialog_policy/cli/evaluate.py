@@ -119,6 +119,11 @@ def _is_run(path: str) -> bool:
 @click.option(
     "--free-running", is_flag=True, help="Feed the policy its own past actions and replies instead of the true ones."
 )
+@click.option(
+    "--sets",
+    is_flag=True,
+    help="Write the five most probable action sets, too, and the probability of the set that the corpus has.",
+)
 @executor_options("1")
 @corpus_options
 def predict(
@@ -127,6 +132,7 @@ def predict(
     split: str,
     out: str,
     free_running: bool,
+    sets: bool,
     processes: int | None,
     ray: str | None,
     format_: str | None,
@@ -139,6 +145,8 @@ def predict(
     """
     from dialog_policy.runtime import Policy
 
+    if sets and free_running:
+        raise click.UsageError("--sets needs the true history; leave out --free-running.")
     check_output(out)
     keep_inputs([*corpora, run], out)
     with opened_executor(processes, ray) as executor:
@@ -150,7 +158,9 @@ def predict(
             say(
                 "The corpus has no actions. Every turn is predicted, and the system's past actions are unknown to the policy."
             )
-        predictions = predicted_in_parts(policy, part, executor, free_running=free_running, every_turn=every_turn)
+        predictions = predicted_in_parts(
+            policy, part, executor, free_running=free_running, logged=sets, every_turn=every_turn
+        )
         say(f"{counted(write_predictions(out, predictions), 'prediction')} written to {out}.")
 
 

@@ -192,8 +192,21 @@ class Collector:
             if has_confidence
             else None,
             gold_set=None if None in logged or not logged else np.array(logged, dtype=np.float64),
+            set_rank=_ranks(collected),
         )
         return Chunk(turns, self._first + np.array([one.number for one in collected], dtype=np.int64))
+
+
+def _ranks(collected: Sequence[PredictedDialogue]) -> npt.NDArray[np.float64] | None:
+    """Return the place of the gold set among the most probable sets of each turn; None where not every prediction lists them."""
+    ranks: list[float] = []
+    for one in collected:
+        gold = (turn.actions for turn in one.dialogue.turns if turn.actions is not None)
+        for actions, prediction in zip(gold, one.predictions, strict=True):
+            if prediction.sets is None:
+                return None
+            ranks.append(prediction.sets.index(actions) if actions in prediction.sets else np.inf)
+    return np.array(ranks, dtype=np.float64) if ranks else None
 
 
 def _pairs(bits: Sequence[Sequence[int]]) -> Pairs:
@@ -243,4 +256,5 @@ def _sorted(turns: ScoredTurns) -> ScoredTurns:
         None if turns.probabilities is None else SparseProbabilities(*moved(turns.probabilities)),
         turns.confidence,
         turns.gold_set,
+        turns.set_rank,
     )

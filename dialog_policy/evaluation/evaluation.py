@@ -79,6 +79,8 @@ class Metrics(Scores, kw_only=True, omit_defaults=True):
         over turns, in nats.
     top_k
         k to the share of turns with gold actions of which all gold actions are among the k most probable.
+    set_top_k
+        k to the share of turns whose whole gold set is among the k most probable sets (``sets`` of its predictions).
     ci95
         Metric to its 95 % confidence interval.
     """
@@ -87,6 +89,7 @@ class Metrics(Scores, kw_only=True, omit_defaults=True):
     brier: float | None = None
     set_negative_log_likelihood: float | None = None
     top_k: dict[str, float] | None = None
+    set_top_k: dict[str, float] | None = None
     ci95: dict[str, Interval] | None = None
 
     @classmethod

@@ -70,7 +70,9 @@ class Plan(NamedTuple):
         return cls(gold, longest, SlicePlan(support, fields.slicings()), words, tokenize)
 
 
-def losses_of(turns: ScoredTurns, stated: ProbabilityScores | None, *, logged: bool | None = None) -> dict[str, Loss]:
+def losses_of(
+    turns: ScoredTurns, stated: ProbabilityScores | None, *, logged: bool | None = None, listed: bool | None = None
+) -> dict[str, Loss]:
     """Return the metrics of probabilities that are means over turns; none where there are no probabilities.
 
     Parameters
@@ -81,6 +83,8 @@ def losses_of(turns: ScoredTurns, stated: ProbabilityScores | None, *, logged: b
         Their probabilities.
     logged
         Whether the probability of the gold set is to be there. None: if it is known.
+    listed
+        Whether its place among the most probable sets is to be there. None: if it is known.
     """
     losses: dict[str, Loss] = {}
     if stated is not None:
@@ -91,6 +95,9 @@ def losses_of(turns: ScoredTurns, stated: ProbabilityScores | None, *, logged: b
     if logged or (logged is None and turns.gold_set is not None):
         gold_set = np.ones(len(turns)) if turns.gold_set is None else turns.gold_set
         losses["set_negative_log_likelihood"] = Loss(-np.log(np.maximum(gold_set, LEAST)), is_rate=False)
+    if listed or (listed is None and turns.set_rank is not None):
+        rank = np.zeros(len(turns)) if turns.set_rank is None else turns.set_rank
+        losses |= {f"set_top_k.{k}": Loss(rank < k) for k in TOP}
     return losses
 
 
@@ -135,9 +142,9 @@ class PolicySums:
     def __init__(self, actions: Actions, plan: Plan, *, parts: bool = True) -> None:
         self.actions, self._plan, self._wants_parts = actions, plan, parts
         self.n_turns = self.unseen_action_turns = self.left_out = 0
-        # Whether there are probabilities, confidences, and probabilities of the gold set.
-        self._has: tuple[bool, bool, bool] | None = None
-        self._all_logged = self._may_exclude = True
+        # Whether there are probabilities, confidences, probabilities of the gold set, and lists of sets.
+        self._has: tuple[bool, bool, bool, bool] | None = None
+        self._all_logged = self._all_listed = self._may_exclude = True
         self._least, self._most = np.inf, -np.inf
         self._totals, self._seen = GroupedTotals(), GroupedTotals(groups=False)
         self._sets, self._bits, self._shares = _Bins(), _Bins(), Shares()
@@ -146,11 +153,14 @@ class PolicySums:
         """Add scored turns."""
         turns = chunk.turns
         if self._has is None:
-            self._has = turns.probabilities is not None, turns.confidence is not None, turns.gold_set is not None
+            first = turns.probabilities, turns.confidence, turns.gold_set, turns.set_rank
+            has_probabilities, has_confidence, has_logged, has_listed = (column is not None for column in first)
+            self._has = has_probabilities, has_confidence, has_logged, has_listed
         columns = self._columns(turns)
         self.n_turns += len(turns)
         self.unseen_action_turns += len(np.unique(turns.gold.rows[~turns.training[turns.gold.bits]]))
         self._all_logged = self._all_logged and turns.gold_set is not None
+        self._all_listed = self._all_listed and turns.set_rank is not None
         self._totals.add(columns.totals, chunk.numbers)
         self._seen.add(columns.seen, chunk.numbers)
         stated = columns.stated
@@ -176,6 +186,7 @@ class PolicySums:
         self.unseen_action_turns += other.unseen_action_turns
         self.left_out += other.left_out
         self._all_logged = self._all_logged and other._all_logged
+        self._all_listed = self._all_listed and other._all_listed
         self._may_exclude = self._may_exclude and other._may_exclude
         self._least, self._most = min(self._least, other._least), max(self._most, other._most)
         self._totals.merge(other._totals, bits)
@@ -187,8 +198,8 @@ class PolicySums:
     def _columns(self, turns: ScoredTurns) -> _Columns:
         totals = DialogueTotals(turns)
         stated = None if turns.probabilities is None else ProbabilityScores(turns)
-        logged = self._has is not None and self._has[2]
-        metrics = MetricSet(totals, turns, losses_of(turns, stated, logged=logged))
+        _, _, logged, listed = self._has or (False, False, False, False)
+        metrics = MetricSet(totals, turns, losses_of(turns, stated, logged=logged, listed=listed))
         parts = None
         if self._wants_parts:
             parts = Breakdown(turns, totals, metrics, longest=self._plan.longest, ways=self._ways(turns))
@@ -202,7 +213,7 @@ class PolicySums:
 
     def figures(self) -> Figures:
         """Return what figures are read off."""
-        has_probabilities, has_confidence, has_logged = self._has or (False, False, False)
+        has_probabilities, has_confidence, has_logged, has_listed = self._has or (False, False, False, False)
         no_rows, nothing = np.zeros(0, dtype=np.int32), np.zeros(0)
         none = self.actions.turns(
             [],
@@ -213,6 +224,7 @@ class PolicySums:
             probabilities=SparseProbabilities(no_rows, no_rows, nothing) if has_probabilities else None,
             confidence=nothing if has_confidence else None,
             gold_set=nothing if has_logged else None,
+            set_rank=nothing if has_listed else None,
         )
         columns = self._columns(none)
         self._totals.fill(columns.totals)
@@ -223,6 +235,9 @@ class PolicySums:
             columns.metrics.settle("log_loss", _OF_GOLD, take_other=exclusive)
         if has_logged and not self._all_logged:
             columns.metrics.drop("set_negative_log_likelihood")
+        if has_listed and not self._all_listed:
+            for k in TOP:
+                columns.metrics.drop(f"set_top_k.{k}")
         return Figures(columns, exclusive)
 
     def fill(self, evaluation: Evaluation, figures: Figures, intervals: Intervals) -> None:

@@ -114,6 +114,7 @@ class _Loose(msgspec.Struct, kw_only=True):
     probabilities: dict[str, float] | None = None
     confidence: float | None = None
     logged: float | None = None
+    sets: list[frozenset[str]] | None = None
 
 
 def _without_bounds(line: bytes) -> Prediction | None:
@@ -156,6 +157,8 @@ def write_predictions(path: str | os.PathLike[str], predictions: Iterable[Predic
                 described["confidence"] = float(f"{prediction.confidence:.6g}")
             if prediction.logged is not None:
                 described["logged"] = float(f"{prediction.logged:.6g}")
+            if prediction.sets is not None:
+                described["sets"] = [sorted(actions) for actions in prediction.sets]
             file.write(msgspec.json.encode(described) + b"\n")
             count += 1
     return count

@@ -18,7 +18,7 @@ DIALOGUES_TOGETHER = 4_096
 
 class _Predicting(Protocol):
     def predict(
-        self, dialogues: Corpus, *, free_running: bool = ..., every_turn: bool = ...
+        self, dialogues: Corpus, *, free_running: bool = ..., logged: bool = ..., every_turn: bool = ...
     ) -> Iterator[Prediction]: ...
 
 
@@ -26,11 +26,18 @@ class _Part(NamedTuple):
     policy: _Predicting
     dialogues: Corpus
     free_running: bool
+    logged: bool
     every_turn: bool
 
 
 def predicted_in_parts(
-    policy: _Predicting, corpus: Corpus, executor: Executor, *, free_running: bool = False, every_turn: bool = False
+    policy: _Predicting,
+    corpus: Corpus,
+    executor: Executor,
+    *,
+    free_running: bool = False,
+    logged: bool = False,
+    every_turn: bool = False,
 ) -> Iterator[Prediction]:
     """Predict the target turns of a corpus as the policy's own `predict` does, to the last digit, some dialogues at a time.
 
@@ -42,19 +49,22 @@ def predicted_in_parts(
         The dialogues.
     executor
         What the parts are given to.
-    free_running, every_turn
+    free_running, logged, every_turn
         As for :meth:`dialog_policy.Policy.predict`.
     """
     parts = [
-        _Part(policy, corpus[start : start + DIALOGUES_TOGETHER], free_running, every_turn)
+        _Part(policy, corpus[start : start + DIALOGUES_TOGETHER], free_running, logged, every_turn)
         for start in range(0, len(corpus), DIALOGUES_TOGETHER)
     ]
     if len(parts) < 2:
-        yield from policy.predict(corpus, free_running=free_running, every_turn=every_turn)
+        yield from policy.predict(corpus, free_running=free_running, logged=logged, every_turn=every_turn)
         return
     for predictions in executor.map(_predicted, parts):
         yield from predictions
 
 
 def _predicted(part: _Part) -> list[Prediction]:
-    return list(part.policy.predict(part.dialogues, free_running=part.free_running, every_turn=part.every_turn))
+    predicted = part.policy.predict(
+        part.dialogues, free_running=part.free_running, logged=part.logged, every_turn=part.every_turn
+    )
+    return list(predicted)

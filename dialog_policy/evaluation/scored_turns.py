@@ -57,6 +57,9 @@ class ScoredTurns:
         Shape (n_turns,): probability of the predicted set; None likewise.
     gold_set
         Shape (n_turns,): probability of the gold set; None where not every prediction has it.
+    set_rank
+        Shape (n_turns,): place of the gold set among the most probable ones, from 0, infinite where it is none of them; None where
+        not every prediction lists these.
     """
 
     space: ActionSpace
@@ -70,6 +73,7 @@ class ScoredTurns:
     probabilities: SparseProbabilities | None
     confidence: npt.NDArray[np.float64] | None
     gold_set: npt.NDArray[np.float64] | None = None
+    set_rank: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.dialogue)

@@ -12,6 +12,7 @@ from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.matrices import MappedRows, Matrix, NewMatrix, SparseRows, release
 from dialog_policy.text.embedding import TrainableTable
 from dialog_policy.text.ragged import Ragged
+from dialog_policy.text.sentence_table import Table
 from dialog_policy.text.table import FloatArray, TermTable
 
 __all__ = ["Block", "encode_part", "in_memory"]
@@ -61,16 +62,16 @@ def encode_part(
     return [block.done() for block in (flags, *blocks)]
 
 
-def _begin(table: TermTable, name: str, n_values: int, new_matrix: NewMatrix) -> _Dense | _Sparse | _Packed:
+def _begin(table: Table, name: str, n_values: int, new_matrix: NewMatrix) -> _Dense | _Sparse | _Packed:
     if isinstance(table, TrainableTable):
         return _Packed(table)
-    if table.vectors is None:
+    if isinstance(table, TermTable) and table.vectors is None:
         return _Sparse(table)
     return _Dense(new_matrix(name, (n_values + 1, table.dim)), table)
 
 
 class _Dense:
-    def __init__(self, matrix: FloatArray, table: TermTable | None = None) -> None:
+    def __init__(self, matrix: FloatArray, table: Table | None = None) -> None:
         self.matrix, self.table = matrix, table
 
     def add(self, start: int, rows: FloatArray) -> None:

@@ -28,13 +28,11 @@ from dialog_policy.features.encoded_files import read_dialogues, read_encoder, w
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.matrices import NewMatrix, new_file
 from dialog_policy.features.settings import EncoderSettings
-from dialog_policy.files import atomic_folder, sha256_of, user_folder
-from dialog_policy.text.encoders import Pretrained
+from dialog_policy.files import CACHE, atomic_folder, sha256_of, user_folder
+from dialog_policy.text.encoders import files_of
 
-__all__ = ["CACHE", "EncodedParts", "NewEntry", "cache_folder", "entry_name", "new_entry", "read_entry"]
+__all__ = ["EncodedParts", "NewEntry", "cache_folder", "entry_name", "new_entry", "read_entry"]
 
-# Environment variable that names the folder; empty: nothing is kept.
-CACHE = "DIALOG_POLICY_CACHE"
 _MANIFEST = "entry.json"
 # Bytes of all entries together; those not used for longest go first.
 _LIMIT = 4 << 30
@@ -67,15 +65,16 @@ def entry_name(
 ) -> str:
     """Return the name of an entry: SHA-256 (hexadecimal) of all that encoded parts depend on, those of `fingerprints`."""
     vectors = [
-        (encoder.path, status.st_size, status.st_mtime_ns)
+        (str(path), status.st_size, status.st_mtime_ns)
         for encoder in (*settings.user, *settings.system)
-        if isinstance(encoder, Pretrained) and (status := _status(encoder.path)) is not None
+        for path in files_of(encoder)
+        if (status := _status(path)) is not None
     ]
     depends = [_code(), settings, seed, vectors, gazetteer, list(actions.classes_), dict(fingerprints)]
     return sha256(msgspec.json.encode(depends, order="deterministic")).hexdigest()
 
 
-def _status(path: str) -> os.stat_result | None:
+def _status(path: Path) -> os.stat_result | None:
     try:
         return os.stat(path)
     except OSError:
@@ -86,7 +85,7 @@ def _status(path: str) -> os.stat_result | None:
 def _code() -> list[Any]:
     """Versions of what computes, and a hash of our own modules: an entry of other code is not found."""
     versions = {}
-    for package in ("dialog-policy", "numpy", "scipy", "scikit-learn", "gensim"):
+    for package in ("dialog-policy", "numpy", "scipy", "scikit-learn", "gensim", "onnxruntime", "tokenizers"):
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
     root = Path(__file__).resolve().parent.parent

@@ -17,6 +17,7 @@ from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.matrices import MappedRows, Matrix, SparseRows
 from dialog_policy.text.embedding import TrainableTable
 from dialog_policy.text.ragged import Ragged
+from dialog_policy.text.table import TermTable
 
 __all__ = ["read_dialogues", "read_encoder", "write_dialogues", "write_encoder"]
 
@@ -127,7 +128,7 @@ def _make_trainable(encoder: TurnEncoder, dropouts: Mapping[str, Mapping[str, fl
         content = list(tables)
         for number, dropout in dropouts[name].items():
             own = tables[int(number)]
-            if own.vectors is None or not 0 <= dropout < 1:
+            if not isinstance(own, TermTable) or own.vectors is None or not 0 <= dropout < 1:
                 raise ValueError("a table that cannot be trained")
             pools: Any = own.pools
             table = TrainableTable(own.analyzer, own.terms, own.vectors, pools=pools, word_dropout=dropout)

@@ -10,20 +10,25 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.corpus.entity_tracker import EntityTracker, MarkedTurn
 from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.corpus.record_memory import UnlistedValues
+from dialog_policy.errors import OptionError
 from dialog_policy.features.turn_values import START, TurnValues, turn_values
 from dialog_policy.text.counts import BIT
 from dialog_policy.text.embedding import TrainableTable
-from dialog_policy.text.table import FloatArray, TermTable
+from dialog_policy.text.sentence_table import SentenceTable, Table, read_table
+from dialog_policy.text.table import FloatArray
 from dialog_policy.text.tokens import context_terms, get_tokenizer
 
 __all__ = ["TurnEncoder"]
 
 _NOTHING: frozenset[str] = frozenset()
+# Before the names of the arrays of a sentence model.
+_SENTENCE = "sentence."
 
 
 class _Tables(msgspec.Struct):
@@ -68,15 +73,20 @@ class TurnEncoder:
         Entity type to values, to find entities in what is said.
     unlisted
         Values that users of the training part asked for and none of its records has.
+
+    Raises
+    ------
+    OptionError
+        If the tokeniser is not known, or the tables have several sentence models.
     """
 
     def __init__(
         self,
         actions: ActionSpace,
         *,
-        user: Sequence[TermTable],
-        system: Sequence[TermTable],
-        context: Sequence[TermTable],
+        user: Sequence[Table],
+        system: Sequence[Table],
+        context: Sequence[Table],
         words: Iterable[str],
         tokenizer: str = "default",
         facts: Iterable[str] | None = None,
@@ -86,11 +96,14 @@ class TurnEncoder:
         self.actions = actions
         self.facts = None if facts is None else {fact: bit for bit, fact in enumerate(sorted(facts))}
         self.gazetteer, self.unlisted = gazetteer or {}, dict(unlisted or {})
-        self.tables: dict[str, tuple[TermTable, ...]] = {
+        self.tables: dict[str, tuple[Table, ...]] = {
             "user": tuple(user),
             "system": tuple(system),
             "context": tuple(context),
         }
+        models = {table.model for own in self.tables.values() for table in own if isinstance(table, SentenceTable)}
+        if len(models) > 1:
+            raise OptionError("expected one sentence model for all parts of a turn, found several.")
         self.words = frozenset(words)
         self.tokenizer = tokenizer
         self._tokenize = get_tokenizer(tokenizer)
@@ -193,25 +206,27 @@ class TurnEncoder:
             return self.encode_actions(values)
         return self.encode_known(values) if part == "known" else self.encode_values(part, values)
 
-    def to_parts(self) -> tuple[dict[str, Any], dict[str, FloatArray]]:
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return what a run folder stores: a JSON object and named arrays (the actions are stored elsewhere)."""
         described: dict[str, Any] = {"tokenizer": self.tokenizer, "words": sorted(self.words), "tables": {}}
         described["facts"] = None if self.facts is None else list(self.facts)
         described["unlisted"] = {kind: sorted(values) for kind, values in sorted(self.unlisted.items())}
-        arrays: dict[str, FloatArray] = {}
+        arrays: dict[str, npt.NDArray[Any]] = {}
         for field, tables in self.tables.items():
             described["tables"][field] = []
             for number, table in enumerate(tables):
                 description, own = table.to_parts()
                 described["tables"][field].append(description)
-                arrays.update({f"{field}.{number}.{name}": array for name, array in own.items()})
+                # Of a sentence model, which is large, all tables of an encoder share one copy.
+                place = _SENTENCE if isinstance(table, SentenceTable) else f"{field}.{number}."
+                arrays.update({f"{place}{name}": array for name, array in own.items()})
         return described, arrays
 
     @classmethod
     def from_parts(
         cls,
         described: Mapping[str, Any],
-        arrays: Mapping[str, FloatArray],
+        arrays: Mapping[str, npt.NDArray[Any]],
         actions: ActionSpace,
         gazetteer: Entries | None = None,
     ) -> TurnEncoder:
@@ -227,13 +242,13 @@ class TurnEncoder:
         stored = msgspec.convert(described, _Stored)
         if len(set(stored.facts or ())) != len(stored.facts or ()):
             raise ValueError("a fact occurs twice")
-        tables: dict[str, list[TermTable]] = {}
+        tables: dict[str, list[Table]] = {}
         for field, descriptions in msgspec.structs.asdict(stored.tables).items():
             tables[field] = []
             for number, description in enumerate(descriptions):
-                prefix = f"{field}.{number}."
+                prefix = _SENTENCE if description.get("kind") == "sentence" else f"{field}.{number}."
                 own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-                tables[field].append(TermTable.from_parts(description, own))
+                tables[field].append(read_table(description, own))
         return cls(
             actions,
             **tables,

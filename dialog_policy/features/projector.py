@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dialog_policy.features.encoder import TurnEncoder
+from dialog_policy.text.sentence_table import Table
 from dialog_policy.text.table import FloatArray, TermTable
 
 __all__ = ["Projector"]
@@ -43,11 +44,16 @@ class Projector:
         self._own = encoder.layout[part] - sum(table.dim for table in tables)
         borders = np.cumsum([self._own, *(table.dim for table in tables)]).tolist()
         pieces = [(t, matrix[start:end]) for t, (start, end) in zip(tables, itertools.pairwise(borders), strict=True)]
-        self._bits = [(table, np.ascontiguousarray(rows)) for table, rows in pieces if table.vectors is None]
-        dense = [(table, rows) for table, rows in pieces if table.vectors is not None]
+        self._bits: list[tuple[TermTable, FloatArray]] = []
+        dense: list[tuple[Table, FloatArray]] = []
+        for table, rows in pieces:
+            if isinstance(table, TermTable) and table.vectors is None:
+                self._bits.append((table, np.ascontiguousarray(rows)))
+            else:
+                dense.append((table, rows))
         self._weights = np.concatenate([matrix[: self._own], *(rows for _, rows in dense)])
         ends = np.cumsum([self._own, *(table.dim for table, _ in dense)]).tolist()
-        self._dense: list[tuple[TermTable, slice]] = [
+        self._dense: list[tuple[Table, slice]] = [
             (table, slice(start, end)) for (table, _), (start, end) in zip(dense, itertools.pairwise(ends), strict=True)
         ]
 

@@ -9,9 +9,10 @@ from dialog_policy.files.file import atomic_write, sha256_of, write_file
 from dialog_policy.files.folder import atomic_folder, exchange_folders, output_folder, recover_folder, replace_folder
 from dialog_policy.files.lock import locked
 from dialog_policy.files.place import check_output, refusals, unlink
-from dialog_policy.files.user_folder import user_folder
+from dialog_policy.files.user_folder import CACHE, user_folder
 
 __all__ = [
+    "CACHE",
     "atomic_folder",
     "atomic_write",
     "check_output",

@@ -14,6 +14,9 @@ _UNIX = {"cache": ("XDG_CACHE_HOME", "~/.cache"), "state": ("XDG_STATE_HOME", "~
 _MACOS = {"cache": "~/Library/Caches", "state": "~/Library/Application Support"}
 
 
+CACHE = "DIALOG_POLICY_CACHE"
+
+
 def user_folder(kind: Literal["cache", "state"], variable: str, name: str) -> Path | None:
     """Return the folder `name` for files of this kind; it is not made.
 

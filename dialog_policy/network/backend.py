@@ -16,8 +16,7 @@ from typing import Any
 
 from dialog_policy.collector import uncollected
 from dialog_policy.errors import OptionError, require
-from dialog_policy.features.cache import CACHE
-from dialog_policy.files import user_folder
+from dialog_policy.files import CACHE, user_folder
 
 __all__ = [
     "choose_backend",

@@ -144,6 +144,7 @@ def fit_policy(
         whole_sets=config.decoding == "joint",
         by_marginals=config.decoding == "independent",
         named_acts=acts_with_named_slots(train),
+        only_fillable=train.replies_are_templates and single,
     )
     validation = None
     if dev is not None and dev_encoded is not None:

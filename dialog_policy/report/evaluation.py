@@ -97,7 +97,8 @@ def policies_table(result: Evaluation, *, intervals: Literal["rows", "cells", "n
 
 def probabilities_table(result: Evaluation) -> Table:
     """Return the metrics of the predicted probabilities, of calibration and of the replies: those that there are."""
-    values: dict[str, float] = {f"top_k.{k}": share for k, share in (result.top_k or {}).items()}
+    tops = {"set_top_k": result.set_top_k, "top_k": result.top_k}
+    values: dict[str, float] = {f"{name}.{k}": share for name, top in tops.items() for k, share in (top or {}).items()}
     measures = ("set_negative_log_likelihood", "log_loss", "brier")
     values |= {key: figure for key in measures if (figure := getattr(result, key)) is not None}
     if result.calibration is not None:

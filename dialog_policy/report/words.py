@@ -80,6 +80,8 @@ def metric_name(key: str, *, exclusive: bool | None = False) -> str:
         return "negative log-likelihood of the action"
     if key.startswith("top_k."):
         return f"top-{key.removeprefix('top_k.')} accuracy"
+    if key.startswith("set_top_k."):
+        return f"top-{key.removeprefix('set_top_k.')} accuracy of action sets"
     return METRIC_NAMES.get(key, key)
 
 

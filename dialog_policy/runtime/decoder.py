@@ -78,6 +78,9 @@ class Decoder:
     named_acts
         Acts whose actions are only taken if a context of the dialogue has named their slot
         (:func:`~dialog_policy.corpus.action_slots.acts_with_named_slots`).
+    only_fillable
+        Whether actions are templates, of which only those are taken that the dialogue so far can fill:
+        :meth:`~dialog_policy.runtime.engine.Engine.fillable` leaves the others out. Runs of earlier versions have False.
 
     Attributes
     ----------
@@ -96,6 +99,7 @@ class Decoder:
         fallback_below: float = _FALLBACK_BELOW,
         by_marginals: bool = False,
         named_acts: Iterable[str] = (),
+        only_fillable: bool = False,
     ) -> None:
         self.space, self.sets, self.counts = space, list(sets), list(counts)
         self.single_action = single_action
@@ -110,6 +114,7 @@ class Decoder:
         self.fallback_below = fallback_below
         self.by_marginals = by_marginals
         self.named_acts = frozenset(named_acts)
+        self.only_fillable = only_fillable
         self.slots = slots_of(space.classes_, self.named_acts)
         pairs = [act_and_slot(name) for name in space.classes_]
         self._slot_of = [pair[1] if pair is not None and pair[0] in self.named_acts else None for pair in pairs]
@@ -136,14 +141,22 @@ class Decoder:
         whole_sets: bool = True,
         by_marginals: bool = False,
         named_acts: Iterable[str] = (),
+        only_fillable: bool = False,
     ) -> Decoder:
         """Count the action sets of the training part; without `whole_sets` actions do not depend on each other."""
         counts: dict[frozenset[str], int] = {}
         for actions in action_sets if whole_sets or single_action else ():
             counts[actions] = counts.get(actions, 0) + 1
         order = sorted(counts, key=lambda actions: (-counts[actions], sorted(actions)))
-        of_sets = [counts[s] for s in order]
-        return cls(space, order, of_sets, single_action=single_action, by_marginals=by_marginals, named_acts=named_acts)
+        return cls(
+            space,
+            order,
+            [counts[s] for s in order],
+            single_action=single_action,
+            by_marginals=by_marginals,
+            named_acts=named_acts,
+            only_fillable=only_fillable,
+        )
 
     def impossible(self, named: Iterable[Set[str]]) -> BoolArray | None:
         """Say which actions cannot be taken, shape (n, n_actions), where contexts have named these of :attr:`slots`; None: all can.
@@ -188,13 +201,16 @@ class Decoder:
         """Leave impossible actions out: what else was decided does not depend on them."""
         actions = list(decided.actions)
         for row in np.flatnonzero(impossible.any(axis=1)).tolist():
-            bits = self.space.bits(actions[row])
-            kept = frozenset(self.space.classes_[bit] for bit in bits if not impossible[row, bit])
-            if actions[row] and not kept:
-                shares = np.where(impossible[row], 0.0, decided.probabilities[row])
-                kept = self._singles[int(shares.argmax())] if shares.any() else kept
-            actions[row] = kept
+            actions[row] = self.without(actions[row], impossible[row], decided.probabilities[row])
         return decided._replace(actions=actions)
+
+    def without(self, actions: frozenset[str], impossible: BoolArray, probabilities: FloatArray) -> frozenset[str]:
+        """Leave impossible actions out of the set of a turn; both arrays of shape (n_actions,), as for :meth:`decide`."""
+        kept = frozenset(self.space.classes_[bit] for bit in self.space.bits(actions) if not impossible[bit])
+        if actions and not kept:
+            shares = np.where(impossible, 0.0, probabilities)
+            kept = self._singles[int(shares.argmax())] if shares.any() else kept
+        return kept
 
     def _decide(self, logits: FloatArray, allowed: BoolArray | None, allow_none: BoolArray | None) -> Decided:
         """Decide, whatever is possible."""
@@ -361,6 +377,7 @@ class Decoder:
             "counts": self.counts,
             "by_marginals": self.by_marginals,
             "named_acts": sorted(self.named_acts),
+            "only_fillable": self.only_fillable,
         }
 
     @classmethod

@@ -163,6 +163,31 @@ class Engine:
                 )
         return named
 
+    def fillable(
+        self, actions: frozenset[str], probabilities: npt.NDArray[np.floating], tracker: EntityTracker
+    ) -> frozenset[str]:
+        """Return the decided action, or the most probable one whose template the dialogue can fill, if it cannot fill that one.
+
+        Only where actions are templates (:attr:`~dialog_policy.runtime.decoder.Decoder.only_fillable`): an action that cannot
+        be filled would be an empty reply.
+
+        Parameters
+        ----------
+        actions
+            What was decided.
+        probabilities
+            Of all actions, shape (n_actions,). Those with 0 cannot be taken.
+        tracker
+            The dialogue's, before the system acts.
+        """
+        if not self.decoder.only_fillable or self.reply(actions, tracker):
+            return actions
+        for bit in np.argsort(-probabilities, kind="stable").tolist():
+            other = frozenset([self.actions.classes_[bit]])
+            if probabilities[bit] > 0 and self.reply(other, tracker):
+                return other
+        return actions
+
     def reply(self, actions: frozenset[str], tracker: EntityTracker) -> str:
         """Return the template reply of some actions, refilled from the dialogue; empty where training showed none."""
         return self.replies.text(actions, tracker)

@@ -190,7 +190,8 @@ class Policy:
         probabilities
             Whether to give the probability of each action that has at least 0.001.
         logged
-            Whether to give, with the true history, the probability of the dialogue's own set of actions.
+            Whether to give, with the true history, the probability of the dialogue's own set of actions and the five most
+            probable sets.
         every_turn
             Whether to predict turns without known actions, too, for dialogues whose system actions were not logged.
         """
@@ -198,7 +199,9 @@ class Policy:
         least = predicting.NEGLIGIBLE if probabilities else None
         if free_running:
             return predicting.free_running(self.engine, dialogues, least=least, every_turn=every_turn)
-        return predicting.teacher_forced(self.engine, dialogues, least=least, logged=logged, every_turn=every_turn)
+        return predicting.teacher_forced(
+            self.engine, dialogues, least=least, logged=logged, listed=logged, every_turn=every_turn
+        )
 
     def logged_probabilities(self, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
         """Predict every target turn as :meth:`predict` does, with the probability of the logged actions.

@@ -14,6 +14,7 @@ from dialog_policy.features.encode import encode_dialogues
 from dialog_policy.features.encoded import PADDING
 from dialog_policy.prediction import Prediction
 from dialog_policy.runtime.engine import Engine
+from dialog_policy.runtime.likeliest_sets import likeliest_sets
 from dialog_policy.runtime.session import Request, Session, respond_together
 
 __all__ = ["NEGLIGIBLE", "free_running", "teacher_forced", "teacher_forced_replies"]
@@ -24,6 +25,8 @@ _CHUNK = 512
 _BATCH = 64
 # Probabilities below this are left out of predictions, unless all are asked for.
 NEGLIGIBLE = 1e-3
+# So many of the most probable sets are listed.
+_LISTED = 5
 
 
 def _chunks(dialogues: Iterable[Dialogue]) -> Iterator[list[Dialogue]]:
@@ -38,6 +41,7 @@ def teacher_forced(
     *,
     least: float | None = NEGLIGIBLE,
     logged: bool = False,
+    listed: bool = False,
     every_turn: bool = False,
 ) -> Iterator[Prediction]:
     """Predict every target turn in order; the system side of earlier turns is the gold one.
@@ -50,29 +54,42 @@ def teacher_forced(
         Predictions say the probability of each action that has at least so much; None: of none.
     logged
         Whether to say the probability of the set of actions that the dialogue has.
+    listed
+        Whether to list the most probable sets.
     every_turn
         Whether turns without known actions are predicted, too.
     """
     for chunk in _chunks(dialogues):
         logits = _logits(engine, chunk)
         named = (own for dialogue in chunk for own in named_slots(dialogue, engine.decoder.slots))
-        decided = engine.decoder.decide(logits, impossible=engine.decoder.impossible(named))
+        impossible = engine.decoder.impossible(named)
+        decided = engine.decoder.decide(logits, impossible=impossible)
+        ranked: Iterable[list[frozenset[str]] | None] = itertools.repeat(None, len(logits))
+        if listed:
+            ranked = likeliest_sets(engine.decoder, logits, _LISTED, impossible)
         likelihoods: Sequence[float | None] = [None] * len(logits)
         if logged:
             sets = [turn.actions or frozenset() for dialogue in chunk for turn in dialogue.turns]
             likelihoods = np.minimum(1.0, np.exp(engine.decoder.log_probabilities(logits, sets))).tolist()
-        rows = zip(decided.actions, decided.probabilities, decided.confidence.tolist(), likelihoods, strict=True)
+        rows = zip(
+            decided.actions, decided.probabilities, decided.confidence.tolist(), likelihoods, ranked, strict=True
+        )
         for dialogue in chunk:
+            tracker, system = engine.new_tracker() if engine.decoder.only_fillable else None, ""
             for number, turn in enumerate(dialogue.turns):
-                actions, shares, confidence, likelihood = next(rows)
+                actions, shares, confidence, likelihood, likeliest = next(rows)
+                if tracker is not None:
+                    tracker.observe_turn(system, turn.user, turn.context)
+                    system = turn.system
                 if turn.is_target or every_turn:
                     yield Prediction(
                         dialogue=dialogue.id,
                         turn=number,
-                        actions=actions,
+                        actions=actions if tracker is None else engine.fillable(actions, shares, tracker),
                         probabilities=_probabilities(engine, shares, least),
                         confidence=confidence,
                         logged=likelihood if turn.is_target else None,
+                        sets=likeliest,
                     )
 
 

@@ -21,7 +21,7 @@ import msgspec
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from dialog_policy.errors import DialogPolicyError, RunError
+from dialog_policy.errors import DialogPolicyError, MissingExtraError, RunError, did_you_mean
 from dialog_policy.files import locked, open_zip, recover_folder
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "MODEL_FILES", "RunReader"]
@@ -136,7 +136,8 @@ class RunReader:
         elif place.is_file():
             reader = cls(partial(_in_archive, place, name), name)
         else:
-            raise RunError(f"found no run at {name}. `dialog-policy train CORPUS --out {name}` makes one.")
+            hint = did_you_mean(place.name, (each.name for each in place.parent.glob("*")))
+            raise RunError(f"found no run at {name}.{hint} `dialog-policy train CORPUS --out {name}` makes one.")
         reader.path = place
         for file in sorted(MODEL_FILES & set(reader.manifest["files"])):
             with reader._hashed(file) as content:
@@ -161,7 +162,7 @@ class RunReader:
         """Turn what is wrong with a file's contents into a :class:`RunError` that names it."""
         try:
             yield
-        except RunError:
+        except (RunError, MissingExtraError):
             raise
         except (ValueError, TypeError, KeyError, SafetensorError, DialogPolicyError) as error:
             said = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")

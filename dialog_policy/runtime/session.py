@@ -254,13 +254,14 @@ def respond_together(engine: Engine, requests: Sequence[Request]) -> list[Step]:
     decided = engine.decoder.decide(logits, masks, allow_none, impossible)
     names = engine.actions.classes_
     steps = []
-    for session, (user, context), actions, shares, confidence in zip(
-        sessions, user_sides, decided.actions, decided.probabilities.tolist(), decided.confidence.tolist(), strict=True
+    for session, (user, context), chosen, shares, confidence in zip(
+        sessions, user_sides, decided.actions, decided.probabilities, decided.confidence.tolist(), strict=True
     ):
+        actions = engine.fillable(chosen, shares, session.state.tracker)
         text = engine.reply(actions, session.state.tracker)
         session.accept(SessionTurn(user, context, actions, actions, text))
         fallback = confidence < engine.fallback_below
-        steps.append(Step(actions, dict(zip(names, shares, strict=True)), confidence, fallback, text))
+        steps.append(Step(actions, dict(zip(names, shares.tolist(), strict=True)), confidence, fallback, text))
     return steps
 
 

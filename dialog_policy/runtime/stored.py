@@ -24,6 +24,7 @@ class _Decoder(msgspec.Struct, forbid_unknown_fields=True):
     counts: list[Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]]
     by_marginals: bool = False
     named_acts: list[str] = []
+    only_fillable: bool = False
 
 
 class StoredReplies(msgspec.Struct):

@@ -9,7 +9,7 @@ import numpy as np
 
 from dialog_policy.testing.check import Check, check, checks_of, same
 from dialog_policy.text.encoders import fit_encoder
-from dialog_policy.text.table import TermTable
+from dialog_policy.text.sentence_table import Table, read_table
 
 __all__ = ["encoder_checks"]
 
@@ -30,7 +30,7 @@ def encoder_checks(settings: Any) -> list[Check]:
     return checks_of(repr(settings), _PROMISES, settings)
 
 
-def _fit(settings: Any, texts: list[list[str]] = _TEXTS) -> TermTable:
+def _fit(settings: Any, texts: list[list[str]] = _TEXTS) -> Table:
     return fit_encoder(settings, texts, sentences=texts, seed=3)
 
 
@@ -49,7 +49,7 @@ def _company(settings: Any) -> None:
 def _stored(settings: Any) -> None:
     """Stored and read again, it encodes the same."""
     table = _fit(settings)
-    again = TermTable.from_parts(*table.to_parts())
+    again = read_table(*table.to_parts())
     same(again.encode([*_TEXTS, *_NEW]).tobytes(), table.encode([*_TEXTS, *_NEW]).tobytes(), "features")
 
 
@@ -71,7 +71,7 @@ def _without_words(settings: Any) -> None:
     empty: tuple[list[list[str]], ...] = ([], [[], []])
     for texts in empty:
         table = _fit(settings, texts)
-        for each in (table, TermTable.from_parts(*table.to_parts())):
+        for each in (table, read_table(*table.to_parts())):
             encoded = each.encode([[], ["hello"]])
             same(encoded.shape, (2, each.dim), "shape")
             assert np.isfinite(encoded).all(), "expected finite features"

@@ -1,11 +1,14 @@
 """The kinds of text encoder that a configuration can name, and the fit side of each.
 
 Everything fitted here ends as a :class:`~dialog_policy.text.table.TermTable`; gensim and scikit-learn are needed to fit, not
-to encode. All are frozen but one: an embedding is trained further with the network, and frozen then.
+to encode. A sentence model, which is fitted to nothing here, is a table of its own kind. All are frozen but one: an embedding
+is trained further with the network, and frozen then.
 """
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -14,6 +17,8 @@ import numpy as np
 from dialog_policy.errors import OptionError
 from dialog_policy.text.counts import TokenLists, fit_bits, fit_lsa
 from dialog_policy.text.embedding import TrainableTable, fit_embedding
+from dialog_policy.text.sentence_model import files_of_model, read_sentence_model
+from dialog_policy.text.sentence_table import SentenceTable, Table
 from dialog_policy.text.table import TermTable
 from dialog_policy.text.tokens import Analyzer
 from dialog_policy.text.vectors import common_component, load_vectors, train_vectors
@@ -25,8 +30,10 @@ __all__ = [
     "FastText",
     "Lsa",
     "Pretrained",
+    "Sentence",
     "Word2Vec",
     "analyzer_of",
+    "files_of",
     "fit_encoder",
     "scale_step",
 ]
@@ -176,7 +183,27 @@ class Embedding(msgspec.Struct, frozen=True, tag="embedding", tag_field="kind", 
     word_dropout: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.05
 
 
-Encoder = Bits | Lsa | Word2Vec | FastText | Pretrained | Embedding
+class Sentence(msgspec.Struct, frozen=True, tag="sentence", tag_field="kind", forbid_unknown_fields=True):
+    """A sentence model in ONNX format, frozen; a run keeps a copy of it.
+
+    Attributes
+    ----------
+    path
+        An ONNX file with its ``tokenizer.json`` beside it, a folder with both, or the name of an installed package that has both.
+    """
+
+    path: str
+
+
+Encoder = Bits | Lsa | Word2Vec | FastText | Pretrained | Embedding | Sentence
+
+
+def files_of(encoder: Encoder) -> list[Path]:
+    """Return the files that an encoder is made of; none where there is no such file, which its fit says."""
+    if isinstance(encoder, Sentence):
+        with contextlib.suppress(OptionError):
+            return list(files_of_model(encoder.path))
+    return [Path(encoder.path)] if isinstance(encoder, Pretrained) else []
 
 
 def analyzer_of(encoder: Encoder, *, are_terms: bool = False) -> Analyzer | None:
@@ -195,7 +222,7 @@ def scale_step(n_texts: int) -> int:
 
 def fit_encoder(
     encoder: Encoder, texts: TokenLists, *, sentences: TokenLists, seed: int, are_terms: bool = False
-) -> TermTable:
+) -> Table:
     """Fit an encoder.
 
     Parameters
@@ -220,7 +247,7 @@ def fit_encoder(
     Raises
     ------
     OptionError
-        If a context is to be encoded by word vectors, or a file of vectors cannot be read.
+        If a context is to be encoded by word vectors or a sentence model, or a file cannot be read or used.
     """
     analyzer = analyzer_of(encoder, are_terms=are_terms)
     if isinstance(encoder, Bits | Lsa):
@@ -242,6 +269,8 @@ def fit_encoder(
         raise OptionError(
             f"a context is not a sentence: expected encoders of kind 'lsa' or 'bits' for it, found {kind!r}."
         )
+    if isinstance(encoder, Sentence):
+        return SentenceTable(read_sentence_model(encoder.path))
     if not isinstance(encoder, Pretrained) and not any(sentences):
         return TermTable(Analyzer("word"), [])
     if isinstance(encoder, Pretrained):

@@ -118,6 +118,22 @@ def test_sets_that_the_drawn_turns_lack_are_not_chosen(monkeypatch):
         assert len({p.actions for p in baselines[name].predict(CORPUS)}) <= 2
 
 
+def test_regressions_over_the_most_frequent_sets_of_many_can_be_read_again(monkeypatch):
+    monkeypatch.setattr(fit, "_MAX_SETS", 2)
+    fitted = fit_baselines(CORPUS, SPACE)
+    assert len(fitted.sets) > 2
+    described, arrays = fitted.to_parts()
+    again = FittedBaselines.from_parts(described, arrays, SPACE).predictors()
+    for name, baseline in fitted.predictors().items():
+        expected = [prediction.actions for prediction in baseline.predict(CORPUS)]
+        assert [prediction.actions for prediction in again[name].predict(CORPUS)] == expected
+        if name in NAMES[3:]:
+            assert {*expected} <= {*fitted.sets[:2]}
+    more = arrays | {"logreg_history.bias": np.zeros(len(fitted.sets) + 1, dtype=np.float32)}
+    with pytest.raises(ValueError, match=r"logreg_history\.bias"):
+        FittedBaselines.from_parts(described, more, SPACE)
+
+
 def test_of_previous_actions_the_most_frequent_are_looked_at(monkeypatch, fitted):
     monkeypatch.setattr(fit, "_TOGETHER", 3)
     whole = fit_baselines(CORPUS, SPACE).regressions["logreg_history"].actions

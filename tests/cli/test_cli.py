@@ -51,7 +51,7 @@ def test_evaluate_predict_and_score_agree(run_folder, corpus_file, tmp_path):
         "logreg_context",
         "logreg_dialogue",
     }
-    run("predict", run_folder, corpus_file, "--out", tmp_path / "p.jsonl")
+    run("predict", run_folder, corpus_file, "--sets", "--out", tmp_path / "p.jsonl")
     run("score", tmp_path / "p.jsonl", corpus_file, "--json", tmp_path / "s.json")
     scored = json.loads((tmp_path / "s.json").read_text())
     for name in ("turn_accuracy", "dialogue_accuracy", "micro_f1", "macro_f1", "hamming_loss", "turns", "seen"):
@@ -65,6 +65,19 @@ def test_evaluate_predict_and_score_agree(run_folder, corpus_file, tmp_path):
     plots = ("policies", "by_length", "by_turn", "by_action", "reliability", "confusions", "after_error", "history")
     assert all(f'id="plot-{name}"' in page for name in plots)
     assert f"{100 * evaluated['turn_accuracy']:.1f}" in page
+
+
+def test_a_prediction_looks_at_the_true_set_only_if_it_is_asked_to(run_folder, corpus_file, tmp_path):
+    run("predict", run_folder, corpus_file, "--out", tmp_path / "p.jsonl")
+    run("predict", run_folder, corpus_file, "--sets", "--out", tmp_path / "s.jsonl")
+    plain, told = (
+        [json.loads(line) for line in (tmp_path / name).read_text().splitlines()] for name in ("p.jsonl", "s.jsonl")
+    )
+    assert {key for row in plain for key in row} == {"dialogue", "turn", "actions", "probabilities", "confidence"}
+    assert [{key: row[key] for key in plain[0]} for row in told] == plain
+    assert all(row["sets"][0] == row["actions"] and 0 <= row["logged"] <= 1 for row in told)
+    said = run("predict", run_folder, corpus_file, "--sets", "--free-running", "--out", tmp_path / "x.jsonl", code=2)
+    assert "--sets needs the true history" in said.output
 
 
 def test_free_running_says_so(run_folder, corpus_file):

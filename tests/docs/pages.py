@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import yaml
 from click.testing import CliRunner
 
-from benchmarks.load import ServerProcess
+from benchmarks.client import ServerProcess
 from dialog_policy.cli import main
 
 if sys.version_info >= (3, 11):

@@ -145,6 +145,28 @@ def test_the_likelihood_of_the_gold_set_is_not_the_cross_entropy_of_the_actions(
     assert evaluate(Given(some), corpus, resamples=0).set_negative_log_likelihood is None
 
 
+def test_policies_that_decide_sets_are_compared_by_sets():
+    corpus = one_dialogue("ab", "", "c")
+    listed = [[frozenset("ab")], [frozenset("a"), frozenset("b"), frozenset()], [frozenset("a")]]
+    predictions = [Prediction(dialogue="d", turn=t, actions=own[0], sets=own) for t, own in enumerate(listed)]
+    result = evaluate(Given(predictions), corpus, resamples=0)
+    assert result.set_top_k == {"1": pytest.approx(1 / 3), "3": pytest.approx(2 / 3), "5": pytest.approx(2 / 3)}
+    assert result.to_json()["set_top_k"] == result.set_top_k
+    some = [*predictions[:2], msgspec.structs.replace(predictions[2], sets=None)]
+    assert evaluate(Given(some), corpus, resamples=0).set_top_k is None
+
+
+def test_run_and_baselines_list_their_most_probable_sets(policy, corpus, evaluation):
+    assert evaluation.set_top_k["1"] == evaluation.turn_accuracy, "joint decoding decides the most probable set"
+    assert evaluation.set_top_k["1"] <= evaluation.set_top_k["3"] <= evaluation.set_top_k["5"]
+    regression = load_baselines(policy.run, policy.actions)["logreg_history"]
+    judged = evaluate(regression, corpus, resamples=0)
+    assert judged.set_top_k["1"] == judged.turn_accuracy < judged.set_top_k["5"]
+    assert judged.set_negative_log_likelihood > 0
+    majority = evaluate(load_baselines(policy.run, policy.actions)["majority"], corpus, resamples=0)
+    assert (majority.set_top_k, majority.set_negative_log_likelihood) == (None, None)
+
+
 def test_a_run_says_how_likely_the_gold_sets_are(policy, corpus, evaluation):
     logged = [max(p.logged, 1e-12) for p in policy.logged_probabilities(corpus)]
     assert evaluation.set_negative_log_likelihood == pytest.approx(-sum(map(math.log, logged)) / len(logged))

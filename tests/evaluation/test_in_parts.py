@@ -88,8 +88,9 @@ def test_parts_without_anything_to_predict_are_left_out(run, small):
     corpus = Corpus(silent)
     policy = Policy.load(run)
     assert evaluate(policy, corpus, executor=Elsewhere()).to_json() == evaluate(policy, corpus).to_json()
-    predicted = list(predicted_in_parts(policy, corpus, Elsewhere()))
-    assert predicted == list(policy.predict(corpus))
+    for logged in (False, True):
+        predicted = list(predicted_in_parts(policy, corpus, Elsewhere(), logged=logged))
+        assert predicted == list(policy.predict(corpus, logged=logged))
 
 
 def test_what_cannot_be_loaded_elsewhere_is_refused(trained, small):

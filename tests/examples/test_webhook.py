@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
-from benchmarks.load import ServerProcess
+from benchmarks.client import ServerProcess
 from dialog_policy.runtime import Policy
 from tests.conftest import REPOSITORY
 from tests.examples.test_bot import run  # noqa: F401 - a fixture

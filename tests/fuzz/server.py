@@ -37,7 +37,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.testclient import TestClient
 
-from benchmarks.load import ServerProcess
+from benchmarks.client import ServerProcess
 from dialog_policy.corpus.readers import load_corpus
 from dialog_policy.runtime.export import export_run
 from dialog_policy.serving.app import create_app

@@ -50,6 +50,14 @@ def test_a_story_without_steps_has_no_dialogue(tmp_path):
     assert dialogue.id == "greeting"
 
 
+def test_a_domain_may_have_lists_where_names_are_expected(tmp_path):
+    (tmp_path / "domain.yml").write_text(
+        "intents:\n- [greet, bye]\n- thanks: {use_entities: []}\n- 3\nslots:\n- [area]\n"
+    )
+    (tmp_path / "stories.md").write_text("## greeting\n* greet: hi\n  - utter_greet\n")
+    assert len(load_corpus(tmp_path, format="rasa_markdown")) == 1
+
+
 def test_parquet_with_bytes_that_are_no_text(tmp_path):
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     (offsets, text) = arrow.array(["xy"]).buffers()[1:]

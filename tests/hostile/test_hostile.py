@@ -9,8 +9,8 @@ import pytest
 
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.corpus.readers import load_corpus
-from dialog_policy.features import cache
 from dialog_policy.features.encode import encode_parts
+from dialog_policy.files import CACHE
 from dialog_policy.policy.config import make_config
 from dialog_policy.runtime import Policy
 from tests.conftest import QUICK, REPOSITORY
@@ -90,7 +90,7 @@ def test_sessions(tmp_path):
 
 
 def test_cache_entries(tmp_path, monkeypatch):
-    monkeypatch.setenv(cache.CACHE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     monkeypatch.setattr("dialog_policy.features.encode.FEWEST_TURNS", 0)
     dialogues = load_corpus(runs.GOOD.with_name(f"{runs.GOOD.name}-dialogues.jsonl"))
     train, dev = (dialogues.with_dialogues(part) for part in (dialogues[:4], dialogues[4:6]))

@@ -63,7 +63,7 @@ UNITS = "a layer of n units has 4·n² recurrent weights, and training keeps fou
         ({"user": "bits"}, "setting user: expected array, got str; found 'bits'."),
         (
             {"user": [WORD, {"kind": "lda"}]},
-            "setting user[1].kind: expected one of bits, lsa, word2vec, fasttext, pretrained, embedding; found 'lda'."
+            "setting user[1].kind: expected one of bits, lsa, word2vec, fasttext, pretrained, embedding, sentence; found 'lda'."
             " Did you mean 'lsa'?",
         ),
         (

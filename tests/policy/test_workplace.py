@@ -225,6 +225,14 @@ def test_a_run_with_another_name_than_utf_8_is_read(policy, tmp_path):
         Policy.load(odd + "x")
 
 
+def test_a_run_that_is_not_there_is_guessed_from_its_neighbours(tmp_path):
+    (tmp_path / "demo").mkdir()
+    with pytest.raises(RunError, match=r"found no run at .*dmo\. Did you mean 'demo'\?"):
+        Policy.load(tmp_path / "dmo")
+    with pytest.raises(RunError, match=r"found no run at .*dmo\. `dialog-policy train"):
+        Policy.load(tmp_path / "nowhere" / "dmo")
+
+
 def test_locks_are_for_threads_of_a_process_too(tmp_path):
     with (
         locked(tmp_path / "run", "training"),

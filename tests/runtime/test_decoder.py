@@ -10,6 +10,7 @@ from dialog_policy.network import calibration
 from dialog_policy.network.calibration import calibrate, choose_fallback
 from dialog_policy.runtime import decoder as decoder_module
 from dialog_policy.runtime.decoder import Decoder
+from dialog_policy.runtime.likeliest_sets import likeliest_sets
 from tests.reference import prior_by_hand
 
 SPACE = ActionSpace("abcd")
@@ -47,6 +48,32 @@ def test_without_evidence_sets_are_as_frequent_as_training_and_good_and_turing_s
     logits = np.array([[odds[name] for name in "abcd"]] * len(EVERYTHING))
     computed = decoder().log_probabilities(logits, EVERYTHING)
     np.testing.assert_allclose(np.exp(computed), [prior[s] for s in EVERYTHING], rtol=1e-9)
+
+
+@settings(max_examples=100)
+@given(logits, st.sampled_from([0.5, 1.0, 3.0]), st.booleans())
+def test_the_most_probable_sets_are_those_of_all_sets(z, temperature, whole_sets):
+    made = decoder(temperature, whole_sets=whole_sets)
+    (listed,) = likeliest_sets(made, np.array([z]), 16)
+    shares = made.log_probabilities(np.array([z] * 16), listed)
+    assert set(listed) == set(EVERYTHING)
+    assert np.all(np.diff(shares) <= 1e-9)
+    assert listed[:5] == likeliest_sets(made, np.array([z]), 5)[0]
+
+
+@settings(max_examples=50)
+@given(logits)
+def test_the_first_of_the_most_probable_sets_is_what_is_decided(z):
+    impossible = np.array([[False, True, False, True]])
+    (chosen,) = decoder().decide(np.array([z]), impossible=impossible).actions
+    (listed,) = likeliest_sets(decoder(), np.array([z]), 5, impossible)
+    assert listed[0] == chosen
+    assert len(set(listed)) == len(listed)
+    assert not any(actions & {"b", "d"} for actions in listed)
+    one = Decoder.fit(SPACE, [frozenset("a"), frozenset("b")], single_action=True)
+    assert likeliest_sets(one, np.array([z]), 9)[0] == [
+        frozenset(SPACE.classes_[i]) for i in np.argsort([-v for v in z], kind="stable")
+    ]
 
 
 @settings(max_examples=200)

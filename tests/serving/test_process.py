@@ -13,7 +13,8 @@ import urllib.request
 
 import pytest
 
-from benchmarks.load import Conversation, ServerProcess, begin, converse, lost_turns
+from benchmarks.client import ServerProcess
+from benchmarks.load import Conversation, begin, converse, lost_turns
 from tests.cli.commands import run as command
 
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from benchmarks.load import ServerProcess
+from benchmarks.client import ServerProcess
 from dialog_policy.runtime import Policy
 from dialog_policy.serving.runs import Runs
 from tests.hostile import runs as hostile

@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from benchmarks.load import ServerProcess
+from benchmarks.client import ServerProcess
 from dialog_policy.runtime import Policy
 from dialog_policy.serving import rollout as module
 from dialog_policy.serving.rollout import Rollout

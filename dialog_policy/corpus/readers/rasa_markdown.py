@@ -23,7 +23,7 @@ from dialog_policy.corpus.readers.rasa.checks import SIMILAR, problems
 from dialog_policy.corpus.readers.rasa.dialogues import Builder
 from dialog_policy.corpus.readers.rasa.documents import sections
 from dialog_policy.corpus.readers.rasa.nlu import plain
-from dialog_policy.corpus.readers.rasa.project import read_project
+from dialog_policy.corpus.readers.rasa.project import declared_names, read_project
 from dialog_policy.corpus.readers.rasa.stories import Did, Known, Part, Said, Step
 from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.source import Source
@@ -131,8 +131,8 @@ def _declared(source: Source, domains: list[str], maps: list[str]) -> _Domain:
     declared: dict[str, set[str]] = {"intents": set(), "slots": set()}
     for member in domains:
         for key, value in sections(source, member):
-            if key in declared and value is not None:
-                declared[key].update([value] if isinstance(value, str) else value)
+            if key in declared:
+                declared[key].update(declared_names(value))
     acts: dict[str, tuple[str, ...]] = {}
     for member in maps:
         content = source.read(member)

@@ -27,7 +27,9 @@ def test_a_small_bot(tmp_path):
     first, second, third, last = dialogue.turns
     assert first.user in {"good morning", "hello, I am Ann", "hi from Rome"}
     slots = {"name": "Ann", "known": True}
-    assert first.context == {"entities": {"name": "Ann", "city-home": "Rome"}, "slots": slots}
+    # What the entities say already is said once.
+    entities = {"name": "Ann", "city-home": "Rome"}
+    assert first.context == {"entities": entities, "slots": slots, "slot_was_set": {"known": True}}
     assert (first.actions, first.system) == ({"utter_hello"}, "Hello {name}!")
     assert (second.user, second.context, second.actions, second.system) == (
         "awful",
@@ -38,7 +40,8 @@ def test_a_small_bot(tmp_path):
     assert (third.user, third.context, third.actions, third.system) == ("", {"slots": slots}, {"action_play"}, "")
     # No example: the intent's name.
     assert (last.user, last.actions) == ("thanks", {"utter_bye"})
-    assert last.context == {"slots": {**slots, "song": {"title": "X", "takes": [1, 2.5, None]}}}
+    song = {"song": {"title": "X", "takes": [1, 2.5, None]}}
+    assert last.context == {"slots": {**slots, **song}, "slot_was_set": song}
 
 
 def test_actions_in_a_row_as_a_set_know_only_what_was_known_before_the_first(tmp_path):
@@ -49,7 +52,8 @@ def test_actions_in_a_row_as_a_set_know_only_what_was_known_before_the_first(tmp
         ("a", {"x", "Y"}, "Y", {}),
         ("b", {"z"}, "", {"slots": {"n": 1}}),
     ]
-    assert [t.context for t in two.turns] == [{}, {"slots": {"n": 1}}, {"slots": {"n": 1}}]
+    news = {"slots": {"n": 1}, "slot_was_set": {"n": 1}}
+    assert [t.context for t in two.turns] == [{}, news, {"slots": {"n": 1}}]
 
 
 def test_forms_and_rules(tmp_path):
@@ -64,8 +68,16 @@ def test_forms_and_rules(tmp_path):
     assert [d.fields["kind"] for d in (book, begin, submit, welcome)] == ["story", "rule", "rule", "rule"]
     assert shown(begin) == [("book", "table_form")]
     assert [(*shown(submit)[i], t.context) for i, t in enumerate(submit.turns)] == [
-        ("", "table_form", {"active_loop": "table_form", "slots": {"people": 2}}),
-        ("", "utter_done", {"active_loop": None, "slots": {"people": 2, "requested_slot": None}}),
+        ("", "table_form", {"active_loop": "table_form", "slots": {"people": 2}, "slot_was_set": {"people": 2}}),
+        (
+            "",
+            "utter_done",
+            {
+                "active_loop": None,
+                "slots": {"people": 2, "requested_slot": None},
+                "slot_was_set": {"requested_slot": None},
+            },
+        ),
     ]
     assert shown(welcome) == [("", "utter_welcome")]
 
@@ -94,11 +106,11 @@ def test_every_alternative_of_every_or_occurs(tmp_path):
     slots = [{"slot_was_set": [{"n": value}]} for value in "xy"]
     steps = [{"or": [{"intent": i} for i in "abc"]}, {"or": slots}, {"action": "z"}]
     dialogues = read(put(tmp_path, s=stories(story(*steps), story({"intent": "a"}, {"action": "z"}))))
-    assert [(d.id, d.turns[0].user, d.turns[0].context) for d in dialogues] == [
-        ("s", "a", {"slots": {"n": "x"}}),
-        ("s (2)", "b", {"slots": {"n": "y"}}),
-        ("s (3)", "c", {"slots": {"n": "x"}}),
-        ("s (4)", "a", {}),
+    assert [(d.id, d.turns[0].user, d.turns[0].context.get("slots")) for d in dialogues] == [
+        ("s", "a", {"n": "x"}),
+        ("s (2)", "b", {"n": "y"}),
+        ("s (3)", "c", {"n": "x"}),
+        ("s (4)", "a", None),
     ]
 
 

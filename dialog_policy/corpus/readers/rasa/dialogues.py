@@ -17,6 +17,8 @@ from dialog_policy.errors import CorpusError
 
 __all__ = ["Builder"]
 
+# What a context has of these was said or found out since the system last acted.
+_NEWS = ("entities", "slot_was_set")
 # Steps of the dialogues that the alternatives of one story make; people write hundreds at the most.
 _MOST_STEPS = 200_000
 
@@ -80,11 +82,16 @@ class Builder:
             elif not isinstance(step, Known):
                 text = self._responses.get(step.action, "") if step.text is None else step.text
                 yield Utterance(False, text, frozenset(step.acts or (step.action,)), context)
-                context = {name: value for name, value in context.items() if name != "entities"}
+                context = {name: value for name, value in context.items() if name not in _NEWS}
             elif step.slots is None:
                 context = {**context, "active_loop": step.active_loop}
             else:
                 context = {**context, "slots": {**context.get("slots", {}), **step.slots}}
+                # That a slot was set again to what it was is news, too: a search was made, and found as much as before.
+                said = context.get("entities", {})
+                news = {name: value for name, value in step.slots.items() if name not in said or said[name] != value}
+                if news:
+                    context["slot_was_set"] = {**context.get("slot_was_set", {}), **news}
 
     def _unique(self, name: str) -> str:
         """Return an id that no other dialogue has: the second ``greet`` is ``greet (2)``."""

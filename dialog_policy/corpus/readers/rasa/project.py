@@ -10,7 +10,7 @@ from dialog_policy.corpus.readers.rasa.documents import Entry, sections
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError, did_you_mean
 
-__all__ = ["DATA_KEYS", "DOMAIN_KEYS", "Project", "check_section", "read_project"]
+__all__ = ["DATA_KEYS", "DOMAIN_KEYS", "Project", "check_section", "declared_names", "read_project"]
 
 DOMAIN_KEYS = ("intents", "entities", "slots", "forms", "actions", "responses", "e2e_actions")
 DATA_KEYS = ("stories", "rules", "nlu")
@@ -101,7 +101,7 @@ def _read_member(project: Project, source: Source, member: str) -> None:
     for key, value in sections(source, member):
         key = "responses" if key == "templates" else key  # their name before Rasa 2
         if key in project.declared:
-            project.declared[key].update(_names(value))
+            project.declared[key].update(declared_names(value))
         elif key == "nlu" and isinstance(value, Entry) and isinstance(intent := value.get("intent"), str):
             if value.get("examples"):
                 project.with_examples.update((intent, intent.partition("/")[0]))
@@ -110,8 +110,8 @@ def _read_member(project: Project, source: Source, member: str) -> None:
         seen.add(key)
 
 
-def _names(value: Any) -> Iterator[str]:
-    """Names that stand under a key of a domain: an item of a list, a mapping of names, or a name with its settings."""
+def declared_names(value: Any) -> Iterator[str]:
+    """Yield the names that stand under a key of a domain: an item of a list, a mapping of names, or a name with its settings."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Entry):
