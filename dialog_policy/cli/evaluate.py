@@ -122,7 +122,7 @@ def _is_run(path: str) -> bool:
 @click.option(
     "--sets",
     is_flag=True,
-    help="Write the five most probable action sets, too, and the probability of the set that the corpus has.",
+    help="Also write the five most probable action sets and the probability of the corpus' own set.",
 )
 @executor_options("1")
 @corpus_options

@@ -166,7 +166,7 @@ class TurnQueue:
                     continue
                 if len(opened.session) >= self.max_turns:
                     raise UnprocessableError(
-                        f"the session has {len(opened.session)} turns (--max-turns): begin another one."
+                        f"the session has {len(opened.session)} turns, the maximum (--max-turns). Begin another one."
                     )
                 by_policy.setdefault(id(opened.policy), []).append((pending, opened))
             except Exception as error:
