@@ -85,8 +85,8 @@ class LocalProcesses:
                     yield waiting.popleft().result()
             except BrokenProcessPool:
                 raise RunError(
-                    "a process was lost: it was killed, perhaps because the memory was full. What is finished is kept: run the "
-                    "same command again, with fewer processes where memory is short."
+                    "a process was lost. Perhaps it was killed because the memory was full. Finished work is kept: run the same "
+                    "command again, with fewer processes if memory is short."
                 ) from None
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)

@@ -40,14 +40,14 @@ class _Group(click.Group):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the formats that CORPUS may have."""
-        with formatter.section("Formats of CORPUS (recognised; --format NAME says which)"):
+        with formatter.section("Formats of CORPUS (recognised automatically; --format NAME overrides)"):
             formatter.write_dl([(reader.name, reader.help) for reader in (*readers().values(), *ADDRESSES.values())])
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="dialog-policy")
 def main() -> None:
-    """Train a policy that predicts a dialogue system's next actions, and see how often it is right.
+    """Train a policy that predicts a dialogue system's next actions, and measure how often it is right.
 
     \b
     dialog-policy inspect  corpora/desk.jsonl
@@ -56,7 +56,7 @@ def main() -> None:
     dialog-policy chat     runs/desk
 
     CORPUS is a file, a folder or a .zip/.tar.gz in one of the formats below. RUN is the folder that `train` writes.
-    `dialog-policy COMMAND --help` says more about a command.
+    `dialog-policy COMMAND --help` describes a command.
     """  # noqa: D301 (the backslash-b is a mark of click's, which leaves the lines after it as they are)
 
 

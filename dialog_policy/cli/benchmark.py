@@ -18,23 +18,25 @@ __all__ = ["benchmark"]
 
 @click.command(cls=Command)
 @click.argument("corpus", required=False)
-@click.option("--serving", is_flag=True, help="Measure how long a decision takes in a conversation, not training.")
-@click.option("--json", "json_", metavar="FILE", help="Write the figures as JSON, too.")
+@click.option(
+    "--serving", is_flag=True, help="Measure how long a decision in a conversation takes, instead of training."
+)
+@click.option("--json", "json_", metavar="FILE", help="Also write the figures as JSON.")
 @corpus_options
 def benchmark(
     corpus: str | None, serving: bool, json_: str | None, format_: str | None, reader: tuple[str, ...]
 ) -> None:
     """Measure the speed of training or serving on this machine.
 
-    Training runs on two threads, next to Keras as people write it, to PyTorch and to the machine's matrix multiplication,
-    as far as they are installed. The dialogues are as long as STAR's or as those of CORPUS. Time and memory are also
-    measured as the corpus grows from 1,000 to 100,000 dialogues. This takes some minutes.
+    By default it measures training on two threads and compares it with plain Keras code, with PyTorch (if installed) and with
+    the machine's matrix multiplication. The dialogues are as long as STAR's or as those of CORPUS. It also measures how time
+    and memory grow from 1,000 to 100,000 dialogues. This takes some minutes.
 
-    --serving runs on one core, next to the same network called through Keras. It uses made-up dialogues and 300 features,
-    or CORPUS with the default settings. This takes a minute.
+    With --serving it measures decisions on one core and compares them with the same network called through Keras. It uses
+    made-up dialogues and 300 features, or CORPUS with the default settings. This takes a minute.
 
-    The command needs the extra `train` and a source checkout, whose folder benchmarks/ holds the harnesses. Figures mean
-    little where other programs run.
+    The command needs the extra `train` and a source checkout, whose folder benchmarks/ has the harnesses. The figures mean
+    little while other programs are running.
     """
     harness = _harness("serving" if serving else "training")
     dialogues = None if corpus is None else read_corpus(corpus, format_, reader)

@@ -52,17 +52,17 @@ class _Chat:
         self.warned = False
         self.ended = False
         self.commands: dict[str, tuple[str, str, Callable[[str], None]]] = {
-            "context": ("JSON", "Give the system what it learns before its next turn, such as results.", self._context),
+            "context": ("JSON", "Set the context of the next turn: what the system learns before it acts, such as results.", self._context),
             "turn": ("", "Let the system act although the user says nothing.", self._turn),
-            "correct": ("[ACTION …]", "Say what the bot should have done in the last turn; without an action: nothing.",
+            "correct": ("[ACTION …]", "Correct the actions of the last turn; without ACTION, the bot should have done nothing.",
                         self._correct),
-            "say": ("TEXT", "Say what the bot should have answered in the last turn.", self._say),
+            "say": ("TEXT", "Correct the reply of the last turn.", self._say),
             "undo": ("[N]", "Take back the last turn, or the last N turns.", self._undo),
             "actions": ("[PART]", "List the actions, or those that have PART in their name.", self._actions),
             "save": ("FILE", "Add the conversation to a corpus (.jsonl, .csv, .tsv), or write a new one.", self._save),
             "new": ("", "Begin a new conversation.", self._new),
-            "restore": ("", "Go on with the newest conversation that was not saved.", self._restore),
-            "discard": ("", "Drop this conversation; before its first turn, the one that /restore would bring back.",
+            "restore": ("", "Continue the newest conversation that was not saved.", self._restore),
+            "discard": ("", "Discard this conversation or, before its first turn, the one that /restore would bring back.",
                         self._discard),
             "help": ("", "Show this list.", self._help),
             "quit": ("", "End the chat; so does the end of the input.", self._quit),
@@ -107,7 +107,7 @@ class _Chat:
             raise OptionError(f"there is no command /{name}; /help lists them.{did_you_mean(name, self.commands)}")
         argument, _, run = self.commands[name]
         if rest.strip() and not argument:
-            raise OptionError(f"/{name} takes nothing, found {rest.strip()!r}.")
+            raise OptionError(f"/{name} takes no argument, found {rest.strip()!r}.")
         if not rest.strip() and argument and not argument.startswith("["):
             raise OptionError(f"expected /{name} {argument}.")
         run(rest.strip())
@@ -167,7 +167,7 @@ class _Chat:
             raise OptionError(f"expected a number of turns, found {text!r}.")
         self.session.undo(int(text or 1))
         self._keep()
-        click.echo(f"The conversation has {counted(len(self.session), 'turn')} now.")
+        click.echo(f"The conversation now has {counted(len(self.session), 'turn')}.")
 
     def _actions(self, part: str) -> None:
         names = [name for name in self.policy.actions.classes_ if part.casefold() in name.casefold()]
@@ -188,7 +188,12 @@ class _Chat:
             raise OptionError(f"{error}\nThe conversation is not lost: /save it as another file.") from None
         self.is_saved = True
         self.autosave.forget()
-        _tell("", f"{path} has this conversation now, as {dialogue.id}." if added else f"{path} has it already.")
+        _tell(
+            "",
+            f"The conversation was added to {path} as {dialogue.id}."
+            if added
+            else f"{path} already has this conversation.",
+        )
 
     def _new(self, _: str) -> None:
         if not self.is_saved:
@@ -206,11 +211,11 @@ class _Chat:
             subject = f"There are {len(waiting)} conversations that were not saved; the newest" if len(waiting) > 1 else (
                 "There is a conversation that was not saved; it"
             )  # fmt: skip
-            _tell("", f"{subject} has {_describe(waiting[0])}. /restore goes on with it, /discard drops it.")
+            _tell("", f"{subject} has {_describe(waiting[0])}. /restore continues it, /discard deletes it.")
 
     def _restore(self, _: str) -> None:
         if len(self.session):
-            raise OptionError("this conversation has begun: /save it or begin a /new one before you restore another.")
+            raise OptionError("this conversation has begun. /save it or begin a /new one before you restore another.")
         kept = self.autosave.restore()
         if kept is None:
             raise OptionError("there is no conversation that was not saved.")
@@ -231,12 +236,12 @@ class _Chat:
         if len(self.session):
             self.autosave.forget()
             self._begin()
-            click.echo("The conversation is dropped. This is a new one.")
+            click.echo("The conversation was discarded. This is a new one.")
             return
         kept = self.autosave.discard()
         if kept is None:
             raise OptionError("there is no conversation to discard.")
-        _tell("", f"The conversation that had {_describe(kept)} is dropped.")
+        _tell("", f"The conversation that had {_describe(kept)} was discarded.")
         self._offer()
 
     def _keep(self) -> None:
@@ -249,13 +254,17 @@ class _Chat:
                 self.autosave.keep(self.session.to_bytes(), self.context, len(self.session))
         except OSError as error:
             if not self.warned:
-                _tell("", f"Warning: this conversation is not kept ({error}); /save it before you end.", err=True)
+                _tell(
+                    "",
+                    f"Warning: this conversation cannot be kept automatically ({error}); /save it before you quit.",
+                    err=True,
+                )
             self.warned = True
 
     def _farewell(self) -> str:
         if self.warned or self.autosave.is_off:
             return "This conversation was not saved."
-        return "This conversation is not saved, but kept: the next chat with this run offers it again."
+        return "This conversation is not saved, but the next chat with this run offers it again."
 
     def _help(self, _: str) -> None:
         for name, (argument, sentence, _run) in self.commands.items():

@@ -35,7 +35,7 @@ def _shares(text: str) -> list[float]:
 @click.option(
     "--split",
     default=None,
-    help="Part of the corpus; `all` for the whole.  [default: test; all, where every policy is a file of predictions]",
+    help="Part of the corpus; `all` for the whole corpus.  [default: test; all, if every policy is a file of predictions]",
 )
 @click.option(
     "--metric",
@@ -65,7 +65,7 @@ def compare(
     reader: tuple[str, ...],
     **forms: Any,
 ) -> None:
-    """See which policy is better, by how much, how sure that is, and where they differ.
+    """Compare policies: which is better, by how much, how certain this is, and where they differ.
 
     A POLICY is a RUN, a baseline of a run (RUN:majority, RUN:bigram, RUN:logreg_dialogue ...) or a file of predictions,
     PREDICTIONS.jsonl. All must cover the same turns. Only --curve needs TensorFlow.
@@ -103,7 +103,7 @@ def _curve(
         if named.policy is not None and not named.is_baseline
     }
     if not runs:
-        raise OptionError("--curve trains the settings of runs, and none of these policies is a run.")
+        raise OptionError("--curve trains the settings of runs, but none of these policies is a run.")
     part = corpus.split(split)
     scored = {dialogue.id for dialogue in part}
     full = corpus.split("train")
@@ -111,7 +111,7 @@ def _curve(
     if len(train) < len(full):
         left_out = len(full) - len(train)
         say(
-            f"{counted(left_out, 'dialogue')} of the train part {'is' if left_out == 1 else 'are'} scored and so not trained on."
+            f"{counted(left_out, 'dialogue')} of the train part {'is' if left_out == 1 else 'are'} scored, and so not used for training."
         )
     # What is scored must not stop the training.
     dev = corpus.split("dev") if "dev" in corpus.splits and split not in ("dev", "all") else "inner"

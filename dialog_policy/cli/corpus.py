@@ -46,7 +46,7 @@ _PART = re.compile(r"\w[\w.-]*")
 @click.command(cls=Command)
 @corpora_argument
 @corpus_options
-@click.option("--json", "json_", metavar="FILE", help="Write everything as JSON, too.")
+@click.option("--json", "json_", metavar="FILE", help="Also write everything as JSON.")
 @click.option("--html", metavar="FILE", help="Write a page to read in a browser (extra `report`).")
 def inspect(
     corpora: tuple[str, ...], format_: str | None, reader: tuple[str, ...], json_: str | None, html: str | None
@@ -73,7 +73,7 @@ def inspect(
 @click.command(cls=Command)
 @corpora_argument
 @corpus_options
-@click.option("--json", "json_", metavar="FILE", help="Write the problems as JSON, too.")
+@click.option("--json", "json_", metavar="FILE", help="Also write the problems as JSON.")
 @click.pass_context
 def validate(
     ctx: click.Context, corpora: tuple[str, ...], format_: str | None, reader: tuple[str, ...], json_: str | None
@@ -140,7 +140,7 @@ def convert(corpora: tuple[str, ...], out: str, format_: str | None, reader: tup
     metavar="KEY=VALUE",
     help="Parts and their shares, which add up to 1. Takes several.  [default: " + " ".join(_PARTS) + "]",
 )
-@click.option("--seed", default=0, show_default=True, help="Another seed, another split.")
+@click.option("--seed", default=0, show_default=True, help="Seed; each seed gives another split.")
 @click.option("--group-by", metavar="FIELD", help="Keep dialogues with the same value of this field in one part.")
 @click.option("--force", is_flag=True, help="Replace the parts that an earlier split left in OUT.")
 def split(
@@ -204,7 +204,9 @@ def _share(name: str, value: str) -> float:
     help="Folder for the files.  [default: $DIALOG_POLICY_CACHE or the user's cache folder]",
 )
 @click.option("--mirror", metavar="URL", help="Fetch URL/NAME/FILE instead of the pinned address.")
-@click.option("--catalogue", "catalogue_", metavar="FILE", help="A list of corpora of your own, as JSON.")
+@click.option(
+    "--catalogue", "catalogue_", metavar="FILE", help="Your own list of corpora (JSON), instead of the built-in one."
+)
 def download(name: str | None, list_: bool, cache: str | None, mirror: str | None, catalogue_: str | None) -> None:
     """Fetch a public corpus (extra `download`) and print its path; without NAME, list the corpora.
 
@@ -218,5 +220,5 @@ def download(name: str | None, list_: bool, cache: str | None, mirror: str | Non
     path = fetch(name, cache=cache, mirror=mirror, known=known)
     entry = known[name]
     say(f"{entry.title}\nLicence: {entry.licence}\nCite: {entry.citation}\nMore: {entry.homepage}")
-    say(f"Look into it: dialog-policy inspect {path} {entry.example}".rstrip())
+    say(f"Next: dialog-policy inspect {path} {entry.example}".rstrip())
     click.echo(str(path))

@@ -28,16 +28,16 @@ __all__ = ["evaluate", "predict", "score"]
 
 @click.command(cls=Command)
 @click.argument("run_and_corpora", metavar="RUN CORPUS...", nargs=-1, required=True)
-@click.option("--split", default=None, help="Part of the corpus; `all` for the whole.  [default: test]")
+@click.option("--split", default=None, help="Part of the corpus; `all` for the whole corpus.  [default: test]")
 @click.option(
     "--folds",
     type=click.IntRange(min=2),
     metavar="K",
-    help="Instead of evaluating RUN, train K policies, each tested on the dialogues that it did not see. RUN may be left out; "
-    "where it is given, its settings are used.",
+    help="Instead of evaluating RUN, train K policies and test each on the dialogues that it did not see. RUN is optional; if it "
+    "is given, its settings are used.",
 )
 @click.option(
-    "--free-running", is_flag=True, help="Feed the policy its own past actions and replies, not the true ones."
+    "--free-running", is_flag=True, help="Feed the policy its own past actions and replies instead of the true ones."
 )
 @executor_options("1")
 @output_options
@@ -54,7 +54,7 @@ def evaluate(
     reader: tuple[str, ...],
     **outputs: Any,
 ) -> None:
-    """See how often a policy is right, next to simple baselines.
+    """Measure how often a policy is right, and compare it with simple baselines.
 
     A prediction is right when the set of actions is exactly the true one. Only --folds needs TensorFlow.
     """
@@ -69,7 +69,7 @@ def evaluate(
     }
     if folds is not None:
         if processes is not None or ray is not None:
-            raise OptionError("--folds trains, one policy after the other: give it neither --processes nor --ray.")
+            raise OptionError("--folds trains one policy after the other. Leave out --processes and --ray.")
         forms.emit(_cross_validate(run_and_corpora, split or "all", folds, format_, reader, options))
         return
     run, *corpora = run_and_corpora
@@ -114,15 +114,15 @@ def _is_run(path: str) -> bool:
 @click.command(cls=Command)
 @click.argument("run")
 @corpora_argument
-@click.option("--split", default="test", show_default=True, help="Part of the corpus; `all` for the whole.")
-@click.option("--out", required=True, metavar="PREDICTIONS.jsonl", help="File to write, one line a turn.")
+@click.option("--split", default="test", show_default=True, help="Part of the corpus; `all` for the whole corpus.")
+@click.option("--out", required=True, metavar="PREDICTIONS.jsonl", help="File to write, one line per turn.")
 @click.option(
-    "--free-running", is_flag=True, help="Feed the policy its own past actions and replies, not the true ones."
+    "--free-running", is_flag=True, help="Feed the policy its own past actions and replies instead of the true ones."
 )
 @click.option(
     "--sets",
     is_flag=True,
-    help="Write the five most probable action sets, too, and the probability of the set that the corpus has.",
+    help="Also write the five most probable action sets and the probability of the corpus' own set.",
 )
 @executor_options("1")
 @corpus_options
@@ -140,8 +140,8 @@ def predict(
 ) -> None:
     """Write a policy's predictions for a corpus, with probabilities.
 
-    Turns whose actions are known are predicted. Where nobody noted the system's actions (a table without the column), every
-    turn is, and what the system did before is unknown to the policy.
+    Only turns whose actions are known are predicted. If the corpus has no actions at all (a table without that column), all
+    turns are predicted, and the policy does not know the system's past actions.
     """
     from dialog_policy.runtime import Policy
 
@@ -156,7 +156,7 @@ def predict(
         every_turn = not part.n_targets
         if every_turn:
             say(
-                "The corpus has no actions: every turn is predicted, and what the system did before is taken as unknown."
+                "The corpus has no actions. Every turn is predicted, and the system's past actions are unknown to the policy."
             )
         predictions = predicted_in_parts(
             policy, part, executor, free_running=free_running, logged=sets, every_turn=every_turn
@@ -172,7 +172,7 @@ def predict(
     "--actions",
     "actions_file",
     metavar="FILE",
-    help="The actions that the policy was trained on, one a line.  [default: those of the corpus' train part]",
+    help="File with the actions that the policy was trained on, one per line.  [default: those of the corpus' train part]",
 )
 @output_options
 @corpus_options
@@ -186,7 +186,7 @@ def score(
     reader: tuple[str, ...],
     **outputs: Any,
 ) -> None:
-    """Score the predictions of any policy: JSON Lines with dialogue, turn (from 0), actions."""
+    """Score the predictions of any policy, given as JSON Lines with dialogue, turn (from 0) and actions."""
     forms = Outputs(**outputs)
     forms.check(predictions, corpus)
     if not Path(predictions).is_file():

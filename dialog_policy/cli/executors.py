@@ -24,13 +24,13 @@ def executor_options(default: str) -> Callable[[_F], _F]:
         command = click.option(
             "--ray",
             metavar="ADDRESS|local",
-            help="Work on this Ray cluster (extra `ray`), whose nodes see all files at the same paths; `local`: on one of this machine.",
+            help="Work on this Ray cluster (extra `ray`); all nodes must see the files at the same paths. `local` starts one on this machine.",
         )(command)
         return click.option(
             "--processes",
             type=click.IntRange(min=1),
             metavar="N",
-            help=f"Processes of this machine.  [default: {default}]",
+            help=f"Number of processes on this machine.  [default: {default}]",
         )(command)
 
     return add
@@ -49,6 +49,6 @@ def opened_executor(processes: int | None, ray: str | None, default: int = 1) ->
         yield LocalProcesses(processes or default)
         return
     if processes is not None:
-        raise OptionError("--processes is for this machine, --ray for a cluster: give one of them.")
+        raise OptionError("--processes is for this machine, --ray for a cluster. Give only one of them.")
     with RayTasks(ray) as executor:
         yield executor

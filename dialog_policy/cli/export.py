@@ -19,10 +19,10 @@ __all__ = ["export"]
 @click.argument("archive", metavar="FILE.zip")
 @click.option("--licence", metavar="TEXT", help="Licence that the model card states.")
 @click.option(
-    "--evaluation", metavar="FILE", help="What `evaluate --json` wrote for this run; the card shows its figures."
+    "--evaluation", metavar="FILE", help="File that `evaluate --json` wrote for this run; the card shows its figures."
 )
 def export(run: str, archive: str, licence: str | None, evaluation: str | None) -> None:
-    """Pack what serving needs of a run, with a model card, into one archive.
+    """Pack the files of a run that serving needs, with a model card, into one archive.
 
     `Policy.load` and every command that takes a RUN read the archive as it is. Left out: what only further training needs, the
     baselines, logs, reports.
@@ -41,5 +41,5 @@ def _evaluation(path: str) -> dict[str, Any]:
     except msgspec.DecodeError as error:
         raise OptionError(f"the evaluation {path} is not JSON: {error}.") from None
     if not isinstance(evaluation, dict):
-        raise OptionError(f"the evaluation {path} is not what `evaluate --json` writes: expected an object.")
+        raise OptionError(f"the evaluation {path} is not a file that `evaluate --json` writes: expected a JSON object.")
     return evaluation

@@ -90,7 +90,7 @@ corpora_argument = click.argument("corpora", metavar="CORPUS...", nargs=-1, requ
 
 def corpus_options(command: _F) -> _F:
     """Add ``--format`` and ``--reader`` to a command."""
-    command = click.option("--format", "format_", metavar="NAME", help="Format of the corpus; else it is recognised.")(
+    command = click.option("--format", "format_", metavar="NAME", help="Format of the corpus.  [default: recognised]")(
         command
     )
     return click.option(

@@ -27,8 +27,8 @@ _FORMS = (
     click.option("--json", "json_", metavar="FILE", help="Write all results as JSON."),
     click.option("--html", metavar="FILE", help="Write a report to read in a browser (extra `report`)."),
     click.option("--markdown", metavar="FILE", help="Write a report as Markdown, for a pull request."),
-    click.option("--csv", "csv_", metavar="FOLDER", help="Write the numbers as CSV, one file for each list."),
-    click.option("--plots", metavar="FOLDER", help="Write each plot as a file of its own (extra `report`)."),
+    click.option("--csv", "csv_", metavar="FOLDER", help="Write the numbers as CSV files, one for each list."),
+    click.option("--plots", metavar="FOLDER", help="Write each plot to a separate file (extra `report`)."),
     click.option(
         "--plot-format",
         "plot_formats",
@@ -45,13 +45,13 @@ _OPTIONS = (
         "--fail-under",
         multiple=True,
         metavar="METRIC=VALUE",
-        help="Exit with 1 if a metric is below this, such as turn_accuracy=0.8. May be given several times.",
+        help="Exit with code 1 if a metric is below this value, as in turn_accuracy=0.8. May be given several times.",
     ),
     click.option(
         "--fail-over",
         multiple=True,
         metavar="METRIC=VALUE",
-        help="Exit with 1 if a metric is above this, such as log_loss=1.5. May be given several times.",
+        help="Exit with code 1 if a metric is above this value, as in log_loss=1.5. May be given several times.",
     ),
     resamples_option(RESAMPLES, 0, "Bootstrap resamples for the 95 % intervals; 0: no intervals."),
 )

@@ -21,22 +21,20 @@ __all__ = ["prepare"]
     "--split",
     default="train",
     show_default=True,
-    help="Part of the corpus that will be trained on; `all` for the whole, `none` for a store that is not trained on.",
+    help="Part of the corpus to train on later; `all` for the whole corpus, `none` if the store is only for evaluation.",
 )
 @click.option(
     "--dev",
     default="auto",
     show_default=True,
     metavar="SPLIT|inner|none|auto",
-    help="What training will be validated on, as for `train`.",
+    help="Validation part of that training, as for `train`.",
 )
-@click.option(
-    "--config", metavar="FILE.toml", help="File with settings, one KEY = VALUE a line; those of encoders count."
-)
+@click.option("--config", metavar="FILE.toml", help="File with settings of encoders, one KEY = VALUE per line.")
 @click.option(
     "--set", "set_", multiple=True, metavar="KEY=VALUE", help="Single settings, such as seed=1. Takes several."
 )
-@executor_options("one a core")
+@executor_options("one per core")
 @corpus_options
 def prepare(
     corpora: tuple[str, ...],
@@ -50,10 +48,10 @@ def prepare(
     format_: str | None,
     reader: tuple[str, ...],
 ) -> None:
-    """Turn a corpus of any size into a STORE: shards on disk, which every command takes for the corpus.
+    """Turn a corpus of any size into a STORE: shards on disk, which every command accepts as CORPUS.
 
-    The corpus is read as a stream and never held whole. What was interrupted goes on where it was with the same command.
-    docs/store.md describes stores.
+    The corpus is streamed and never held in memory as a whole. After an interruption, the same command continues where it
+    stopped. docs/store.md describes stores.
     """
     from dialog_policy.features.stored import features_of
     from dialog_policy.policy.config import make_config, parse_settings, read_settings
@@ -81,4 +79,4 @@ def prepare(
     say(f"Features: {counted(n_train, 'dialogue')} to train on, {n_dev:,} to validate on.")
     for part, (seen, texts) in features.svd_texts.items():
         if seen < texts:
-            say(f"Of the {texts:,} {part} texts to train on, the SVD has seen {seen:,}, evenly spread.")
+            say(f"The SVD was fitted on {seen:,} of the {texts:,} {part} texts of the training part, evenly spread.")

@@ -32,58 +32,70 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
     default=8000,
     show_default=True,
     type=click.IntRange(0, 65_535),
-    help="Port to listen on; 0: any that is free.",
+    help="Port to listen on; 0: any free port.",
 )
 @click.option(
     "--store",
     metavar="FILE|URL|memory",
     envvar=_STORE,
     help="Where sessions are kept: an SQLite file; redis://HOST:PORT/DB or postgresql://USER@HOST:PORT/DATABASE "
-    f"for several servers together; or memory. A URL with a password is better set as ${_STORE}.  "
+    f"to share sessions between servers; or memory. Set a URL with a password as ${_STORE} instead.  "
     "[default: the file RUN.sessions.sqlite beside the first run]",
 )
 @click.option(
     "--corpus",
     multiple=True,
     metavar="CORPUS",
-    help="Let clients browse this corpus, save dialogues and train again. Several: those that the run was trained on.",
+    help="Let clients browse this corpus, save dialogues and retrain. Repeat the option if the run was trained on several corpora.",
 )
 @click.option(
     "--save",
     metavar="FILE",
-    help="JSON Lines or a table that saved dialogues are added to.  [default: RUN.saved.jsonl]",
+    help="JSON Lines file or table to which saved dialogues are added.  [default: RUN.saved.jsonl]",
 )
 @click.option(
     "--token-file",
     metavar="FILE",
-    help=f"File with the token that clients must show; or set ${_TOKEN}. Required where --host is not a loopback address.",
+    help=f"File with the token that clients must send; or set ${_TOKEN}. Required unless --host is a loopback address.",
 )
 @click.option(
     "--allow-host",
     multiple=True,
     metavar="NAME",
-    help="A further host name that requests may be addressed to. On a loopback address, localhost is always allowed.",
+    help="Another host name that requests may be addressed to. On a loopback address, localhost is always allowed.",
 )
 @click.option(
     "--proxy",
     multiple=True,
     metavar="ADDRESS",
-    help="Address or network of a proxy before this server: its X-Forwarded-For header is believed, that of others is ignored.",
+    help="Address or network of a proxy in front of this server. X-Forwarded-For headers from other addresses are ignored.",
 )
 @click.option(
-    "--max-sessions", default=100_000, show_default=True, type=click.IntRange(1), help="Most sessions at a time."
+    "--max-sessions",
+    default=100_000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Maximum number of sessions at a time.",
 )
-@click.option("--max-turns", default=500, show_default=True, type=click.IntRange(1), help="Most turns of a session.")
 @click.option(
-    "--max-utterance", default=2_000, show_default=True, type=click.IntRange(1), help="Most characters of an utterance."
+    "--max-turns", default=500, show_default=True, type=click.IntRange(1), help="Maximum number of turns in a session."
 )
-@click.option("--max-body", default=65_536, show_default=True, type=click.IntRange(1), help="Most bytes of a request.")
+@click.option(
+    "--max-utterance",
+    default=2_000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Maximum number of characters in an utterance.",
+)
+@click.option(
+    "--max-body", default=65_536, show_default=True, type=click.IntRange(1), help="Maximum size of a request in bytes."
+)
 @click.option(
     "--rate",
     default=200.0,
     show_default=True,
     type=click.FloatRange(0),
-    help="Most requests a second from one address; 0: no limit.",
+    help="Maximum number of requests per second from one address; 0: no limit.",
 )
 @click.option(
     "--expire",
@@ -92,7 +104,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
     type=click.FloatRange(0, min_open=True),
     help="Hours without a turn after which a session is deleted.",
 )
-@click.option("--log-text", is_flag=True, help="Write into the logs what users and the system say.")
+@click.option("--log-text", is_flag=True, help="Log what users and the system say.")
 @corpus_options
 def serve(
     run: tuple[str, ...],
@@ -114,7 +126,7 @@ def serve(
     format_: str | None,
     reader: tuple[str, ...],
 ) -> None:
-    """Answer conversations over HTTP, with a page to chat on; several runs side by side as RUN or NAME=RUN.
+    """Serve one or several runs over HTTP, with a chat page. Name each as RUN or NAME=RUN.
 
     Needs the extra `serve`. The HTTP API is described in docs/server.md and in /openapi.json of the running server.
     """
@@ -130,10 +142,10 @@ def serve(
     is_local = _is_loopback(host)
     if token is None and not is_local:
         raise OptionError(
-            f"{host} can be reached by others: give a token that clients must show, by --token-file FILE or ${_TOKEN}."
+            f"other machines can reach {host}, so the server needs a token that clients must send. Give it by --token-file FILE or ${_TOKEN}."
         )
     if not corpus and save is not None:
-        raise OptionError("--save needs --corpus: without it nothing is saved.")
+        raise OptionError("--save needs --corpus, because without a corpus no dialogues are saved.")
     paths = name_runs(run)
     first = next(iter(paths.values())).resolve()
     saved = Path(save) if save else first.with_name(f"{first.name}.saved.jsonl")

@@ -42,16 +42,16 @@ def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str,
 @corpora_argument
 @click.option("--out", required=True, metavar="RUN", help="Folder to write the run to.")
 @click.option(
-    "--split", default="train", show_default=True, help="Part of the corpus to train on; `all` for the whole."
+    "--split", default="train", show_default=True, help="Part of the corpus to train on; `all` for the whole corpus."
 )
 @click.option(
     "--dev",
     default="auto",
     show_default=True,
     metavar="SPLIT|CORPUS|inner|none|auto",
-    help="What training is validated on, for early stopping and calibration: a part of the corpus, another corpus, `inner` (a "
-    "tenth of the training part) or `none`. `auto` is the corpus' part dev, or `inner` where it has none. With fewer than 20 "
-    "dialogues there is no early stopping: training then runs for a fixed number of epochs.",
+    help="Validation part, for early stopping and calibration: a part of the corpus, another corpus, `inner` (a tenth of the "
+    "training part) or `none`. `auto` is the corpus' part dev or, if it has none, `inner`. With fewer than 20 dialogues there "
+    "is no early stopping, and training runs for a fixed number of epochs.",
 )
 @click.option(
     "--backend",
@@ -62,10 +62,10 @@ def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str,
 @click.option(
     "--recipe",
     metavar="NAME",
-    help="Settings and reader options that were best on a known corpus: babi5, babi6, dstc2, sgd, sim-m, star, ted-paper. "
+    help="Settings and reader options that did best on a known corpus: babi5, babi6, dstc2, sgd, sim-m, star, ted-paper. "
     "--config, --set and --reader override them.",
 )
-@click.option("--config", metavar="FILE.toml", help="File with settings, one KEY = VALUE a line.")
+@click.option("--config", metavar="FILE.toml", help="File with settings, one KEY = VALUE per line.")
 @click.option(
     "--set",
     "set_",
@@ -76,31 +76,31 @@ def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str,
 @click.option(
     "--resume/--restart",
     default=None,
-    help="What to do where an interrupted training has left a checkpoint: go on from it, with the same result as without the "
-    "interruption, or discard it and begin anew. Without either the checkpoint is kept, and nothing is trained.",
+    help="What to do with the checkpoint of an interrupted training. --resume continues from it, with the same result as without "
+    "the interruption; --restart discards it and begins anew. If there is a checkpoint and you give neither, nothing is trained.",
 )
 @click.option(
     "--distributed",
     is_flag=True,
-    help="Train with other processes, on this or other machines, that are given the same command (JAX; docs/distributed.md). Where "
-    "they were started by torchrun, Ray, MPI, SLURM or as an indexed job of Kubernetes, the following need not be given.",
+    help="Train together with other processes, on this or other machines, that run the same command (JAX; docs/distributed.md). If "
+    "torchrun, Ray, MPI, SLURM or an indexed Kubernetes job has started them, the next three options are not needed.",
 )
-@click.option("--coordinator", metavar="HOST:PORT", help="With --distributed: where process 0 is to be reached.")
-@click.option("--processes", type=int, metavar="N", help="With --distributed or --ray: how many processes there are.")
-@click.option("--rank", type=int, metavar="I", help="With --distributed: the number of this process, from 0.")
+@click.option("--coordinator", metavar="HOST:PORT", help="With --distributed: address of process 0.")
+@click.option("--processes", type=int, metavar="N", help="With --distributed or --ray: number of processes.")
+@click.option("--rank", type=int, metavar="I", help="With --distributed: number of this process, counted from 0.")
 @click.option(
     "--wait",
     type=click.FloatRange(min=0, min_open=True),
     default=300.0,
     show_default=True,
     metavar="SECONDS",
-    help="With --distributed: how long to wait for the others to come.",
+    help="With --distributed: how long to wait for the other processes.",
 )
 @click.option(
     "--ray",
     metavar="ADDRESS|local",
-    help="Have this Ray cluster start the processes (extra `ray`), one a node or as many as --processes says; its nodes see all "
-    "files at the same paths. Processes that are lost are started again.",
+    help="Let this Ray cluster start the processes (extra `ray`): one per node, or as many as --processes says. All nodes must see "
+    "the files at the same paths. Lost processes are started again.",
 )
 @corpus_options
 def train(
@@ -133,21 +133,17 @@ def train(
 
     if ray is not None:
         if distributed or (coordinator, rank) != (None, None):
-            raise OptionError(
-                "--ray starts all processes itself: give neither --distributed, --coordinator nor --rank."
-            )
+            raise OptionError("--ray starts all processes itself. Leave out --distributed, --coordinator and --rank.")
         click.echo(
             train_on_ray(partial(_words_on_ray, click.get_current_context()), ray, processes, say), err=True, nl=False
         )
         return
     if not distributed and (coordinator, processes, rank) != (None, None, None):
-        raise OptionError(
-            "--coordinator, --processes and --rank are of a training with others: give --distributed as well."
-        )
+        raise OptionError("--coordinator, --processes and --rank only work with --distributed. Add --distributed.")
     if distributed:
         backend = backend or "jax"
         if backend != "jax":
-            raise OptionError(f"--distributed trains with JAX; found the backend {backend}. Give --backend jax.")
+            raise OptionError(f"--distributed needs the backend jax, found {backend}. Give --backend jax.")
     if backend is not None:
         choose_backend(backend)
     settings: dict[str, Any] = {}
@@ -174,7 +170,7 @@ def train(
             folder = partial_folder(target)
             if folder.exists():
                 raise RunError(
-                    f"stopped. The last finished epoch is kept in {folder}; go on with the same command and --resume."
+                    f"stopped. The last finished epoch is kept in {folder}. To continue, give the same command with --resume."
                 ) from None
             raise
     for line in _report(policy, out, before) if group.leads else ():
@@ -213,7 +209,7 @@ def _described(run: Path) -> str:
         MANIFEST,
         LOGS,
     }
-    rest = f" and what else was in its folder: {', '.join(sorted(others))}" if others else ""
+    rest = f" and the other files in its folder: {', '.join(sorted(others))}" if others else ""
     return f"It replaces the run of {manifest.get('created', 'an unknown date')[:10]}{rest}."
 
 
@@ -230,9 +226,9 @@ def _report(policy: DialogPolicy, out: str, before: str) -> Iterator[str]:
     if info["fallback"] is not None:
         below, coverage, precision = (info["fallback"][name] for name in ("below", "coverage", "precision"))
         yield (
-            f"From a confidence of {below:.2f} the policy acts: in {coverage:.1%} of the validation turns, of which "
-            f"{precision:.1%} are right."
+            f"Fallback threshold: a confidence of {below:.2f}. The policy is at least so confident in {coverage:.1%} of the "
+            f"validation turns, and right in {precision:.1%} of these."
         )
     elif policy.fallback_precision is not None:
-        yield "Warning: without a validation part no confidence could be chosen for the setting fallback_precision."
+        yield "Warning: the setting fallback_precision had no effect, because it needs a validation part to choose the threshold."
     yield f"The run is in {out}. {before}".rstrip()

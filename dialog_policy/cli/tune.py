@@ -20,29 +20,27 @@ __all__ = ["tune"]
 
 @click.command(cls=Command)
 @corpora_argument
-@click.option(
-    "--out", required=True, metavar="FOLDER", help="Folder for the search. A search that is there already is continued."
-)
+@click.option("--out", required=True, metavar="FOLDER", help="Folder for the search. An existing search is continued.")
 @click.option(
     "--trials",
     type=click.IntRange(min=1),
     default=30,
     show_default=True,
-    help="Number of trials in all, those of earlier calls included.",
+    help="Number of trials in all, including those of earlier calls.",
 )
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Minutes after which no new trial begins.")
 @click.option(
-    "--split", default="train", show_default=True, help="Part of the corpus to train on; `all` for the whole."
+    "--split", default="train", show_default=True, help="Part of the corpus to train on; `all` for the whole corpus."
 )
 @click.option(
     "--dev",
     default=None,
     metavar="SPLIT|CORPUS|inner",
-    help="What settings are compared on. `inner`, a tenth of the training part, leaves the corpus' own dev part for an honest "
-    "figure.  [default: inner; of a store what it was prepared with]",
+    help="Validation part on which settings are compared. `inner`, a tenth of the training part, leaves the corpus' own dev part "
+    "unseen.  [default: inner; for a store, the part it was prepared with]",
 )
-@click.option("--config", metavar="FILE.toml", help="Settings to begin with.")
-@click.option("--set", "set_", multiple=True, metavar="KEY=VALUE", help="Single settings to begin with. Takes several.")
+@click.option("--config", metavar="FILE.toml", help="File with the initial settings.")
+@click.option("--set", "set_", multiple=True, metavar="KEY=VALUE", help="Single initial settings. Takes several.")
 @click.option(
     "--seed", type=click.IntRange(min=0, max=2**32 - 1), default=0, show_default=True, help="Seed of the search."
 )
@@ -62,8 +60,8 @@ def tune(
 ) -> None:
     """Search for better settings (extra `tune`).
 
-    Leaves in FOLDER the trials (study.db, trials.csv), the best settings for `train --config` (best.toml) and, with the extra
-    `report`, a picture of what mattered (importances.svg).
+    Writes to FOLDER the trials (study.db, trials.csv), the best settings for `train --config` (best.toml) and, with the extra
+    `report`, a plot of the importance of each setting (importances.svg).
     """
     from dialog_policy.features.stored import features_of
     from dialog_policy.policy import make_config, tuning
@@ -78,7 +76,7 @@ def tune(
     validation = choose_dev(dev, corpus, format_, reader)
     if validation is None:
         raise OptionError(
-            "settings are compared on a validation part: expected a part of the corpus, another corpus, or 'inner'."
+            "--dev: settings are compared on a validation part. Give a part of the corpus, another corpus, or 'inner'."
         )
     study = tuning.tune(
         corpus.split(split),
@@ -98,7 +96,7 @@ def tune(
     first = study.trials[0].value
     click.echo(
         f"{len(study.trials)} trials; the best (number {study.best_trial.number}) has a turn accuracy of {study.best_value:.4f}"
-        + (f", the settings to begin with {first:.4f}" if first is not None else "")
+        + (f", the initial settings have {first:.4f}" if first is not None else "")
         + f".\nTrain with it: dialog-policy train {shlex.join(corpora)} --config {folder / 'best.toml'} --out RUN"
     )
 
@@ -120,11 +118,11 @@ def _picture(study: Any, path: Path) -> str:
 
     finished = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
     if len(finished) < 3 or len({trial.value for trial in finished}) < 2:
-        return "; too few trials were finished to say which setting mattered"
+        return "; too few trials have finished to measure the importance of settings"
     try:
         import matplotlib
     except ModuleNotFoundError:
-        return "; a picture of what mattered needs the extra `report`"
+        return "; the plot of importances needs the extra `report`"
     matplotlib.use("svg")
     from matplotlib import pyplot
 
@@ -133,9 +131,9 @@ def _picture(study: Any, path: Path) -> str:
     names = list(importances)[::-1]
     bars = axes.barh(names, [importances[name] for name in names])
     axes.bar_label(bars, fmt="%.2f", padding=3)
-    axes.set(xlabel="share of the variance of the turn accuracy", title="What mattered", xlim=(0, 1.1))
+    axes.set(xlabel="share of the variance of the turn accuracy", title="Importance of the settings", xlim=(0, 1.1))
     axes.spines[["top", "right"]].set_visible(False)
     with atomic_write(path) as file:
         figure.savefig(file, format="svg")
     pyplot.close(figure)
-    return ", what mattered in importances.svg"
+    return ", the importance of each setting in importances.svg"

@@ -24,7 +24,7 @@ __all__ = ["value"]
 @click.option(
     "--split",
     default=None,
-    help="Part of the corpus; `all` for the whole.  [default: test; all, where the policy is a file of predictions]",
+    help="Part of the corpus; `all` for the whole corpus.  [default: test; all, if the policy is a file of predictions]",
 )
 @click.option(
     "--estimator",
@@ -40,14 +40,14 @@ __all__ = ["value"]
     "--target-policy",
     type=click.Choice(list(TARGET_POLICIES)),
     default=None,
-    help="The policy to value: `stochastic` draws by its probabilities; `greedy` always takes its predicted actions, as "
-    "`serve` does.  [default: stochastic]",
+    help="The policy to evaluate: `stochastic` draws actions by its probabilities; `greedy` always takes its predicted actions, "
+    "as `serve` does.  [default: stochastic]",
 )
 @click.option("--greedy", is_flag=True, hidden=True)
 @click.option(
     "--estimate-propensities",
     is_flag=True,
-    help="Estimate the propensities even where the log has them. Where it has none they are always estimated.",
+    help="Estimate the propensities even if the log has them. If it has none, they are always estimated.",
 )
 @resamples_option(RESAMPLES, LEAST_RESAMPLES, "Bootstrap resamples for the 95 % intervals.")
 @form_options
@@ -67,11 +67,11 @@ def value(
     reader: tuple[str, ...],
     **forms: Any,
 ) -> None:
-    """Estimate what a policy is worth from the rewards of dialogues that another one led.
+    """Estimate the reward that a policy would earn, from a log of dialogues that another policy led.
 
-    This is off-policy evaluation. POLICY is a RUN, a baseline of a run (RUN:bigram) or a file of predictions. The turns of CORPUS
-    have a reward, or each dialogue has one in its field `reward`; turns have the propensity of what was done, or it is estimated.
-    Where the log says too little about the policy, nothing is concluded. Needs no TensorFlow.
+    This is off-policy evaluation. POLICY is a RUN, a baseline of a run (RUN:bigram) or a file of predictions. Either the turns of
+    CORPUS have a reward, or each dialogue has one in its field `reward`. The propensities of the logged actions are read from the
+    turns or estimated. If the log says too little about the policy, the command draws no conclusion. It needs no TensorFlow.
     """
     if greedy:
         if target_policy == "stochastic":

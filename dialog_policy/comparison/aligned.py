@@ -55,7 +55,7 @@ def _same_dialogues(a: str, of_a: ScoredTurns, b: str, of_b: ScoredTurns) -> Non
             if dialogue.id in missing:
                 turn = next(number for number, turn in enumerate(dialogue.turns) if turn.is_target)
                 raise CorpusError(
-                    f"{with_} has a prediction for this turn, {without} has none; {len(missing)} dialogues are so.",
+                    f"{with_} has a prediction for this turn, but {without} has none; {len(missing)} dialogues are so.",
                     dialogue=dialogue.id,
                     turn=turn,
                     remedy="Policies are compared on the same turns: predict the same part with both, or name it with --split.",

@@ -64,7 +64,7 @@ def compare(
         The actions of the training parts, over which averages of F1 run, together with the gold actions. None: those of the
         predictors; where they know none, those of the corpus' own train part; without one, gold and predicted actions.
     metrics
-        What to compare by, of :data:`~dialog_policy.evaluation.totals.SCALARS`.
+        The metrics to compare by, from :data:`~dialog_policy.evaluation.totals.SCALARS`.
     split
         The part of the corpus.
     resamples, seed

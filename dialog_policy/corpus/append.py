@@ -173,7 +173,7 @@ def _add_rows(source: Source, target: Path, dialogues: Iterable[Dialogue], optio
     # A sheet has rules of its own, such as commas between actions: what is added must not change how the rest is read.
     whole = InMemory(source.path, source.read(member) + addition)
     if list(table.READER.open(whole, options).dialogues()) != [*known, *added]:
-        raise CorpusError("a dialogue has something that this sheet's way of writing cannot hold.", path=target)
+        raise CorpusError("the sheet's way of writing cannot represent something in the dialogue.", path=target)
     _write_after(target, addition)
     return len(added)
 

@@ -126,7 +126,7 @@ class _Checker:
                     "warning",
                     "leak",
                     f"{self._leaking} of {self._annotated} contexts name an action that the turn then takes",
-                    "A context holds what the system knew before it chose; take out what was logged after.",
+                    "A context should have only what the system knew before it chose its actions. Remove what was logged afterwards.",
                     self._leaking,
                     [self._leak],
                 )
@@ -154,7 +154,7 @@ def _of_the_whole(summary: CorpusCounts) -> list[Problem]:
         return problems[-1]
 
     if not summary.dialogues:
-        add("error", "empty", "There are no dialogues", "See whether the path and the format (--format) are right.")
+        add("error", "empty", "There are no dialogues", "Check the path and the format (--format).")
     elif not summary.target_turns:
         message = f"None of {counted(summary.turns, 'turn')} has system actions: there is nothing to predict"
         add(

@@ -34,13 +34,13 @@ class Corpus(Sequence[Dialogue]):
     name
         For reports; normally the file's name.
     format, reader_options
-        How it was read, so that a run can read the next part in the same way.
+        How it was read, so that a run can read other corpora in the same way.
     gazetteer
-        Entity type to the values that the corpus' own database or ontology lists for it, or pairs of another way to write a
-        value, and the value. Used to find entities in text.
+        Maps an entity type to its values in the corpus' own database or ontology, or to pairs of a spelling variant and its
+        value. Used to find entities in text.
     replies_are_templates
-        Whether each action names a reply template that, refilled from the dialogue, gives `Turn.system` exactly
-        (then `response_accuracy` can be reported).
+        Whether each action names a reply template that, filled from the dialogue, gives `Turn.system` exactly (then
+        `response_accuracy` can be reported).
 
     Raises
     ------
@@ -192,9 +192,9 @@ class Corpus(Sequence[Dialogue]):
         Parameters
         ----------
         name
-            ``"all"``, a part that the corpus' authors made, or, where they made none, ``"train"``, ``"dev"`` or ``"test"``
-            of a fixed 80/10/10 cut by the SHA-256 of the dialogue's id. A corpus with a train part and no dev part lends
-            a tenth of train to dev by the same hash.
+            ``"all"`` or one of the corpus' own parts. If it has none, ``"train"``, ``"dev"`` or ``"test"`` of a fixed 80/10/10
+            split by the SHA-256 of the dialogue's id. If it has a train part but no dev part, dev is a tenth of train, by the
+            same hash.
 
         Raises
         ------
@@ -251,9 +251,9 @@ class Corpus(Sequence[Dialogue]):
         Parameters
         ----------
         frame
-            The columns of :meth:`to_frame`, of which ``dialogue_id`` and ``actions`` are needed; a missing value stands for
-            what is unknown, and actions are any collection of names. Rows of one dialogue need not follow each other; the
-            column ``turn``, where there is one, gives their order.
+            The columns of :meth:`to_frame`, of which ``dialogue_id`` and ``actions`` are required. A missing value means
+            unknown, and actions are any collection of names. The rows of a dialogue need not be consecutive; a column ``turn``
+            gives their order.
         name
             For reports.
 

@@ -83,9 +83,9 @@ class Dialogue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     turns
         In the order in which they happened.
     split
-        The part of the corpus that its authors put it in, if they did: ``"train"``, ``"dev"``, ``"test"`` …
+        The part of the corpus that it belongs to, if the corpus says so: ``"train"``, ``"dev"``, ``"test"`` …
     fields
-        Whatever else the corpus says about it (domain, scenario, language …), as JSON values.
+        Further information of the corpus about it (domain, scenario, language …), as JSON values.
     """
 
     id: str

@@ -72,7 +72,7 @@ def catalogue(path: str | Path | None = None) -> dict[str, Entry]:
     for name, entry in known.items():
         parts = [name, *(part for file in entry.files for part in file.split("/"))]
         if not entry.files or not all(_NAME.fullmatch(part) for part in parts):
-            raise OptionError(f"{path}: the entry {name!r} has no files, or names that are no plain file names.")
+            raise OptionError(f"{path}: the entry {name!r} has no files, or names that are not plain file names.")
     return known
 
 
@@ -151,7 +151,7 @@ def _fetch(pooch: Any, path: Path, address: str, sha256: str, homepage: str, *, 
             raise CorpusError(
                 f"checksum mismatch: the SHA-256 of the file is not {sha256}. The file was deleted.",
                 path=address,
-                remedy=f"Try again; if it stays so, the file was changed or replaced: see {homepage}.",
+                remedy=f"Try again. If this happens again, the file was changed or replaced: see {homepage}.",
             )
     except requests.HTTPError as error:
         problem = f"the server answered {error.response.status_code} {error.response.reason}."

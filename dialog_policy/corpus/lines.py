@@ -32,7 +32,9 @@ def native_line(dialogue: Dialogue) -> bytes:
 def _described(dialogue: Dialogue) -> dict[str, Any]:
     reserved = sorted({"id", "turns", "split"} & set(dialogue.fields))
     if reserved:
-        raise CorpusError(f"its field {reserved[0]!r} cannot be written: the name is taken.", dialogue=dialogue.id)
+        raise CorpusError(
+            f"its field {reserved[0]!r} cannot be written, because the name is reserved.", dialogue=dialogue.id
+        )
     described: dict[str, Any] = {"id": dialogue.id, **dialogue.fields}
     if dialogue.split is not None:
         described["split"] = dialogue.split
@@ -82,9 +84,9 @@ def table_rows(dialogues: Iterable[Dialogue], separator: str = SEPARATOR) -> Ite
     for dialogue in dialogues:
         if not dialogue.turns:
             raise CorpusError(
-                "it has no turns, and a table has a row for each turn.",
+                "it has no turns, so it has no row in a table.",
                 dialogue=dialogue.id,
-                remedy="Write JSON Lines, or leave it out.",
+                remedy="Write JSON Lines, or leave the dialogue out.",
             )
         fields = _encode(dialogue.fields).decode() if dialogue.fields else ""
         for number, turn in enumerate(dialogue.turns):

@@ -19,7 +19,7 @@ __all__ = ["Control"]
 _GRACE = 10.0
 _EXIT_CODE = 2
 _ADVICE = (
-    "The training has ended. What process 0 wrote after the last epoch is kept: the same command with --resume goes on (in Python: "
+    "The training has ended. The last finished epoch is kept. To continue, give the same command with --resume (in Python: "
     "resume=True), with any number of processes."
 )
 
@@ -111,7 +111,7 @@ class Control:
         except TimeoutError:
             self._end(f"{self._members[other]} was lost: nothing was heard of it for {SILENCE:g} seconds. {_ADVICE}")
         except OSError:
-            self._end(f"{self._members[other]} was lost: its connection has ended. {_ADVICE}")
+            self._end(f"{self._members[other]} was lost: its connection was closed. {_ADVICE}")
 
     def _say_alive(self) -> None:
         while not self._left.wait(SILENCE / 4):

@@ -184,7 +184,7 @@ def join(
     """
     global _group
     if _group is not _ALONE:
-        raise GroupError("this process has joined others already.")
+        raise GroupError("this process has already joined a group.")
     place = find_place(coordinator, processes, rank)
     if place.processes == 1:
         yield _ALONE

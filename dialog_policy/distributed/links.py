@@ -87,7 +87,7 @@ class Link:
         """
         kind, size = _HEADER.unpack(self._exactly(_HEADER.size))
         if longest is not None and size > longest:
-            raise ConnectionError("what has come is no message of this program")
+            raise ConnectionError("the received data are not a message of this program")
         return kind, self._exactly(size)
 
     def _exactly(self, size: int) -> bytes:
@@ -95,7 +95,7 @@ class Link:
         while len(received) < size:
             piece = self._socket.recv(min(size - len(received), _PIECE))
             if not piece:
-                raise ConnectionResetError("its connection has ended")
+                raise ConnectionResetError("its connection was closed")
             received += piece
         return bytes(received)
 
@@ -143,7 +143,7 @@ def meet(place: Place, wait: float) -> Met:
         kind, payload = link.receive()
     except OSError as error:
         raise GroupError(
-            f"process 0 at {place.host}:{place.port} has ended before all {place.processes} processes came ({_why(error)}); its own "
+            f"process 0 at {place.host}:{place.port} ended before all {place.processes} processes had joined ({_why(error)}); its own "
             "output says why."
         ) from None
     if kind != Kind.WELCOME:
@@ -183,7 +183,7 @@ def _receive_all(place: Place, me: Member, deadline: float, wait: float) -> Met:
             except TimeoutError:
                 missing = ", ".join(str(rank) for rank in range(place.processes) if rank not in members)
                 raise GroupError(
-                    f"of {place.processes} processes these have not come to {place.host}:{place.port} within {wait:g} seconds: "
+                    f"expected {place.processes} processes at {place.host}:{place.port}; these did not join within {wait:g} seconds: "
                     f"{missing}. Start each with the same --coordinator and --processes, and its own --rank."
                 ) from None
             link = Link(connection)

@@ -128,7 +128,7 @@ class ExpectedPredictions:
                 f"a prediction{self._by} for a dialogue that is not in {self._corpus.name}.{hint}",
                 dialogue=name,
                 turn=number,
-                remedy="Predictions and corpus must belong together.",
+                remedy="Use the corpus and the part that the predictions were made for.",
                 **place,
             )
         dialogue = self._corpus.dialogue(name) if current is None else current.dialogue

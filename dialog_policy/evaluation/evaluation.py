@@ -201,17 +201,17 @@ class Evaluation(Metrics, kw_only=True, omit_defaults=True):
     unseen_action_turns
         Turns with a gold action that training lacks.
     gold_actions_left_out
-        Gold actions to which no probability was given.
+        Number of gold actions without a probability.
     actions_exclude_each_other
         Whether exactly one action is taken in every turn.
     response_accuracy
-        Share of turns whose reply is the gold one, but for white space; where replies are templates.
+        For corpora whose replies are templates: share of turns whose reply equals the gold one except for white space.
     baselines
         Name to the metrics of a simple policy on the same turns.
     by_length, by_turn, by_action, slices
         The same figures for parts.
     calibration, calibration_bits
-        Of the predicted sets' confidence; of the actions' probabilities.
+        Calibration of the confidence in predicted sets, and of the probabilities of single actions.
     mode
         ``"teacher-forced"`` or ``"free-running"``.
     policy

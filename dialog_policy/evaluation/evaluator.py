@@ -40,31 +40,32 @@ def evaluate(
     Parameters
     ----------
     predictor
-        A run, a baseline, a file of predictions, or anything else with `name`, `actions` and `predict(dialogues)`. Its
-        predictions are taken one by one and not kept. F1 averages run over its `actions` and the gold ones; a gold action
-        that is not among them is a false negative, makes its turn wrong, and its turn counts in `unseen_action_turns`. None:
-        the actions of `training`; of neither: the gold and the predicted actions.
+        A run, a baseline, a file of predictions, or any other object with `name`, `actions` and `predict(dialogues)`. Its
+        predictions are read one by one and not kept. F1 is averaged over its `actions` and the gold ones. A gold action that it
+        lacks is a false negative, and its turn is wrong and counts in `unseen_action_turns`. If `actions` is None, the actions
+        of `training` are used, or else the gold and predicted ones.
     corpus
         The gold dialogues: a corpus, the path of one, or a sequence of dialogues.
     split
-        The part of them to judge by.
+        The part of the corpus to evaluate on.
     training
-        What is known of the training part, for the slices by unknown words and by rare actions. None: what a run knows.
+        Description of the training part, for the slices by unknown words and by rare actions. None: a run's own.
     baselines
         Policies to compare with. None: those of a run; none for other predictors.
     tokenizer
-        Name of what splits utterances into words. None: a run's own, else the default.
+        Name of the tokenizer that splits utterances into words. None: a run's own or, for other predictors, the default.
     free_running
-        Whether the policy's own earlier actions and replies are its history, not the gold ones.
+        Whether the policy sees its own earlier actions and replies instead of the gold ones.
     mistakes
-        Whether to say where it goes wrong.
+        Whether to analyse the wrong turns.
     resamples
         Bootstrap resamples of dialogues for the 95 % confidence intervals, at most 100,000; 0: no intervals.
     seed
         Of the bootstrap.
     executor
-        What judges some thousand dialogues at a time, such as :class:`~dialog_policy.executor.LocalProcesses`; the figures are the
-        same to the last digit. The predictor is a saved run then, which every process loads for itself. None: this process.
+        Runs the evaluation in several processes, a few thousand dialogues at a time, such as
+        :class:`~dialog_policy.executor.LocalProcesses`; the figures are exactly the same. The predictor must be a saved run,
+        which every process loads itself. None: this process.
 
     Returns
     -------
@@ -89,9 +90,7 @@ def evaluate(
     options = inspect.signature(predictor.predict).parameters
     runs_freely = "free_running" in options
     if free_running and not runs_freely:
-        raise OptionError(
-            f"free running needs a run; the past actions of {predictor.name} are those that it was given."
-        )
+        raise OptionError(f"free running needs a run, because {predictor.name} has fixed past actions.")
     part = as_corpus(corpus).split(split)
     policy = predictor if isinstance(predictor, Run) else None
     if policy is not None:

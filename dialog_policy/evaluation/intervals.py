@@ -56,8 +56,8 @@ def check_resamples(resamples: int, least: int = 0, *, seed: int = 0) -> None:
         raise OptionError(f"seed: expected an integer of at least 0, found {seed}.")
     if not least <= resamples <= MOST_RESAMPLES:
         raise OptionError(
-            f"resamples: expected a number from {least:,} to {MOST_RESAMPLES:,}, found {resamples:,}. More change no digit of an "
-            f"interval and do not fit into memory; {RESAMPLES:,} are usual."
+            f"resamples: expected a number from {least:,} to {MOST_RESAMPLES:,}, found {resamples:,}. More would "
+            f"hardly change an interval and not fit into memory; {RESAMPLES:,} are usual."
         )
 
 

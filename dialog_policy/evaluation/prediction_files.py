@@ -31,7 +31,7 @@ class PredictionFile:
     path
         The file.
     name
-        What reports call it. None: the file's name without its suffix.
+        Its name in reports. None: the file's name without its suffix.
     actions
         The actions that the policy was trained on, where they are known.
     """

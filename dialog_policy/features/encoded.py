@@ -288,7 +288,7 @@ def _float_arrays(name: str, arrays: Sequence[npt.ArrayLike]) -> list[FloatArray
             turn, column = np.argwhere(~np.isfinite(array))[0].tolist()
             raise OptionError(
                 f"expected finite numbers as {name}, found {array[turn, column]} in dialogue {number}, turn {turn}, column "
-                f"{column}. A network that sees one such number learns nothing."
+                f"{column}. A single such number prevents a network from learning."
             )
     return converted
 

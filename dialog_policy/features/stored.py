@@ -35,9 +35,9 @@ def features_of(corpus: StoredCorpus) -> Features:
     described = corpus.manifest.features
     if not corpus.manifest.has_features:
         raise CorpusError(
-            "the store has text and no features: it was prepared with --split none.",
+            "the store has text but no features, because it was prepared with --split none.",
             path=corpus.path,
-            remedy="Prepare its corpus with the part that is to be trained on: dialog-policy prepare CORPUS STORE --split train",
+            remedy="Prepare its corpus again with the part to train on: dialog-policy prepare CORPUS STORE --split train",
         )
     try:
         return msgspec.json.decode(described, type=Features)

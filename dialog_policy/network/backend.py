@@ -57,7 +57,7 @@ def choose_backend(name: str) -> None:
     loaded = sys.modules.get("keras")
     if loaded is not None and loaded.backend.backend() != name:
         raise OptionError(
-            f"Keras is loaded with the backend {loaded.backend.backend()} already; {name} needs a new process."
+            f"Keras is loaded with the backend {loaded.backend.backend()} already. To use {name}, start a new process."
         )
     os.environ["KERAS_BACKEND"] = name
 

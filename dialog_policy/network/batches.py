@@ -81,39 +81,38 @@ class DialogueBatches(keras.utils.PyDataset):
     encoded
         The dialogues.
     batch_size
-        Rows of a batch, at most: with ``"bucket"`` and ``"pad"`` the dialogues are divided evenly between as few batches as
-        there can be, so that no last, smaller batch is padded or weighs its few dialogues more.
+        Maximum number of rows in a batch. With ``"bucket"`` and ``"pad"`` the dialogues are divided evenly between as few
+        batches as possible, so that there is no smaller last batch, whose few dialogues would weigh more.
     strategy
-        ``"bucket"``: dialogues of similar length share a batch, padded to the longest of them; with `max_lengths` to the next
-        of so many lengths. ``"exact"``: only dialogues of equal length share a batch; no padding in time, but rows stay empty
-        where a length is rare. ``"pad"``: any dialogues, padded to the longest of all; one shape. ``"single"``: one dialogue a
-        batch. ``"window"``: each row goes through its dialogues `window` turns at a time, for dialogues of thousands of
-        turns; features come with ``fresh``, which says where the state must begin anew
-        (:func:`dialog_policy.network.layers.windowed`). Gradients end at the window (truncated back-propagation, Williams &
-        Peng 1990).
+        ``"bucket"``: dialogues of similar length share a batch, padded to the longest of them or, with `max_lengths`, to the
+        next of that many lengths. ``"exact"``: only dialogues of equal length share a batch, so there is no padding, but
+        batches of rare lengths have empty rows. ``"pad"``: any dialogues, padded to the longest of all, in one shape.
+        ``"single"``: one dialogue per batch. ``"window"``: each row advances through its dialogues by `window` turns per batch,
+        for dialogues of thousands of turns; the features come with ``fresh``, which marks where the state starts anew
+        (:func:`dialog_policy.network.layers.windowed`). Gradients stop at the border of a window (truncated back-propagation,
+        Williams & Peng 1990).
     max_lengths
-        At most so many lengths of batches with ``"bucket"``, as :func:`~dialog_policy.network.lengths.few_lengths` chooses
-        them: a compiled network pays for every one. None: as many as come.
+        Maximum number of batch lengths with ``"bucket"``, chosen by :func:`~dialog_policy.network.lengths.few_lengths`; a
+        network is compiled anew for each length. None: no limit.
     window
-        Turns a window.
+        Turns per window.
     weighting
         ``"turn"``: every turn to predict weighs 1. ``"dialogue"``: the turns of a dialogue share its weight, so that every
         dialogue weighs the same; over all turns the mean is 1.
     class_weight
-        ``"balanced"``: rare action sets have as much say as frequent ones; ``"none"``: as often as they occur.
+        ``"balanced"``: rare action sets have as much weight as frequent ones; ``"none"``: all turns have the same weight.
     packed
         Whether features come without those of trainable tables, and with the packed terms from which
         :func:`dialog_policy.network.embedding.with_embeddings` computes these. For each of `encoded.embedded`, numbered from
         0: ``terms_n``, ids, and ``texts_n``, to which text of the batch each belongs, both filled up with ids 0 to a power of
         two; ``shares_n``, one over the number of terms of each text; ``rows_n``, shape (batch, time), each turn's text.
     seed
-        The order of epoch e depends on (seed, e) alone, so that an interrupted training can go on exactly.
+        The order of epoch e depends only on (seed, e), so that an interrupted training can continue exactly.
     epoch
         The first epoch, counted from 0.
     share
-        Which rows of every batch are yielded here. The batches are those of one process, planned from the dialogues' lengths
-        alone, so that all processes agree on every batch and its shape without a word; rows without a dialogue are added where
-        the devices cannot divide them evenly.
+        Which rows of every batch this process yields. All processes plan the same batches from the dialogues' lengths, so they
+        agree on them without communication. Empty rows are added if the devices cannot divide a batch evenly.
 
     Raises
     ------

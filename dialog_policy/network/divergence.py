@@ -81,4 +81,4 @@ def check_finite(network: keras.Model, when: str) -> None:
         If one is not finite.
     """
     if not all(np.isfinite(weight).all() for weight in network.get_weights()):
-        raise DivergenceError(f"after {when} weights are no numbers: the training has diverged. {ADVICE}")
+        raise DivergenceError(f"after {when} weights are not finite numbers: the training has diverged. {ADVICE}")

@@ -30,8 +30,8 @@ class HoistedLSTM(keras.layers.LSTM):
         super().__init__(units, **{"return_sequences": True, **options})
         if not self.return_sequences or self.go_backwards or self.return_state or self.stateful:
             raise ValueError(
-                "HoistedLSTM returns the outputs of all steps, forwards, and nothing else. A policy cannot look ahead, so "
-                "there is no backward or bidirectional one."
+                "HoistedLSTM always runs forwards and returns the outputs of all steps, because a policy cannot look ahead. "
+                "It has no other modes."
             )
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:

@@ -103,8 +103,8 @@ def _start(group: Group) -> Share:
         if "before" not in str(error):
             raise
         raise OptionError(
-            "JAX has computed in this process already, which must not be before processes train together. Train in a new process, "
-            "and join the others before anything else is trained or predicted."
+            "JAX has already computed something in this process, so it cannot join other processes any more. Start a new process, "
+            "and join the others before it trains or predicts anything."
         ) from None
     if threading.current_thread() is threading.main_thread():
         # JAX takes a request to terminate for a notice that somebody will look at later; nobody does.

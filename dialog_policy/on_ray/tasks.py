@@ -72,8 +72,8 @@ class RayTasks:
             result, error = self._ray.get(reference)
         except self._ray.exceptions.RayError as lost:
             raise RunError(
-                f"a task was lost on the Ray cluster, {_RETRIES + 1} times ({str(lost).strip().splitlines()[0]}). What is "
-                "finished is kept: run the same command again; Ray's logs and `ray status` say more."
+                f"a task was lost on the Ray cluster, {_RETRIES + 1} times ({str(lost).strip().splitlines()[0]}). "
+                "Finished work is kept: run the same command again. Ray's logs and `ray status` say more."
             ) from None
         if error is not None:
             raise error

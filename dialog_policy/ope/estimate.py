@@ -69,12 +69,11 @@ def estimate_value(
     Parameters
     ----------
     policy
-        The target policy: a Predictor, or what it would do at each target turn of the logged dialogues, the past being the logged
-        one.
+        The target policy: a Predictor, or its predictions for each target turn of the logged dialogues, given the logged past.
     corpus
         The log, with rewards and, where they are known, propensities: see :func:`~dialog_policy.ope.log.read_log`.
     name
-        What the result calls the policy. None: the predictor's name.
+        The policy's name in the result. None: the predictor's name.
     split
         The part of the corpus.
     estimators
@@ -84,9 +83,10 @@ def estimate_value(
     clip
         Greatest weight of a dialogue. None: no limit.
     target_policy
-        ``"stochastic"``: it draws by its probabilities; ``"greedy"``: it takes its predicted set always, as a served policy does.
+        ``"stochastic"``: it draws by its probabilities; ``"greedy"``: it always takes its predicted set, as a served policy
+        does.
     estimate_propensities
-        Whether to estimate propensities though they were logged. Where they were not, they are always estimated.
+        Whether to estimate propensities even if they were logged. If they were not, they are always estimated.
     resamples, seed
         Of the bootstrap over dialogues.
 
@@ -155,7 +155,7 @@ def _check_options(estimators: Sequence[str], gamma: float, clip: float | None, 
     if not 0 <= gamma <= 1:
         raise OptionError(f"expected gamma from 0 to 1, found {gamma}.")
     if clip is not None and not clip > 0:
-        raise OptionError(f"expected a clip over 0, found {clip}.")
+        raise OptionError(f"expected a clip above 0, found {clip}.")
     check_known("target policy", target_policy, TARGET_POLICIES)
 
 

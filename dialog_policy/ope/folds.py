@@ -24,5 +24,7 @@ def fold_of_dialogues(log: Log) -> npt.NDArray[np.int64]:
     """
     ids = [dialogue.id for dialogue in log.dialogues]
     if len(ids) < 2:
-        raise CorpusError("expected at least two dialogues, so that a model can be fitted on others than it judges.")
+        raise CorpusError(
+            "expected at least two dialogues, because the model that judges a dialogue is fitted on the others."
+        )
     return np.array(fold_numbers(ids, FOLDS), dtype=np.int64)

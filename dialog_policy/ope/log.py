@@ -115,16 +115,16 @@ def _reward_of_dialogue(dialogue: Dialogue, targets: Sequence[int]) -> float | N
         return _finite(dialogue.turns[in_turns[0]], dialogue, in_turns[0]) if alone else None
     if in_turns:
         raise CorpusError(
-            "a reward of the dialogue and one of a turn: it would count twice.",
+            "found a reward of the dialogue and another one of a turn.",
             dialogue=dialogue.id,
             turn=in_turns[0],
-            remedy=f"Keep the field {REWARD_FIELD!r} or the turns' rewards.",
+            remedy=f"Keep either the field {REWARD_FIELD!r} or the turns' rewards.",
         )
     value = dialogue.fields[REWARD_FIELD]
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
         found = "an integer beyond it" if type(value) is int else repr(value)
         raise CorpusError(
-            f"expected a finite number, to {_LARGEST:g}, in the field {REWARD_FIELD!r}, found {found}.",
+            f"expected a finite number of at most {_LARGEST:g} in the field {REWARD_FIELD!r}, found {found}.",
             dialogue=dialogue.id,
         )
     return float(value)
@@ -140,7 +140,7 @@ def _rewards(dialogue: Dialogue, targets: Sequence[int], rewarded: str) -> list[
             raise CorpusError(
                 "expected a reward of the dialogue, as the first dialogue has one; found none.",
                 dialogue=dialogue.id,
-                remedy=f"Put it into the dialogue's field {REWARD_FIELD!r} or into its last turn, and into no other.",
+                remedy=f"Put it into the dialogue's field {REWARD_FIELD!r} or into its last turn, but into no other turn.",
             )
         return [0.0] * (len(targets) - 1) + [whole]
     return _turn_rewards(dialogue, targets)
@@ -155,13 +155,15 @@ def _turn_rewards(dialogue: Dialogue, targets: Sequence[int]) -> list[float]:
                     "expected a reward, found none.",
                     dialogue=dialogue.id,
                     turn=number,
-                    remedy="Log one for every target turn (0 is one), or one for each dialogue in its field 'reward'.",
+                    remedy="Log a reward for every target turn (it may be 0), or one for each dialogue in its field 'reward'.",
                 )
             rewards.append(_finite(turn, dialogue, number))
         elif turn.reward is not None:
             if not rewards:
                 raise CorpusError(
-                    "a reward before the first decision: no action has earned it.", dialogue=dialogue.id, turn=number
+                    "found a reward before the first decision, which no action has earned.",
+                    dialogue=dialogue.id,
+                    turn=number,
                 )
             rewards[-1] += _finite(turn, dialogue, number)
     return rewards
@@ -170,7 +172,7 @@ def _turn_rewards(dialogue: Dialogue, targets: Sequence[int]) -> list[float]:
 def _finite(turn: Turn, dialogue: Dialogue, number: int) -> float:
     if turn.reward is None or not abs(turn.reward) <= _LARGEST:
         raise CorpusError(
-            f"expected a finite reward, to {_LARGEST:g}, found {turn.reward}.",
+            f"expected a finite reward of at most {_LARGEST:g}, found {turn.reward}.",
             dialogue=dialogue.id,
             turn=number,
         )
@@ -184,11 +186,11 @@ def _propensity(dialogue: Dialogue, number: int) -> float:
             "expected a propensity, as other turns have one; found none.",
             dialogue=dialogue.id,
             turn=number,
-            remedy="Log it everywhere, or have all of them estimated (--estimate-propensities).",
+            remedy="Log the propensity of every turn, or let all be estimated (--estimate-propensities).",
         )
     if not 0 < value <= 1:
         raise CorpusError(
-            f"expected a propensity over 0 and up to 1, found {value}.",
+            f"expected a propensity above 0 and at most 1, found {value}.",
             dialogue=dialogue.id,
             turn=number,
             remedy="It is the probability with which the logging policy chose these actions; what was done had one over 0.",

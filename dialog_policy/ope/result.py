@@ -160,11 +160,11 @@ class OffPolicyValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     logged
         What the logging policy earned.
     propensities
-        Where they are from.
+        Where the propensities come from.
     estimates
         One for each estimator.
     overlap
-        How the weights of whole dialogues are spread.
+        The distribution of the weights of whole dialogues.
     warnings
         Sentences.
     concludes, conclusion, rests_on

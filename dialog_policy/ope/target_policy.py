@@ -106,10 +106,10 @@ def _refuse_bare_confidence(predictions: Sequence[Prediction]) -> None:
     for p in predictions:
         if p.confidence is not None and p.confidence < 1:
             raise CorpusError(
-                f"a confidence of {p.confidence} and no probabilities: how probable the logged set was cannot be said.",
+                f"a confidence of {p.confidence} but no probabilities, so the probability of the logged set is unknown.",
                 dialogue=p.dialogue,
                 turn=p.turn,
-                remedy="Write 'probabilities', or 'logged' (the logged set's probability), or value the greedy policy (--target-policy greedy).",
+                remedy="Write 'probabilities', or 'logged' (the logged set's probability), or evaluate the greedy policy (--target-policy greedy).",
             )
 
 

@@ -66,8 +66,8 @@ def current_names(settings: Mapping[str, Any], *, warn: bool = True) -> dict[str
         renamed[new] = values.get(value, value) if values and isinstance(value, str) else value
         if new != name and warn:
             warnings.warn(
-                f"the setting {name}={value!r} is now called {new}={renamed[new]!r}; the next version does not know the old "
-                "name.",
+                f"the setting {name}={value!r} is now called {new}={renamed[new]!r}. The next version will not accept the "
+                "old name.",
                 DeprecationWarning,
                 stacklevel=3,
             )
@@ -85,7 +85,9 @@ def make_config(settings: Mapping[str, Any], base: Config | None = None) -> Conf
     settings, known = current_names(settings), setting_names()
     for name in settings:
         if name == "bidirectional":
-            raise OptionError("there is no bidirectional network: a policy acts before it knows what comes next.")
+            raise OptionError(
+                "there is no bidirectional network, because a policy acts before it knows the next turns."
+            )
         check_known("setting", name, known)
     try:
         merged = (base or Config()).flat() | msgspec.to_builtins(settings)

@@ -69,7 +69,7 @@ def learning_curve(
     """
     for share in shares:
         if not 0 < share <= 1:
-            raise OptionError(f"expected shares of the training part over 0 and up to 1, found {share:g}.")
+            raise OptionError(f"expected shares of the training part above 0 and at most 1, found {share:g}.")
     if len(set(shares)) < len(shares):
         raise OptionError(f"a share occurs twice: {', '.join(f'{share:g}' for share in shares)}.")
     if seeds < 1:

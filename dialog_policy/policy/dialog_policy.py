@@ -37,8 +37,8 @@ __all__ = ["DialogPolicy"]
 class DialogPolicy(Estimator):
     """Predicts the system's next actions by an LSTM over the turns of a dialogue.
 
-    An estimator as scikit-learn knows them: settings are stored as they are given and checked by :meth:`fit`; what is learnt ends
-    in an underscore; ``clone``, ``cross_val_score`` and ``GridSearchCV`` take it, with a corpus as X and no y.
+    It is a scikit-learn estimator: settings are stored as given and checked by :meth:`fit`, learnt attributes end in an
+    underscore, and ``clone``, ``cross_val_score`` and ``GridSearchCV`` accept it, with a corpus as X and no y.
 
     Parameters
     ----------
@@ -47,73 +47,74 @@ class DialogPolicy(Estimator):
     head
         ``"softmax"`` for exactly one action a turn, ``"sigmoid"`` for any number; ``"auto"`` looks at the training part.
     decoding
-        Where a turn may have several actions: ``"joint"`` learns and decides the whole set at once; ``"independent"`` learns
-        each action by itself and takes all whose probability is above a third, which is better for F1, in particular on a system
-        that has changed, and worse for whole sets.
+        How sets of actions are learnt and decided. ``"joint"`` treats the whole set as one decision. ``"independent"`` treats
+        each action separately and takes all with a probability above a third, which is better for F1, especially on a system
+        that has changed, but worse for whole sets.
     dropout
         Share of features and of LSTM outputs dropped in training.
     epochs
-        Passes over the training part; None: 20, or as many as make 300 steps where the corpus is small.
+        Passes over the training part; None: 20, or more in a small corpus, so that there are 300 steps.
     batch_size
-        Dialogues a step; None: a sixtieth of the training part, from 8 to 32.
+        Dialogues per training step; None: a sixtieth of the training part, from 8 to 32.
     batches
-        How dialogues of different lengths come together: ``"bucket"``, ``"exact"``, ``"pad"``, ``"single"`` or ``"window"``
+        How dialogues of different lengths form batches: ``"bucket"``, ``"exact"``, ``"pad"``, ``"single"`` or ``"window"``
         (:class:`~dialog_policy.network.batches.DialogueBatches`).
     max_lengths
-        At most so many lengths of batches with ``"bucket"``. None: 8 where the network is compiled for each of them (JAX), else
-        as many as come.
+        Maximum number of different batch lengths with ``"bucket"``. None: 8 where the network is compiled for each length (JAX),
+        otherwise no limit.
     window
-        Turns a window with ``"window"``.
+        Turns per window with ``"window"``.
     weighting
         ``"turn"``: every turn weighs the same in the loss; ``"dialogue"``: every dialogue.
     learning_rate, weight_decay
-        Of AdamW; the rate falls to zero along a cosine.
+        Parameters of AdamW; the learning rate decays to zero along a cosine.
     averaging
-        Over which share of all steps weights are averaged, with exponentially less of older ones (Polyak & Juditsky 1992): the
-        averages are what is validated and what is kept. 0: each epoch's last weights.
+        Window of the exponential moving average of the weights, as a share of all steps (Polyak & Juditsky 1992). The averaged
+        weights are validated and kept. 0: the last weights of each epoch.
     label_smoothing
-        Share of a target's probability that is spread evenly, over the actions or the action sets of training.
+        Share of each target's probability that is spread evenly over the actions (or action sets) of training.
     class_weight
-        ``"balanced"`` gives rare action sets as much say as frequent ones in the loss; ``"none"`` weighs every turn alike.
+        ``"balanced"`` gives rare action sets as much weight in the loss as frequent ones; ``"none"`` weighs all turns alike.
     precision
-        ``"mixed"`` trains with products in bfloat16, for a GPU that multiplies these quicker; weights, and whatever is predicted
-        afterwards, have float32 as with ``"float32"``. On a CPU it is slower.
+        ``"mixed"`` multiplies in bfloat16 during training, for GPUs that do this faster. Weights and predictions stay float32, as
+        with ``"float32"``. On a CPU it is slower.
     patience
-        Early stopping: epochs without a greater likelihood of the validation part after which training stops. The best weights
-        are kept, of equally good ones the last.
+        Early stopping: training stops after this many epochs without a greater likelihood of the validation part. The best
+        weights are kept (the last of equally good ones).
     smallest_dev
-        Fewer validation dialogues than this say too little for early stopping: training then uses the whole training part for its
-        fixed number of epochs.
+        With fewer validation dialogues there is no early stopping: training then uses the whole training part for its fixed
+        number of epochs.
     seed
         Two trainings with the same seed on the same machine give the same bytes.
     user, system, context
-        Encoders of the user's utterance, of the system's previous utterance and of the context; what several encoders
-        yield is concatenated.
+        Encoders of the user's utterance, of the system's previous utterance and of the context. The outputs of several
+        encoders are concatenated.
     tokenizer
         ``"default"``, or the name of an installed entry point in the group ``dialog_policy.tokenizers``.
     entities
-        Whether values that the corpus' gazetteer or the dialogue's records list are looked for: the user's utterance is
-        encoded with their types in their place, and what the dialogue has said of them so far is known to the network.
+        Whether to look for values from the corpus' gazetteer and from the dialogue's records. They are replaced by their types
+        in the user's utterance, and the network also sees which of them the dialogue has given so far.
     fallback_precision
-        How often the policy is to be right when it acts: the confidence below which a step is a fallback is chosen for it on
-        the validation part. None: the confidence 0.3.
+        Accuracy that the policy should reach in the steps that are no fallback. The confidence below which a step is a fallback
+        is chosen for it on the validation part. None: a fixed confidence of 0.3.
     **old_names
-        Settings by names of earlier versions, with a DeprecationWarning.
+        Settings under their names in earlier versions, with a DeprecationWarning.
 
     Attributes
     ----------
     runtime_
-        The policy as it is saved and served; :meth:`predict` and :meth:`score` use it, so that what is measured here is what
-        a loaded run does.
+        The policy as it is saved and served. :meth:`predict` and :meth:`score` use it, so they give the same results as a
+        loaded run.
     actions_
         The actions of the training part.
     history_
-        One dict an epoch: ``epoch``, ``loss`` and, with a validation part, ``dev_turn_accuracy`` and ``dev_log_likelihood``.
+        One dict per epoch: ``epoch``, ``loss`` and, with a validation part, ``dev_turn_accuracy`` and ``dev_log_likelihood``.
     validation_
-        What the training was validated on, in words.
+        A description of the validation part.
     network_
-        The trained Keras model: features, shape (batch, time, n_features), to probabilities, shape (batch, time, n_actions);
-        where a turn may have several actions, each by itself, from whose logits the decoder makes whole sets. Not of a loaded run.
+        The trained Keras model, from features of shape (batch, time, n_features) to probabilities of shape (batch, time,
+        n_actions). Where a turn may have several actions, these are independent probabilities; the decoder makes whole sets from
+        their logits. A loaded run does not have this attribute.
 
     Raises
     ------
@@ -166,23 +167,23 @@ class DialogPolicy(Estimator):
         Parameters
         ----------
         corpus
-            The training part: a corpus, the path of one, or a sequence of dialogues. All of it is trained on, whatever parts its
-            dialogues belong to: pass ``corpus.split("train")`` to keep some for a test.
+            The training part: a corpus, the path of one, or a sequence of dialogues. All its dialogues are used, whatever part
+            they belong to. Pass ``corpus.split("train")`` to keep the test part unseen.
         y
-            Not used: dialogues have their actions with them.
+            Not used, because dialogues include their actions.
         dev
-            What training is validated on: early stopping, calibration and `fallback_precision` use it. ``"auto"``: the dialogues
-            in `corpus` whose part is ``dev``, or where there are none a tenth of it (``"inner"``). A name of a part of `corpus`,
-            another corpus, or dialogues: those of them that are in `corpus` are taken out of it. None: nothing. Without a
-            validation part, or with fewer dialogues in it than the setting `smallest_dev`, training runs for its fixed number
-            of epochs on the whole of `corpus`.
+            The validation part, for early stopping, calibration and `fallback_precision`. ``"auto"``: the dialogues of `corpus`
+            whose part is ``dev`` or, if there are none, a tenth of it (``"inner"``). It may also be the name of a part of
+            `corpus`, another corpus, or dialogues; those that are in `corpus` are not trained on. None: no validation part.
+            Without one, or with fewer dialogues in it than the setting `smallest_dev`, training uses all of `corpus` for its
+            fixed number of epochs.
         out
-            The run's folder: the run is written there, with its logs. While training goes on, a checkpoint is kept in
-            ``<out>.partial``. A run that is there already is replaced at the end, in one step.
+            The folder to write the run to, with its logs. During training, a checkpoint is kept in ``<out>.partial``. An
+            existing run is replaced atomically at the end.
         resume
-            True: go on with the training that was interrupted there, or that made the run `out`; the result is the same as
-            without the interruption. Corpus and settings (but for `epochs`) must be the same. False: begin anew and discard a
-            checkpoint. None: begin anew, but raise where there is a checkpoint.
+            True: continue the interrupted training, or the training that made the run `out`, with the same result as without
+            the interruption. The corpus and all settings except `epochs` must be the same. False: discard a checkpoint and begin
+            anew. None: begin anew, but raise if there is a checkpoint.
         callbacks
             Further Keras callbacks.
 
@@ -195,9 +196,9 @@ class DialogPolicy(Estimator):
         RunError
             If `out` exists and is not a run, another process writes it, there is nothing to resume, or a checkpoint would be lost.
         DivergenceError
-            If the loss is not finite any more, or worse in the end than before training. What was at `out` is still there.
+            If the loss is no longer finite, or worse at the end than before training. An earlier run at `out` is kept.
         GroupError
-            If processes that train together have other data or settings, or one of them is lost.
+            If processes that train together have different data or settings, or one of them is lost.
         MissingExtraError
             If the extra `train` is not installed.
         """
@@ -206,10 +207,10 @@ class DialogPolicy(Estimator):
 
         if y is not None:
             raise OptionError(
-                "y is not used: dialogues have their actions with them. Name the validation part with dev=…."
+                "y is not used, because dialogues include their actions. Give the validation part as dev=…."
             )
         if resume and out is None:
-            raise OptionError("resume=True needs out=…: the folder of the run to go on with.")
+            raise OptionError("resume=True needs out=…, the folder of the run to continue.")
         config = self.config
         callbacks = check_callbacks(callbacks)
         parts = choose_parts(as_corpus(corpus), dev, config.smallest_dev)

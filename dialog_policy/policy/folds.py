@@ -87,9 +87,9 @@ def cross_validate(
 ) -> Evaluation:
     """Train `folds` policies, each on the dialogues outside its fold, and judge all their predictions together.
 
-    A dialogue's fold follows from the rank of its id's hash, so folds are of equal size and the same everywhere. Actions that
-    occur in one fold only count as known: each policy is judged over the actions of the whole corpus. Baselines are fitted
-    likewise.
+    The rank of a dialogue id's hash determines the fold, so folds have equal sizes and are the same everywhere. Each policy is
+    judged over the actions of the whole corpus, so an action that occurs in one fold only counts as known. Baselines are fitted
+    in the same way.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def cross_validate(
     usable = [dialogue for dialogue in part if dialogue.n_targets]
     if len(usable) < folds:
         raise CorpusError(
-            f"{corpus.name} has {counted(len(usable), 'dialogue')} to predict: expected at least one a fold, {folds}."
+            f"{corpus.name} has {counted(len(usable), 'dialogue')} to predict: expected at least one per fold, {folds}."
         )
     ids = [dialogue.id for dialogue in usable]
     fold_of = dict(zip(ids, fold_numbers(ids, folds), strict=True))

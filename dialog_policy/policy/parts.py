@@ -130,5 +130,5 @@ def _check_learnable(corpus: Corpus) -> None:
         raise CorpusError(
             f"no turn of {corpus.name} has an action: in all of its {counted(corpus.n_targets, 'turn')} the set of actions is "
             "empty, so there is nothing to learn.",
-            remedy="Fill the `actions` in (an empty cell or list means that the system did nothing).",
+            remedy="Fill in the `actions` (an empty cell or list means that the system did nothing).",
         )

@@ -84,7 +84,7 @@ def tune(
     rest, held = (corpus, dev) if dev is not None else hold_out(corpus)
     if held is None or len(held) < _FEWEST_DEV or not held.n_targets:
         raise CorpusError(
-            f"expected at least {_FEWEST_DEV} dialogues to judge settings by, found {0 if held is None else len(held)}.",
+            f"expected at least {_FEWEST_DEV} dialogues to compare settings on, found {0 if held is None else len(held)}.",
             remedy="Give a larger corpus, or a dev part of its own.",
         )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -141,7 +141,9 @@ def _as_proposed(base: Config) -> dict[str, Any]:
         "encoders": "configured",
     }
     if base.hidden != base.layers[0]:
-        raise OptionError("the search knows one LSTM: expected one number as the setting 'hidden', found several.")
+        raise OptionError(
+            "the search supports a single LSTM: expected one number as the setting 'hidden', found several."
+        )
     return proposed
 
 
@@ -197,4 +199,4 @@ def _check_same(study: optuna.Study, train: Corpus, dev: Corpus, base: Config) -
             study.set_user_attr(name, value)
         elif known != value:
             what = "settings to begin with" if name == "base" else f"dialogues in its {name} part"
-            raise RunError(f"the search that was begun there has other {what}. Choose another folder.")
+            raise RunError(f"the earlier search in this folder has other {what}. Choose another folder.")

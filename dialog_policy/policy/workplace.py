@@ -94,8 +94,8 @@ def _written(path: Path) -> int:
 def _prepare(folder: Path, run: Path, resume: bool | None) -> None:
     if folder.exists() and not _is_ours(folder):
         raise RunError(
-            f"{folder} exists and is not what an interrupted training leaves. Training works in this folder: remove it, or "
-            "name another run."
+            f"{folder} exists and is not from an interrupted training. Training needs this folder: remove it, or name "
+            "another run."
         )
     checkpoint = folder / CHECKPOINT
     if resume is None and checkpoint.exists():
@@ -103,7 +103,7 @@ def _prepare(folder: Path, run: Path, resume: bool | None) -> None:
         state = "a checkpoint that cannot be read" if done is None else f"a checkpoint after {counted(done, 'epoch')}"
         date = datetime.fromtimestamp(checkpoint.stat().st_mtime).astimezone().strftime("%Y-%m-%d %H:%M")
         raise RunError(
-            f"an interrupted training left {state} in {folder}, written {date}. Go on from it with --resume, or discard it "
+            f"an interrupted training left {state} in {folder}, written {date}. Continue it with --resume, or discard it "
             "and begin anew with --restart (in Python: resume=True or resume=False)."
         )
     if resume and not checkpoint.exists():

@@ -41,16 +41,16 @@ class Policy:
     threads
         Threads for whole dialogues; 0 lets onnxruntime choose.
     fallback_below
-        A step with less confidence is marked as a fallback. None: what training chose (its setting `fallback_precision`), or 0.3.
+        A step with less confidence is a fallback. None: the threshold that training chose (setting `fallback_precision`), or 0.3.
 
     Attributes
     ----------
     run
-        The run's files, for whoever needs more of them than the policy does: the baselines that are kept beside it.
+        The run's files, which also have the baselines.
     engine
         The run's parts, which compute its decisions.
     info
-        What the run says of itself: corpus, settings, history of the training.
+        The run's description: corpus, settings, history of the training.
     """
 
     def __init__(self, run: RunReader, *, threads: int = 0, fallback_below: float | None = None) -> None:
@@ -73,7 +73,7 @@ class Policy:
         Raises
         ------
         RunError
-            If it is not a run, of another format version, incomplete, or a file was changed or is not what a training writes.
+            If it is not a run, has another format version, is incomplete, or a file was changed or is invalid.
         """
         return cls(RunReader.open(run), threads=threads, fallback_below=fallback_below)
 
@@ -86,7 +86,7 @@ class Policy:
             If the run is not saved.
         """
         if self.run.path is None:
-            raise OptionError("another process can only use a run that is saved: give `fit` a place for it (out=…).")
+            raise OptionError("other processes can only use a saved run. Give `fit` a folder for it (out=…).")
         return _loaded_once, (str(self.run.path.absolute()), *self._options)
 
     def __repr__(self) -> str:
@@ -135,26 +135,26 @@ class Policy:
         return Session(self.engine)
 
     def resume(self, saved: bytes) -> Session:
-        """Go on with a conversation that :meth:`Session.to_bytes` saved, here or elsewhere.
+        """Continue a conversation that :meth:`Session.to_bytes` saved, here or elsewhere.
 
-        One that was saved under another run is gone through again under this one: what was said and done stays.
+        If it was saved under another run, its state is computed again from its turns, whose texts and actions stay.
 
         Raises
         ------
         SessionError
-            If these are no such bytes.
+            If these are not the bytes of a session.
         """
         return Session.from_bytes(self.engine, saved)
 
     def respond_many(
         self, requests: Iterable[Request | tuple[Session, str | None] | tuple[Session, str | None, Mapping[str, Any]]]
     ) -> list[Step]:
-        """Go on with many conversations by one turn each, computed together.
+        """Compute one turn of each of many conversations together.
 
         Parameters
         ----------
         requests
-            ``(session, user)`` or further parts of :class:`~dialog_policy.runtime.session.Request`.
+            ``(session, user)``, or with further fields of :class:`~dialog_policy.runtime.session.Request`.
 
         Returns
         -------
@@ -188,12 +188,12 @@ class Policy:
             policy's own and earlier system texts its own replies; user turns and contexts stay as they were logged, and
             so does the system side of turns that are history only.
         probabilities
-            Whether to say the probability of each action that has at least 0.001.
+            Whether to give the probability of each action that has at least 0.001.
         logged
-            Whether to say, with the true history, the probability of the set of actions that the dialogue has, and the five most
+            Whether to give, with the true history, the probability of the dialogue's own set of actions and the five most
             probable sets.
         every_turn
-            Whether to predict turns without known actions, too: dialogues of which nobody noted what the system did.
+            Whether to predict turns without known actions, too, for dialogues whose system actions were not logged.
         """
         dialogues = as_dialogues(dialogues)
         least = predicting.NEGLIGIBLE if probabilities else None

@@ -84,7 +84,7 @@ class Session:
         allowed: Iterable[str] | None = None,
         allow_none: bool = False,
     ) -> Step:
-        """Go on by one turn.
+        """Compute the next turn.
 
         Parameters
         ----------
@@ -93,10 +93,10 @@ class Session:
         context
             What the system learnt before it acts: database results, slots. Any JSON object.
         allowed
-            The actions that may be taken now; None: all.
+            The actions that the policy may choose from; None: all.
         allow_none
-            Whether doing nothing competes although only some actions are allowed. Where all are, it competes as it did in
-            training; where none is, it is all that is left.
+            Whether doing nothing (the empty set) is a candidate although only some actions are allowed. If all are allowed, it
+            is a candidate as in training; if none is, it is the only one.
 
         Raises
         ------
@@ -113,16 +113,16 @@ class Session:
         *,
         turn: int | None = None,
     ) -> None:
-        """Say what the bot really did, if it is not what the policy said.
+        """Record what the bot really did, if it differs from the prediction.
 
         Parameters
         ----------
         actions
-            The actions it took. None: what it did is none of the policy's actions. Left out: those that stand.
+            The actions it took. None: it did something that the policy has no action for. Left out: the recorded actions stay.
         system
-            What it said. Left out: the template reply where other actions are given, else what stands.
+            What it said. Left out: the template reply if other actions are given; otherwise the recorded text stays.
         turn
-            Which turn, counted from 0; left out: the last. What follows an earlier turn is computed again.
+            The turn's number, counted from 0; left out: the last. After an earlier turn is changed, the later turns are computed again.
 
         Raises
         ------
@@ -147,12 +147,12 @@ class Session:
             self._replay([*turns[:number], changed, *turns[number + 1 :]])
 
     def undo(self, turns: int = 1) -> None:
-        """Take the last turns back, as if they had not been.
+        """Take the last turns back, as if they had not happened.
 
         Raises
         ------
         OptionError
-            If there are not so many.
+            If the session has fewer turns.
         """
         if not len(self):
             raise OptionError("there is no turn to undo yet.")
@@ -161,7 +161,7 @@ class Session:
         self._replay(self.turns[:-turns])
 
     def to_dialogue(self, id: str) -> Dialogue:
-        """Return the conversation as a dialogue of a corpus: training data, once a person has looked at it."""
+        """Return the conversation as a dialogue of a corpus: training data, once a person has reviewed it."""
         turns = (
             Turn(user=turn.user or "", context=turn.context, actions=turn.actions, system=turn.system)
             for turn in self.turns
@@ -171,8 +171,8 @@ class Session:
     def to_bytes(self) -> bytes:
         """Return the session as MessagePack, for :meth:`dialog_policy.runtime.Policy.resume`.
 
-        It holds the turns, so that it can go on under another run, and the state, so that under the same run nothing is
-        computed again. Older turns are compressed.
+        The bytes have the turns, so that the session can continue under another run, and the state, so that nothing need be
+        computed again under the same run. Older turns are compressed.
         """
         return SavedSession(self.engine.id, self._turns, *self.state.to_parts()).to_bytes()
 
@@ -233,12 +233,14 @@ def respond_together(engine: Engine, requests: Sequence[Request]) -> list[Step]:
         return []
     sessions = [request.session for request in requests]
     if len(set(map(id, sessions))) != len(sessions):
-        raise OptionError("a session occurs twice among these requests: its turns must follow each other.")
+        raise OptionError(
+            "a session occurs twice among these requests. Its turns must be computed one after the other."
+        )
     user_sides = []
     masks = allow_none = None
     for session, user, context, allowed, _ in requests:
         if session.engine is not engine:
-            raise OptionError("a session belongs to another policy; resume() takes its to_bytes() over to this one.")
+            raise OptionError("a session belongs to another policy. Transfer it with resume(session.to_bytes()).")
         if not (user is None or isinstance(user, str)):
             raise OptionError(f"expected what the user said as a string, or None without a user; found {user!r}.")
         # Half of a surrogate pair is no text, and could not be saved.

@@ -35,13 +35,14 @@ class Step(msgspec.Struct, frozen=True):
     actions
         The decided set of actions.
     probabilities
-        Of each action, whatever the set.
+        The probability of each action, in any set.
     confidence
-        Probability of the decided set among the sets that competed.
+        The probability of the decided set among all candidate sets.
     fallback
-        Whether the confidence is below the policy's ``fallback_below``: better ask the user to say it otherwise, or hand over.
+        Whether the confidence is below the policy's ``fallback_below``; then ask the user to rephrase, or hand over to a
+        person.
     text
-        The template reply of these actions, refilled from the dialogue; empty where training showed none.
+        The template reply of these actions, filled from the dialogue; empty if training has none.
     """
 
     actions: frozenset[str]
@@ -80,8 +81,7 @@ class SessionTurn(msgspec.Struct, frozen=True):
     predicted
         What the policy decided.
     actions, system
-        What the bot did and said; as long as nothing else was observed, what the policy decided and its reply. Actions None:
-        nobody knows what it did.
+        What the bot did and said: the policy's decision and reply, unless something else was observed. Actions None: unknown.
     """
 
     user: str | None

@@ -220,12 +220,12 @@ class SessionRecord:
             start = number * len(_NO_KEY) + _KEY
             if self._keys[start : start + _DIGEST] != digest[:_DIGEST]:
                 raise UnprocessableError(
-                    f"the Idempotency-Key {key!r} came with another request (turn {number}): give every turn its own key."
+                    f"the Idempotency-Key {key!r} was used by another request (turn {number}). Give every turn its own key."
                 )
             return number
         if _place(self._spent, _short(key), _KEY) is not None:
             raise ConflictError(
-                f"the turn with the Idempotency-Key {key!r} was taken back: give the new turn a new key."
+                f"the turn with the Idempotency-Key {key!r} was taken back. Give the new turn a new key."
             )
         return None
 

@@ -50,7 +50,7 @@ def parts(policy: Policy, corpus: Corpus, saved: Corpus | None) -> tuple[Corpus,
     train = [dialogue for dialogue, print_ in prints if print_ in known["train"] and print_ not in known["dev"]]
     if not train:
         raise CorpusError(
-            f"the run was not trained on {corpus.name}: none of its dialogues is in there.",
+            f"the run was not trained on {corpus.name}: it contains none of the run's dialogues.",
             remedy="Start the server with the corpus that it was trained on.",
         )
     used = {dialogue.fingerprint() for dialogue in (*train, *dev)}

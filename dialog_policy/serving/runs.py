@@ -107,7 +107,7 @@ class Run:
             if wanted not in (None, policy.id):
                 raise RunError(
                     f"{self.path} has the policy {policy.id[:12]}…, and {wanted[:12]}… is wanted, which another server "
-                    "loaded from its run of this name. Bring the same run here; it is looked for again and again."
+                    "has loaded for this name. Copy the same run to this machine; the server keeps looking for it."
                 )
         except Exception as error:
             self.problem = str(error) if isinstance(error, DialogPolicyError) else f"{type(error).__name__}: {error}"

@@ -91,10 +91,10 @@ class Retraining:
 
     def _check(self, run: Run) -> None:
         if self._is_running:
-            raise ConflictError("a training is going on; wait until it is done.")
+            raise ConflictError("a training is in progress. Wait until it has ended.")
         if not run.path.is_dir():
             raise ConflictError(
-                f"the run {run.name!r} is an archive, which cannot be trained again: serve a run's folder."
+                f"the run {run.name!r} is an archive, which cannot be trained again. Serve a run folder instead."
             )
 
     async def stop(self) -> None:

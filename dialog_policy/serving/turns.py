@@ -157,7 +157,7 @@ class TurnQueue:
             try:
                 if stored is not None and len(stored.data) > _LARGEST_SESSION:
                     raise UnprocessableError(
-                        f"the session takes {len(stored.data):,} bytes, more than {_LARGEST_SESSION:,}: begin another one."
+                        f"the session takes {len(stored.data):,} bytes, more than {_LARGEST_SESSION:,}. Begin another one."
                     )
                 opened = self.sessions.resume(pending.id, stored)
                 number = opened.record.answered(pending.key, pending.digest)
@@ -166,7 +166,7 @@ class TurnQueue:
                     continue
                 if len(opened.session) >= self.max_turns:
                     raise UnprocessableError(
-                        f"the session has {len(opened.session)} turns (--max-turns): begin another one."
+                        f"the session has {len(opened.session)} turns, the maximum (--max-turns). Begin another one."
                     )
                 by_policy.setdefault(id(opened.policy), []).append((pending, opened))
             except Exception as error:

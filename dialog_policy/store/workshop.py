@@ -88,9 +88,9 @@ def workshop(store: Path, request: dict[str, Any], say: Callable[[str], None]) -
             if folder.exists():
                 _check_ours(folder)
                 if (folder / _REQUEST).read_bytes() == wanted:
-                    say(f"Going on in {folder}, where an earlier call stopped.")
+                    say(f"Continuing in {folder}, where an earlier call stopped.")
                 else:
-                    say(f"Discarding {folder}: it is of another corpus, or of other settings.")
+                    say(f"Discarding {folder}: it belongs to another corpus or to other settings.")
                     shutil.rmtree(folder)
             if not folder.exists():
                 (folder / WORK).mkdir(parents=True)
@@ -109,6 +109,4 @@ def _check_replaceable(store: Path) -> None:
 
 def _check_ours(folder: Path) -> None:
     if not (folder / _REQUEST).is_file():
-        raise RunError(
-            f"{folder} exists and is not what an interrupted `prepare` leaves. Remove it, or name another store."
-        )
+        raise RunError(f"{folder} exists and is not from an interrupted `prepare`. Remove it, or name another store.")

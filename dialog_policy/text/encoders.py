@@ -62,7 +62,7 @@ class Bits(msgspec.Struct, frozen=True, tag="bits", tag_field="kind", forbid_unk
     ngrams
         Shortest and longest n-gram.
     max_terms
-        At most so many n-grams have a bit, the most frequent ones.
+        Maximum number of n-grams with a bit, the most frequent ones.
     """
 
     unit: Literal["word", "character"] = "word"
@@ -99,8 +99,8 @@ class Word2Vec(msgspec.Struct, frozen=True, tag="word2vec", tag_field="kind", fo
     epochs
         Passes over the training part's sentences.
     pools
-        How the vectors of a text's words become one: each of these is computed, and they are concatenated. ``"mean"``,
-        ``"max"`` of each number, ``"sif"`` (smooth inverse frequency: rare words weigh more, the common component is removed).
+        How the vectors of a text's words are combined; the results of several pools are concatenated. ``"mean"``, ``"max"`` of
+        each number, ``"sif"`` (smooth inverse frequency: rare words weigh more, and the common component is removed).
     """
 
     dim: _Dim = 100
@@ -139,7 +139,7 @@ class Pretrained(msgspec.Struct, frozen=True, tag="pretrained", tag_field="kind"
     format
         How it is written.
     max_terms
-        At most so many words are read, the first ones of the file; a fastText file is read whole.
+        Maximum number of words to read, from the beginning of the file; a fastText file is read completely.
     pools
         As for :class:`Word2Vec`.
     """
@@ -153,8 +153,8 @@ class Pretrained(msgspec.Struct, frozen=True, tag="pretrained", tag_field="kind"
 class Embedding(msgspec.Struct, frozen=True, tag="embedding", tag_field="kind", forbid_unknown_fields=True):
     """Vectors of words (and n-grams of words) that are trained with the network.
 
-    A term that fewer than `min_count` texts of the training part have is unknown. What is unknown has a vector of its own, which
-    is learnt from these and since training takes terms for unknown with the probability `word_dropout`.
+    A term in fewer than `min_count` texts of the training part is unknown. All unknown terms share one vector. It is learnt
+    from these terms and from others that training replaces by it with the probability `word_dropout`.
 
     Attributes
     ----------
@@ -163,15 +163,15 @@ class Embedding(msgspec.Struct, frozen=True, tag="embedding", tag_field="kind", 
     dim
         Length of a term's vector.
     max_terms
-        At most so many terms have a vector of their own, the most frequent ones.
+        Maximum number of terms with their own vector, the most frequent ones.
     min_count
-        In how many texts a term has to occur to have one.
+        Minimum number of texts that must contain a term for it to have its own vector.
     pools
         How the vectors of a text's terms become one: their mean, their sum, or both.
     init
-        Where training begins: at gensim's skip-gram vectors of the training part, or at random ones. A context needs random ones.
+        The initial vectors: gensim's skip-gram vectors of the training part, or random ones. A context needs random ones.
     word_dropout
-        Probability with which training takes a term for unknown.
+        Probability with which training treats a term as unknown.
     """
 
     ngrams: _Ngrams = (1, 1)

@@ -68,7 +68,7 @@ def load_static_words(path: str, sentences: TokenLists, max_terms: int) -> tuple
     ]
     known = [number for number, ids in enumerate(pieces) if ids]
     if not known:
-        raise OptionError(f"{path}: its tokenizer knows no word.")
+        raise OptionError(f"{path}: its tokenizer has no words.")
     means = np.stack([vectors[pieces[number]].mean(axis=0) for number in known])
     return [words[number] for number in known], means.astype(np.float32)
 

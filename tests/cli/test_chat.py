@@ -67,7 +67,7 @@ def test_corrected_conversations_become_a_corpus(run, tmp_path):
         ("/context {", "JSON object"),
         ("/save", "expected /save FILE"),
         ("/save x.jsonl", "nothing to save"),
-        ("/new now", "takes nothing"),
+        ("/new now", "takes no argument"),
         ("/correct 'a", "quotation"),
     ],
 )
@@ -115,7 +115,7 @@ def kept(folder):
 
 def test_what_was_not_saved_is_offered_again_and_goes_on(run, state):
     said = chat(run, "i want a table", "/correct greet", '/context {"results": [{"name": "Oak"}]}')
-    assert "kept: the next chat with this run offers it" in said
+    assert "the next chat with this run offers it" in said
     (file,) = kept(state)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     again = chat(run, "/restore", "/turn", "/quit")
@@ -128,7 +128,7 @@ def test_what_was_not_saved_is_offered_again_and_goes_on(run, state):
 
 def test_what_is_saved_or_dropped_is_not_offered_again(run, state, tmp_path):
     chat(run, "hello")
-    assert "has this conversation now" in chat(run, "/restore", f"/save {tmp_path / 'mine.jsonl'}")
+    assert "The conversation was added to" in chat(run, "/restore", f"/save {tmp_path / 'mine.jsonl'}")
     assert kept(state) == []
     chat(run, "hello")
     assert "This is a new one" in chat(run, "bye", "/discard", "/discard")
@@ -174,7 +174,7 @@ def test_where_nothing_can_be_kept_the_chat_goes_on_and_says_so(run, state, monk
     state.parent.parent.mkdir(exist_ok=True)
     state.parent.write_text("a file where a folder is wanted")
     said = chat(run, "hello", "bye")
-    assert said.count("is not kept") == 1
+    assert said.count("cannot be kept") == 1
     assert said.count("confidence") == 2
     assert "This conversation was not saved." in said
     monkeypatch.setenv("DIALOG_POLICY_STATE", "")
@@ -200,7 +200,7 @@ def test_saving_onto_a_sheet_keeps_every_byte_of_it(run, tmp_path):
     before = "\ufeffdialogue_id;user;actions;system;note\r\n1;hello;greet;Hi!;mine\r\n".encode()
     sheet.write_bytes(before)
     said = chat(run, "i want a table", "/correct greet", f"/save '{sheet}'")
-    assert "has this conversation now" in said
+    assert "The conversation was added to" in said
     after = sheet.read_bytes()
     assert after.startswith(before)
     assert b"i want a table" in after[len(before) :]

@@ -95,7 +95,7 @@ def test_chosen_metrics_in_every_form(places, tmp_path):
         (["{p}/run", "{p}/small.jsonl"], "line 1"),
         (["{p}/run", "{p}/mine.jsonl", "--metric", "acuracy"], "acuracy"),
         (["{p}/run", "{p}/mine.jsonl", "--curve", "half"], "expected shares such as"),
-        (["{p}/run", "{p}/mine.jsonl", "--curve", "0.5,2"], "over 0 and up to 1, found 2"),
+        (["{p}/run", "{p}/mine.jsonl", "--curve", "0.5,2"], "above 0 and at most 1, found 2"),
         (["{p}/mine.jsonl", "{p}/other/mine.jsonl", "--split", "test", "--curve", "0.5"], "none of these policies is a run"),
     ],
     ids=lambda x: x if isinstance(x, str) else "",

@@ -28,7 +28,7 @@ def test_several_corpora_are_trained_on_as_one_and_the_run_before_is_named(files
     (tmp_path / "run" / "notes.txt").write_text("mine")
     said = run("train", *files, "--out", tmp_path / "run", *options).output
     assert "Trained on 6 dialogues (" in said
-    assert f"It replaces the run of {created[:10]} and what else was in its folder: notes.txt." in said
+    assert f"It replaces the run of {created[:10]} and the other files in its folder: notes.txt." in said
     manifest = json.loads((tmp_path / "run" / "run.json").read_text())
     assert manifest["name"] == "run"
     assert manifest["corpus"]["train"]["dialogues"] == 6
@@ -62,4 +62,4 @@ def test_a_blank_column_of_actions_is_one_message_and_leaves_nothing(tmp_path):
 def test_help_says_what_happens_to_a_checkpoint():
     said = " ".join(run("train", "--help").output.split())
     assert "--resume / --restart" in said
-    assert "discard it and begin anew" in said
+    assert "discards it and begins anew" in said

@@ -84,7 +84,7 @@ def test_every_form(places, tmp_path):
         (["{p}/none", "{p}/log.jsonl"], "expected a run or a file of predictions"),
         (["{p}/run", "{p}/bare.jsonl"], "expected a reward, found none"),
         (["{p}/policy.jsonl", "{p}/log.jsonl", "--gamma", "2"], "gamma from 0 to 1"),
-        (["{p}/policy.jsonl", "{p}/log.jsonl", "--clip", "0"], "clip over 0"),
+        (["{p}/policy.jsonl", "{p}/log.jsonl", "--clip", "0"], "clip above 0"),
         (["{p}/policy.jsonl", "{p}/log.jsonl", "--estimator", "ipss"], "ipss"),
         (["{p}/policy.jsonl", "{p}/log.jsonl", "--resamples", "100000000000"], "from 100 to 100,000"),
         (["{p}/policy.jsonl", "{p}/small.jsonl"], "not in small.jsonl"),

@@ -110,7 +110,7 @@ REFUSED = {
     "a context": (b"dialogue_id,user,actions\n1,hi,a\n", chat(context={"n": 1}), "no column 'context'"),
     "a reply": (b"dialogue_id,user,actions\n1,hi,a\n", chat(system="yes"), "no column 'system'"),
     "a letter": (b"dialogue_id,user,actions\n1,\xe9,a\n", chat(user="我"), "expected UTF-8|no character"),
-    "a name": (b'dialogue_id,user,actions\n1,hi,"a, b"\n1,ho,a\n', chat(actions=("x|y",)), "cannot hold"),
+    "a name": (b'dialogue_id,user,actions\n1,hi,"a, b"\n1,ho,a\n', chat(actions=("x|y",)), "cannot represent"),
     "broken": (b"dialogue_id,user,actions\n1,hi\n", chat(), "line 2: .*expected 3 cells"),
 }
 

@@ -10,9 +10,9 @@ from tests.cli.commands import run as command
     [
         (
             ["--rank", "1"],
-            "--coordinator, --processes and --rank are of a training with others: give --distributed as well",
+            "--coordinator, --processes and --rank only work with --distributed",
         ),
-        (["--distributed", "--backend", "tensorflow"], "--distributed trains with JAX; found the backend tensorflow"),
+        (["--distributed", "--backend", "tensorflow"], "--distributed needs the backend jax, found tensorflow"),
     ],
 )
 def test_impossible_options_are_refused(tmp_path, options, message):

@@ -109,7 +109,7 @@ def test_a_killed_process_ends_the_others_whatever_they_do(lost, what):
         code, said = ends(processes[rank])
         assert code == 2
         assert f"process {lost} of 3 (" in said
-        assert "was lost: its connection has ended. The training has ended. What process 0 wrote" in said
+        assert "was lost: its connection was closed. The training has ended. The last finished epoch is kept" in said
         assert "--resume" in said
 
 
@@ -130,11 +130,12 @@ def test_whoever_does_not_come_is_named():
     port = free_port()
     processes = [start(rank, port=port, wait=8) for rank in (0, 2)]
     assert ends(processes[0]) == (2, (
-        f"GroupError: of 3 processes these have not come to localhost:{port} within 8 seconds: 1. Start each with the same "
+        f"GroupError: expected 3 processes at localhost:{port}; these did not join within 8 seconds: 1. Start each with the same "
         "--coordinator and --processes, and its own --rank."
     ))  # fmt: skip
     code, said = ends(processes[1])
-    assert (code, said[:70]) == (2, f"GroupError: process 0 at localhost:{port} has ended before all 3 processes"[:70])
+    assert code == 2
+    assert said.startswith(f"GroupError: process 0 at localhost:{port} ended before all 3 processes had joined")
 
 
 def test_a_coordinator_that_does_not_answer_is_said():

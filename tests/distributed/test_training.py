@@ -83,7 +83,7 @@ def test_a_lost_process_ends_the_other_and_one_goes_on_alone(corpus, tmp_path):
     both[0].ends()
     code, output, errors = both[1].ends()
     assert (code, output) == (2, "")
-    message = r"Error: process 0 of 2 \(.*, process id \d+\) was lost: its connection has ended\. The training has ended\..*--resume"
+    message = r"Error: process 0 of 2 \(.*, process id \d+\) was lost: its connection was closed\. The training has ended\..*--resume"
     assert re.search(message, errors), errors
     assert "Traceback" not in errors
     assert "stack trace" not in errors

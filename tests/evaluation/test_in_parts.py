@@ -96,7 +96,7 @@ def test_parts_without_anything_to_predict_are_left_out(run, small):
 def test_what_cannot_be_loaded_elsewhere_is_refused(trained, small):
     with pytest.raises(OptionError, match="given is none"):
         evaluate(Given([]), small, executor=LocalProcesses(2))
-    with pytest.raises(OptionError, match="a run that is saved"):
+    with pytest.raises(OptionError, match="a saved run"):
         evaluate(trained, small, executor=Elsewhere(), resamples=0)
 
 

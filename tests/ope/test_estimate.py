@@ -134,7 +134,7 @@ def test_a_policy_that_says_its_propensity_alone_has_no_model_estimates(led):
     [
         ({"gamma": 1.5}, "gamma from 0 to 1"),
         ({"gamma": float("nan")}, "gamma from 0 to 1"),
-        ({"clip": 0.0}, "clip over 0"),
+        ({"clip": 0.0}, "clip above 0"),
         ({"estimators": ["ipss"]}, "Did you mean 'ips'"),
         ({"estimators": []}, "at least one estimator"),
         ({"target_policy": "greedi"}, "Did you mean 'greedy'"),

@@ -48,11 +48,11 @@ def test_propensities_are_all_there_or_none():
     ("turns", "message"),
     [
         ([turn(1), turn(1), turn()], "turn 2 .*expected a reward, found none"),
-        ([turn(1), turn(math.nan)], r"turn 1 .*finite reward, to 1e\+50, found nan"),
-        ([turn(1), turn(math.inf)], r"turn 1 .*finite reward, to 1e\+50, found inf"),
+        ([turn(1), turn(math.nan)], r"turn 1 .*finite reward of at most 1e\+50, found nan"),
+        ([turn(1), turn(math.inf)], r"turn 1 .*finite reward of at most 1e\+50, found inf"),
         ([history(1.0), turn(1)], "turn 0 .*before the first decision"),
         ([turn(1), turn(1, None)], "turn 1 .*expected a propensity.*--estimate-propensities"),
-        ([turn(1), turn(1, 0.0)], "turn 1 .*over 0 and up to 1, found 0.0"),
+        ([turn(1), turn(1, 0.0)], "turn 1 .*above 0 and at most 1, found 0.0"),
         ([turn(1), turn(1, math.nan)], "turn 1 .*found nan"),
         ([turn(1), turn(1, 1.5)], "turn 1 .*found 1.5"),
     ],
@@ -65,7 +65,7 @@ def test_what_cannot_be_used_is_refused_with_the_place(turns, message):
 @pytest.mark.parametrize(
     ("dialogue", "message"),
     [
-        (Dialogue(id="x", turns=(turn(1),), fields={"reward": 1}), "count twice"),
+        (Dialogue(id="x", turns=(turn(1),), fields={"reward": 1}), "another one of a turn"),
         (Dialogue(id="x", turns=(turn(),), fields={"reward": "good"}), "found 'good'"),
         (Dialogue(id="x", turns=(turn(),), fields={"reward": True}), "found True"),
         (Dialogue(id="x", turns=(turn(), turn())), "expected a reward of the dialogue"),

@@ -183,7 +183,7 @@ def test_other_settings_train_and_predict(small, settings):
 def test_settings_are_checked(small):
     with pytest.raises(OptionError, match="Did you mean 'hidden'"):
         DialogPolicy(hiden=3)
-    with pytest.raises(OptionError, match="before it knows what comes next"):
+    with pytest.raises(OptionError, match="before it knows the next turns"):
         DialogPolicy(bidirectional=True)
     with pytest.raises(OptionError, match="dropout"):
         DialogPolicy(dropout=1.5).fit(small)

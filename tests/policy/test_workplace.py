@@ -110,7 +110,7 @@ def test_a_checkpoint_is_not_discarded_unasked(corpus_file, policy, tmp_path):
     kept = (tmp_path / "run.partial" / "training.safetensors").read_bytes()
     message = (
         rf"an interrupted training left a checkpoint after 2 epochs in {tmp_path}/run\.partial, written "
-        r"\d{4}-\d\d-\d\d \d\d:\d\d\. Go on from it with --resume, or discard it and begin anew with --restart"
+        r"\d{4}-\d\d-\d\d \d\d:\d\d\. Continue it with --resume, or discard it and begin anew with --restart"
     )
     with pytest.raises(RunError, match=message):
         DialogPolicy(**QUICK).fit(corpus_file, dev=None, out=tmp_path / "run")
@@ -137,7 +137,7 @@ def test_a_checkpoint_is_discarded_if_asked_for(corpus_file, tmp_path):
 def test_what_is_not_ours_is_not_removed(corpus_file, tmp_path):
     (tmp_path / "run.partial").mkdir()
     (tmp_path / "run.partial" / "thesis.txt").write_text("precious")
-    with pytest.raises(RunError, match="is not what an interrupted training leaves"):
+    with pytest.raises(RunError, match="is not from an interrupted training"):
         DialogPolicy(**FAST).fit(corpus_file, dev=None, out=tmp_path / "run", resume=False)
     assert (tmp_path / "run.partial" / "thesis.txt").read_text() == "precious"
     assert names(tmp_path) == ["run.partial"]
@@ -268,7 +268,7 @@ class Poison(keras.callbacks.Callback):
     [
         ("on_epoch_begin", 0, r"the loss is nan in epoch 1, batch 1 of \d+: the training has diverged", 0),
         ("on_epoch_begin", 2, r"the loss is nan in epoch 3, batch 1 of \d+: the training has diverged", 2),
-        ("on_train_end", 0, "after the last epoch weights are no numbers", 3),
+        ("on_train_end", 0, "after the last epoch weights are not finite numbers", 3),
     ],
 )
 def test_numbers_that_are_none_end_a_training(corpus_file, policy, tmp_path, when, epoch, message, kept):

@@ -132,7 +132,7 @@ def test_several_runs_and_reload_by_signal(run, trained, desk, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--host", "0.0.0.0"], "give a token"),
+        (["--host", "0.0.0.0"], "needs a token"),
         (["--host", "0.0.0.0", "--token-file", "none.txt"], "none.txt"),
         (["--store", "mysql://x"], "mysql://"),
         (["--save", "x.jsonl"], "--save needs --corpus"),

@@ -76,7 +76,7 @@ def test_what_goes_wrong_in_a_long_turn_is_said(run):
         record = SessionRecord.from_bytes(stored.data)
         record.session += bytes(5 << 20)
         await store.save([Write("a", stored.version, stored.version + 1, record.to_bytes(), time.time() + 60)])
-        with pytest.raises(UnprocessableError, match="begin another one"):
+        with pytest.raises(UnprocessableError, match="Begin another one"):
             await conversations.respond("a", TurnRequest("hi"), None)
 
     serve(run, work)

@@ -157,7 +157,7 @@ def test_a_killed_prepare_goes_on_where_it_was(made, tmp_path, monkeypatch):
     )
     said = []
     store = prepare(made[0], tmp_path / "S", config=CONFIG, turns_a_shard=80, say=said.append)
-    assert "Going on" in said[0]
+    assert "Continuing" in said[0]
     assert len(again) == len(store.manifest.shards) - 2 or sorted(again)[0] == "train-00002.columns"
     assert json.loads((store.path / "store.json").read_text()) == json.loads((made[1].path / "store.json").read_text())
 

@@ -51,16 +51,16 @@ def load_corpus(
     Parameters
     ----------
     path
-        A file, a folder, an archive, a store, or the address of a SQL database or a bucket; or a list of them, which are read
-        as one corpus, each in its own format: their dialogues one after the other, with the parts that each has by itself. An
-        id that an earlier one has gets the name of its file, such as ``new.csv:7``.
+        A file, a folder, an archive, a store, or the address of a SQL database or a bucket; or a list of them. A list is read
+        as one corpus: each in its own format, one after the other, with its own parts. If an earlier one already has an id, the
+        later one gets its file's name in front, such as ``new.csv:7``.
     format
         The format's name; None: it is recognised.
     reader
         Options of the format's reader, such as ``{"task": "5"}``.
     annotated
-        Whether the corpus has to say what the system did. If not, as for prediction, a table needs no column ``actions`` and
-        JSON Lines no such key; where no turn has actions, all have None: unknown, not nothing.
+        Whether the corpus must have the system's actions. If not, as for prediction, a table needs no column ``actions`` and
+        JSON Lines no such key. If no turn has actions, all have None, which means unknown, not the empty set.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def load_corpus(
     Warns
     -----
     CorpusWarning
-        If something in it is not read, or needs a look.
+        If something in it is not read, or should be checked.
     """
     opened = open_corpus(path, format=format, reader=reader, annotated=annotated)
     if opened.store is not None:
@@ -112,7 +112,7 @@ def _shown(path: Paths) -> str:
 def _check_annotated(corpus: Corpus, path: str) -> None:
     if not corpus.n_targets:
         raise CorpusError(
-            f"none of its {counted(corpus.n_turns, 'turn')} has system actions: there is nothing to predict.",
+            f"none of its {counted(corpus.n_turns, 'turn')} has system actions, so there is nothing to predict.",
             path=path,
             remedy="The policy learns from the actions that the system took; choose a corpus annotated with them.",
         )

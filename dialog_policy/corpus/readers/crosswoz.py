@@ -78,4 +78,4 @@ def _recognises(source: Source) -> bool:
     return b'"messages"' in head and _ROLE.search(head) is not None
 
 
-READER = act_reader("crosswoz", "CrossWOZ, one JSON file a part", _recognises, _read, "act-slot", _LABELS)
+READER = act_reader("crosswoz", "CrossWOZ, one JSON file per part", _recognises, _read, "act-slot", _LABELS)

@@ -113,7 +113,7 @@ def _said(source: Source, log: _Log, member: str, asr: str) -> list[str]:
             "expected label.json beside it, with what the user said; found none.",
             path=source.place(member),
             dialogue=log.session_id,
-            remedy="Take what was recognised instead: --reader asr=1best.",
+            remedy="Read the speech recogniser's output instead: --reader asr=1best.",
         )
     transcriptions = [
         turn.transcription for turn in decode(source, labelled, _Labels, "the labels of a DSTC2 call").turns
@@ -183,7 +183,7 @@ def _open(source: Source, options: Options) -> Opened:
 
 READER = Reader(
     "dstc2",
-    "DSTC2, log.json and label.json a call",
+    "DSTC2, log.json and label.json for each call",
     _recognises,
     _open,
     {

@@ -102,4 +102,4 @@ def values(file: BinaryIO, opening: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _unexpected(content: bytes) -> ValueError:
-    return ValueError(f"found {content.lstrip()[:40].decode(errors='replace')!r} where a value begins or all ends")
+    return ValueError(f"found {content.lstrip()[:40].decode(errors='replace')!r} where a value or the end was expected")

@@ -169,4 +169,4 @@ def _problems(source: Source, unknown: set[str]) -> Iterator[Problem]:
         yield Problem("note", "unknown-key", message, remedy, len(others), place)
 
 
-READER = Reader("jsonl", "JSON Lines, one dialogue a line: the native format", _recognises, _open, members=_members)
+READER = Reader("jsonl", "JSON Lines, one dialogue per line: the native format", _recognises, _open, members=_members)

@@ -192,7 +192,7 @@ def _open(source: Source, options: Options) -> Opened:
 
 READER = Reader(
     "messages",
-    "chat messages with calls of tools, as language-model APIs log them",
+    "chat messages with tool calls, as language-model APIs log them",
     _recognises,
     _open,
     members=_members,

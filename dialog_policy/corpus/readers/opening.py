@@ -121,7 +121,7 @@ def _check_paths(paths: Sequence[Path | str]) -> None:
     for path, place in zip(paths, places, strict=True):
         if places.count(place) > 1:
             shown = path if isinstance(path, Path) else name_of_address(path)
-            raise OptionError(f"{shown} is named twice; its dialogues would count twice.")
+            raise OptionError(f"{shown} is named twice, and its dialogues would count twice. Name it once.")
 
 
 def _names(paths: Sequence[Path | str]) -> list[str]:

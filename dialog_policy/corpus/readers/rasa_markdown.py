@@ -258,7 +258,7 @@ def _open(source: Source, options: Options) -> Opened:
 
 READER = Reader(
     "rasa_markdown",
-    "Rasa 1.x: Markdown stories, end-to-end ones with texts too",
+    "Rasa 1.x: Markdown stories, including end-to-end stories",
     _recognises,
     _open,
     {

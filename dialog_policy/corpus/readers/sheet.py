@@ -145,7 +145,7 @@ def _csv_rows(source: Source, member: str, encoding: str) -> Iterator[tuple[int,
                 f"{error}.",
                 path=place,
                 line=line,
-                remedy="Look for a quotation mark without a partner.",
+                remedy="Look for an unmatched quotation mark.",
             ) from None
 
 
@@ -158,7 +158,7 @@ def _named(numbered: Iterator[tuple[int, list[str]]], place: str) -> Iterator[tu
     twice = next((name for name in header if name and header.count(name) > 1), None)
     if twice is not None:
         raise CorpusError(
-            f"the column {twice!r} occurs twice.", path=place, line=line, remedy="Give each column a name of its own."
+            f"the column {twice!r} occurs twice.", path=place, line=line, remedy="Give each column a different name."
         )
     named = [(column, name) for column, name in enumerate(header) if name]
     nameless = [column for column, name in enumerate(header) if not name]
@@ -235,7 +235,7 @@ def _sheets(source: Source, member: str, id_column: str) -> Iterator[Table]:
             f"expected a sheet with a column {id_column!r}, found the sheets {listed}.",
             path=place,
             line=1,
-            remedy="Say which column it is: --reader dialogue_id=COLUMN.",
+            remedy="Name the column with --reader dialogue_id=COLUMN.",
         )
     for name in chosen:
         sheet_place = place if len(headers) == 1 else f"{place}, sheet {name!r}"

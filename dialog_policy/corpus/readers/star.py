@@ -117,7 +117,7 @@ def _open(source: Source, options: Options) -> Opened:
 
 READER = Reader(
     "star",
-    "STAR, one JSON file a dialogue",
+    "STAR, one JSON file per dialogue",
     _recognises,
     _open,
     {"scenario": Option("all", "which kind of dialogue", ("happy", "unhappy", "multitask", "all"))},

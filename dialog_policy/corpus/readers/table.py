@@ -129,7 +129,7 @@ def _check_header(row: Row, columns: Mapping[str, str], place: str, *, annotated
                 f"expected a column {columns[name]!r}, found: {', '.join(row)}.{hint}",
                 path=place,
                 line=1,
-                remedy=f"Say which column it is: --reader {name}=COLUMN.",
+                remedy=f"Name the column with --reader {name}=COLUMN.",
             )
 
 
@@ -248,10 +248,10 @@ def _read_table(
                 done.add(current)
             if dialogue_id in done:
                 raise CorpusError(
-                    f"dialogue {dialogue_id!r} goes on here after other dialogues.",
+                    f"dialogue {dialogue_id!r} continues here after other dialogues.",
                     path=table.place,
                     line=line,
-                    remedy="Sort the rows so that those of one dialogue follow each other, or number its turns in a column 'turn'.",
+                    remedy="Sort the rows so that the rows of each dialogue are consecutive, or number its turns in a column 'turn'.",
                 )
             current, collected = dialogue_id, _Collected(remarks)
         converted = cells(row, line, dialogue_id)
@@ -308,7 +308,7 @@ def _problems(source: Source, id_column: str, remarks: _Remarks) -> Iterator[Pro
 
 READER = Reader(
     "table",
-    "CSV, TSV, Excel or Parquet, one row a turn: columns dialogue_id, user, actions[, system, turn, split, context, …]",
+    "CSV, TSV, Excel or Parquet, one row per turn: columns dialogue_id, user, actions[, system, turn, split, context, …]",
     _recognises,
     _open,
     {

@@ -102,7 +102,7 @@ def _chosen(found: Sequence[str], options: Options, place: str) -> list[str]:
         raise CorpusError(
             f"expected a column {missing[0]!r}, found: {', '.join(found)}.",
             path=place,
-            remedy="Say which column it is: --reader dialogue_id=COLUMN actions=COLUMN.",
+            remedy="Name the columns with --reader dialogue_id=COLUMN actions=COLUMN.",
         )
     return [name for name in dict.fromkeys(wanted) if name in found]
 
@@ -126,7 +126,7 @@ def _sql_rows(address: str, options: Options) -> Iterator[tuple[int, Row]]:
             f"the query failed ({_without_secrets(error, address)}).",
             path=place,
             line=number or None,
-            remedy="Give the query with --reader query='SELECT …': a row a turn, ordered by dialogue and turn.",
+            remedy="Give the query with --reader query='SELECT …': one row per turn, ordered by dialogue and turn.",
         ) from None
     finally:
         engine.dispose()
@@ -202,14 +202,14 @@ def _not_a_path(source: Source, options: Options) -> Opened:
 READERS: Mapping[str, Reader] = {
     "sql": Reader(
         "sql",
-        "a SQL query at a SQLAlchemy URL, one row a turn, columns as those of a table (extra `sql`)",
+        "a SQL query at a SQLAlchemy URL, one row per turn, with the columns of a table (extra `sql`)",
         _never,
         _not_a_path,
         {**_OPTIONS, "query": Option(_QUERY, "the query")},
     ),
     "bucket": Reader(
         "bucket",
-        "Parquet at an fsspec address such as s3://bucket/folder, one row a turn (extra `bucket`)",
+        "Parquet at an fsspec address such as s3://bucket/folder, one row per turn (extra `bucket`)",
         _never,
         _not_a_path,
         _OPTIONS,

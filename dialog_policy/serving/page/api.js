@@ -87,9 +87,9 @@ function refusal(response, text) {
     case 409:
       return words || "This conversation was changed elsewhere at the same time.";
     case 413:
-      return words || "That is longer than the server takes.";
+      return words || "This is longer than the server accepts.";
     case 429:
-      return `The server asks to go slower${seconds ? `: try again in ${seconds} seconds` : ""}.`;
+      return `Too many requests${seconds ? `: try again in ${seconds} seconds` : ""}.`;
     default:
       if (response.status >= 500) return `The server has trouble (${response.status})${words ? `: ${words}` : ""}.`;
       return words || `The server refused this (${response.status}).`;

@@ -61,7 +61,7 @@ export async function load() {
     show(new Conversation(usual));
     if (error.status === 404) {
       remember();
-      notify("What this address names is no longer on the server. Here is a new conversation.", { isError: true });
+      notify("The conversation at this address is no longer on the server. This is a new one.", { isError: true });
     } else notify(error.message, { isError: true, actions: [button("Try again", () => location.reload())] });
   }
 }

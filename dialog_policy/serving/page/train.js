@@ -47,7 +47,7 @@ async function follow() {
       }
       show(progress);
       if (progress.state === "running") continue;
-      if (progress.state === "failed") notify(`The training failed; the policy stays as it was. ${progress.message}`, { isError: true });
+      if (progress.state === "failed") notify(`The training failed, and the policy has not changed. ${progress.message}`, { isError: true });
       return progress.state === "done" ? progress : null;
     }
   } finally {

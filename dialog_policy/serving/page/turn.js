@@ -50,7 +50,7 @@ function talk(turn, reply, gold, acts) {
       el(
         "div",
         { class: "both" },
-        bubble("bot", "Policy", reply ?? null, reply === undefined ? "No longer known: the page was loaded anew." : unsaid(turn.predicted), true),
+        bubble("bot", "Policy", reply ?? null, reply === undefined ? "Not known any more, because the page was reloaded." : unsaid(turn.predicted), true),
         bubble("bot gold", "Corpus", gold.system || null, "Nothing was said.", true),
       ),
     );
@@ -161,9 +161,9 @@ function verdict(turn, gold) {
   const same = agrees(turn.predicted, gold);
   if (same !== null) parts.push(el("strong", { class: same ? "good" : "bad", text: same ? "✓ As in the corpus." : "✗ Not as in the corpus." }));
   else if (gold) parts.push(el("strong", { text: "Not counted: the corpus has no actions here." }));
-  if (turn.actions === null) parts.push(el("span", { text: "What was done is none of the policy's actions." }));
+  if (turn.actions === null) parts.push(el("span", { text: "The policy has no action for what was done." }));
   else if (columns(turn, gold).Corrected || (turn.corrected && !gold)) parts.push(el("span", { class: "corrected", text: "Corrected by hand." }));
-  else if (same === false && !turn.corrected) parts.push(el("span", { text: "Goes on from what the policy did." }));
+  else if (same === false && !turn.corrected) parts.push(el("span", { text: "Continues from what the policy did." }));
   parts.push(el("span", { text: `Confidence ${percent(turn.confidence)}${turn.fallback ? ": unsure, better ask or hand over" : ""}.` }));
   return el("p", { class: "verdict" }, ...parts.flatMap((one) => [one, " "]));
 }

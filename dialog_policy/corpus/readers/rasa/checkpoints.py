@@ -36,7 +36,7 @@ def paths(parts: Sequence[Part]) -> Iterator[list[Part]]:
                 path=part.path,
                 line=part.line,
                 dialogue=part.name,
-                remedy="End another story with that checkpoint, or take it out here.",
+                remedy="End another story with that checkpoint, or remove it here.",
             )
     seen = set()
     joins = [(i, j) for i in range(len(parts)) for j in after[i]] + [(i, None) for i in beginnings if not after[i]]
@@ -64,7 +64,7 @@ def _joins(parts: Sequence[Part]) -> tuple[dict[int, list[int]], dict[int, list[
                 path=part.path,
                 line=part.line,
                 dialogue=part.name,
-                remedy="Give different places checkpoints of their own.",
+                remedy="Give different places different checkpoints.",
             )
         after[i] = list(dict.fromkeys(j for name in part.ends for j in starting.get(name, ())))
         for j in after[i]:

@@ -119,12 +119,14 @@ class _Composer:
     def _checked(self, event: Any) -> Any:
         # libyaml refuses such an escape; PyYAML's own parser, where there is no libyaml, does not.
         if _SURROGATE.search(event.value):
-            raise self._error(event, "it has half of a character, a surrogate")
+            raise self._error(event, "it has half of a character (a surrogate)")
         return event
 
     def _copy(self, event: Any) -> Any:
         if event.anchor not in self._anchors:
-            raise self._error(event, f"the alias *{event.anchor} stands before its anchor ends, or has none")
+            raise self._error(
+                event, f"the alias *{event.anchor} is used before its anchor is complete, or has no anchor"
+            )
         value, size = self._anchors[event.anchor]
         self._values += size
         self._copied += size
