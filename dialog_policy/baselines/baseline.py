@@ -135,7 +135,8 @@ class LogisticRegressionBaseline(Baseline):
     ) -> None:
         super().__init__(name, actions)
         self._sets, self._regression, self._tokenize = sets, regression, tokenize
-        self._number = {actions: number for number, actions in enumerate(sets)}
+        # Of many sets only the most frequent were learnt: one logit each.
+        self._number = {actions: number for number, actions in enumerate(sets[: len(regression[2])])}
 
     def _choose(self, views: Sequence[TurnView]) -> Sequence[ActionSet]:
         return [self._sets[best] for best in self._logits(views).argmax(axis=1)]
