@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from dialog_policy.corpus import ActionSpace, Corpus
-from dialog_policy.errors import CorpusError
+from dialog_policy.errors import CorpusError, counted
 from dialog_policy.evaluation.collect import collect_turns
 from dialog_policy.evaluation.scored_turns import Pairs, ScoredTurns
 from dialog_policy.prediction import Prediction
@@ -55,7 +55,8 @@ def _same_dialogues(a: str, of_a: ScoredTurns, b: str, of_b: ScoredTurns) -> Non
             if dialogue.id in missing:
                 turn = next(number for number, turn in enumerate(dialogue.turns) if turn.is_target)
                 raise CorpusError(
-                    f"{with_} has a prediction for this turn, but {without} has none; {len(missing)} dialogues are so.",
+                    f"{with_} has a prediction for this turn, but {without} has none; this is so in "
+                    f"{counted(len(missing), 'dialogue')}.",
                     dialogue=dialogue.id,
                     turn=turn,
                     remedy="Policies are compared on the same turns: predict the same part with both, or name it with --split.",

@@ -194,9 +194,9 @@ def test_a_policy_does_not_differ_from_itself():
 def test_predictions_for_other_turns_are_refused_with_the_place():
     corpus, policies = make_case(8)
     without = [p for p in policies["p1"] if p.dialogue != "d3"]
-    with pytest.raises(CorpusError, match=r"'d3', turn 0 .*p0 has a prediction for this turn, p1 has none"):
+    with pytest.raises(CorpusError, match=r"'d3', turn 0 .*p0 has a prediction for this turn, but p1 has none"):
         compare({"p0": policies["p0"], "p1": without}, corpus)
-    with pytest.raises(CorpusError, match=r"'d3', turn 0 .*p1 has a prediction for this turn, p0 has none"):
+    with pytest.raises(CorpusError, match=r"'d3', turn 0 .*p1 has a prediction for this turn, but p0 has none"):
         compare({"p0": without, "p1": policies["p0"]}, corpus)
     with pytest.raises(CorpusError, match="prediction by p1"):
         compare({"p0": policies["p0"], "p1": policies["p1"][1:]}, corpus)

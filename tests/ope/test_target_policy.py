@@ -65,7 +65,7 @@ def test_the_logged_probability_alone_is_enough_for_weights():
     [
         ([prediction(A, {"a": 1.0}), prediction(A, turn=1)], "turn 1 .*expected 'probabilities'"),
         ([prediction(A, logged=0.5), prediction(A, turn=1)], "turn 1 .*expected 'logged'"),
-        ([prediction(A), prediction(A, turn=1, confidence=0.5)], "turn 1 .*confidence of 0.5 and no probabilities"),
+        ([prediction(A), prediction(A, turn=1, confidence=0.5)], "turn 1 .*confidence of 0.5 but no probabilities"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_the_place(predictions, message):
