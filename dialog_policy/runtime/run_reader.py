@@ -1,6 +1,7 @@
 """The files of a run as they are read: bounded in size, checked against their hashes, and for what they are said to be.
 
 A run may come from anybody: what is wrong with it is one sentence that names the file, before anything is computed with it.
+More than 300 lines: every limit stands beside what it guards.
 """
 
 from __future__ import annotations

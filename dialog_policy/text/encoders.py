@@ -3,6 +3,8 @@
 Everything fitted here ends as a :class:`~dialog_policy.text.table.TermTable`; gensim and scikit-learn are needed to fit, not
 to encode. A sentence model, which is fitted to nothing here, is a table of its own kind. All are frozen but one: an embedding
 is trained further with the network, and frozen then.
+
+More than 300 lines: the settings of each kind, with their bounds, stand beside how it is fitted.
 """
 
 from __future__ import annotations
