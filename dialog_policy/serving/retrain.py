@@ -65,7 +65,10 @@ def parts(policy: Policy, corpus: Corpus, saved: Corpus | None) -> tuple[Corpus,
 def sentence(result: RetrainingResult) -> str:
     """Say what a retraining changed: better or worse, on what, by how much."""
     added = counted(result.added_dialogues, "dialogue")
-    learnt = f"Trained on {counted(result.dialogues, 'dialogue')}, {added} of them new ({counted(result.added_turns, 'turn')})."
+    new = (
+        f"{added} of them new ({counted(result.added_turns, 'turn')})" if result.added_dialogues else "none of them new"
+    )
+    learnt = f"Trained on {counted(result.dialogues, 'dialogue')}, {new}."
     before, after = result.turn_accuracy_before, result.turn_accuracy_after
     if before is None or after is None:
         return (
@@ -120,7 +123,8 @@ def _train(order: _Order) -> None:
     train, dev = parts(policy, corpus, saved)
     known = policy.fingerprints["train"]
     added = [dialogue for dialogue in train if dialogue.fingerprint() not in known]
-    _report(message=f"Training on {counted(len(train), 'dialogue')}, {counted(len(added), 'dialogue')} of them new.")
+    new = counted(len(added), "dialogue") if added else "none"
+    _report(message=f"Training on {counted(len(train), 'dialogue')}, {new} of them new.")
     from dialog_policy.evaluation import evaluate
     from dialog_policy.network.backend import load_keras
     from dialog_policy.policy import DialogPolicy

@@ -207,7 +207,7 @@ def test_the_button_trains_in_the_background_and_reloads(growing, small):
 )  # fmt: skip
 def test_what_a_retraining_changed_is_said(before, after, words):
     view = sentence(RetrainingResult(1, 0, 0, 2, 8, before, after))
-    assert view.startswith("Trained on 1 dialogue, 0 dialogues of them new (0 turns).")
+    assert view.startswith("Trained on 1 dialogue, none of them new.")
     assert words in view
 
 
