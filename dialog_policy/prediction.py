@@ -11,7 +11,10 @@ import msgspec
 from dialog_policy.corpus import ActionSpace, Dialogue
 from dialog_policy.errors import OptionError
 
-__all__ = ["Prediction", "Predictor", "Probability", "check_predictor"]
+__all__ = ["SETS_LISTED", "Prediction", "Predictor", "Probability", "check_predictor"]
+
+# So many of the most probable sets are listed in a prediction that lists them.
+SETS_LISTED = 5
 
 Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 

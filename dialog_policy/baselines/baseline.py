@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dialog_policy.baselines.neighbours import Neighbours
 from dialog_policy.baselines.view import ActionSet, Exchange, Part, TurnView, turn_views
 from dialog_policy.corpus import ActionSpace, Dialogue
-from dialog_policy.prediction import Prediction
+from dialog_policy.prediction import SETS_LISTED, Prediction
 from dialog_policy.text.table import FloatArray, TermTable
 from dialog_policy.text.tokens import Tokenizer
 
@@ -26,9 +26,6 @@ __all__ = [
     "previous_action_bits",
     "weighted_terms",
 ]
-
-# So many of the most probable sets are listed.
-_LISTED = 5
 
 
 class Baseline(ABC):
@@ -146,7 +143,7 @@ class LogisticRegressionBaseline(Baseline):
         logits = self._logits([view for view, _ in turns]).astype(np.float64)
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
-        ranked = np.argsort(-logits, axis=1, kind="stable")[:, :_LISTED]
+        ranked = np.argsort(-logits, axis=1, kind="stable")[:, :SETS_LISTED]
         for (view, gold), own, order in zip(turns, shares, ranked, strict=True):
             sets = [self._sets[number] for number in order]
             number = self._number.get(gold)

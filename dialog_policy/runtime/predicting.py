@@ -12,7 +12,7 @@ from dialog_policy.corpus import Dialogue
 from dialog_policy.corpus.action_slots import named_slots
 from dialog_policy.features.encode import encode_dialogues
 from dialog_policy.features.encoded import PADDING
-from dialog_policy.prediction import Prediction
+from dialog_policy.prediction import SETS_LISTED, Prediction
 from dialog_policy.runtime.engine import Engine
 from dialog_policy.runtime.likeliest_sets import likeliest_sets
 from dialog_policy.runtime.session import Request, Session, respond_together
@@ -25,8 +25,6 @@ _CHUNK = 512
 _BATCH = 64
 # Probabilities below this are left out of predictions, unless all are asked for.
 NEGLIGIBLE = 1e-3
-# So many of the most probable sets are listed.
-_LISTED = 5
 
 
 def _chunks(dialogues: Iterable[Dialogue]) -> Iterator[list[Dialogue]]:
@@ -66,7 +64,7 @@ def teacher_forced(
         decided = engine.decoder.decide(logits, impossible=impossible)
         ranked: Iterable[list[frozenset[str]] | None] = itertools.repeat(None, len(logits))
         if listed:
-            ranked = likeliest_sets(engine.decoder, logits, _LISTED, impossible)
+            ranked = likeliest_sets(engine.decoder, logits, SETS_LISTED, impossible)
         likelihoods: Sequence[float | None] = [None] * len(logits)
         if logged:
             sets = [turn.actions or frozenset() for dialogue in chunk for turn in dialogue.turns]
