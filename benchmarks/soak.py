@@ -130,7 +130,8 @@ async def _converse(port: int, dialogues: Sequence[Dialogue], number: int, talk:
         talk.sessions += 1
         for turn in dialogue.turns:
             await talk.pace()
-            said = {"user": turn.user, "context": turn.context}
+            # With a number, so that no utterance was ever heard before: what a policy remembers fills up, and is let go of.
+            said = {"user": f"{turn.user or ''} {talk.turns}", "context": turn.context}
             await _ask(connection, f"POST /sessions/{name}/turns HTTP/1.1\r\n", said, 201)
             talk.turns += 1
             if stop.is_set():
@@ -171,7 +172,9 @@ def soak_server(
         async def for_some(limit: float, interval: float, sample: Callable[[float, _Talk], None]) -> _Talk:
             talked, stop = _Talk(), asyncio.Event()
             talked.interval, talked.due = interval, time.perf_counter()
-            parts = [dialogues[n:] or dialogues for n in range(connections)]
+            # Each begins somewhere else, so that all that the dialogues say has been said while the caches still may fill.
+            starts = [n * len(dialogues) // connections for n in range(connections)]
+            parts = [[*dialogues[start:], *dialogues[:start]] for start in starts]
             talkers = [asyncio.create_task(_converse(server.port, p, n, talked, stop)) for n, p in enumerate(parts)]
             began = time.monotonic()
             while (spent := time.monotonic() - began) < limit and not any(task.done() for task in talkers):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Any
@@ -164,29 +164,42 @@ class Engine:
         return named
 
     def fillable(
-        self, actions: frozenset[str], probabilities: npt.NDArray[np.floating], tracker: EntityTracker
-    ) -> frozenset[str]:
-        """Return the decided action, or the most probable one whose template the dialogue can fill, if it cannot fill that one.
+        self,
+        actions: frozenset[str],
+        confidence: float,
+        probabilities: npt.NDArray[np.floating],
+        tracker: EntityTracker,
+    ) -> tuple[frozenset[str], float]:
+        """Return what is done in a turn and how probable it is: what was decided, where the dialogue can fill its template.
 
-        Only where actions are templates (:attr:`~dialog_policy.runtime.decoder.Decoder.only_fillable`): an action that cannot
-        be filled would be an empty reply.
+        Else it is the most probable action whose template can be filled, since an action that cannot be filled would be an
+        empty reply. Where actions are no templates (:attr:`~dialog_policy.runtime.decoder.Decoder.only_fillable`), what was
+        decided is done.
 
         Parameters
         ----------
-        actions
-            What was decided.
+        actions, confidence
+            What was decided, and its probability.
         probabilities
             Of all actions, shape (n_actions,). Those with 0 cannot be taken.
         tracker
             The dialogue's, before the system acts.
         """
         if not self.decoder.only_fillable or self.reply(actions, tracker):
-            return actions
+            return actions, confidence
+        return next(self.all_fillable(probabilities, tracker), (actions, confidence))
+
+    def all_fillable(
+        self, probabilities: npt.NDArray[np.floating], tracker: EntityTracker
+    ) -> Iterator[tuple[frozenset[str], float]]:
+        """Yield the actions that the dialogue can fill, each as a set with its probability, the most probable first.
+
+        Parameters are those of :meth:`fillable`.
+        """
         for bit in np.argsort(-probabilities, kind="stable").tolist():
-            other = frozenset([self.actions.classes_[bit]])
-            if probabilities[bit] > 0 and self.reply(other, tracker):
-                return other
-        return actions
+            one = frozenset([self.actions.classes_[bit]])
+            if probabilities[bit] > 0 and self.reply(one, tracker):
+                yield one, float(probabilities[bit])
 
     def reply(self, actions: frozenset[str], tracker: EntityTracker) -> str:
         """Return the template reply of some actions, refilled from the dialogue; empty where training showed none."""

@@ -80,10 +80,15 @@ def teacher_forced(
                     tracker.observe_turn(system, turn.user, turn.context)
                     system = turn.system
                 if turn.is_target or every_turn:
+                    if tracker is not None:
+                        actions, confidence = engine.fillable(actions, confidence, shares, tracker)
+                    if tracker is not None and likeliest is not None:
+                        best = itertools.islice(engine.all_fillable(shares, tracker), SETS_LISTED)
+                        likeliest = [one for one, _ in best] or likeliest
                     yield Prediction(
                         dialogue=dialogue.id,
                         turn=number,
-                        actions=actions if tracker is None else engine.fillable(actions, shares, tracker),
+                        actions=actions,
                         probabilities=_probabilities(engine, shares, least),
                         confidence=confidence,
                         logged=likelihood if turn.is_target else None,

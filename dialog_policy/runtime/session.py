@@ -254,10 +254,10 @@ def respond_together(engine: Engine, requests: Sequence[Request]) -> list[Step]:
     decided = engine.decoder.decide(logits, masks, allow_none, impossible)
     names = engine.actions.classes_
     steps = []
-    for session, (user, context), chosen, shares, confidence in zip(
+    for session, (user, context), chosen, shares, decided_confidence in zip(
         sessions, user_sides, decided.actions, decided.probabilities, decided.confidence.tolist(), strict=True
     ):
-        actions = engine.fillable(chosen, shares, session.state.tracker)
+        actions, confidence = engine.fillable(chosen, decided_confidence, shares, session.state.tracker)
         text = engine.reply(actions, session.state.tracker)
         session.accept(SessionTurn(user, context, actions, actions, text))
         fallback = confidence < engine.fallback_below

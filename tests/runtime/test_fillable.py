@@ -46,7 +46,14 @@ def test_an_action_that_cannot_be_filled_gives_way_to_the_most_probable_one_that
     assert teacher_forced.actions == free.actions == {best}
     step = policy.start().respond("say that again")
     assert (step.actions, step.text) == ({best}, best)
-    assert step.confidence == pytest.approx(teacher_forced.confidence, abs=1e-5), "it stays that of what was decided"
+    assert teacher_forced.confidence == shares[best], "it is that of what is done, not of what was decided first"
+    assert step.confidence == pytest.approx(teacher_forced.confidence, abs=1e-5)
+
+
+def test_sets_are_listed_in_the_order_in_which_they_would_be_taken(policy):
+    first = next(iter(policy.predict(corpus([TOO_EARLY]), logged=True)))
+    assert first.sets[0] == first.actions
+    assert frozenset([SURE]) not in first.sets
 
 
 def test_what_can_be_filled_is_taken_as_it_was_decided(policy):
@@ -63,4 +70,4 @@ def test_actions_that_are_no_templates_are_left_alone():
     fitted = DialogPolicy(**QUICK | {"epochs": 1}).fit(corpus(TRAIN, replies_are_templates=False), dev=None).runtime_
     engine: Engine = fitted.engine
     shares = np.full(len(engine.actions), 0.3)
-    assert engine.fillable(frozenset([SURE]), shares, engine.new_tracker()) == {SURE}
+    assert engine.fillable(frozenset([SURE]), 0.5, shares, engine.new_tracker()) == ({SURE}, 0.5)
