@@ -23,6 +23,7 @@ __all__ = [
     "RunError",
     "SessionError",
     "check_known",
+    "closest",
     "counted",
     "did_you_mean",
     "require",
@@ -131,8 +132,13 @@ def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str
     cutoff
         Least similarity, from 0 to 1 (:func:`difflib.get_close_matches`); higher for names with a common prefix.
     """
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
+    close = closest(word, known, cutoff=cutoff)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def closest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> list[str]:
+    """Return the known word closest to `word` in a list, which is empty if none is close: parameters of :func:`did_you_mean`."""
+    return difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
 
 
 def check_known(noun: str, name: str, known: Iterable[str]) -> None:

@@ -222,7 +222,16 @@ def test_other_encodings_are_answered_and_read_by_name(tmp_path):
         (f"sep=;\n{HEAD}\n", "line 1: expected a column 'dialogue_id'|found none"),
         (
             "dialogue_id,user,action\n1,a,b\n",
-            r"expected a column 'actions'.*Did you mean 'action'\?.*--reader actions=",
+            r"expected a column 'actions'.*Did you mean 'action'\?.*--reader actions=action",
+        ),
+        (
+            "Dialog,User,Bot,Act taken\n1,hi,hello,greet\n",
+            r"expected the columns 'dialogue_id', 'user' and 'actions', found: Dialog, User, Bot, Act taken\..*"
+            r"Say which columns they are: --reader dialogue_id=Dialog user=User system=COLUMN actions=COLUMN\.$",
+        ),
+        (
+            "call,speaker,text,act\n1,agent,hello,greet\n",
+            r"expected the columns 'dialogue_id', 'user' and 'actions'.*actions=act\. If the table has a row for each utterance",
         ),
         ("dialogue_id,actions\n1,a\n", "expected a column 'user'"),
         (

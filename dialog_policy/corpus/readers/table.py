@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from shlex import quote
 from typing import Any, NamedTuple
 
 import msgspec
@@ -24,7 +25,7 @@ from dialog_policy.corpus.readers.layout import LISTED, SEPARATOR, TableLayout, 
 from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.sheet import SUFFIXES, Row, Table, tables, unread_sheets
 from dialog_policy.corpus.readers.source import Source
-from dialog_policy.errors import CorpusError, did_you_mean
+from dialog_policy.errors import CorpusError, closest, did_you_mean
 
 __all__ = ["COLUMNS", "READER", "read_stream"]
 
@@ -94,6 +95,13 @@ _REMEDIES = {
     "fields": "Write the cell as JSON, or rename the column: then it is a field of the dialogue.",
 }
 
+# A column of one of these names says who speaks.
+_SPEAKERS = {"author", "from", "role", "sender", "speaker"}
+_A_ROW_AN_UTTERANCE = (
+    " If the table has a row for each utterance, make it a row for each turn first: what the user said, what the system did "
+    "and said (docs/howto/own-format.md shows how)."
+)
+
 
 class _Cells(NamedTuple):
     """Converts the cells of a row."""
@@ -120,17 +128,28 @@ class _Cells(NamedTuple):
 
 
 def _check_header(row: Row, columns: Mapping[str, str], place: str, *, annotated: bool) -> None:
-    """Refuse a table without a column that it needs, or whose name seems to be misspelt."""
-    needed = ["dialogue_id", *(["actions"] if annotated else []), *([] if columns["context"] in row else ["user"])]
-    for name in ("dialogue_id", "user", "actions"):
-        hint = did_you_mean(columns[name], set(row) - set(columns.values()))
-        if columns[name] not in row and (name in needed or hint):
-            raise CorpusError(
-                f"expected a column {columns[name]!r}, found: {', '.join(row)}.{hint}",
-                path=place,
-                line=1,
-                remedy=f"Name the column with --reader {name}=COLUMN.",
-            )
+    """Refuse a table without the columns that it needs, or where the name of one seems to be misspelt."""
+    needed = {"dialogue_id", *(["actions"] if annotated else []), *([] if columns["context"] in row else ["user"])}
+    others = {name.casefold(): name for name in row if name not in columns.values()}
+    absent = [name for name in ("dialogue_id", "user", "system", "actions") if columns[name] not in row]
+    meant = {name: others[close[0]] for name in absent if (close := closest(columns[name].casefold(), others))}
+    missing = [name for name in absent if name in needed or (name in meant and name != "system")]
+    if not missing:
+        return
+    found = f"found: {', '.join(row)}."
+    if len(missing) == 1:
+        (name,) = missing
+        hint = f" Did you mean {meant[name]!r}?" if name in meant else ""
+        remedy = f"Name the column with --reader {name}={meant.get(name, 'COLUMN')}."
+        raise CorpusError(f"expected a column {columns[name]!r}, {found}{hint}", path=place, line=1, remedy=remedy)
+    named = ", ".join(repr(columns[name]) for name in missing[:-1])
+    assigned = " ".join(f"{name}={quote(meant.get(name, 'COLUMN'))}" for name in absent)
+    raise CorpusError(
+        f"expected the columns {named} and {columns[missing[-1]]!r}, {found}",
+        path=place,
+        line=1,
+        remedy=f"Say which columns they are: --reader {assigned}.{_A_ROW_AN_UTTERANCE if _SPEAKERS & set(others) else ''}",
+    )
 
 
 @dataclass
