@@ -302,3 +302,18 @@ def test_a_folder_is_copied_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
         files.copy_folder(source, place)
     assert (place / "inner" / "file").read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["place", "source"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_about"),
+    [
+        ((errno.ENOSPC, ""), True),
+        ((errno.EACCES, ""), True),
+        ((errno.EPIPE, ""), False),
+        ((errno.EACCES, "", "folder/inner/file"), True),
+        ((errno.EACCES, "", "corpus.jsonl"), False),
+    ],
+)
+def test_errors_about_something_else_pass(arguments: tuple[object, ...], is_about: bool) -> None:
+    with pytest.raises(OptionError if is_about else OSError), files.refusals(Path("folder"), of_disk=True):
+        raise OSError(*arguments)
