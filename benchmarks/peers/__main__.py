@@ -32,7 +32,7 @@ def main(corpora: str, contenders: str, most: int | None, rasa_epochs: int, shor
         rasa_epochs,
     ):
         click.echo(f"{row['corpus']}: {row['contender']} is measured.", err=True)
-    for line in (short_table if short else table)(kept_rows(out)):
+    for line in short_table(kept_rows(out, most)) if short else table(kept_rows(out)):
         click.echo(line)
 
 

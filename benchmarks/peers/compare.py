@@ -103,9 +103,18 @@ def compare_peers(
                 yield _row(corpus, contender, folder, place / f"{key}-{rasa_epochs}", str(rasa))
 
 
-def kept_rows(out: Path) -> list[dict[str, Any]]:
-    """Return all rows that were ever measured into a folder, in the order of the table: by corpus, dialogues and contender."""
-    rows = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(out.glob("*/*/row.json"))]
+def kept_rows(out: Path, most: int | None = None) -> list[dict[str, Any]]:
+    """Return all rows that were ever measured into a folder, in the order of the table: by corpus, dialogues and contender.
+
+    Parameters
+    ----------
+    out
+        The folder.
+    most
+        Only those that were measured with so many dialogues at most. None: all.
+    """
+    pattern = "*/*/row.json" if most is None else f"*-{most}/*/row.json"
+    rows = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(out.glob(pattern))]
     places = list(CORPORA), [contender.name for contender in CONTENDERS.values()]
 
     def order(row: dict[str, Any]) -> tuple[int, int, int, str]:
@@ -231,18 +240,19 @@ def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def short_table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Yield the lines of the table that README has: a figure for each question."""
-    yield "| corpus, training dialogues | policy | turn accuracy | training | decision, median | memory | installed |"
-    yield "| --- | --- | --- | --- | --- | --- | --- |"
-    for row in rows:
+    """Yield the lines of the table that README has: turn accuracy on each corpus, then what decides on the first one."""
+    corpora = list(dict.fromkeys(row["corpus"] for row in rows))
+    yield _line("policy", *corpora, "decision, median", "installed")
+    yield _line(*["---"] * (len(corpora) + 3))
+    places = {(row["contender"], row["corpus"]): row for row in rows}
+    for contender in dict.fromkeys(row["contender"] for row in rows):
+        own = [places.get((contender, corpus)) for corpus in corpora]
+        first = next(row for row in own if row is not None)
         yield _line(
-            _place(row),
-            row["contender"],
-            _percent(row["turn_accuracy"]),
-            f"{row['fit_seconds']:.0f} s",
-            _duration(row["decision_us"]),
-            f"{row['mib']:,.0f} MiB",
-            f"{row['installed_mib'][0]:,.0f} MiB",
+            contender,
+            *("–" if row is None else _percent(row["turn_accuracy"]) for row in own),
+            _duration(first["decision_us"]),
+            f"{first['installed_mib'][0]:,.0f} MiB",
         )
 
 

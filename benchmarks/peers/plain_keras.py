@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.peers.files import Decide, dialogues, main, note_best_epoch, tokens_of_turns
 
-_WORDS, _HIDDEN, _EPOCHS, _PATIENCE = 1_000, 128, 60, 6
+_WORDS, _HIDDEN, _EPOCHS, _PATIENCE = 1_000, 128, 1_000, 10
 
 
 def _arrays(
