@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from benchmarks.contender import CHECKOUT
 from dialog_policy import Corpus, evaluate, load_corpus
 from dialog_policy.corpus.write import write_corpus
+from dialog_policy.errors import DialogPolicyError
 from dialog_policy.evaluation import PredictionFile
 
 __all__ = ["CONTENDERS", "CORPORA", "compare_peers", "kept_rows", "short_table", "table"]
@@ -89,6 +90,11 @@ def compare_peers(
         At most so many dialogues of each part.
     rasa_epochs
         For how many epochs Rasa is trained.
+
+    Raises
+    ------
+    DialogPolicyError
+        If a corpus is not there, or a contender fails.
     """
     for corpus in corpora:
         place = out / (corpus if most is None else f"{corpus}-{most}")
@@ -213,7 +219,7 @@ def _process(python: str, contender: Contender, command: str, folder: Path, out:
         )
         _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise RuntimeError(f"{contender.name} failed; {out / command}.log says why.")
+        raise DialogPolicyError(f"{contender.name} failed; {out / command}.log says why.")
     return time.perf_counter() - begin, usage.ru_maxrss / 1024
 
 
