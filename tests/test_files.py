@@ -1,5 +1,6 @@
 """Outputs are whole or not there at all, and are refused in one sentence."""
 
+import errno
 import os
 import signal
 import stat
@@ -280,3 +281,39 @@ def test_names_are_exchanged_in_one_step(tmp_path: Path) -> None:
     done.set()
     looking.join()
     assert not missing
+
+
+def test_a_folder_is_copied_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, place = tmp_path / "source", tmp_path / "place"
+    (source / "inner").mkdir(parents=True)
+    (source / "inner" / "file").write_text("new")
+    (source / "inner" / "file").chmod(0o600)
+    files.copy_folder(source, place)
+    assert (place / "inner" / "file").read_text() == "new"
+    if os.name == "posix":
+        assert (place / "inner" / "file").stat().st_mode & 0o777 == 0o600
+    (place / "inner" / "file").write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copy2", full)
+    with pytest.raises(OptionError, match="place cannot be written: the disk is full"):
+        files.copy_folder(source, place)
+    assert (place / "inner" / "file").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["place", "source"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_about"),
+    [
+        ((errno.ENOSPC, ""), True),
+        ((errno.EACCES, ""), True),
+        ((errno.EPIPE, ""), False),
+        ((errno.EACCES, "", "folder/inner/file"), True),
+        ((errno.EACCES, "", "corpus.jsonl"), False),
+    ],
+)
+def test_errors_about_something_else_pass(arguments: tuple[object, ...], is_about: bool) -> None:
+    with pytest.raises(OptionError if is_about else OSError), files.refusals(Path("folder"), of_disk=True):
+        raise OSError(*arguments)

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.contender import CHECKOUT
-from dialog_policy import Corpus, Policy, evaluate, load_corpus
-from dialog_policy.baselines import load_baselines
+from dialog_policy import Corpus, evaluate, load_corpus
 from dialog_policy.corpus.write import write_corpus
+from dialog_policy.errors import DialogPolicyError
 from dialog_policy.evaluation import PredictionFile
 
-__all__ = ["CONTENDERS", "CORPORA", "compare_peers", "table"]
+__all__ = ["CONTENDERS", "CORPORA", "compare_peers", "kept_rows", "short_table", "table"]
 
 
 class Contender(NamedTuple):
@@ -50,6 +50,9 @@ CONTENDERS = {
     "keras": Contender(
         "Keras LSTM as people write it", ("benchmarks.peers.plain_keras",), ("tensorflow", "tensorflow")
     ),
+    "regression": Contender(
+        "logistic regression, scikit-learn", ("benchmarks.peers.regression",), ("scikit-learn", "scikit-learn")
+    ),
     "rasa": Contender("Rasa 3.6.21, TED policy", ("benchmarks.peers.rasa_ted",), ("rasa", "rasa")),
 }
 # Corpus: file, options of its reader. Where a corpus has no test part here, its dev part is the test part, and a tenth of the
@@ -69,6 +72,7 @@ def compare_peers(
     public: Path,
     rasa: Path | None,
     most: int | None = None,
+    rasa_epochs: int = 15,
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each contender on each corpus; what was measured before, in `out`, is not measured again.
 
@@ -77,21 +81,53 @@ def compare_peers(
     corpora, contenders
         Keys of :data:`CORPORA` and :data:`CONTENDERS`.
     out
-        Where everything is kept.
+        Where everything is kept: a folder for each corpus and `most`, in it one for each contender.
     public
         The folder of the public corpora.
     rasa
         Python of an environment that has Rasa; None: Rasa takes no part.
     most
         At most so many dialogues of each part.
+    rasa_epochs
+        For how many epochs Rasa is trained.
+
+    Raises
+    ------
+    DialogPolicyError
+        If a corpus is not there, or a contender fails.
     """
     for corpus in corpora:
-        folder = _dialogues(corpus, out / corpus / "dialogues", public, most)
+        place = out / (corpus if most is None else f"{corpus}-{most}")
+        folder = _dialogues(corpus, place / "dialogues", public, most)
         for key in contenders:
-            if key != "rasa" or rasa is not None:
-                yield _row(corpus, key, folder, out / corpus / key, str(rasa) if key == "rasa" else sys.executable)
-        if "own" in contenders:
-            yield _logistic_regression(corpus, folder, out / corpus / "own")
+            contender = CONTENDERS[key]
+            if key != "rasa":
+                yield _row(corpus, contender, folder, place / key, sys.executable)
+            elif rasa is not None:
+                name = f"{contender.name}, {rasa_epochs} epochs"
+                contender = contender._replace(name=name, command=(*contender.command, str(rasa_epochs)))
+                yield _row(corpus, contender, folder, place / f"{key}-{rasa_epochs}", str(rasa))
+
+
+def kept_rows(out: Path, most: int | None = None) -> list[dict[str, Any]]:
+    """Return all rows that were ever measured into a folder, in the order of the table: by corpus, dialogues and contender.
+
+    Parameters
+    ----------
+    out
+        The folder.
+    most
+        Only those that were measured with so many dialogues at most. None: all.
+    """
+    pattern = "*/*/row.json" if most is None else f"*-{most}/*/row.json"
+    rows = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(out.glob(pattern))]
+    places = list(CORPORA), [contender.name for contender in CONTENDERS.values()]
+
+    def order(row: dict[str, Any]) -> tuple[int, int, int, str]:
+        contender = next(n for n, name in enumerate(places[1]) if row["contender"].startswith(name))
+        return places[0].index(row["corpus"]), row["dialogues"], contender, row["contender"]
+
+    return sorted(rows, key=order)
 
 
 def _dialogues(corpus: str, folder: Path, public: Path, most: int | None) -> Path:
@@ -115,20 +151,20 @@ def _dialogues(corpus: str, folder: Path, public: Path, most: int | None) -> Pat
     return folder
 
 
-def _row(corpus: str, key: str, folder: Path, out: Path, python: str) -> dict[str, Any]:
+def _row(corpus: str, contender: Contender, folder: Path, out: Path, python: str) -> dict[str, Any]:
     result = out / "row.json"
     if result.exists():
         kept: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
         return kept
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    contender = CONTENDERS[key]
     fit_seconds, fit_memory = _process(python, contender, "fit", folder, out)
     _, memory = _process(python, contender, "predict", folder, out)
     timed = json.loads((out / "predict.json").read_text(encoding="utf-8"))
     microseconds = sorted(timed["microseconds"])
     row = {
         "corpus": corpus,
+        "dialogues": len((folder / "train.jsonl").read_bytes().splitlines()),
         "contender": contender.name,
         **_accuracy(PredictionFile(out / "predictions.jsonl"), folder),
         "fit_seconds": fit_seconds,
@@ -146,12 +182,6 @@ def _row(corpus: str, key: str, folder: Path, out: Path, python: str) -> dict[st
     }
     result.write_text(json.dumps(row), encoding="utf-8")
     return row
-
-
-def _logistic_regression(corpus: str, folder: Path, own: Path) -> dict[str, Any]:
-    policy = Policy.load(own / "run")
-    baseline = load_baselines(policy.run, policy.actions)["logreg_dialogue"]
-    return {"corpus": corpus, "contender": "logistic regression (logreg_dialogue)", **_accuracy(baseline, folder)}
 
 
 def _accuracy(predictor: Any, folder: Path) -> dict[str, Any]:
@@ -189,34 +219,59 @@ def _process(python: str, contender: Contender, command: str, folder: Path, out:
         )
         _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise RuntimeError(f"{contender.name} failed; {out / command}.log says why.")
+        raise DialogPolicyError(f"{contender.name} failed; {out / command}.log says why.")
     return time.perf_counter() - begin, usage.ru_maxrss / 1024
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Yield the lines of two Markdown tables: what is right and what training takes, and what deciding takes."""
-    yield "| corpus | policy | turn accuracy | micro F1 | training | to the best epoch |"
+    yield "| corpus, training dialogues | policy | turn accuracy | micro F1 | training | to the best epoch |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for row in rows:
-        accuracy, f1 = (
-            f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-            for value, low, high in (row["turn_accuracy"], row["micro_f1"])
-        )
-        timed = ["–" if row.get(key) is None else f"{row[key]:.0f} s" for key in ("fit_seconds", "best_seconds")]
-        yield f"| {row['corpus']} | {row['contender']} | {accuracy} | {f1} | {' | '.join(timed)} |"
+        timed = ["–" if row[key] is None else f"{row[key]:.0f} s" for key in ("fit_seconds", "best_seconds")]
+        yield _line(_place(row), row["contender"], _percent(row["turn_accuracy"]), _percent(row["micro_f1"]), *timed)
     yield ""
-    yield "| corpus | policy | decision: median, p99 | import | load | memory: deciding, training | installed: deciding, training |"
+    yield "| corpus, training dialogues | policy | decision: median, p99 | import | load | memory: deciding, training | installed: deciding, training |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for row in rows:
-        if "import_seconds" in row:
-            cells = [
-                f"{_duration(row['decision_us'])}, {_duration(row['decision_p99_us'])}",
-                f"{row['import_seconds']:.1f} s",
-                f"{row['load_seconds']:.2f} s",
-                f"{row['mib']:,.0f}, {row['fit_mib']:,.0f} MiB",
-                "{:,.0f}, {:,.0f} MiB".format(*row["installed_mib"]),
-            ]
-            yield f"| {row['corpus']} | {row['contender']} | {' | '.join(cells)} |"
+        yield _line(
+            _place(row),
+            row["contender"],
+            f"{_duration(row['decision_us'])}, {_duration(row['decision_p99_us'])}",
+            f"{row['import_seconds']:.1f} s",
+            f"{row['load_seconds']:.2f} s",
+            f"{row['mib']:,.0f}, {row['fit_mib']:,.0f} MiB",
+            "{:,.0f}, {:,.0f} MiB".format(*row["installed_mib"]),
+        )
+
+
+def short_table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield the lines of the table that README has: turn accuracy on each corpus, then what decides on the first one."""
+    corpora = list(dict.fromkeys(row["corpus"] for row in rows))
+    yield _line("policy", *corpora, "decision, median", "installed")
+    yield _line(*["---"] * (len(corpora) + 3))
+    places = {(row["contender"], row["corpus"]): row for row in rows}
+    for contender in dict.fromkeys(row["contender"] for row in rows):
+        own = [places.get((contender, corpus)) for corpus in corpora]
+        first = next(row for row in own if row is not None)
+        yield _line(
+            contender,
+            *("–" if row is None else _percent(row["turn_accuracy"]) for row in own),
+            _duration(first["decision_us"]),
+            f"{first['installed_mib'][0]:,.0f} MiB",
+        )
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _place(row: dict[str, Any]) -> str:
+    return f"{row['corpus']}, {row['dialogues']:,}"
+
+
+def _percent(value_low_high: Sequence[float]) -> str:
+    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * value for value in value_low_high))
 
 
 def _duration(microseconds: float) -> str:

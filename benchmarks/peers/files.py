@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["dialogues", "main", "note_best_epoch", "sets_of", "write_decisions"]
+__all__ = ["dialogues", "main", "note_best_epoch", "sets_of", "tokens_of_turns", "write_decisions"]
 
 _BEGIN = time.perf_counter()
 
@@ -24,6 +24,17 @@ def sets_of(parts: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     """Return the distinct sets of actions of dialogues, in the order of their first turn."""
     seen = {tuple(sorted(turn["actions"])): None for d in parts for turn in d["turns"] if turn["actions"] is not None}
     return list(seen)
+
+
+def tokens_of_turns(dialogue: dict[str, Any]) -> Iterator[tuple[list[str], list[str] | None]]:
+    """Yield, for each turn, what a policy may see of it as words, and its actions: what the user said, the context, the actions before."""
+    before: list[str] = []
+    for turn in dialogue["turns"]:
+        context = json.dumps(turn.get("context") or {}, ensure_ascii=False)
+        said = (turn.get("user") or "").lower().split()
+        marked = [f"context:{word}" for word in context.lower().split()] + [f"before:{name}" for name in before]
+        yield [*said, *marked], turn["actions"]
+        before = turn["actions"] or []
 
 
 Decide = Callable[[dict[str, Any]], Iterator[list[str]]]

@@ -29,7 +29,8 @@ def _fit(folder: Path, out: Path, settings: dict[str, Any]) -> None:
     clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()))
     policy = DialogPolicy(**settings).fit(folder / "train.jsonl", dev=folder / "dev.jsonl", callbacks=[clock])
     policy.save(out / "run")
-    note_best_epoch(out, ends, [epoch["dev_turn_accuracy"] for epoch in policy.history_])
+    if "dev_turn_accuracy" in policy.history_[0]:  # small validation parts are not used
+        note_best_epoch(out, ends, [epoch["dev_turn_accuracy"] for epoch in policy.history_])
 
 
 def _load(out: Path) -> Decide:

@@ -9,23 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.files import Decide, dialogues, main, note_best_epoch
+from benchmarks.peers.files import Decide, dialogues, main, note_best_epoch, tokens_of_turns
 
-_WORDS, _HIDDEN, _EPOCHS, _PATIENCE = 1_000, 128, 60, 6
-
-
-def _tokens(turn: dict[str, Any], before: list[str]) -> list[str]:
-    # What the policy may see, as words: what the user said, the context, the actions before.
-    context = json.dumps(turn.get("context") or {}, ensure_ascii=False)
-    said = (turn.get("user") or "").lower().split()
-    return [*said, *(f"context:{word}" for word in context.lower().split()), *(f"before:{name}" for name in before)]
-
-
-def _turns(dialogue: dict[str, Any]) -> Iterator[tuple[list[str], list[str] | None]]:
-    before: list[str] = []
-    for turn in dialogue["turns"]:
-        yield _tokens(turn, before), turn["actions"]
-        before = turn["actions"] or []
+_WORDS, _HIDDEN, _EPOCHS, _PATIENCE = 1_000, 128, 1_000, 10
 
 
 def _arrays(
@@ -37,7 +23,7 @@ def _arrays(
     y = np.zeros((len(some), longest, len(actions)), np.float32)
     weights = np.zeros((len(some), longest), np.float32)
     for row, dialogue in enumerate(some):
-        for time_, (tokens, done) in enumerate(_turns(dialogue)):
+        for time_, (tokens, done) in enumerate(tokens_of_turns(dialogue)):
             if time_ == longest:
                 break
             x[row, time_, [words[word] for word in tokens if word in words]] = 1
@@ -52,7 +38,7 @@ def fit(folder: Path, out: Path) -> None:
     import keras
 
     train, dev = dialogues(folder, "train"), dialogues(folder, "dev")
-    counts = Counter(word for d in train for tokens, _ in _turns(d) for word in tokens)
+    counts = Counter(word for d in train for tokens, _ in tokens_of_turns(d) for word in tokens)
     words = {word: i for i, (word, _) in enumerate(counts.most_common(_WORDS))}
     names = sorted({name for d in train for turn in d["turns"] for name in turn["actions"] or []})
     actions = {name: i for i, name in enumerate(names)}

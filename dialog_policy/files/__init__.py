@@ -6,7 +6,14 @@ under such a name is removed when the same place is written again.
 
 from dialog_policy.files.bounded_zip import open_zip
 from dialog_policy.files.file import atomic_write, sha256_of, write_file
-from dialog_policy.files.folder import atomic_folder, exchange_folders, output_folder, recover_folder, replace_folder
+from dialog_policy.files.folder import (
+    atomic_folder,
+    copy_folder,
+    exchange_folders,
+    output_folder,
+    recover_folder,
+    replace_folder,
+)
 from dialog_policy.files.lock import locked
 from dialog_policy.files.place import check_output, refusals, unlink
 from dialog_policy.files.user_folder import CACHE, user_folder
@@ -16,6 +23,7 @@ __all__ = [
     "atomic_folder",
     "atomic_write",
     "check_output",
+    "copy_folder",
     "exchange_folders",
     "locked",
     "open_zip",

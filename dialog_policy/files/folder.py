@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dialog_policy.files.place import check_output, flush_folder, make_aside, parent_of, refusals
 
-__all__ = ["atomic_folder", "exchange_folders", "output_folder", "recover_folder", "replace_folder"]
+__all__ = ["atomic_folder", "copy_folder", "exchange_folders", "output_folder", "recover_folder", "replace_folder"]
 
 
 def output_folder(path: str | os.PathLike[str]) -> Path:
@@ -57,6 +57,27 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             stack.callback(shutil.rmtree, aside, ignore_errors=True)
         yield aside
         replace_folder(aside, target)
+
+
+def copy_folder(source: Path, path: Path) -> None:
+    """Make a folder a copy of another one; it is whole, or `path` is what it was before.
+
+    Raises
+    ------
+    OptionError
+        If a file cannot be read or written, with the reason of the first.
+    """
+
+    def raised(error: OSError) -> None:
+        raise error
+
+    # shutil.copytree goes on after an error, and what it raises in the end has lost the reasons.
+    with atomic_folder(path) as copy, refusals(path):
+        for folder, _, names in os.walk(source, onerror=raised, followlinks=True):
+            place = copy / Path(folder).relative_to(source)
+            place.mkdir(exist_ok=True)
+            for name in names:
+                shutil.copy2(Path(folder, name), place / name)
 
 
 def replace_folder(finished: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:

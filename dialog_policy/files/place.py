@@ -50,14 +50,22 @@ def refusals(path: Path, *, of_disk: bool = False) -> Iterator[None]:
     path
         What is being written.
     of_disk
-        Only those errors that a full, read-only or broken disk raises, where others may be about something else.
+        Only those errors that a full, read-only or broken disk raises, and those that name no other file than `path` or one below
+        it; where others may be about something else.
     """
     try:
         yield
     except OSError as error:
-        if of_disk and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO):
+        is_of_disk = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+        if of_disk and not is_of_disk and not _may_be_about(error, path):
             raise
         raise _refusal(path, error) from error
+
+
+def _may_be_about(error: OSError, path: Path) -> bool:
+    if isinstance(error.filename, str | os.PathLike):
+        return path in (Path(error.filename), *Path(error.filename).parents)
+    return error.errno in (errno.EACCES, errno.EPERM)  # writing to an open file names none
 
 
 def _writable(path: Path) -> bool:

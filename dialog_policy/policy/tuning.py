@@ -98,15 +98,16 @@ def tune(
     )
     _check_same(study, rest, held, base)
     finished = [trial for trial in study.trials if trial.state.is_finished()]
-    if not study.trials:
-        study.enqueue_trial(_as_proposed(base), skip_if_exists=True)
+    begun_with = _as_proposed(base)
 
     # The features of a store are those of the encoders that it was prepared with.
     encoders = list(_ENCODERS)[:1] if isinstance(corpus, StoredCorpus) else list(_ENCODERS)
 
     def objective(trial: optuna.Trial) -> float:
         # What is proposed depends on the trials before, not on the call that makes it: it may go on, or work beside another one.
-        study.sampler = optuna.samplers.TPESampler(seed=(seed + trial.number) % 2**32)
+        study.sampler = (
+            optuna.samplers.TPESampler(seed=(seed + trial.number) % 2**32) if trial.number else _given(begun_with)
+        )
         policy = DialogPolicy.from_config(make_config(_propose(trial, encoders), base))
         policy.fit(rest, dev=held, callbacks=[_pruning(trial)])
         trial.set_user_attr("epochs", len(policy.history_))
@@ -165,6 +166,23 @@ def _settings(proposed: dict[str, Any]) -> dict[str, Any]:
         **{name: value for name, value in proposed.items() if name != "encoders"},
         **_ENCODERS[proposed["encoders"]],
     }
+
+
+def _given(values: dict[str, Any]) -> optuna.samplers.BaseSampler:
+    """Return what proposes these values. A trial in Optuna's queue would do so, too, but two processes can take it both."""
+    import optuna
+
+    class Given(optuna.samplers.BaseSampler):  # type: ignore[misc]  # Optuna is not looked into
+        def infer_relative_search_space(self, *_: Any) -> dict[str, Any]:
+            return {}
+
+        def sample_relative(self, *_: Any) -> dict[str, Any]:
+            return {}
+
+        def sample_independent(self, study: Any, trial: Any, name: str, distribution: Any) -> Any:
+            return values[name]
+
+    return Given()
 
 
 def _pruning(trial: optuna.Trial) -> Any:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
-from dialog_policy.files import atomic_folder, exchange_folders, locked, replace_folder
+from dialog_policy.files import copy_folder, exchange_folders, locked, replace_folder
 
 __all__ = ["previous_of", "restore_previous", "take_over"]
 
@@ -17,8 +16,7 @@ def previous_of(run: Path) -> Path:
 
 def take_over(new: Path, run: Path) -> None:
     """Give a finished run the place of `run`, and keep the one before it beside it; at no moment is there none."""
-    with atomic_folder(previous_of(run)) as copy:
-        shutil.copytree(run, copy, dirs_exist_ok=True)
+    copy_folder(run, previous_of(run))
     replace_folder(new, run)
 
 
@@ -34,6 +32,5 @@ def restore_previous(run: Path) -> None:
     with locked(run, "restoring the previous policy"):
         if exchange_folders(run, previous_of(run)):
             return
-        with atomic_folder(restored) as copy:
-            shutil.copytree(previous_of(run), copy, dirs_exist_ok=True)
+        copy_folder(previous_of(run), restored)
         take_over(restored, run)

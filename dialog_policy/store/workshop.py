@@ -16,7 +16,8 @@ from dialog_policy.files import locked, recover_folder, refusals, replace_folder
 
 __all__ = ["WORK", "once", "workshop"]
 
-# Folder of what is needed only while a store is made.
+# Folder of what is needed only while a store is made: the request, and receipts of the steps that are finished. It comes and goes in
+# one step, by its name, so that a process that is killed leaves a folder to go on in, or a store that only has to take its place.
 WORK = "work"
 _REQUEST = "request.json"
 
@@ -38,7 +39,7 @@ def once(receipt: Path, kind: type[_T], make: Callable[[], _T]) -> _T:
     Raises
     ------
     OptionError
-        If the disk is full.
+        If the receipt cannot be written, or the disk is full.
     """
     try:
         return msgspec.msgpack.decode(receipt.read_bytes(), type=kind)
@@ -46,6 +47,7 @@ def once(receipt: Path, kind: type[_T], make: Callable[[], _T]) -> _T:
         pass
     with refusals(receipt.parent, of_disk=True):
         made = make()
+    with refusals(receipt.parent):
         aside = receipt.with_name(f"{receipt.name}.partial")
         aside.write_bytes(msgspec.msgpack.encode(made))
         aside.replace(receipt)
@@ -82,24 +84,48 @@ def workshop(store: Path, request: dict[str, Any], say: Callable[[str], None]) -
     with locked(store, "preparing a store"):
         recover_folder(store)
         _check_replaceable(store)
-        folder = store.with_name(f"{store.name}.partial")
+        folder, aside = store.with_name(f"{store.name}.partial"), store.with_name(f".{store.name}.work")
+        discarded = store.with_name(f".{store.name}.discarded")
         wanted = msgspec.json.encode(request, order="deterministic")
         with refusals(store):
+            shutil.rmtree(discarded, ignore_errors=True)
+            _bring_back(aside, folder)
             if folder.exists():
                 _check_ours(folder)
-                if (folder / _REQUEST).read_bytes() == wanted:
+                if _request(folder) == wanted:
                     say(f"Continuing in {folder}, where an earlier call stopped.")
                 else:
-                    say(f"Discarding {folder}: it belongs to another corpus or to other settings.")
-                    shutil.rmtree(folder)
+                    if any(folder.iterdir()):
+                        say(f"Discarding {folder}: it belongs to another corpus or to other settings.")
+                    folder.rename(discarded)
+                    shutil.rmtree(discarded)
             if not folder.exists():
-                (folder / WORK).mkdir(parents=True)
-                (folder / _REQUEST).write_bytes(wanted)
-        yield folder
+                aside.mkdir()
+                (aside / _REQUEST).write_bytes(wanted)
+                folder.mkdir()
+                aside.rename(folder / WORK)
+        with refusals(folder, of_disk=True):
+            yield folder
         with refusals(store):
-            shutil.rmtree(folder / WORK)
-            (folder / _REQUEST).unlink()
+            (folder / WORK).rename(aside)
         replace_folder(folder, store)
+        with refusals(store):
+            shutil.rmtree(aside)
+
+
+def _bring_back(aside: Path, folder: Path) -> None:
+    """Go back to before the last step if a process was killed in it; remove what was left of one killed in its first or after its last."""
+    if not aside.exists():
+        return
+    if folder.exists() and not (folder / WORK).exists():
+        aside.rename(folder / WORK)
+    else:
+        shutil.rmtree(aside)
+
+
+def _request(folder: Path) -> bytes:
+    place = folder / WORK / _REQUEST
+    return place.read_bytes() if place.exists() else b""
 
 
 def _check_replaceable(store: Path) -> None:
@@ -108,5 +134,5 @@ def _check_replaceable(store: Path) -> None:
 
 
 def _check_ours(folder: Path) -> None:
-    if not (folder / _REQUEST).is_file():
+    if any(folder.iterdir()) and not (folder / WORK / _REQUEST).is_file():
         raise RunError(f"{folder} exists and is not from an interrupted `prepare`. Remove it, or name another store.")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 from pathlib import Path
 
 from dialog_policy.corpus import ActionSpace
@@ -78,10 +81,16 @@ def download(name: str, listed: str, mirror: str, cache: str) -> None:
 
 
 def retrain(*_: str) -> int:
-    """Train again, as the server's process does; the order comes on stdin."""
+    """Train again, as the server's process does; the order comes on stdin, and how it ended is the last that it says."""
     from dialog_policy.serving import retrain as process
 
-    return process.main()
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            process.main()
+    finally:
+        print(said.getvalue(), end="")
+    return json.loads(said.getvalue().splitlines()[-1])["ended"]
 
 
 def in_place(path: str) -> None:

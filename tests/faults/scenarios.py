@@ -147,6 +147,11 @@ def scenarios(mirror: str) -> list[Scenario]:
     command, actions = COMMAND, "tests.faults.actions"
     train = ("train", "{}/corpus.jsonl", "--out", "{}/trained", "--split", "all", "--dev", "inner")
     train = (*train, *(word for setting in SETTINGS for word in ("--set", setting)))
+    prepare = ("prepare", "{}/corpus.jsonl", "{}/store", "--split", "all", "--dev", "inner", "--processes", "1")
+    prepare = (
+        *prepare,
+        *(word for part in ("user", "system", "context") for word in ("--set", f'{part}=[{{kind="bits"}}]')),
+    )
     evaluation = ("evaluate", "{}/run", "{}/corpus.jsonl", "--split", "all", "--resamples", "20")
     forms = ("--json", "{}/e.json", "--html", "{}/e.html", "--markdown", "{}/e.md", "--csv", "{}/csv")
     order = {"run": "{}/trained", "corpus": {"paths": ["{}/corpus.jsonl"]}, "saved": "{}/added.jsonl"}
@@ -195,6 +200,9 @@ def scenarios(mirror: str) -> list[Scenario]:
         Scenario(
             "download", f"{actions}:download", ("c", "{}/list.json", mirror, "{}/cache"), listed,
             tuple(f"cache/c/{name}" for name in FETCHED),
+        ),
+        Scenario(
+            "prepare", command, prepare, with_run(), ("store",),
         ),
         Scenario(
             "train", command, train, with_run(), ("trained",), train=True, retry=_resumed("trained", *train),

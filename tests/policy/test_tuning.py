@@ -10,7 +10,7 @@ from dialog_policy.policy.config import tomllib
 from dialog_policy.policy.tuning import best_settings, tune
 from tests.cli.commands import run
 
-pytest.importorskip("optuna", reason="needs the extra `tune`")
+optuna = pytest.importorskip("optuna", reason="needs the extra `tune`")
 QUICK = make_config(
     {"epochs": 1, "hidden": 32, "user": [{"kind": "bits", "max_terms": 30}], "system": [], "context": []}
 )
@@ -43,17 +43,41 @@ def test_a_search_goes_on_and_refuses_other_data(study, small):
         tune(train, dev, base=make_config({"seed": 1}, QUICK), out=out, trials=4)
 
 
+def both_take_from_the_queue_at_once(monkeypatch):
+    """Let two threads see the same waiting trial before either has taken it, which SQLite allows: it has no locked rows."""
+    storage = optuna.storages.RDBStorage
+    take, check = storage.set_trial_state_values, storage.check_trial_is_updatable
+    both, taking = Barrier(2), local()
+
+    def set_trial_state_values(self, trial, state, values=None):
+        taking.now = state == optuna.trial.TrialState.RUNNING
+        try:
+            return take(self, trial, state, values)
+        finally:
+            taking.now = False
+
+    def check_trial_is_updatable(self, trial, state):
+        check(self, trial, state)
+        if getattr(taking, "now", False):
+            both.wait()
+
+    monkeypatch.setattr(storage, "set_trial_state_values", set_trial_state_values)
+    monkeypatch.setattr(storage, "check_trial_is_updatable", check_trial_is_updatable)
+
+
 def test_two_calls_at_once_share_a_search(small, tmp_path, monkeypatch):
-    together, met = Barrier(2), local()
+    together, met, trained = Barrier(2), local(), []
 
     class Fake:
         history_ = ({"dev_turn_accuracy": 0.5},)
 
         def fit(self, *parts, **options):
+            trained.append(parts)
             if not hasattr(met, "once"):
                 met.once = together.wait()
 
     monkeypatch.setattr(tuning.DialogPolicy, "from_config", lambda config: Fake())
+    both_take_from_the_queue_at_once(monkeypatch)
     options = {"base": QUICK, "out": tmp_path, "trials": 6}
     tune(small.split("train"), small.split("dev"), **options | {"trials": 0})
     with ThreadPoolExecutor(2) as pool:
@@ -61,6 +85,8 @@ def test_two_calls_at_once_share_a_search(small, tmp_path, monkeypatch):
         studies = [call.result() for call in calls]
     trials = studies[0].trials
     assert len(trials) in (6, 7), "one may be at a trial when the other ends the last one"
+    assert len(trained) == len(trials), "no trial is trained by both"
+    assert trials[0].params["dropout"] == QUICK.dropout
     assert len({trial.params["dropout"] for trial in trials}) == len(trials)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 
 import pytest
 
@@ -35,6 +36,19 @@ def test_pages_of_other_sites_are_refused(serving):
     answer = client.post("/sessions", headers={"Origin": "http://testserver"})
     assert answer.status_code == 201
     assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_the_page_may_load_its_own_files_and_nobody_may_frame_it(serving):
+    client = serving()
+    page = client.get("/")
+    for name in ("/", *re.findall(r'(?:src|href)="([^":]+)"', page.text)):
+        answer = client.get(name)
+        policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
+        assert (answer.status_code, policy["default-src"], policy["frame-ancestors"]) == (200, "'self'", "'none'"), name
+        assert not [value for value in policy.values() if "unsafe" in value or "*" in value]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "<script>" not in page.text
+    assert " style=" not in page.text
 
 
 def test_a_form_of_another_site_is_refused(serving):

@@ -162,6 +162,35 @@ def test_a_killed_prepare_goes_on_where_it_was(made, tmp_path, monkeypatch):
     assert json.loads((store.path / "store.json").read_text()) == json.loads((made[1].path / "store.json").read_text())
 
 
+@pytest.mark.parametrize(
+    "moment", ["before the work begins", "before the store takes its place", "while another one is discarded"]
+)
+def test_what_a_process_leaves_that_is_killed_between_two_steps_is_taken_up(made, tmp_path, monkeypatch, moment):
+    """Such a folder lacks the request that says whose it is."""
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    text = {"split": "none", "turns_a_shard": 80}
+    with monkeypatch.context() as patch:
+        if moment == "before the work begins":
+            patch.setattr("pathlib.Path.rename", killed)
+        elif moment == "before the store takes its place":
+            patch.setattr("dialog_policy.store.workshop.replace_folder", killed)
+        else:
+            with patch.context() as inner:
+                inner.setattr("dialog_policy.store.workshop.replace_folder", killed)
+                with pytest.raises(KeyboardInterrupt):
+                    prepare(made[0], tmp_path / "S", split="none", turns_a_shard=40)
+            patch.setattr("shutil.rmtree", lambda *_, ignore_errors=False: None if ignore_errors else killed())
+        with pytest.raises(KeyboardInterrupt):
+            prepare(made[0], tmp_path / "S", **text)
+    store = prepare(made[0], tmp_path / "S", **text)
+    assert list(store) == list(load_corpus(made[0]))
+    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == ["S"]
+    assert not (store.path / "work").exists()
+
+
 def test_one_process_at_a_time_makes_a_store(made, tmp_path):
     with locked(tmp_path / "S", "preparing a store"), pytest.raises(RunError, match="being written by another process"):
         prepare(made[0], tmp_path / "S")
