@@ -96,7 +96,7 @@ def test_terms_that_utf8_cannot_spell_are_looked_up_in_python(terms):
 
 
 def test_without_a_compiler_python_is_used(monkeypatch):
-    monkeypatch.setattr(term_index, "_lookup", None)
+    monkeypatch.setattr(term_index, "lookup", None)
     index = TermIndex(Analyzer(), ["b", "a"])
     assert not index.is_compiled
     assert index.distinct(["a", "b", "a"])[0].tolist() == [0, 1]
@@ -113,5 +113,5 @@ def test_colliding_terms_are_looked_up_in_python(monkeypatch):
         def Index(self, *_):  # noqa: N802
             raise ValueError("too many terms collide")
 
-    monkeypatch.setattr(term_index, "_lookup", Refusing())
+    monkeypatch.setattr(term_index, "lookup", Refusing())
     assert not TermIndex(Analyzer(), ["a"]).is_compiled
