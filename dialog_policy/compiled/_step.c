@@ -15,6 +15,8 @@
 
 /* Other threads go on while more turns than these are computed. */
 #define MANY_TURNS 16
+/* Turns whose intermediate results are in the processor's cache together. */
+#define TOGETHER 32
 
 /* ---- Bytes as numbers */
 
@@ -130,12 +132,12 @@ static void add_up(float *RESTRICT sum, const float *RESTRICT part, size_t n) {
         sum[j] += part[j];
 }
 
-/* A step of n rows. `parts`: n_parts of each row, NULL where there is none. `pointers`: room for 5 n of them; `gates`: for n
-   times the widest layer. */
+/* A step of n rows, TOGETHER at most. `parts`: n_parts of each row, NULL where there is none. `gates`: room for n times the widest
+   layer. */
 static void step_rows(const Network *self, size_t n, const float *const *parts, size_t n_parts, const float *const *before,
-                      float *const *after, float *projected, float *gates, float *logits, float **pointers) {
-    float **gate = pointers, **new_hidden = gate + n, **new_cell = new_hidden + n;
-    const float **hidden = (const float **)(new_cell + n), **cell = hidden + n;
+                      float *const *after, float *projected, float *gates, float *logits) {
+    float *gate[TOGETHER], *new_hidden[TOGETHER], *new_cell[TOGETHER];
+    const float *hidden[TOGETHER], *cell[TOGETHER];
     for (size_t row = 0; row < n; row++) {
         gate[row] = projected + row * self->width;
         int empty = 1;
@@ -180,12 +182,19 @@ static void step_rows(const Network *self, size_t n, const float *const *parts, 
     add_products(gate, (const float *const *)new_hidden, n, self->head, self->layers[self->n_layers - 1].units, self->n_actions);
 }
 
+static void step_all(const Network *self, size_t n, const float *const *parts, size_t n_parts, const float *const *before,
+                     float *const *after, float *projected, float *gates, float *logits) {
+    for (size_t row = 0; row < n; row += TOGETHER)
+        step_rows(self, n - row < TOGETHER ? n - row : TOGETHER, parts + row * n_parts, n_parts, before + row, after + row,
+                  projected, gates, logits + row * self->n_actions);
+}
+
 static PyObject *network_step(Network *self, PyObject *arguments) {
     PyObject *given_parts, *given_states, *all = NULL, *states = NULL, *logits = NULL, *after = NULL, *result = NULL;
     if (!PyArg_ParseTuple(arguments, "OO", &given_parts, &given_states))
         return NULL;
     const float **parts = NULL, **before = NULL;
-    float **out = NULL, **pointers = NULL, *projected = NULL, *gates = NULL;
+    float **out = NULL, *projected = NULL, *gates = NULL;
     all = PySequence_Tuple(given_parts);
     states = all ? PySequence_Tuple(given_states) : NULL;
     if (!states)
@@ -201,10 +210,9 @@ static PyObject *network_step(Network *self, PyObject *arguments) {
     parts = room(count, 1, sizeof *parts);
     before = room(n, 1, sizeof *before);
     out = room(n, 1, sizeof *out);
-    pointers = room(n, 5, sizeof *pointers);
-    projected = room(n, self->width, sizeof *projected);
-    gates = room(n, 4 * widest, sizeof *gates);
-    if (!parts || !before || !out || !pointers || !projected || !gates) {
+    projected = room(n < TOGETHER ? n : TOGETHER, self->width, sizeof *projected);
+    gates = room(n < TOGETHER ? n : TOGETHER, 4 * widest, sizeof *gates);
+    if (!parts || !before || !out || !projected || !gates) {
         no_memory();
         goto done;
     }
@@ -234,16 +242,15 @@ static PyObject *network_step(Network *self, PyObject *arguments) {
     float *all_logits = (float *)PyBytes_AsString(logits);
     if (n > MANY_TURNS) {
         Py_BEGIN_ALLOW_THREADS
-        step_rows(self, n, parts, n_parts, before, out, projected, gates, all_logits, pointers);
+        step_all(self, n, parts, n_parts, before, out, projected, gates, all_logits);
         Py_END_ALLOW_THREADS
     } else
-        step_rows(self, n, parts, n_parts, before, out, projected, gates, all_logits, pointers);
+        step_all(self, n, parts, n_parts, before, out, projected, gates, all_logits);
     result = PyTuple_Pack(2, logits, after);
 done:
     free(parts);
     free(before);
     free(out);
-    free(pointers);
     free(projected);
     free(gates);
     Py_XDECREF(all);

@@ -131,9 +131,10 @@ class Gazetteer:
         if node.entry is None:
             node.entry = kind, value
 
-    def starts_none(self, tokens: frozenset[str]) -> bool:
-        """Whether no value begins with one of these tokens."""
-        return self._root.following.keys().isdisjoint(tokens)
+    @property
+    def beginnings(self) -> Mapping[str, object]:
+        """The tokens that a value begins with, as keys."""
+        return self._root.following
 
     def longest_at(self, tokens: Sequence[str], start: int) -> tuple[int, str, str] | None:
         """Return length in tokens, type and value of the longest value that begins at a token; None if there is none."""
@@ -168,13 +169,14 @@ def find_mentions(text: str, local: Gazetteer, static: Gazetteer) -> list[Mentio
     """Return the values of two gazetteers in a text from left to right, the longest at each place; among equals the local one."""
     is_short = len(text) <= _LONGEST_REMEMBERED
     distinct = _remembered_distinct(text) if is_short else _distinct_tokens(text)
-    if local.starts_none(distinct) and static.starts_none(distinct):
+    begins_local, begins_static = local.beginnings, static.beginnings
+    if begins_local.keys().isdisjoint(distinct) and begins_static.keys().isdisjoint(distinct):
         return []
     mentions: list[Mention] = []
     tokens, starts, ends = _remembered_placed(text) if is_short else _placed_tokens(text)
     free = 0
-    for position in range(len(tokens)):
-        if position < free:
+    for position, token in enumerate(tokens):
+        if position < free or not (token in begins_local or token in begins_static):
             continue
         hit, other = local.longest_at(tokens, position), static.longest_at(tokens, position)
         if hit is None or (other is not None and other[0] > hit[0]):
