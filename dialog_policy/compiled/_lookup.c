@@ -26,10 +26,15 @@ typedef struct {
     int32_t row; /* -1: free */
 } Slot;
 
+/* How the terms of a text are cut out of it. */
 typedef struct {
-    PyObject_HEAD
     int unit;
     Py_ssize_t shortest, longest;
+} Cut;
+
+typedef struct {
+    PyObject_HEAD
+    Cut cut;
     int32_t unknown; /* row of unknown terms; -1: they are left out */
     int n_bytes;     /* of the largest row */
     size_t n_rows;   /* that of unknown terms included */
@@ -83,21 +88,23 @@ static int add(Rows *rows, int32_t row) {
     return 0;
 }
 
+/* Finds the row of a term: -1 if it has none, -2 after an error. */
+typedef int32_t (*Finder)(void *table, uint64_t hash, const char *text, size_t length);
+
 /* Rows of the n-grams of words: pieces of `text` from the start of a token to the end of another. */
-static int add_words(const Index *self, const char *text, const size_t *starts, const size_t *ends, Py_ssize_t n, Rows *rows) {
+ALWAYS_INLINE int add_words(Cut cut, Finder row_of, void *table, const char *text, const size_t *starts, const size_t *ends,
+                            Py_ssize_t n, Rows *rows) {
     for (Py_ssize_t first = 0; first < n; first++) {
         uint64_t hash = HASH_START;
         size_t at = starts[first];
-        Py_ssize_t beyond = n - first < self->longest ? n : first + self->longest;
+        Py_ssize_t beyond = n - first < cut.longest ? n : first + cut.longest;
         for (Py_ssize_t last = first; last < beyond; last++) {
             for (; at < ends[last]; at++)
                 hash = hash_more(hash, (unsigned char)text[at]);
-            if (last - first + 1 < self->shortest)
+            if (last - first + 1 < cut.shortest)
                 continue;
-            int32_t row = find(self, hash, text + starts[first], at - starts[first]);
-            if (row < 0)
-                row = self->unknown;
-            if (row >= 0 && add(rows, row))
+            int32_t row = row_of(table, hash, text + starts[first], at - starts[first]);
+            if (row < -1 || (row >= 0 && add(rows, row)))
                 return -1;
         }
     }
@@ -107,13 +114,13 @@ static int add_words(const Index *self, const char *text, const size_t *starts, 
 static inline int begins_character(char byte) { return ((unsigned char)byte & 0xC0) != 0x80; }
 
 /* Rows of the n-grams of characters of a token that has < and > at its ends. */
-static int add_characters(const Index *self, const char *text, size_t start, size_t end, Rows *rows) {
+ALWAYS_INLINE int add_characters(Cut cut, Finder row_of, void *table, const char *text, size_t start, size_t end, Rows *rows) {
     Py_ssize_t length = 0;
     for (size_t at = start; at < end; at++)
         length += begins_character(text[at]);
     /* A short token is one term. */
-    Py_ssize_t shortest = length <= self->shortest ? length : self->shortest;
-    Py_ssize_t longest = length <= self->shortest ? length : self->longest;
+    Py_ssize_t shortest = length <= cut.shortest ? length : cut.shortest;
+    Py_ssize_t longest = length <= cut.shortest ? length : cut.longest;
     for (size_t first = start; first < end && length >= shortest; length--) {
         uint64_t hash = HASH_START;
         size_t at = first;
@@ -123,14 +130,24 @@ static int add_characters(const Index *self, const char *text, size_t start, siz
             while (at < end && !begins_character(text[at]));
             if (n < shortest)
                 continue;
-            int32_t row = find(self, hash, text + first, at - first);
-            if (row >= 0 && add(rows, row))
+            int32_t row = row_of(table, hash, text + first, at - first);
+            if (row < -1 || (row >= 0 && add(rows, row)))
                 return -1;
         }
         do
             first++;
         while (first < end && !begins_character(text[first]));
     }
+    return 0;
+}
+
+ALWAYS_INLINE int add_terms(Cut cut, Finder row_of, void *table, const char *text, const size_t *starts, const size_t *ends,
+                            Py_ssize_t n, Rows *rows) {
+    if (cut.unit != CHARACTER)
+        return add_words(cut, row_of, table, text, starts, ends, n, rows);
+    for (Py_ssize_t token = 0; token < n; token++)
+        if (add_characters(cut, row_of, table, text, starts[token], ends[token], rows))
+            return -1;
     return 0;
 }
 
@@ -172,15 +189,15 @@ static int sort(Rows *rows, int n_bytes) {
     return 0;
 }
 
+static int32_t row_in_index(void *table, uint64_t hash, const char *text, size_t length) {
+    const Index *self = table;
+    int32_t row = find(self, hash, text, length);
+    return row < 0 && self->cut.unit != CHARACTER ? self->unknown : row;
+}
+
 static int look_up(const Index *self, const char *text, const size_t *starts, const size_t *ends, Py_ssize_t n, Rows *rows) {
-    if (self->unit != CHARACTER) {
-        if (add_words(self, text, starts, ends, n, rows))
-            return -1;
-    } else {
-        for (Py_ssize_t token = 0; token < n; token++)
-            if (add_characters(self, text, starts[token], ends[token], rows))
-                return -1;
-    }
+    if (add_terms(self->cut, row_in_index, (void *)self, text, starts, ends, n, rows))
+        return -1;
     return sort(rows, self->n_bytes);
 }
 
@@ -277,7 +294,7 @@ static PyObject *distinct(Index *self, PyObject *given) {
         return NULL;
     Tokens spelt = {0};
     Rows rows = {0};
-    if (!spell(&spelt, tokens, self->unit == CHARACTER)) {
+    if (!spell(&spelt, tokens, self->cut.unit == CHARACTER)) {
         int failed;
         if (spelt.size > LONG_TEXT) {
             Py_BEGIN_ALLOW_THREADS
@@ -290,6 +307,214 @@ static PyObject *distinct(Index *self, PyObject *given) {
     free_tokens(&spelt);
     free(rows.items);
     Py_DECREF(tokens);
+    return result;
+}
+
+static PyObject *bytes_of(const void *items, size_t count, size_t size) {
+    return PyBytes_FromStringAndSize(count ? items : "", (Py_ssize_t)(count * size));
+}
+
+static PyObject *distinct_of_many(Index *self, PyObject *given) {
+    PyObject *texts = PySequence_Tuple(given), *result = NULL;
+    if (!texts)
+        return NULL;
+    Py_ssize_t n = PyTuple_Size(texts);
+    Rows all = {0}, counts = {0}, rows = {0};
+    int64_t *ends = malloc((size_t)(n ? n : 1) * sizeof *ends);
+    if (!ends)
+        goto no_memory;
+    for (Py_ssize_t text = 0; text < n; text++) {
+        PyObject *tokens = PySequence_Tuple(PyTuple_GetItem(texts, text));
+        if (!tokens)
+            goto done;
+        Tokens spelt = {0};
+        int failed = spell(&spelt, tokens, self->cut.unit == CHARACTER);
+        rows.count = 0;
+        if (!failed && look_up(self, spelt.text, spelt.starts, spelt.ends, spelt.n, &rows)) {
+            PyErr_NoMemory();
+            failed = -1;
+        }
+        free_tokens(&spelt);
+        Py_DECREF(tokens);
+        if (failed)
+            goto done;
+        for (size_t i = 0; i < rows.count; i++) {
+            if (i && rows.items[i] == rows.items[i - 1])
+                counts.items[counts.count - 1]++;
+            else if (add(&all, rows.items[i]) || add(&counts, 1))
+                goto no_memory;
+        }
+        ends[text] = (int64_t)all.count;
+    }
+    PyObject *parts[] = {bytes_of(all.items, all.count, sizeof(int32_t)), bytes_of(counts.items, counts.count, sizeof(int32_t)),
+                         bytes_of(ends, (size_t)n, sizeof *ends)};
+    if (parts[0] && parts[1] && parts[2])
+        result = PyTuple_Pack(3, parts[0], parts[1], parts[2]);
+    for (int part = 0; part < 3; part++)
+        Py_XDECREF(parts[part]);
+    goto done;
+no_memory:
+    PyErr_NoMemory();
+done:
+    free(all.items);
+    free(counts.items);
+    free(rows.items);
+    free(ends);
+    Py_DECREF(texts);
+    return result;
+}
+
+/* ---- Counting */
+
+/* Terms that are numbered as they come, and the number of texts that have each. */
+typedef struct {
+    Slot *slots;
+    size_t mask, n, capacity;
+    unsigned shift;
+    char *text;
+    size_t *ends;
+    size_t text_capacity;
+    int64_t *counts;
+    int collides;
+} Counting;
+
+static int larger_table(Counting *self) {
+    unsigned bits = self->slots ? 64 - self->shift + 1 : 12;
+    size_t mask = ((size_t)1 << bits) - 1;
+    Slot *slots = malloc((mask + 1) * sizeof *slots);
+    if (!slots)
+        return -1;
+    memset(slots, 0xFF, (mask + 1) * sizeof *slots);
+    /* A slot's tag has the low half of the hash alone: hash again. */
+    for (size_t row = 0; row < self->n; row++) {
+        size_t start = row ? self->ends[row - 1] : 0;
+        uint64_t hash = HASH_START;
+        for (size_t at = start; at < self->ends[row]; at++)
+            hash = hash_more(hash, (unsigned char)self->text[at]);
+        hash = mixed(hash);
+        size_t at = (size_t)(hash >> (64 - bits)) & mask;
+        while (slots[at].row >= 0)
+            at = (at + 1) & mask;
+        slots[at] = (Slot){(uint32_t)hash, (int32_t)row};
+    }
+    free(self->slots);
+    self->slots = slots;
+    self->mask = mask;
+    self->shift = 64 - bits;
+    return 0;
+}
+
+static int larger_arrays(Counting *self, size_t text_size) {
+    if (self->n == self->capacity) {
+        size_t capacity = self->capacity ? 2 * self->capacity : 1024;
+        size_t *ends = realloc(self->ends, capacity * sizeof *ends);
+        if (!ends)
+            return -1;
+        self->ends = ends;
+        int64_t *counts = realloc(self->counts, capacity * sizeof *counts);
+        if (!counts)
+            return -1;
+        self->counts = counts;
+        self->capacity = capacity;
+    }
+    if (text_size > self->text_capacity) {
+        size_t capacity = text_size > 2 * self->text_capacity ? text_size + 4096 : 2 * self->text_capacity;
+        char *text = realloc(self->text, capacity);
+        if (!text)
+            return -1;
+        self->text = text;
+        self->text_capacity = capacity;
+    }
+    return 0;
+}
+
+static int32_t row_to_count(void *table, uint64_t hash, const char *text, size_t length) {
+    Counting *self = table;
+    hash = mixed(hash);
+    size_t at = (size_t)(hash >> self->shift) & self->mask, size = self->n ? self->ends[self->n - 1] : 0;
+    for (int probes = 0; self->slots[at].row >= 0; at = (at + 1) & self->mask) {
+        int32_t row = self->slots[at].row;
+        size_t start = row ? self->ends[row - 1] : 0;
+        if (self->slots[at].tag == (uint32_t)hash && self->ends[row] - start == length &&
+            memcmp(self->text + start, text, length) == 0)
+            return row;
+        if (++probes > MOST_PROBES) {
+            self->collides = 1;
+            return -2;
+        }
+    }
+    if (self->n > (size_t)INT32_MAX - 2 || larger_arrays(self, size + length))
+        return -2;
+    self->slots[at] = (Slot){(uint32_t)hash, (int32_t)self->n};
+    memcpy(self->text + size, text, length);
+    self->ends[self->n] = size + length;
+    self->counts[self->n++] = 0;
+    if (2 * self->n > self->mask && larger_table(self))
+        return -2;
+    return (int32_t)(self->n - 1);
+}
+
+static PyObject *count_terms(PyObject *module, PyObject *arguments) {
+    (void)module;
+    int unit;
+    Py_ssize_t shortest, longest;
+    PyObject *given, *times, *texts, *result = NULL;
+    if (!PyArg_ParseTuple(arguments, "innOO", &unit, &shortest, &longest, &given, &times))
+        return NULL;
+    texts = PySequence_Tuple(given);
+    if (!texts)
+        return NULL;
+    Py_ssize_t n = PyTuple_Size(texts);
+    Counting counting = {0};
+    Rows rows = {0};
+    Cut cut = unit == TERM ? (Cut){TERM, 1, 1} : (Cut){unit, shortest, longest};
+    if (unit < WORD || unit > TERM || shortest < 1 || !PyBytes_Check(times) ||
+        (size_t)PyBytes_Size(times) != (size_t)n * sizeof(int64_t)) {
+        PyErr_SetString(PyExc_ValueError, "expected a number of times (int64) for each text");
+        goto done;
+    }
+    const int64_t *own_times = (const int64_t *)PyBytes_AsString(times);
+    if (larger_table(&counting) || larger_arrays(&counting, 1)) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    for (Py_ssize_t text = 0; text < n; text++) {
+        PyObject *tokens = PySequence_Tuple(PyTuple_GetItem(texts, text));
+        if (!tokens)
+            goto done;
+        Tokens spelt = {0};
+        int failed = spell(&spelt, tokens, unit == CHARACTER);
+        rows.count = 0;
+        if (!failed && (add_terms(cut, row_to_count, &counting, spelt.text, spelt.starts, spelt.ends, spelt.n, &rows) ||
+                        sort(&rows, counting.n < 1 << 8 ? 1 : counting.n < 1 << 16 ? 2 : counting.n < 1 << 24 ? 3 : 4))) {
+            if (counting.collides)
+                PyErr_SetString(PyExc_ValueError, "too many terms collide");
+            else
+                PyErr_NoMemory();
+            failed = -1;
+        }
+        free_tokens(&spelt);
+        Py_DECREF(tokens);
+        if (failed)
+            goto done;
+        for (size_t i = 0; i < rows.count; i++)
+            if (!i || rows.items[i] != rows.items[i - 1])
+                counting.counts[rows.items[i]] += own_times[text];
+    }
+    PyObject *parts[] = {bytes_of(counting.counts, counting.n, sizeof(int64_t)),
+                         bytes_of(counting.text, counting.n ? counting.ends[counting.n - 1] : 0, 1),
+                         bytes_of(counting.ends, counting.n, sizeof(size_t))};
+    if (parts[0] && parts[1] && parts[2])
+        result = PyTuple_Pack(3, parts[0], parts[1], parts[2]);
+    for (int part = 0; part < 3; part++)
+        Py_XDECREF(parts[part]);
+done:
+    free(counting.slots);
+    free(counting.text);
+    free(counting.ends);
+    free(counting.counts);
+    free(rows.items);
+    Py_DECREF(texts);
     return result;
 }
 
@@ -366,9 +591,7 @@ static PyObject *new_index(PyTypeObject *type, PyObject *arguments, PyObject *na
     Index *self = (Index *)allocate(type, 0);
     if (!self)
         return NULL;
-    self->unit = unit;
-    self->shortest = unit == TERM ? 1 : shortest;
-    self->longest = unit == TERM ? 1 : longest;
+    self->cut = unit == TERM ? (Cut){TERM, 1, 1} : (Cut){unit, shortest, longest};
     self->unknown = (int32_t)unknown;
     self->n_rows = (size_t)(unknown == n ? n + 1 : n);
     self->n_bytes = n < 1 << 8 ? 1 : n < 1 << 16 ? 2 : n < 1 << 24 ? 3 : 4;
@@ -441,7 +664,7 @@ static int project_text(const Projection *self, Tokens *const *spelt, float *fea
     int failed = -1;
     for (size_t number = 0; number < self->n_tables; number++) {
         const Table *table = &self->tables[number];
-        const Tokens *own = spelt[table->index->unit == CHARACTER];
+        const Tokens *own = spelt[table->index->cut.unit == CHARACTER];
         rows.count = 0;
         if (look_up(table->index, own->text, own->starts, own->ends, own->n, &rows))
             goto done;
@@ -625,6 +848,7 @@ static PyType_Spec projection_spec = {"dialog_policy.compiled._lookup.Projection
 
 static PyMethodDef methods[] = {
     {"distinct", (PyCFunction)distinct, METH_O, "Rows of the terms of some tokens, and how often each occurs."},
+    {"distinct_of_many", (PyCFunction)distinct_of_many, METH_O, "The same of many texts, one after the other."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -655,6 +879,11 @@ static int fill_module(PyObject *module) {
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill_module}, {0, NULL}};
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_lookup", NULL, 0, NULL, module_slots, NULL, NULL, NULL};
+static PyMethodDef functions[] = {
+    {"count_terms", count_terms, METH_VARARGS, "How many texts have each term."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_lookup", NULL, 0, functions, module_slots, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__lookup(void) { return PyModuleDef_Init(&module); }

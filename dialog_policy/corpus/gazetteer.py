@@ -30,32 +30,24 @@ def tokens_of(text: str) -> list[re.Match[str]]:
     return list((_ASCII_TOKEN if text.isascii() else _TOKEN).finditer(text))
 
 
-def _distinct_tokens(text: str) -> frozenset[str]:
+def _folded_tokens(text: str) -> tuple[str, ...]:
+    """Return the tokens of a text, case folded."""
     if text.isascii():
-        return frozenset(_ASCII_TOKEN.findall(text.lower()))
-    return frozenset(token.casefold() for token in _TOKEN.findall(text))
+        return tuple(_ASCII_TOKEN.findall(text.lower()))
+    return tuple(token.casefold() for token in _TOKEN.findall(text))
 
 
-class _Placed(NamedTuple):
-    """The tokens of a text, case folded, and where each begins and ends."""
-
-    tokens: tuple[str, ...]
-    starts: tuple[int, ...]
-    ends: tuple[int, ...]
+def _spans(text: str) -> tuple[tuple[int, int], ...]:
+    """Return where each of its tokens begins and ends."""
+    return tuple(match.span() for match in tokens_of(text))
 
 
-def _placed_tokens(text: str) -> _Placed:
-    matches = tokens_of(text)
-    folded = tuple(match.group().casefold() for match in matches)
-    return _Placed(folded, tuple(match.start() for match in matches), tuple(match.end() for match in matches))
-
-
-_remembered_distinct, _remembered_placed = lru_cache(4_096)(_distinct_tokens), lru_cache(4_096)(_placed_tokens)
+_remembered_tokens, _remembered_spans = lru_cache(4_096)(_folded_tokens), lru_cache(4_096)(_spans)
 
 
 @lru_cache(maxsize=50_000)
 def _value_tokens(value: str) -> tuple[str, ...]:
-    return tuple(match.group().casefold() for match in tokens_of(value))
+    return _folded_tokens(value)
 
 
 class Mention(NamedTuple):
@@ -168,24 +160,29 @@ def static_gazetteer(values: Entries) -> Gazetteer:
 def find_mentions(text: str, local: Gazetteer, static: Gazetteer) -> list[Mention]:
     """Return the values of two gazetteers in a text from left to right, the longest at each place; among equals the local one."""
     is_short = len(text) <= _LONGEST_REMEMBERED
-    distinct = _remembered_distinct(text) if is_short else _distinct_tokens(text)
+    tokens = _remembered_tokens(text) if is_short else _folded_tokens(text)
     begins_local, begins_static = local.beginnings, static.beginnings
-    if begins_local.keys().isdisjoint(distinct) and begins_static.keys().isdisjoint(distinct):
+    if begins_local.keys().isdisjoint(tokens) and begins_static.keys().isdisjoint(tokens):
         return []
-    mentions: list[Mention] = []
-    tokens, starts, ends = _remembered_placed(text) if is_short else _placed_tokens(text)
+    hits: list[tuple[int, int, str, str]] = []
     free = 0
     for position, token in enumerate(tokens):
-        if position < free or not (token in begins_local or token in begins_static):
+        if position < free:
             continue
-        hit, other = local.longest_at(tokens, position), static.longest_at(tokens, position)
+        hit = local.longest_at(tokens, position) if token in begins_local else None
+        other = static.longest_at(tokens, position) if token in begins_static else None
         if hit is None or (other is not None and other[0] > hit[0]):
             hit = other
         if hit is not None:
-            length, kind, value = hit
-            free = position + length
-            start, end = starts[position], ends[free - 1]
-            mentions.append(Mention(start, end, kind, value, text[start:end]))
+            free = position + hit[0]
+            hits.append((position, *hit))
+    if not hits:
+        return []
+    spans = _remembered_spans(text) if is_short else _spans(text)
+    mentions: list[Mention] = []
+    for position, length, kind, value in hits:
+        start, end = spans[position][0], spans[position + length - 1][1]
+        mentions.append(Mention(start, end, kind, value, text[start:end]))
     return mentions
 
 

@@ -215,8 +215,9 @@ class TermTable:
 
     def weighted_rows_of_many(self, token_lists: Sequence[Sequence[str]]) -> tuple[Ragged, FloatArray]:
         """Return what :meth:`weighted_rows` returns for each of many texts: the same bits, many times as fast."""
-        bags = self._row_bags(make_bags(token_lists))
-        rows, counts = distinct_in_each(bags)
+        rows, counts = self.index.distinct_of_many(token_lists) or distinct_in_each(
+            self._row_bags(make_bags(token_lists))
+        )
         weights = self.row_weights.take(rows.values)
         if self.frequency != "binary":
             tf = counts.astype(np.float32)

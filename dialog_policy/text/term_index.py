@@ -10,16 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from dialog_policy.compiled import lookup
+from dialog_policy.text.ragged import Ragged
 from dialog_policy.text.tokens import Analyzer
 
-__all__ = ["Rows", "TermIndex"]
+__all__ = ["UNITS", "Rows", "TermIndex"]
 
 Rows = npt.NDArray[np.intp]
 _Counts = npt.NDArray[np.float32]
 
 _CACHED_TOKENS = 100_000
 _NO_ROWS = np.zeros(0, dtype=np.intp)
-_UNITS = {"word": 0, "character": 1, "term": 2}
+UNITS = {"word": 0, "character": 1, "term": 2}
 
 
 class TermIndex:
@@ -63,7 +64,7 @@ class TermIndex:
         unknown = -1 if self.unknown is None or self.analyzer.unit == "character" else self.unknown
         lengths = self.analyzer.shortest, self.analyzer.longest
         try:
-            return lookup.Index(_UNITS[self.analyzer.unit], *lengths, self.terms, unknown)
+            return lookup.Index(UNITS[self.analyzer.unit], *lengths, self.terms, unknown)
         except ValueError:  # terms that collide or that UTF-8 cannot spell
             return None
 
@@ -99,6 +100,17 @@ class TermIndex:
                 return self._distinct(tokens)
             return np.frombuffer(rows, np.int64), None if counts is None else np.frombuffer(counts, np.float32)
         return self._distinct(tokens)
+
+    def distinct_of_many(self, token_lists: Sequence[Sequence[str]]) -> tuple[Ragged, npt.NDArray[np.int32]] | None:
+        """Return what :meth:`distinct` returns for each of many texts, with a count for each row; None where it is not compiled."""
+        if self.compiled is None:
+            return None
+        try:
+            rows, counts, ends = self.compiled.distinct_of_many(token_lists)
+        except UnicodeEncodeError:  # half of a pair of surrogates
+            return None
+        offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.frombuffer(ends, np.int64)])
+        return Ragged(np.frombuffer(rows, np.int32), offsets), np.frombuffer(counts, np.int32)
 
     def _distinct(self, tokens: Sequence[str]) -> tuple[Rows, _Counts | None]:
         rows = self.rows(tokens)

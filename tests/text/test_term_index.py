@@ -47,7 +47,14 @@ def test_both_lookups_find_the_terms(analyzer, tokens, others, has_unknown, comp
     if random is not None:
         terms = random.sample(terms, len(terms) // 2)
     unknown = len(terms) if has_unknown else None
-    rows, counts = TermIndex(analyzer, terms, unknown, compiled=compiled).distinct(tokens)
+    index = TermIndex(analyzer, terms, unknown, compiled=compiled)
+    rows, counts = index.distinct(tokens)
+    many = index.distinct_of_many([tokens, [], tokens])
+    assert compiled or many is None
+    if many is not None:
+        assert many[0].offsets.tolist() == [0, len(rows), len(rows), 2 * len(rows)]
+        assert many[0].values.tolist() == [*rows.tolist()] * 2
+        assert many[1].tolist() == 2 * ([1] * len(rows) if counts is None else counts.tolist())
     times = np.ones(len(rows)) if counts is None else counts
     assert list(zip(rows.tolist(), times.tolist(), strict=True)) == _expected(analyzer, terms, unknown, tokens)
     assert rows.dtype == np.intp
