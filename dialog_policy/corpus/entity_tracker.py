@@ -252,7 +252,7 @@ class EntityTracker:
         values: dict[str, set[str]] = {}
         for mention in mentions:
             values.setdefault(mention.kind, set()).add(mention.value)
-        unlisted = {kind for kind, own in values.items() if len(own) > 2 and own == self._static.values.get(kind)}
+        unlisted = {kind for kind, own in values.items() if len(own) > 2 and own == self._static.values_of(kind)}
         return [None if mention.kind in unlisted else mention.kind for mention in mentions]
 
     def fill(self, template: str) -> str | None:

@@ -70,6 +70,12 @@ class Mention(NamedTuple):
     written: str
 
 
+class _Entry(NamedTuple):
+    tokens: tuple[str, ...]
+    kind: str
+    value: str
+
+
 class _Node:
     """A place in the tree of token sequences."""
 
@@ -77,28 +83,47 @@ class _Node:
 
     def __init__(self) -> None:
         self.following: dict[str, _Node] = {}
-        self.entry: tuple[str, str] | None = None
+        self.entry: _Entry | None = None
+
+    def add(self, entry: _Entry) -> None:
+        """Add an entry below this place, which is that of its first token; of equal ones the first stays."""
+        node = self
+        for token in entry.tokens[1:]:
+            child = node.following.get(token)
+            if child is None:
+                child = node.following[token] = _Node()
+            node = child
+        if node.entry is None:
+            node.entry = entry
 
 
 class Gazetteer:
-    """Values by their tokens, in a tree: adding one, and finding the longest at a position, take as many steps as it has tokens.
+    """Values by their tokens, in trees: adding one, and finding the longest at a position, take as many steps as it has tokens.
+
+    Values wait in a list by their first token, until a text has it: a session's are put together at each of its turns, and most
+    are not mentioned in it.
 
     Attributes
     ----------
     added
         Type and value of every entry, in the order in which they came.
-    values
-        Type to values.
     """
 
     def __init__(self) -> None:
-        self._root = _Node()
+        self._beginnings: dict[str, _Node | list[_Entry]] = {}
         self._known: set[tuple[tuple[str, ...], str]] = set()
+        self._of_kind: dict[str, frozenset[str]] = {}
         self.added: list[tuple[str, str]] = []
-        self.values: dict[str, set[str]] = {}
 
     def __len__(self) -> int:
         return len(self.added)
+
+    def values_of(self, kind: str) -> frozenset[str]:
+        """Return the values of a type."""
+        own = self._of_kind.get(kind)
+        if own is None:
+            own = self._of_kind[kind] = frozenset(value for other, value in self.added if other == kind)
+        return own
 
     def add(self, kind: str, value: str, written: str | None = None) -> None:
         """Add a value, or another way to write it; of equal ones of different types the first is found.
@@ -112,34 +137,40 @@ class Gazetteer:
         if not tokens or len(tokens) > _LONGEST_VALUE or (tokens, kind) in self._known:
             return
         self._known.add((tokens, kind))
+        self._of_kind.pop(kind, None)
         self.added.append((kind, value))
-        self.values.setdefault(kind, set()).add(value)
-        node = self._root
-        for token in tokens:
-            child = node.following.get(token)
-            if child is None:
-                child = node.following[token] = _Node()
-            node = child
-        if node.entry is None:
-            node.entry = kind, value
+        entry, first = _Entry(tokens, kind, value), self._beginnings.get(tokens[0])
+        if first is None:
+            self._beginnings[tokens[0]] = [entry]
+        elif isinstance(first, list):
+            first.append(entry)
+        else:
+            first.add(entry)
 
     @property
     def beginnings(self) -> Mapping[str, object]:
         """The tokens that a value begins with, as keys."""
-        return self._root.following
+        return self._beginnings
 
     def longest_at(self, tokens: Sequence[str], start: int) -> tuple[int, str, str] | None:
         """Return length in tokens, type and value of the longest value that begins at a token; None if there is none."""
-        longest = None
-        node = self._root
-        for position in range(start, len(tokens)):
+        node = self._beginnings.get(tokens[start])
+        if node is None:
+            return None
+        if isinstance(node, list):
+            entries, node = node, _Node()
+            for entry in entries:
+                node.add(entry)
+            # Threads that share a gazetteer may both do this; the trees are equal.
+            self._beginnings[tokens[start]] = node
+        longest = node.entry
+        for position in range(start + 1, len(tokens)):
             child = node.following.get(tokens[position])
             if child is None:
                 break
             node = child
-            if node.entry is not None:
-                longest = position + 1 - start, *node.entry
-        return longest
+            longest = node.entry or longest
+        return None if longest is None else (len(longest.tokens), longest.kind, longest.value)
 
 
 @lru_cache(maxsize=16)
