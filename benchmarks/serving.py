@@ -54,7 +54,7 @@ def measure_serving(corpus: Corpus | None = None) -> dict[str, Any]:
         ``ratios.keras_predict`` and ``ratios.keras_call`` (their median time ÷ ours), ``respond_us_p50, respond_us_p99``,
         ``respond_many_turns_per_s, load_s, rss_mb, network`` (widths), ``keras_predict_us_p50, keras_call_us_p50``; without a
         corpus also ``default_encoder``, the same of ours for the default encoder in its full width. Each figure of ours is the
-        median of five rounds; ``spread`` has the least and the greatest. ``compiled``: whether the compiled lookup was in use.
+        median of five rounds; ``spread`` has the least and the greatest. ``compiled``: whether the compiled parts were in use.
         ``machine``: what it was measured on.
     """
     about = machine("onnxruntime", "msgspec", "keras", "tensorflow")
@@ -129,7 +129,8 @@ def _measure_ours(run: str, corpus: str) -> dict[str, Any]:
         "load_s": load_s,
         "rss_mb": peak_memory_mb(),
         "spread": spreads,
-        "compiled": all(
+        "compiled": policy.engine.network.is_compiled
+        and all(
             table.index.is_compiled for table in policy.engine.encoder.tables["user"] if isinstance(table, TermTable)
         ),
     }
@@ -201,9 +202,9 @@ def describe_serving(result: dict[str, Any]) -> str:
 
     def ours(measured: dict[str, Any]) -> list[str]:
         p50 = measured["spread"]["respond_us_p50"]
-        lookup = "compiled lookup of terms" if measured["compiled"] else "lookup of terms in Python"
+        parts = "compiled" if measured["compiled"] else "in Python and NumPy"
         return [
-            f"{' → '.join(map(str, measured['network']))}, {lookup}",
+            f"{' → '.join(map(str, measured['network']))}, {parts}",
             f"  respond             {measured['respond_us_p50']:8.0f} µs median, {measured['respond_us_p99']:.0f} µs p99, "
             f"utterances never heard before ({p50['least']:.0f} to {p50['greatest']:.0f} µs in {_ROUNDS} rounds);",
             f"                      {measured['respond_heard_before_us_p50']:8.0f} µs median, "

@@ -132,7 +132,8 @@ class EntityTracker:
         self._unlisted = unlisted or {}
         self._slots, self.named_slots = slots, set[str]()
         self._requested: dict[str, str] = {}
-        self._order: list[str] = []
+        # Names of the last results and their keys.
+        self._order: list[tuple[str, str]] = []
         self._offered: dict[str, None] = {}
         self._at_hand: str | None = None
         self._n_results: int | None = None
@@ -188,9 +189,10 @@ class EntityTracker:
             were not offered yet, ``"@none"`` if there are results and all of them were offered.
         """
         facts = {*self._requested}
-        for kind, value in self._requested.items():
-            if value in self._unlisted.get(kind, ()):
-                facts.add(f"@unlisted {kind}")
+        if self._unlisted:
+            for kind, value in self._requested.items():
+                if value in self._unlisted.get(kind, ()):
+                    facts.add(f"@unlisted {kind}")
         if self._at_hand is not None:
             facts.add("@hand")
         if self._order:
@@ -205,10 +207,12 @@ class EntityTracker:
         self._order, self._offered = [], {}
         named = [record for record in results if NAME in record]
         # Records without names: the best one is at hand.
+        order = [(record[NAME], record_key(record[NAME])) for record in named]
         self._memory.take(
-            [(record_key(record[NAME]), record) for record in named] or [("", record) for record in results[:1]]
+            [(key, record) for (_, key), record in zip(order, named, strict=True)]
+            or [("", record) for record in results[:1]]
         )
-        self._order = [record[NAME] for record in named]
+        self._order = order
         if results and not named:
             self._at_hand = ""
 
@@ -248,7 +252,7 @@ class EntityTracker:
         values: dict[str, set[str]] = {}
         for mention in mentions:
             values.setdefault(mention.kind, set()).add(mention.value)
-        unlisted = {kind for kind, own in values.items() if len(own) > 2 and own == self._static.values.get(kind)}
+        unlisted = {kind for kind, own in values.items() if len(own) > 2 and own == self._static.values_of(kind)}
         return [None if mention.kind in unlisted else mention.kind for mention in mentions]
 
     def fill(self, template: str) -> str | None:
@@ -261,7 +265,10 @@ class EntityTracker:
 
     def _next(self, offered: Mapping[str, None]) -> str | None:
         """Name of the first record that was not offered."""
-        return next((name for name in self._order if record_key(name) not in offered), None)
+        for name, key in self._order:
+            if key not in offered:
+                return name
+        return None
 
     def _values(self, places: Sequence[str]) -> list[str | None]:
         """Say what the placeholders of one template stand for, in their order."""
@@ -292,7 +299,7 @@ class EntityTracker:
         return {
             "asked": dict(self._requested),
             "records": {name: dict(record) for name, record in self._memory.records.items()},
-            "order": list(self._order),
+            "order": [name for name, _ in self._order],
             "offered": list(self._offered),
             "at_hand": self._at_hand,
             "values": self._memory.values.added,
@@ -315,7 +322,8 @@ class EntityTracker:
         self._memory.restore(saved.records, saved.values)
         self.heard, self.has_new_records = saved.heard, saved.has_new_records
         self.named_slots = set(saved.named_slots)
-        self._order, self._offered = saved.order, dict.fromkeys(saved.offered)
+        self._order = [(name, record_key(name)) for name in saved.order]
+        self._offered = dict.fromkeys(saved.offered)
         self._at_hand = saved.at_hand
         # Sessions that earlier versions saved do not say it.
         self._n_results = (len(self._order) or None) if saved.n_results is msgspec.UNSET else saved.n_results

@@ -30,32 +30,24 @@ def tokens_of(text: str) -> list[re.Match[str]]:
     return list((_ASCII_TOKEN if text.isascii() else _TOKEN).finditer(text))
 
 
-def _distinct_tokens(text: str) -> frozenset[str]:
+def _folded_tokens(text: str) -> tuple[str, ...]:
+    """Return the tokens of a text, case folded."""
     if text.isascii():
-        return frozenset(_ASCII_TOKEN.findall(text.lower()))
-    return frozenset(token.casefold() for token in _TOKEN.findall(text))
+        return tuple(_ASCII_TOKEN.findall(text.lower()))
+    return tuple(token.casefold() for token in _TOKEN.findall(text))
 
 
-class _Placed(NamedTuple):
-    """The tokens of a text, case folded, and where each begins and ends."""
-
-    tokens: tuple[str, ...]
-    starts: tuple[int, ...]
-    ends: tuple[int, ...]
+def _spans(text: str) -> tuple[tuple[int, int], ...]:
+    """Return where each of its tokens begins and ends."""
+    return tuple(match.span() for match in tokens_of(text))
 
 
-def _placed_tokens(text: str) -> _Placed:
-    matches = tokens_of(text)
-    folded = tuple(match.group().casefold() for match in matches)
-    return _Placed(folded, tuple(match.start() for match in matches), tuple(match.end() for match in matches))
-
-
-_remembered_distinct, _remembered_placed = lru_cache(4_096)(_distinct_tokens), lru_cache(4_096)(_placed_tokens)
+_remembered_tokens, _remembered_spans = lru_cache(4_096)(_folded_tokens), lru_cache(4_096)(_spans)
 
 
 @lru_cache(maxsize=50_000)
 def _value_tokens(value: str) -> tuple[str, ...]:
-    return tuple(match.group().casefold() for match in tokens_of(value))
+    return _folded_tokens(value)
 
 
 class Mention(NamedTuple):
@@ -78,6 +70,12 @@ class Mention(NamedTuple):
     written: str
 
 
+class _Entry(NamedTuple):
+    tokens: tuple[str, ...]
+    kind: str
+    value: str
+
+
 class _Node:
     """A place in the tree of token sequences."""
 
@@ -85,28 +83,47 @@ class _Node:
 
     def __init__(self) -> None:
         self.following: dict[str, _Node] = {}
-        self.entry: tuple[str, str] | None = None
+        self.entry: _Entry | None = None
+
+    def add(self, entry: _Entry) -> None:
+        """Add an entry below this place, which is that of its first token; of equal ones the first stays."""
+        node = self
+        for token in entry.tokens[1:]:
+            child = node.following.get(token)
+            if child is None:
+                child = node.following[token] = _Node()
+            node = child
+        if node.entry is None:
+            node.entry = entry
 
 
 class Gazetteer:
-    """Values by their tokens, in a tree: adding one, and finding the longest at a position, take as many steps as it has tokens.
+    """Values by their tokens, in trees: adding one, and finding the longest at a position, take as many steps as it has tokens.
+
+    Values wait in a list by their first token, until a text has it: a session's are put together at each of its turns, and most
+    are not mentioned in it.
 
     Attributes
     ----------
     added
         Type and value of every entry, in the order in which they came.
-    values
-        Type to values.
     """
 
     def __init__(self) -> None:
-        self._root = _Node()
+        self._beginnings: dict[str, _Node | list[_Entry]] = {}
         self._known: set[tuple[tuple[str, ...], str]] = set()
+        self._of_kind: dict[str, frozenset[str]] = {}
         self.added: list[tuple[str, str]] = []
-        self.values: dict[str, set[str]] = {}
 
     def __len__(self) -> int:
         return len(self.added)
+
+    def values_of(self, kind: str) -> frozenset[str]:
+        """Return the values of a type."""
+        own = self._of_kind.get(kind)
+        if own is None:
+            own = self._of_kind[kind] = frozenset(value for other, value in self.added if other == kind)
+        return own
 
     def add(self, kind: str, value: str, written: str | None = None) -> None:
         """Add a value, or another way to write it; of equal ones of different types the first is found.
@@ -120,33 +137,40 @@ class Gazetteer:
         if not tokens or len(tokens) > _LONGEST_VALUE or (tokens, kind) in self._known:
             return
         self._known.add((tokens, kind))
+        self._of_kind.pop(kind, None)
         self.added.append((kind, value))
-        self.values.setdefault(kind, set()).add(value)
-        node = self._root
-        for token in tokens:
-            child = node.following.get(token)
-            if child is None:
-                child = node.following[token] = _Node()
-            node = child
-        if node.entry is None:
-            node.entry = kind, value
+        entry, first = _Entry(tokens, kind, value), self._beginnings.get(tokens[0])
+        if first is None:
+            self._beginnings[tokens[0]] = [entry]
+        elif isinstance(first, list):
+            first.append(entry)
+        else:
+            first.add(entry)
 
-    def starts_none(self, tokens: frozenset[str]) -> bool:
-        """Whether no value begins with one of these tokens."""
-        return self._root.following.keys().isdisjoint(tokens)
+    @property
+    def beginnings(self) -> Mapping[str, object]:
+        """The tokens that a value begins with, as keys."""
+        return self._beginnings
 
     def longest_at(self, tokens: Sequence[str], start: int) -> tuple[int, str, str] | None:
         """Return length in tokens, type and value of the longest value that begins at a token; None if there is none."""
-        longest = None
-        node = self._root
-        for position in range(start, len(tokens)):
+        node = self._beginnings.get(tokens[start])
+        if node is None:
+            return None
+        if isinstance(node, list):
+            entries, node = node, _Node()
+            for entry in entries:
+                node.add(entry)
+            # Threads that share a gazetteer may both do this; the trees are equal.
+            self._beginnings[tokens[start]] = node
+        longest = node.entry
+        for position in range(start + 1, len(tokens)):
             child = node.following.get(tokens[position])
             if child is None:
                 break
             node = child
-            if node.entry is not None:
-                longest = position + 1 - start, *node.entry
-        return longest
+            longest = node.entry or longest
+        return None if longest is None else (len(longest.tokens), longest.kind, longest.value)
 
 
 @lru_cache(maxsize=16)
@@ -167,23 +191,29 @@ def static_gazetteer(values: Entries) -> Gazetteer:
 def find_mentions(text: str, local: Gazetteer, static: Gazetteer) -> list[Mention]:
     """Return the values of two gazetteers in a text from left to right, the longest at each place; among equals the local one."""
     is_short = len(text) <= _LONGEST_REMEMBERED
-    distinct = _remembered_distinct(text) if is_short else _distinct_tokens(text)
-    if local.starts_none(distinct) and static.starts_none(distinct):
+    tokens = _remembered_tokens(text) if is_short else _folded_tokens(text)
+    begins_local, begins_static = local.beginnings, static.beginnings
+    if begins_local.keys().isdisjoint(tokens) and begins_static.keys().isdisjoint(tokens):
         return []
-    mentions: list[Mention] = []
-    tokens, starts, ends = _remembered_placed(text) if is_short else _placed_tokens(text)
+    hits: list[tuple[int, int, str, str]] = []
     free = 0
-    for position in range(len(tokens)):
+    for position, token in enumerate(tokens):
         if position < free:
             continue
-        hit, other = local.longest_at(tokens, position), static.longest_at(tokens, position)
+        hit = local.longest_at(tokens, position) if token in begins_local else None
+        other = static.longest_at(tokens, position) if token in begins_static else None
         if hit is None or (other is not None and other[0] > hit[0]):
             hit = other
         if hit is not None:
-            length, kind, value = hit
-            free = position + length
-            start, end = starts[position], ends[free - 1]
-            mentions.append(Mention(start, end, kind, value, text[start:end]))
+            free = position + hit[0]
+            hits.append((position, *hit))
+    if not hits:
+        return []
+    spans = _remembered_spans(text) if is_short else _spans(text)
+    mentions: list[Mention] = []
+    for position, length, kind, value in hits:
+        start, end = spans[position][0], spans[position + length - 1][1]
+        mentions.append(Mention(start, end, kind, value, text[start:end]))
     return mentions
 
 

@@ -35,6 +35,8 @@ def context_key(context: Mapping[str, Any]) -> str:
     CorpusError
         If it has something that JSON has not.
     """
+    if not context:
+        return "{}"
     try:
         return msgspec.json.encode(context, order="deterministic").decode()
     except (TypeError, UnicodeEncodeError) as error:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.compiled import step
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.corpus.action_slots import act_and_slot, slots_of
 from dialog_policy.runtime.set_prior import MOST_SETS, SetPrior
@@ -81,6 +82,9 @@ class Decoder:
     only_fillable
         Whether actions are templates, of which only those are taken that the dialogue so far can fill:
         :meth:`~dialog_policy.runtime.engine.Engine.fillable` leaves the others out. Runs of earlier versions have False.
+    compiled
+        Whether the compiled decision is used where it is installed. Both decide the same;
+        probabilities differ by rounding.
 
     Attributes
     ----------
@@ -100,6 +104,7 @@ class Decoder:
         by_marginals: bool = False,
         named_acts: Iterable[str] = (),
         only_fillable: bool = False,
+        compiled: bool = True,
     ) -> None:
         self.space, self.sets, self.counts = space, list(sets), list(counts)
         self.single_action = single_action
@@ -110,9 +115,10 @@ class Decoder:
         self._sums = np.concatenate([bits, np.ones((len(bits), 1))], axis=1)
         self._known = {row.tobytes(): number for number, row in enumerate(bits.astype(np.bool_))}
         self._singles = [frozenset([name]) for name in space.classes_]
+        self.by_marginals = by_marginals
+        self._is_compiled = compiled and step is not None
         self.temperature = temperature
         self.fallback_below = fallback_below
-        self.by_marginals = by_marginals
         self.named_acts = frozenset(named_acts)
         self.only_fillable = only_fillable
         self.slots = slots_of(space.classes_, self.named_acts)
@@ -129,7 +135,27 @@ class Decoder:
         self._temperature = temperature
         prior = self.prior.tempered(temperature)
         self._log_weights, self._log_new, self._log_excess = prior.log_weights, prior.log_new, prior.log_excess
-        self._excess = self._sums * np.exp(self._log_excess - self._log_weights)[:, None]
+        excess = np.exp(self._log_excess - self._log_weights)
+        self._excess = self._sums * excess[:, None]
+        self._compiled = self._compile(excess) if self._is_compiled else None
+
+    def _compile(self, excess: FloatArray) -> step.Decision:
+        bits = self.prior.bits != 0
+        return step.Decision(
+            self.space.classes_,
+            tuple(self._singles if self.single_action else self.sets),
+            bits.nonzero()[1].astype(np.int32).tobytes(),
+            bits.sum(axis=1).cumsum().astype(np.int32).tobytes(),
+            self._log_weights.tobytes(),
+            excess.tobytes(),
+            self._log_new,
+            self._temperature,
+            self.single_action,
+            self.by_marginals,
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Decoder.from_json, (self.to_json(), self.space)
 
     @classmethod
     def fit(
@@ -214,6 +240,13 @@ class Decoder:
 
     def _decide(self, logits: FloatArray, allowed: BoolArray | None, allow_none: BoolArray | None) -> Decided:
         """Decide, whatever is possible."""
+        if self._compiled is not None:
+            actions, shares, confidence = self._compiled.decide(
+                logits.astype(np.float64).tobytes(),
+                None if allowed is None else allowed.tobytes(),
+                None if allow_none is None else allow_none.tobytes(),
+            )
+            return Decided(actions, np.frombuffer(shares).reshape(logits.shape), np.frombuffer(confidence))
         z = logits.astype(np.float64)
         z /= self._temperature
         if self.single_action:

@@ -118,13 +118,9 @@ class Engine:
             self.encoder.values(state.tracker, user or "", context, state.system, state.actions)
             for state, (user, context) in zip(states, user_sides, strict=True)
         ]
-        if len(states) == 1:
-            logits, after = self.network.step(turns, states[0].recurrent[np.newaxis])
-            states[0].recurrent = after[0]
-            return logits
-        logits, after = self.network.step(turns, np.stack([state.recurrent for state in states]))
+        logits, after = self.network.step(turns, [state.recurrent for state in states])
         for state, recurrent in zip(states, after, strict=True):
-            state.recurrent = recurrent.copy()  # a view would keep the states of all of them alive
+            state.recurrent = recurrent
         return logits
 
     def mask(self, allowed: Iterable[str] | None) -> npt.NDArray[np.bool_]:

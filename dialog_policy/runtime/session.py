@@ -244,7 +244,7 @@ def respond_together(engine: Engine, requests: Sequence[Request]) -> list[Step]:
         if not (user is None or isinstance(user, str)):
             raise OptionError(f"expected what the user said as a string, or None without a user; found {user!r}.")
         # Half of a surrogate pair is no text, and could not be saved.
-        heard = user and user.encode("utf-8", "replace").decode()
+        heard = user if user is None or user.isascii() else user.encode("utf-8", "replace").decode()
         user_sides.append((heard, _normal(context) if context else {}))
         if allowed is not None and masks is None:
             masks = np.stack([engine.mask(request.allowed) for request in requests])
@@ -254,14 +254,15 @@ def respond_together(engine: Engine, requests: Sequence[Request]) -> list[Step]:
     decided = engine.decoder.decide(logits, masks, allow_none, impossible)
     names = engine.actions.classes_
     steps = []
-    for session, (user, context), chosen, shares, decided_confidence in zip(
-        sessions, user_sides, decided.actions, decided.probabilities, decided.confidence.tolist(), strict=True
-    ):
-        actions, confidence = engine.fillable(chosen, decided_confidence, shares, session.state.tracker)
+    rows = zip(
+        decided.actions, decided.probabilities, decided.probabilities.tolist(), decided.confidence.tolist(), strict=True
+    )
+    for session, (user, context), (chosen, shares, listed, likely) in zip(sessions, user_sides, rows, strict=True):
+        actions, confidence = engine.fillable(chosen, likely, shares, session.state.tracker)
         text = engine.reply(actions, session.state.tracker)
         session.accept(SessionTurn(user, context, actions, actions, text))
         fallback = confidence < engine.fallback_below
-        steps.append(Step(actions, dict(zip(names, shares.tolist(), strict=True)), confidence, fallback, text))
+        steps.append(Step(actions, dict(zip(names, listed, strict=True)), confidence, fallback, text))
     return steps
 
 

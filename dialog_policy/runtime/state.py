@@ -9,7 +9,6 @@ import numpy as np
 
 from dialog_policy.corpus.entity_tracker import EntityTracker
 from dialog_policy.features.turn_values import START
-from dialog_policy.text.table import FloatArray
 
 __all__ = ["DialogueState"]
 
@@ -20,8 +19,7 @@ class DialogueState:
     Attributes
     ----------
     recurrent
-        Hidden and cell state of each LSTM layer after the turns so far, shape (state_size,). Replaced at every turn, never
-        changed in place.
+        Hidden and cell state of each LSTM layer after the turns so far, as little-endian float32.
     tracker
         What the dialogue has said of entities: the user's side up to the last turn, the system's up to the turn before it.
     actions
@@ -32,17 +30,17 @@ class DialogueState:
 
     __slots__ = ("actions", "recurrent", "system", "tracker")
 
-    def __init__(self, recurrent: FloatArray, tracker: EntityTracker) -> None:
+    def __init__(self, recurrent: bytes, tracker: EntityTracker) -> None:
         self.recurrent, self.tracker = recurrent, tracker
         self.actions: frozenset[str] | str | None = START
         self.system = ""
 
     def to_parts(self) -> tuple[dict[str, Any], bytes]:
-        """Return the tracker's state as a JSON object, and the recurrent state as bytes (float32, little-endian).
+        """Return the tracker's state as a JSON object, and the recurrent state.
 
         `actions` and `system` are those of the last turn, which a session saves anyway.
         """
-        return self.tracker.state(), self.recurrent.astype("<f4").tobytes()
+        return self.tracker.state(), self.recurrent
 
     def restore(self, tracker: Mapping[str, Any], recurrent: bytes) -> None:
         """Undo :meth:`to_parts`.
@@ -52,10 +50,9 @@ class DialogueState:
         ValueError
             If these are no such parts, or those of another network.
         """
-        numbers = np.frombuffer(recurrent, dtype="<f4").astype(np.float32)
-        if numbers.shape != self.recurrent.shape:
-            raise ValueError(f"a state of {len(numbers)} numbers instead of {len(self.recurrent)}")
-        if not np.isfinite(numbers).all():
+        if len(recurrent) != len(self.recurrent):
+            raise ValueError(f"a state of {len(recurrent)} bytes instead of {len(self.recurrent)}")
+        if not np.isfinite(np.frombuffer(recurrent, dtype="<f4")).all():
             raise ValueError("a state with a number that is not finite")
         self.tracker.restore(tracker)
-        self.recurrent = numbers
+        self.recurrent = recurrent

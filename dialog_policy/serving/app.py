@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
@@ -23,7 +23,7 @@ from dialog_policy.serving.guard import Guard
 from dialog_policy.serving.logs import log
 from dialog_policy.serving.metrics import Metrics
 from dialog_policy.serving.rollout import Rollout
-from dialog_policy.serving.routing import App, json
+from dialog_policy.serving.routing import App, Direct, json
 from dialog_policy.serving.run_routes import operation_routes, run_routes
 from dialog_policy.serving.runs import Runs
 from dialog_policy.serving.schemas import Error
@@ -88,7 +88,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.include_router(session_routes(conversations))
+    sessions = session_routes(conversations)
+    app.include_router(sessions)
     app.include_router(run_routes(runs, rollout))
     app.include_router(operation_routes(conversations, has_corpus=corpus is not None))
     app.include_router(corpus_routes(conversations, rollout, corpus, retraining))
@@ -96,9 +97,9 @@ def create_app(
     page["/"] = page.pop("/index.html")
     for url, path in page.items():
         _add_file(app, url, path)
-    _add_error_handlers(app)
+    direct = Direct(app.inner, sessions.routes, _add_error_handlers(app))
     open_paths = frozenset({*page, "/health", "/ready", "/openapi.json"})
-    app.add_middleware(Guard, settings=settings, metrics=metrics, open_paths=open_paths)
+    app.outermost = Guard(direct, settings, metrics, open_paths)
     return app
 
 
@@ -109,7 +110,9 @@ def _add_file(app: FastAPI, url: str, path: Path) -> None:
     app.add_route(url, file, methods=["GET", "HEAD"])
 
 
-def _add_error_handlers(app: FastAPI) -> None:
+def _add_error_handlers(app: FastAPI) -> Callable[[Request, Exception], Awaitable[tuple[Response, bool]]]:
+    """Add what answers exceptions; return it for the routes that the application does not call."""
+
     async def expected(_: Request, error: Exception) -> Response:
         status = error.status if isinstance(error, HttpError) else _STATUS.get(type(error), 422)
         return json(Error(str(error)), status, error.headers if isinstance(error, HttpError) else None)
@@ -133,6 +136,12 @@ def _add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(Exception, unexpected)
+
+    async def either(request: Request, error: Exception) -> tuple[Response, bool]:
+        is_expected = isinstance(error, DialogPolicyError)
+        return await (expected if is_expected else unexpected)(request, error), is_expected
+
+    return either
 
 
 @contextlib.contextmanager

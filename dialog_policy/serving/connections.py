@@ -16,6 +16,34 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
+class _Joining:
+    """A transport that writes what comes one after the other, such as the head and the body of an answer, at once.
+
+    Everything but writing and closing is the transport's own.
+    """
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._waiting: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._waiting:
+            self._loop.call_soon(self._flush)
+        self._waiting.append(data)
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._transport.write(b"".join(self._waiting))
+            self._waiting.clear()
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+
 def bounded_http(*, header_bytes: int = _HEADER_BYTES, request_s: float = _REQUEST_S) -> type[asyncio.Protocol]:
     """Return a class of connections for uvicorn, which has neither limit with httptools.
 
@@ -33,7 +61,7 @@ def bounded_http(*, header_bytes: int = _HEADER_BYTES, request_s: float = _REQUE
         _received = 0
 
         def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
+            super().connection_made(_Joining(transport, self.loop))  # type: ignore[arg-type]
             self._begin()
 
         def connection_lost(self, exc: Exception | None) -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dialog_policy.errors import DialogPolicyError
 
-__all__ = ["ConflictError", "HttpError", "NotFoundError", "OverloadedError", "TooManyError", "UnprocessableError"]
+__all__ = [
+    "ConflictError",
+    "HttpError",
+    "NotFoundError",
+    "OverloadedError",
+    "TooLargeError",
+    "TooManyError",
+    "UnprocessableError",
+]
 
 
 class HttpError(DialogPolicyError):
@@ -27,6 +35,12 @@ class ConflictError(HttpError):
     """Something else is going on, or there already."""
 
     status = 409
+
+
+class TooLargeError(HttpError):
+    """The body has too many bytes."""
+
+    status = 413
 
 
 class UnprocessableError(HttpError):

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from dialog_policy.serving.errors import TooLargeError
 from dialog_policy.serving.logs import log
 from dialog_policy.serving.metrics import Metrics
 from dialog_policy.serving.settings import Settings
@@ -49,10 +50,6 @@ class RateLimit:
             self._buckets = {a: b for a, b in self._buckets.items() if now - b[1] < full_again}
         self._buckets[address] = tokens - 1.0, now
         return 0.0
-
-
-class _TooLargeError(Exception):
-    pass
 
 
 class Guard:
@@ -105,28 +102,24 @@ class Guard:
             log("request", method=scope["method"], route=route, status=status, ms=round(spent * 1000, 2), **fields)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers, limit, received = scope["headers"], self.settings.max_body, 0
+        limit, received = self.settings.max_body, 0
+        too_large = f"the body is larger than {limit:,} bytes (--max-body)."
 
         async def limited() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
             if received > limit:
-                raise _TooLargeError
+                raise TooLargeError(too_large, headers={"connection": "close"})
             return message
 
-        length = _header(headers, b"content-length")
-        try:
-            if length is not None and length.isdigit():
-                if int(length) > limit:
-                    raise _TooLargeError
-                await self.app(scope, receive, send)  # no more than was announced is read
-            else:
-                await self.app(scope, limited, send)
-        except _TooLargeError:
-            await _send_error(
-                send, 413, f"the body is larger than {limit:,} bytes (--max-body).", {"connection": "close"}
-            )
+        length = _header(scope["headers"], b"content-length")
+        if length is None or not length.isdigit():
+            await self.app(scope, limited, send)
+        elif int(length) <= limit:
+            await self.app(scope, receive, send)  # no more than was announced is read
+        else:
+            await _send_error(send, TooLargeError.status, too_large, {"connection": "close"})
 
     def _refuse(self, scope: Scope) -> tuple[int, str, dict[str, str]] | None:
         """Return status, message and headers of a request that is not to be answered."""

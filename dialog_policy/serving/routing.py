@@ -2,36 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dialog_policy.serving.errors import UnprocessableError
 from dialog_policy.serving.schemas import EXAMPLES, MODELS, Error
 
-__all__ = ["App", "DirectRoute", "body", "described", "errors", "json", "read"]
+__all__ = ["App", "Direct", "DirectRoute", "body", "described", "errors", "json", "read"]
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 _REFERENCE = "#/components/schemas/{name}"
 
 
 class DirectRoute(APIRoute):
-    """A route whose function takes the request as it is.
-
-    What FastAPI does to read a request's parts takes longer than deciding a turn whose words were heard before.
-    """
+    """A route whose function takes the request as it is; :class:`Direct` answers it, FastAPI only describes it."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         """Return the function itself."""
         return self.endpoint
 
 
+class Direct:
+    """ASGI middleware that answers some routes itself.
+
+    What FastAPI does on the way to a route takes longer than deciding a turn whose words were heard before.
+
+    Parameters
+    ----------
+    app
+        What answers everything else.
+    routes
+        Those of them that are a :class:`DirectRoute`.
+    on_error
+        Returns the response to an exception, and whether it was expected; others are raised again, once that was sent.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        routes: Iterable[BaseRoute],
+        on_error: Callable[[Request, Exception], Awaitable[tuple[Response, bool]]],
+    ) -> None:
+        self.app, self.routes, self.on_error = app, [r for r in routes if isinstance(r, DirectRoute)], on_error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        for route in () if scope.get("root_path") else self.routes:
+            match = route.path_regex.match(scope["path"])
+            if match is not None and scope["method"] in (route.methods or ()):
+                scope["route"], scope["path_params"] = route, match.groupdict()
+                await self._answer(route, scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    async def _answer(self, route: DirectRoute, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await route.endpoint(request)
+        except Exception as error:
+            response, is_expected = await self.on_error(request, error)
+            if not is_expected:
+                await response(scope, receive, send)
+                raise
+        await response(scope, receive, send)
+
+
 class App(FastAPI):
-    """An application whose OpenAPI document has the schemas of :mod:`dialog_policy.serving.schemas`."""
+    """An application whose OpenAPI document has the schemas of :mod:`dialog_policy.serving.schemas`.
+
+    Attributes
+    ----------
+    outermost
+        What every request meets first; None: the application itself, as FastAPI has it.
+    """
+
+    outermost: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if self.outermost is not None and scope["type"] == "http":
+            await self.outermost(scope, receive, send)
+        else:
+            await self.inner(scope, receive, send)
+
+    async def inner(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request without what is outermost."""
+        await super().__call__(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""

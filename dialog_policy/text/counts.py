@@ -9,10 +9,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.compiled import lookup
 from dialog_policy.errors import require
 from dialog_policy.text.bags import Bags, Spell, character_bags, distinct_in_each, make_bags, ngram_bags
 from dialog_policy.text.ragged import Ragged
 from dialog_policy.text.table import TermTable
+from dialog_policy.text.term_index import UNITS
 from dialog_policy.text.tokens import Analyzer
 
 __all__ = [
@@ -77,6 +79,9 @@ def _count(analyzer: Analyzer, texts: TokenLists) -> tuple[npt.NDArray[np.int64]
     """Return the number of texts that have each term, by the terms' numbers, and what spells these."""
     distinct = {id(tokens): tokens for tokens in texts}
     multiplicity = np.fromiter(Counter(map(id, texts)).values(), dtype=np.int64)
+    counted = _count_compiled(analyzer, list(distinct.values()), multiplicity)
+    if counted is not None:
+        return counted
     bags = make_bags(list(distinct.values()))
     cut: Callable[[Bags], Bags] = lambda part: part  # noqa: E731
     if analyzer.unit == "character":
@@ -93,6 +98,26 @@ def _count(analyzer: Analyzer, texts: TokenLists) -> tuple[npt.NDArray[np.int64]
         )
         spell = terms.spell
     return counts, spell
+
+
+def _count_compiled(
+    analyzer: Analyzer, texts: TokenLists, multiplicity: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], Spell] | None:
+    """Count the terms of distinct texts; None where that is not compiled."""
+    if lookup is None or analyzer.unit not in UNITS:
+        return None
+    cut = UNITS[analyzer.unit], analyzer.shortest, analyzer.longest
+    try:
+        counts, spelt, ends = lookup.count_terms(*cut, texts, multiplicity.tobytes())
+    except (UnicodeEncodeError, ValueError):  # half of a pair of surrogates, or terms that collide
+        return None
+    borders = np.concatenate([np.zeros(1, dtype=np.int64), np.frombuffer(ends, np.uintp).astype(np.int64)])
+
+    def spell(numbers: npt.NDArray[np.integer]) -> list[str]:
+        places = zip(borders[numbers].tolist(), borders[numbers + 1].tolist(), strict=True)
+        return [spelt[start:end].decode() for start, end in places]
+
+    return np.frombuffer(counts, np.int64), spell
 
 
 def _least(texts: TokenLists) -> int:

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.compiled import lookup
+from dialog_policy.text.ragged import Ragged
 from dialog_policy.text.tokens import Analyzer
 
-if TYPE_CHECKING:
-    from dialog_policy.text import _lookup
-else:
-    try:
-        from dialog_policy.text import _lookup
-    except ImportError:  # installed without a compiler
-        _lookup = None
-
-__all__ = ["Rows", "TermIndex"]
+__all__ = ["UNITS", "Rows", "TermIndex"]
 
 Rows = npt.NDArray[np.intp]
 _Counts = npt.NDArray[np.float32]
 
 _CACHED_TOKENS = 100_000
 _NO_ROWS = np.zeros(0, dtype=np.intp)
-_UNITS = {"word": 0, "character": 1, "term": 2}
+UNITS = {"word": 0, "character": 1, "term": 2}
 
 
 class TermIndex:
@@ -42,6 +36,11 @@ class TermIndex:
         The row of every other term; None: other terms have none.
     compiled
         Whether the compiled lookup is used where it is installed. Both find the same rows.
+
+    Attributes
+    ----------
+    compiled
+        The compiled lookup; None where it is not in use.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class TermIndex:
     ) -> None:
         self.analyzer, self.terms, self.unknown = analyzer, tuple(terms), unknown
         self._rows_by_token: dict[str, Rows] = {}
-        self._compiled = self._compile() if compiled else None
+        self.compiled = self._compile() if compiled else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TermIndex, (self.analyzer, self.terms, self.unknown)
@@ -57,15 +56,15 @@ class TermIndex:
     @property
     def is_compiled(self) -> bool:
         """Whether the compiled lookup is in use."""
-        return self._compiled is not None
+        return self.compiled is not None
 
-    def _compile(self) -> _lookup.Index | None:
-        if _lookup is None or self.analyzer.unit == "subword":
+    def _compile(self) -> lookup.Index | None:
+        if lookup is None or self.analyzer.unit == "subword":
             return None
         unknown = -1 if self.unknown is None or self.analyzer.unit == "character" else self.unknown
         lengths = self.analyzer.shortest, self.analyzer.longest
         try:
-            return _lookup.Index(_UNITS[self.analyzer.unit], *lengths, self.terms, unknown)
+            return lookup.Index(UNITS[self.analyzer.unit], *lengths, self.terms, unknown)
         except ValueError:  # terms that collide or that UTF-8 cannot spell
             return None
 
@@ -94,13 +93,24 @@ class TermIndex:
 
     def distinct(self, tokens: Sequence[str]) -> tuple[Rows, _Counts | None]:
         """Return the distinct rows of a text's terms in ascending order, and how often each occurs; None: each once."""
-        if self._compiled is not None:
+        if self.compiled is not None:
             try:
-                rows, counts = self._compiled.distinct(tokens)
+                rows, counts = self.compiled.distinct(tokens)
             except UnicodeEncodeError:  # half of a pair of surrogates
                 return self._distinct(tokens)
             return np.frombuffer(rows, np.int64), None if counts is None else np.frombuffer(counts, np.float32)
         return self._distinct(tokens)
+
+    def distinct_of_many(self, token_lists: Sequence[Sequence[str]]) -> tuple[Ragged, npt.NDArray[np.int32]] | None:
+        """Return what :meth:`distinct` returns for each of many texts, with a count for each row; None where it is not compiled."""
+        if self.compiled is None:
+            return None
+        try:
+            rows, counts, ends = self.compiled.distinct_of_many(token_lists)
+        except UnicodeEncodeError:  # half of a pair of surrogates
+            return None
+        offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.frombuffer(ends, np.int64)])
+        return Ragged(np.frombuffer(rows, np.int32), offsets), np.frombuffer(counts, np.int32)
 
     def _distinct(self, tokens: Sequence[str]) -> tuple[Rows, _Counts | None]:
         rows = self.rows(tokens)

@@ -77,26 +77,34 @@ def test_the_past_system_side_does_reach_the_features(encoder):
     assert (past(["ask"], "north") != past(["ask"], "please no")).any()
 
 
+@pytest.mark.parametrize("compiled", [True, False])
 @settings(max_examples=30, deadline=None)
 @given(dialogue=dialogues())
-def test_a_projection_is_that_of_the_features(encoder, dialogue):
+def test_a_projection_is_that_of_the_features(encoder, compiled, dialogue):
+    def summed(projections):
+        return sum(np.frombuffer(projection, np.float32) for projection in projections)
+
     whole = np.random.default_rng(0).normal(size=(encoder.dim, 5)).astype(np.float32)
     pieces = np.split(whole, np.cumsum(list(encoder.layout.values()))[:-1])
     bias = np.arange(5, dtype=np.float32)
-    parts = [Projector(encoder, part, p, bias) for part, p in zip(encoder.layout, pieces, strict=True)]
+    parts = [
+        Projector(encoder, part, p, bias, compiled=compiled) for part, p in zip(encoder.layout, pieces, strict=True)
+    ]
     before, said, turns, tracker = START, "", [], EntityTracker(encoder.gazetteer)
     for turn in dialogue.turns:
         turns.append(encoder.values(tracker, turn.user, turn.context, said, before))
         before, said = turn.actions, turn.system
     expected = features(dialogue, encoder) @ whole + len(parts) * bias
-    # Together, alone, and as they were remembered.
+    # Together, as they were remembered, and alone: what is compiled computes the same bits.
     together = [part.many(values) for part, values in zip(parts, zip(*turns, strict=True), strict=True)]
-    np.testing.assert_allclose(sum(together), expected, atol=2e-4)
-    for remembers in (False, True):
-        if not remembers:
-            parts = [Projector(encoder, part, p, bias) for part, p in zip(encoder.layout, pieces, strict=True)]
-        rows = [sum(part.one(value) for part, value in zip(parts, values, strict=True)) for values in turns]
-        np.testing.assert_allclose(np.stack(rows), expected, atol=2e-4)
+    np.testing.assert_allclose(np.stack(list(map(summed, zip(*together, strict=True)))), expected, atol=2e-4)
+    for part, p, values, own in zip(parts, pieces, zip(*turns, strict=True), together, strict=True):
+        assert [part.one(value) for value in values] == own
+        alone = [Projector(encoder, part.part, p, bias, compiled=compiled).one(value) for value in values]
+        if part.is_compiled:
+            assert alone == own
+    rows = [summed(part.one(value) for part, value in zip(parts, values, strict=True)) for values in turns]
+    np.testing.assert_allclose(np.stack(rows), expected, atol=2e-4)
 
 
 @settings(max_examples=30, deadline=None)

@@ -2,16 +2,17 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dialog_policy.features.matrices import SparseRows
-from dialog_policy.text.counts import fit_bits, fit_lsa, fit_tfidf, frequent_terms
+from dialog_policy.text import counts, term_index
+from dialog_policy.text.counts import document_counts, fit_bits, fit_lsa, fit_tfidf, frequent_terms
 from dialog_policy.text.ragged import Ragged
 from dialog_policy.text.table import TermTable
 from dialog_policy.text.tokens import Analyzer
 
-texts = st.lists(st.lists(st.text("abß", min_size=1, max_size=6), max_size=7), max_size=12)
+texts = st.lists(st.lists(st.text("abß\ud800", min_size=1, max_size=6), max_size=7), max_size=12)
 analyzers = st.builds(
     lambda unit, shortest, more: Analyzer(unit, shortest, shortest + more),
     st.sampled_from(["word", "character", "term"]),
@@ -20,16 +21,30 @@ analyzers = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.fixture(params=[True, False], ids=["compiled", "in Python"])
+def _compiled(request, monkeypatch):
+    """Whether terms are found and counted by the compiled lookup, where it is installed."""
+    if not request.param:
+        for module in (counts, term_index):
+            monkeypatch.setattr(module, "lookup", None)
+
+
+in_both_ways = pytest.mark.usefixtures("_compiled")
+any_time = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@in_both_ways
+@any_time
 @given(analyzer=analyzers, texts=texts, repeated=st.integers(0, 3), least=st.integers(1, 2), limit=st.integers(1, 9))
 def test_terms_are_counted_as_one_would_by_hand(analyzer, texts, repeated, least, limit):
     texts = texts + texts[:1] * repeated
-    counts = Counter(term for tokens in texts for term in set(analyzer.terms(tokens)))
-    expected = sorted((-count, term) for term, count in counts.items() if count >= least)[:limit]
+    found = Counter(term for tokens in texts for term in set(analyzer.terms(tokens)))
+    expected = sorted((-count, term) for term, count in found.items() if count >= least)[:limit]
     assert frequent_terms(analyzer, texts, least, limit) == ([t for _, t in expected], [-c for c, _ in expected])
 
 
-@settings(max_examples=100, deadline=None)
+@in_both_ways
+@any_time
 @given(analyzer=analyzers, train=texts, others=texts, kind=st.sampled_from(["bits", "tfidf", "lsa", "unknown"]))
 def test_many_texts_together_are_encoded_as_each_by_itself_to_the_bit(analyzer, train, others, kind):
     if kind == "bits":
@@ -48,14 +63,24 @@ def test_many_texts_together_are_encoded_as_each_by_itself_to_the_bit(analyzer, 
     np.testing.assert_array_equal(table.encode(many), alone)
 
 
+@in_both_ways
 @pytest.mark.parametrize("n_tokens", range(7))
 def test_there_may_be_fewer_tokens_than_the_longest_n_gram_has(n_tokens):
     """With three tokens and n-grams of five, a slice from the wrong end once failed."""
     for analyzer in (Analyzer("word", 1, 5), Analyzer("word", 5, 6), Analyzer("character", 4, 6)):
         tokens = ["a"] * n_tokens
-        terms, counts = frequent_terms(analyzer, [tokens], 1, 99)
+        terms, found = frequent_terms(analyzer, [tokens], 1, 99)
         assert sorted(terms) == sorted(set(analyzer.terms(tokens)))
-        assert counts == [1] * len(terms)
+        assert found == [1] * len(terms)
+
+
+@in_both_ways
+def test_many_terms_are_counted():
+    tokens = [f"w{n}é" for n in range(20_000)]
+    texts = [tokens[start : start + 700] for start in range(0, 20_000, 50)] + [["w1é", "\ud800"]]
+    expected = Counter(token for text in texts for token in text)
+    assert document_counts(Analyzer("word"), texts) == expected
+    assert document_counts(Analyzer("word"), texts[:-1]) == expected - Counter(texts[-1])
 
 
 @pytest.mark.parametrize("shape", [(0,), (5,), (3, 4)])

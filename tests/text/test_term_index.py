@@ -47,7 +47,14 @@ def test_both_lookups_find_the_terms(analyzer, tokens, others, has_unknown, comp
     if random is not None:
         terms = random.sample(terms, len(terms) // 2)
     unknown = len(terms) if has_unknown else None
-    rows, counts = TermIndex(analyzer, terms, unknown, compiled=compiled).distinct(tokens)
+    index = TermIndex(analyzer, terms, unknown, compiled=compiled)
+    rows, counts = index.distinct(tokens)
+    many = index.distinct_of_many([tokens, [], tokens])
+    assert compiled or many is None
+    if many is not None:
+        assert many[0].offsets.tolist() == [0, len(rows), len(rows), 2 * len(rows)]
+        assert many[0].values.tolist() == [*rows.tolist()] * 2
+        assert many[1].tolist() == 2 * ([1] * len(rows) if counts is None else counts.tolist())
     times = np.ones(len(rows)) if counts is None else counts
     assert list(zip(rows.tolist(), times.tolist(), strict=True)) == _expected(analyzer, terms, unknown, tokens)
     assert rows.dtype == np.intp
@@ -96,7 +103,7 @@ def test_terms_that_utf8_cannot_spell_are_looked_up_in_python(terms):
 
 
 def test_without_a_compiler_python_is_used(monkeypatch):
-    monkeypatch.setattr(term_index, "_lookup", None)
+    monkeypatch.setattr(term_index, "lookup", None)
     index = TermIndex(Analyzer(), ["b", "a"])
     assert not index.is_compiled
     assert index.distinct(["a", "b", "a"])[0].tolist() == [0, 1]
@@ -113,5 +120,5 @@ def test_colliding_terms_are_looked_up_in_python(monkeypatch):
         def Index(self, *_):  # noqa: N802
             raise ValueError("too many terms collide")
 
-    monkeypatch.setattr(term_index, "_lookup", Refusing())
+    monkeypatch.setattr(term_index, "lookup", Refusing())
     assert not TermIndex(Analyzer(), ["a"]).is_compiled
