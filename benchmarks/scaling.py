@@ -121,7 +121,7 @@ def _compete(n_dialogues: int, histogram: Sequence[int], rounds: int, n_batches:
     from dialog_policy.network.backend import feed, load_keras, use_cores
 
     keras = load_keras()
-    use_cores(_FEATURES * 4 * _HIDDEN, _BATCH_SIZE)
+    use_cores()
     from dialog_policy.network.batches import DialogueBatches
     from dialog_policy.network.layers import FoldedTimeDistributed
     from dialog_policy.network.loss import ActionLoss

@@ -114,7 +114,7 @@ def _keras(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Epo
 
     keras = load_keras()
     if name in OURS:
-        use_cores(FEATURES * 4 * HIDDEN, batch_size)
+        use_cores()
     from dialog_policy.features.encoded import EncodedDialogues
     from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches
     from dialog_policy.network.layers import FoldedTimeDistributed

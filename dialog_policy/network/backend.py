@@ -29,6 +29,7 @@ __all__ = [
     "make_deterministic",
     "scan",
     "silent",
+    "swap_rows_and_steps",
     "use_cores",
 ]
 
@@ -37,8 +38,6 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_KEPT, _KEPT, _KEPT_AFTERWARDS = 32 << 20, 512 << 20, 32 << 20
 # More than these we could not measure, and leave to TensorFlow.
 _FEW_CORES = 4
-# Multiplications of the features' product for one turn of every row from which on dividing it pays.
-_MUCH_WORK = 16_000_000
 # What took JAX so long to compile is kept, the latest of it up to so many bytes.
 _COMPILED_S, _COMPILED_BYTES = 0.2, 512 << 20
 # What TensorFlow and Keras import where it is installed, for parts of theirs that this package does not use: conversion to
@@ -144,28 +143,21 @@ def make_deterministic(seed: int) -> None:
         tensorflow.config.experimental.enable_op_determinism()
 
 
-def use_cores(n_weights: int, rows: int) -> None:
+def use_cores() -> None:
     """Divide a few cores well; JAX does so by itself.
 
-    The operations of a step of the recurrence are small: where features and dialogues are few, too, TensorFlow is a fifth to a
-    third quicker on two cores if each operation runs on one, and the other feeds the next batch. Where the product with the
-    features is large, it is 10 to 35 % quicker if operations are divided.
+    The operations of a step of the recurrence are too small to be divided. TensorFlow computes two halves of a batch at the same
+    time instead (:mod:`dialog_policy.network.lstm`), so each operation has half of the cores. On two cores that takes two thirds
+    of the time.
 
-    TensorFlow takes this once a process, and the last bits of its sums depend on it: the first training decides for all.
-
-    Parameters
-    ----------
-    n_weights
-        Of the features' product.
-    rows
-        Dialogues of a batch.
+    TensorFlow takes this once a process, and the last bits of its sums depend on it.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if load_keras().backend.backend() == "tensorflow" and cores <= _FEW_CORES:
         import tensorflow
 
         with contextlib.suppress(RuntimeError):  # it has computed already, with the threads that somebody else wanted
-            tensorflow.config.threading.set_intra_op_parallelism_threads(cores if n_weights * rows >= _MUCH_WORK else 1)
+            tensorflow.config.threading.set_intra_op_parallelism_threads(max(1, cores // 2))
             tensorflow.config.threading.set_inter_op_parallelism_threads(max(2, cores))
 
 
@@ -234,6 +226,20 @@ def has_gpu() -> bool:
     """Whether the backend computes on a GPU."""
     keras = load_keras()
     return any(name.startswith("gpu") for name in keras.distribution.list_devices())
+
+
+def swap_rows_and_steps(sequences: Any) -> Any:
+    """Return sequences of shape (m, n, width) as (n, m, width).
+
+    On TensorFlow rows are gathered: its transposition takes five times as long, a tenth of a training step.
+    """
+    ops = load_keras().ops
+    if compiles():
+        return ops.transpose(sequences, (1, 0, 2))
+    m, n = ops.shape(sequences)[:2]
+    order = ops.reshape(ops.transpose(ops.reshape(ops.arange(m * n), (m, n)), (1, 0)), (-1,))
+    flat = ops.reshape(sequences, (-1, sequences.shape[-1]))
+    return ops.reshape(ops.take(flat, order, axis=0), (n, m, sequences.shape[-1]))
 
 
 def scan(

@@ -50,7 +50,7 @@ class ActionLoss(keras.losses.Loss):
             return -ops.sum(target * ops.log_softmax(y_pred, axis=-1), axis=-1)
         if self.prior is None:
             target = y_true * (1 - smoothing) + 0.5 * smoothing
-            return ops.sum(target * ops.softplus(-y_pred) + (1 - target) * ops.softplus(y_pred), axis=-1)
+            return ops.sum(ops.softplus(y_pred) - target * y_pred, axis=-1)
         log_new = self.prior.log_new
         seen = ops.logsumexp(ops.matmul(y_pred, self._bits) + self._excess, axis=-1)
         log_total = ops.logaddexp(seen, ops.sum(ops.softplus(y_pred), axis=-1) + log_new)

@@ -7,12 +7,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from dialog_policy.network.backend import has_gpu, scan
+from dialog_policy.network.backend import compiles, has_gpu, scan, swap_rows_and_steps
 
 __all__ = ["CARRIED", "CarriedLSTM", "HoistedLSTM"]
 
 # How the names of states begin that are carried from one batch to the next.
 CARRIED = "carried"
+# Batches of so many rows are two halves for TensorFlow, which it computes at the same time, on a core each: a step's operations are
+# too small to be divided. JAX would compute one after the other.
+_DIVIDED_FROM = 16
 
 
 @keras.saving.register_keras_serializable("dialog_policy")
@@ -65,16 +68,16 @@ class HoistedLSTM(keras.layers.LSTM):
         if has_gpu():
             _, outputs, last = self.inner_loop(sequences, initial_state, None, training)
             return outputs, last
-        inputs = ops.transpose(sequences, (1, 0, 2))
-        # Gates in the order i, f, o, g: one sigmoid for three of them.
-        kernel, recurrent, bias = (
-            _reordered(ops.copy(weight))  # a tensor, also outside a graph, where a variable would stay one
-            for weight in (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
-        )
-        # Time and batch stay apart here and in the gradient: several processes can divide a batch, not both as one axis.
-        projected = ops.tensordot(inputs, kernel, axes=1) + bias
-        hidden, cell = _lstm(projected, recurrent, *initial_state)
-        return ops.transpose(hidden, (1, 0, 2)), (hidden[-1], cell[-1])
+        # Tensors, also outside a graph, where variables would stay variables.
+        weights = tuple(ops.copy(w) for w in (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias))
+        rows = sequences.shape[0]
+        if compiles() or rows is None or rows < _DIVIDED_FROM:
+            hidden, cell = _lstm(sequences, *weights, *initial_state)
+        else:
+            halves = [slice(None, rows // 2), slice(rows // 2, None)]
+            both = [_lstm(sequences[half], *weights, *(state[half] for state in initial_state)) for half in halves]
+            hidden, cell = (ops.concatenate(parts, 0) for parts in zip(*both, strict=True))
+        return hidden, (hidden[:, -1], cell)
 
 
 @keras.saving.register_keras_serializable("dialog_policy")
@@ -123,72 +126,72 @@ class CarriedLSTM(keras.layers.Layer):
         return cls(keras.saving.deserialize_keras_object(config.pop("lstm")), **config)
 
 
-def _swapped(weight: Any) -> Any:
-    units = weight.shape[-1] // 4
-    return ops.concatenate([weight[..., : 2 * units], weight[..., 3 * units :], weight[..., 2 * units : 3 * units]], -1)
+def _product(sequences: Any, kernel: Any, bias: Any = 0.0) -> Any:
+    """Multiply every turn, shape (time, batch, n), with a kernel, and add a bias."""
+    if keras.distribution.distribution() is not None:  # processes can divide a batch, but not time and batch as one axis
+        return ops.tensordot(sequences, kernel, axes=1) + bias
+    flat = ops.reshape(sequences, (-1, sequences.shape[-1]))
+    return ops.reshape(ops.matmul(flat, kernel) + bias, (*ops.shape(sequences)[:2], kernel.shape[-1]))
+
+
+def _sum_of_products(left: Any, right: Any) -> Any:
+    """Sum the outer products of all turns, shapes (time, batch, n) and (time, batch, m) to (n, m): the gradient of a kernel."""
+    if keras.distribution.distribution() is not None:
+        return ops.tensordot(left, right, axes=[[0, 1], [0, 1]])
+    flat_left, flat_right = (ops.reshape(x, (-1, x.shape[-1])) for x in (left, right))
+    return ops.matmul(_transposed(flat_left), flat_right)
+
+
+def _transposed(matrix: Any) -> Any:
+    return ops.transpose(matrix, (1, 0))  # with the axes named, TensorFlow makes it part of a multiplication
 
 
 @ops.custom_gradient
-def _reordered(weight: Any) -> Any:
-    """Swap the last two gates. The gradient swaps them back; derived, it would be a sum of arrays that are mostly zeros."""
+def _lstm(sequences: Any, kernel: Any, recurrent: Any, bias: Any, hidden: Any, cell: Any) -> Any:
+    """Return the outputs of all steps, shape (batch, time, units), and the last cell, from inputs, shape (batch, time, features).
 
-    def gradient(*of_outputs: Any, upstream: Any = None) -> Any:
-        return _swapped(keras.tree.flatten(of_outputs if upstream is None else upstream)[0])
+    No gradient flows through the cell, which is only carried on.
 
-    return _swapped(weight), gradient
-
-
-def _split(opened: Any, units: int) -> tuple[Any, Any, Any]:
-    return opened[..., :units], opened[..., units : 2 * units], opened[..., 2 * units :]
-
-
-@ops.custom_gradient
-def _lstm(projected: Any, recurrent: Any, hidden: Any, cell: Any) -> Any:
-    """Return outputs and cells of all steps, shape (time, batch, units), from projected inputs, shape (time, batch, 4 units).
-
-    No gradient flows through the cells, which are only carried on.
-
-    The gradient is back-propagation through time (Werbos 1990). It collects what every step passes back, so that the recurrent
-    kernel's gradient is one multiplication.
+    The gradient is back-propagation through time (Werbos 1990). It collects what every step passes back, so that the gradients
+    of both kernels are one multiplication each.
     """
     units = recurrent.shape[0]
+    inputs = swap_rows_and_steps(sequences)
     start_hidden, start_cell = hidden, cell
 
     def forward(state: tuple[Any, Any], step: tuple[Any]) -> tuple[tuple[Any, Any], tuple[Any, ...]]:
-        gates = step[0] + ops.matmul(state[0], recurrent)
-        opened = ops.sigmoid(gates[..., : 3 * units])
-        i, f, o = _split(opened, units)
-        g = ops.tanh(gates[..., 3 * units :])
+        i, f, g, o = ops.split(step[0] + ops.matmul(state[0], recurrent), 4, axis=-1)
+        i, f, g, o = ops.sigmoid(i), ops.sigmoid(f), ops.tanh(g), ops.sigmoid(o)
         cell = f * state[1] + i * g
         hidden = o * ops.tanh(cell)
-        return (hidden, cell), (hidden, cell, opened, g)
+        return (hidden, cell), (hidden, cell, i, f, g, o)
 
-    _, (hiddens, cells, opened, g) = scan(
-        forward, (hidden, cell), (projected,), widths=(units, units, 3 * units, units)
-    )
+    projected = _product(inputs, kernel, bias)
+    _, (hiddens, cells, i, f, g, o) = scan(forward, (hidden, cell), (projected,), widths=(units,) * 6)
 
-    def gradient(*of_outputs: Any, upstream: Any = None) -> tuple[Any, Any, Any, Any]:
-        of_hiddens = keras.tree.flatten(of_outputs if upstream is None else upstream)[0]  # nested as the backend likes
-        i, f, o = _split(opened, units)
+    def gradient(*of_outputs: Any, upstream: Any = None) -> tuple[Any, ...]:
+        of_outputs = keras.tree.flatten(of_outputs if upstream is None else upstream)  # nested as the backend likes
+        of_hiddens = swap_rows_and_steps(of_outputs[0])
         active = ops.tanh(cells)
         earlier = ops.concatenate([start_cell[None], cells[:-1]], 0)
         # What a gate's input changes in the cell (i, f, g) or in the output (o).
-        slopes = ops.concatenate([g * i * (1 - i), earlier * f * (1 - f), active * o * (1 - o), i * (1 - g * g)], -1)
+        slopes = ops.concatenate([g * i * (1 - i), earlier * f * (1 - f), i * (1 - g * g), active * o * (1 - o)], -1)
         to_cell = o * (1 - active * active)
-        transposed = ops.transpose(recurrent)
+        transposed = _transposed(recurrent)
 
         def backward(later: tuple[Any, Any], step: tuple[Any, ...]) -> tuple[tuple[Any, Any], tuple[Any]]:
             of_hidden, slope, through, forget = step
             of_hidden = of_hidden + later[0]
             of_cell = later[1] + of_hidden * through
-            of_gates = ops.concatenate([of_cell, of_cell, of_hidden, of_cell], -1) * slope
+            of_gates = ops.concatenate([of_cell, of_cell, of_cell, of_hidden], -1) * slope
             return (ops.matmul(of_gates, transposed), of_cell * forget), (of_gates,)
 
         steps = (of_hiddens, slopes, to_cell, f)
         begin = (ops.zeros_like(start_hidden), ops.zeros_like(start_cell))
         state, (of_gates,) = scan(backward, begin, steps, widths=(4 * units,), reverse=True)
         before = ops.concatenate([start_hidden[None], hiddens[:-1]], 0)
-        of_recurrent = ops.tensordot(before, of_gates, axes=[[0, 1], [0, 1]])
-        return of_gates, of_recurrent, *state
+        of_bias = _sum_of_products(ops.ones_like(of_gates[..., :1]), of_gates)[0]
+        of_sequences = swap_rows_and_steps(_product(of_gates, _transposed(kernel)))
+        return of_sequences, _sum_of_products(inputs, of_gates), _sum_of_products(before, of_gates), of_bias, *state
 
-    return (hiddens, cells), gradient
+    return (swap_rows_and_steps(hiddens), cells[-1]), gradient

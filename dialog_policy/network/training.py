@@ -122,7 +122,7 @@ def train_network(
         If the loss is not finite any more, or much worse in the end than before training.
     """
     epochs, batch_size = config.epochs_for(len(train)), config.batch_size_for(len(train))
-    use_cores(train.n_features * 4 * config.layers[0], batch_size)
+    use_cores()
     keep_memory()
     make_deterministic(config.seed)
     build = partial(

@@ -232,7 +232,7 @@ def gradients_of(layer, x, upstream):
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(batch=st.integers(1, 4), time=st.integers(1, 9), seed=st.integers(0, 99))
+@given(batch=st.integers(1, 4) | st.integers(16, 19), time=st.integers(1, 9), seed=st.integers(0, 99))
 def test_the_lstm_and_its_gradient_are_those_of_keras(batch, time, seed):
     random = np.random.default_rng(seed)
     x = random.normal(size=(batch, time, F)).astype(np.float32)
