@@ -127,6 +127,7 @@ def _keras(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Epo
     inputs = keras.Input((None, FEATURES))
     head = keras.layers.Dense(ACTIONS)
     watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: trained_a_batch())
+    watch.async_safe = True
     data: Any
     if name in OURS:
         outputs = FoldedTimeDistributed(head)(HoistedLSTM(HIDDEN)(inputs))

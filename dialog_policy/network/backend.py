@@ -83,6 +83,8 @@ def load_keras(*, lean: bool = False) -> ModuleType:
         if backend == "jax" and "keras" not in sys.modules:
             _keep_compiled(library)
         keras: ModuleType = require("keras", extra="train", purpose="training a policy")
+        if lean and backend == "tensorflow":
+            _ = library.summary.scalar  # TensorFlow loads TensorBoard's part of it when it is first used
     return keras
 
 

@@ -30,6 +30,8 @@ COMPILED_LENGTHS = 8
 # Turns by which a dialogue may be moved when dialogues are sorted by length: dialogues of neighbouring lengths meet in new
 # company every epoch, for hardly any padding.
 _JITTER = 1.0
+# Lengths are chosen by the batches of so many epochs.
+_EPOCHS_LOOKED_AT = 4
 # The row of a batch that has no dialogue.
 _NOBODY = -1
 
@@ -92,8 +94,8 @@ class DialogueBatches(keras.utils.PyDataset):
         (:func:`dialog_policy.network.layers.windowed`). Gradients stop at the border of a window (truncated back-propagation,
         Williams & Peng 1990).
     max_lengths
-        Maximum number of batch lengths with ``"bucket"``, chosen by :func:`~dialog_policy.network.lengths.few_lengths`; a
-        network is compiled anew for each length. None: no limit.
+        Maximum number of batch lengths with ``"bucket"``, chosen by :func:`~dialog_policy.network.lengths.few_lengths` so that
+        batches are padded least; a network is compiled anew for each length. None: no limit.
     window
         Turns per window.
     weighting
@@ -177,7 +179,7 @@ class DialogueBatches(keras.utils.PyDataset):
         if strategy == "pad":
             self._padded = [int(self._lengths.max())]
         elif strategy == "bucket" and max_lengths is not None:
-            self._padded = few_lengths(self._lengths, max_lengths)
+            self._padded = few_lengths(self._lengths_of_batches(), max_lengths)
         self._weights = encoded.dialogue_weights() if weighting == "dialogue" else None
         self._balance = encoded.balanced_weights() if class_weight == "balanced" else None
         self._plan(epoch)
@@ -199,6 +201,12 @@ class DialogueBatches(keras.utils.PyDataset):
         elif len(batches) > 1 and self.strategy == "bucket" and len(set(self._lengths.tolist())) > 1:
             batches[1] = batches[1]._replace(length=batches[1].length + 1)
         self._batches = batches
+
+    def _lengths_of_batches(self) -> list[int]:
+        """Return the longest length of every batch of some epochs, each as often as it occurs."""
+        random = np.random.default_rng(self.seed)
+        pools = (pool for _ in range(_EPOCHS_LOOKED_AT) for pool in self._pools(random))
+        return [int(self._lengths[group].max()) for pool in pools for group in self._groups(random, pool)]
 
     def _pools(self, random: np.random.Generator) -> list[_IntArray]:
         """Deal the dialogues into pools that are shuffled one after the other: shards in a new order, a pool full at a time."""

@@ -208,6 +208,8 @@ def _is_carried(variable: Any) -> bool:
 class Progress(keras.callbacks.Callback):
     """A progress bar over all epochs, in turns, with turns/s and the time left; none where stderr is no terminal."""
 
+    async_safe = True
+
     def __init__(self, batches: DialogueBatches, epochs: int, done: int) -> None:
         super().__init__()
         self.epochs, self._done = epochs, done
@@ -240,6 +242,18 @@ class Progress(keras.callbacks.Callback):
         self._bar.close()
 
 
+class _EpochBoard(keras.callbacks.TensorBoard):
+    """TensorBoard events of every epoch; to write those of every batch takes a tenth of the training of a small corpus."""
+
+    async_safe = True
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Write nothing."""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Write nothing."""
+
+
 def loggers(folder: Path | None, done: int) -> list[keras.callbacks.Callback]:
     """Keras' CSV log and, with the TensorFlow backend, TensorBoard events, in ``logs/`` of the folder.
 
@@ -255,5 +269,5 @@ def loggers(folder: Path | None, done: int) -> list[keras.callbacks.Callback]:
         table.write_text("".join(table.read_text().splitlines(keepends=True)[: 1 + done]))
     callbacks: list[keras.callbacks.Callback] = [keras.callbacks.CSVLogger(str(table), append=True)]
     if keras.backend.backend() == "tensorflow":
-        callbacks.append(keras.callbacks.TensorBoard(str(logs / "tensorboard"), write_graph=False))
+        callbacks.append(_EpochBoard(str(logs / "tensorboard"), write_graph=False))
     return callbacks

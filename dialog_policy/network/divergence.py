@@ -28,18 +28,20 @@ class LossWatch(keras.callbacks.Callback):
         The loss of the first batch, before any step; None before it.
     """
 
+    async_safe = True  # Keras need not wait for a batch before it goes on with the next, and calls this in a thread
+
     def __init__(self) -> None:
         super().__init__()
         self.first: float | None = None
-        self._means: list[Any] = []
+        self._means: dict[int, Any] = {}
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Begin a new list."""
-        self._means = []
+        """Begin anew."""
+        self._means = {}
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Keep the mean loss of the batches of this epoch so far: it stays no number once it is none."""
-        self._means.append((logs or {})["loss"])
+        self._means[batch] = (logs or {})["loss"]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Look at the losses and the weights.
@@ -49,7 +51,7 @@ class LossWatch(keras.callbacks.Callback):
         DivergenceError
             If one is not finite.
         """
-        means = np.array([float(mean) for mean in self._means])
+        means = np.array([float(self._means[batch]) for batch in sorted(self._means)])
         if self.first is None:
             self.first = float(means[0])
         wrong = np.flatnonzero(~np.isfinite(means))

@@ -128,7 +128,9 @@ class CarriedLSTM(keras.layers.Layer):
 
 def _product(sequences: Any, kernel: Any, bias: Any = 0.0) -> Any:
     """Multiply every turn, shape (time, batch, n), with a kernel, and add a bias."""
-    if keras.distribution.distribution() is not None:  # processes can divide a batch, but not time and batch as one axis
+    if (
+        keras.distribution.distribution() is not None
+    ):  # processes can divide a batch, but not time and batch as one axis
         return ops.tensordot(sequences, kernel, axes=1) + bias
     flat = ops.reshape(sequences, (-1, sequences.shape[-1]))
     return ops.reshape(ops.matmul(flat, kernel) + bias, (*ops.shape(sequences)[:2], kernel.shape[-1]))

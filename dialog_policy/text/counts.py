@@ -13,6 +13,7 @@ from dialog_policy.compiled import lookup
 from dialog_policy.errors import require
 from dialog_policy.text.bags import Bags, Spell, character_bags, distinct_in_each, make_bags, ngram_bags
 from dialog_policy.text.ragged import Ragged
+from dialog_policy.text.svd import right_singular_vectors
 from dialog_policy.text.table import TermTable
 from dialog_policy.text.term_index import UNITS
 from dialog_policy.text.tokens import Analyzer
@@ -159,9 +160,8 @@ def fit_lsa(analyzer: Analyzer, texts: TokenLists, max_terms: int, dim: int, see
     table = fit_tfidf(analyzer, texts, max_terms)
     if table.dim <= dim or len(texts) <= dim:
         return table
-    decomposition = require("sklearn.decomposition", extra="train", purpose="fitting an LSA encoder")
-    svd = decomposition.TruncatedSVD(dim, n_iter=_POWER_ITERATIONS, random_state=seed).fit(
-        tfidf_matrix(table, texts[:: svd_step(len(texts))])
+    vectors = right_singular_vectors(
+        tfidf_matrix(table, texts[:: svd_step(len(texts))]), dim, power_iterations=_POWER_ITERATIONS, seed=seed
     )
-    table.vectors = np.ascontiguousarray(svd.components_.T, dtype=np.float32)
+    table.vectors = np.ascontiguousarray(vectors.T, dtype=np.float32)
     return table
