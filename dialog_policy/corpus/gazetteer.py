@@ -193,7 +193,7 @@ def find_mentions(text: str, local: Gazetteer, static: Gazetteer) -> list[Mentio
     is_short = len(text) <= _LONGEST_REMEMBERED
     tokens = _remembered_tokens(text) if is_short else _folded_tokens(text)
     begins_local, begins_static = local.beginnings, static.beginnings
-    if begins_local.keys().isdisjoint(tokens) and begins_static.keys().isdisjoint(tokens):
+    if (not begins_local or begins_local.keys().isdisjoint(tokens)) and begins_static.keys().isdisjoint(tokens):
         return []
     hits: list[tuple[int, int, str, str]] = []
     free = 0
