@@ -70,10 +70,8 @@ class Mention(NamedTuple):
     written: str
 
 
-class _Entry(NamedTuple):
-    tokens: tuple[str, ...]
-    kind: str
-    value: str
+# Tokens, type and value.
+_Entry = tuple[tuple[str, ...], str, str]
 
 
 class _Node:
@@ -88,7 +86,7 @@ class _Node:
     def add(self, entry: _Entry) -> None:
         """Add an entry below this place, which is that of its first token; of equal ones the first stays."""
         node = self
-        for token in entry.tokens[1:]:
+        for token in entry[0][1:]:
             child = node.following.get(token)
             if child is None:
                 child = node.following[token] = _Node()
@@ -139,7 +137,7 @@ class Gazetteer:
         self._known.add((tokens, kind))
         self._of_kind.pop(kind, None)
         self.added.append((kind, value))
-        entry, first = _Entry(tokens, kind, value), self._beginnings.get(tokens[0])
+        entry, first = (tokens, kind, value), self._beginnings.get(tokens[0])
         if first is None:
             self._beginnings[tokens[0]] = [entry]
         elif isinstance(first, list):
@@ -170,7 +168,7 @@ class Gazetteer:
                 break
             node = child
             longest = node.entry or longest
-        return None if longest is None else (len(longest.tokens), longest.kind, longest.value)
+        return None if longest is None else (len(longest[0]), longest[1], longest[2])
 
 
 @lru_cache(maxsize=16)
