@@ -105,10 +105,12 @@ class Gazetteer:
     ----------
     added
         Type and value of every entry, in the order in which they came.
+    beginnings
+        The tokens that a value begins with, as keys.
     """
 
     def __init__(self) -> None:
-        self._beginnings: dict[str, _Node | list[_Entry]] = {}
+        self.beginnings: dict[str, _Node | list[_Entry]] = {}
         self._known: set[tuple[tuple[str, ...], str]] = set()
         self._of_kind: dict[str, frozenset[str]] = {}
         self.added: list[tuple[str, str]] = []
@@ -137,22 +139,17 @@ class Gazetteer:
         self._known.add((tokens, kind))
         self._of_kind.pop(kind, None)
         self.added.append((kind, value))
-        entry, first = (tokens, kind, value), self._beginnings.get(tokens[0])
+        entry, first = (tokens, kind, value), self.beginnings.get(tokens[0])
         if first is None:
-            self._beginnings[tokens[0]] = [entry]
+            self.beginnings[tokens[0]] = [entry]
         elif isinstance(first, list):
             first.append(entry)
         else:
             first.add(entry)
 
-    @property
-    def beginnings(self) -> Mapping[str, object]:
-        """The tokens that a value begins with, as keys."""
-        return self._beginnings
-
     def longest_at(self, tokens: Sequence[str], start: int) -> tuple[int, str, str] | None:
         """Return length in tokens, type and value of the longest value that begins at a token; None if there is none."""
-        node = self._beginnings.get(tokens[start])
+        node = self.beginnings.get(tokens[start])
         if node is None:
             return None
         if isinstance(node, list):
@@ -160,7 +157,7 @@ class Gazetteer:
             for entry in entries:
                 node.add(entry)
             # Threads that share a gazetteer may both do this; the trees are equal.
-            self._beginnings[tokens[start]] = node
+            self.beginnings[tokens[start]] = node
         longest = node.entry
         for position in range(start + 1, len(tokens)):
             child = node.following.get(tokens[position])
