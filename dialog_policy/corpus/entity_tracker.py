@@ -73,7 +73,7 @@ class Refilled(NamedTuple):
 
 
 def _marked(text: str, mentions: Sequence[Mention]) -> str:
-    return mark(text, mentions, [f"_{mention.kind}_" for mention in mentions]) if mentions else text
+    return mark(text, mentions, [f"_{mention.kind}_" for mention in mentions])
 
 
 class _State(msgspec.Struct):
@@ -150,7 +150,7 @@ class EntityTracker:
 
     def observe_user(self, user: str, context: Mapping[str, Any]) -> str:
         """Take in the user's utterance and what the system learnt; return it with ``_type_`` in the place of every value."""
-        mentions = self.mentions(user)
+        mentions = find_mentions(user, self._memory.values, self._static)
         for mention in mentions:
             if mention.kind == NAME:
                 self._at_hand = mention.value
@@ -166,12 +166,14 @@ class EntityTracker:
             )
         if self._slots:
             self.named_slots |= slots_in(context, self._slots)
-        self.heard = _marked(user, mentions)
+        self.heard = _marked(user, mentions) if mentions else user
         return self.heard
 
     def observe_system(self, system: str) -> str:
         """Take in what the system said; return it with ``_type_`` in the place of every value."""
-        mentions = self.mentions(system)
+        mentions = find_mentions(system, self._memory.values, self._static)
+        if not mentions:
+            return system
         for mention in mentions:
             if mention.kind == NAME:
                 self._offered[record_key(mention.value)] = None

@@ -70,10 +70,8 @@ class Mention(NamedTuple):
     written: str
 
 
-class _Entry(NamedTuple):
-    tokens: tuple[str, ...]
-    kind: str
-    value: str
+# Tokens, type and value.
+_Entry = tuple[tuple[str, ...], str, str]
 
 
 class _Node:
@@ -88,7 +86,7 @@ class _Node:
     def add(self, entry: _Entry) -> None:
         """Add an entry below this place, which is that of its first token; of equal ones the first stays."""
         node = self
-        for token in entry.tokens[1:]:
+        for token in entry[0][1:]:
             child = node.following.get(token)
             if child is None:
                 child = node.following[token] = _Node()
@@ -107,10 +105,12 @@ class Gazetteer:
     ----------
     added
         Type and value of every entry, in the order in which they came.
+    beginnings
+        The tokens that a value begins with, as keys.
     """
 
     def __init__(self) -> None:
-        self._beginnings: dict[str, _Node | list[_Entry]] = {}
+        self.beginnings: dict[str, _Node | list[_Entry]] = {}
         self._known: set[tuple[tuple[str, ...], str]] = set()
         self._of_kind: dict[str, frozenset[str]] = {}
         self.added: list[tuple[str, str]] = []
@@ -139,22 +139,17 @@ class Gazetteer:
         self._known.add((tokens, kind))
         self._of_kind.pop(kind, None)
         self.added.append((kind, value))
-        entry, first = _Entry(tokens, kind, value), self._beginnings.get(tokens[0])
+        entry, first = (tokens, kind, value), self.beginnings.get(tokens[0])
         if first is None:
-            self._beginnings[tokens[0]] = [entry]
+            self.beginnings[tokens[0]] = [entry]
         elif isinstance(first, list):
             first.append(entry)
         else:
             first.add(entry)
 
-    @property
-    def beginnings(self) -> Mapping[str, object]:
-        """The tokens that a value begins with, as keys."""
-        return self._beginnings
-
     def longest_at(self, tokens: Sequence[str], start: int) -> tuple[int, str, str] | None:
         """Return length in tokens, type and value of the longest value that begins at a token; None if there is none."""
-        node = self._beginnings.get(tokens[start])
+        node = self.beginnings.get(tokens[start])
         if node is None:
             return None
         if isinstance(node, list):
@@ -162,7 +157,7 @@ class Gazetteer:
             for entry in entries:
                 node.add(entry)
             # Threads that share a gazetteer may both do this; the trees are equal.
-            self._beginnings[tokens[start]] = node
+            self.beginnings[tokens[start]] = node
         longest = node.entry
         for position in range(start + 1, len(tokens)):
             child = node.following.get(tokens[position])
@@ -170,7 +165,7 @@ class Gazetteer:
                 break
             node = child
             longest = node.entry or longest
-        return None if longest is None else (len(longest.tokens), longest.kind, longest.value)
+        return None if longest is None else (len(longest[0]), longest[1], longest[2])
 
 
 @lru_cache(maxsize=16)
@@ -193,7 +188,7 @@ def find_mentions(text: str, local: Gazetteer, static: Gazetteer) -> list[Mentio
     is_short = len(text) <= _LONGEST_REMEMBERED
     tokens = _remembered_tokens(text) if is_short else _folded_tokens(text)
     begins_local, begins_static = local.beginnings, static.beginnings
-    if begins_local.keys().isdisjoint(tokens) and begins_static.keys().isdisjoint(tokens):
+    if (not begins_local or begins_local.keys().isdisjoint(tokens)) and begins_static.keys().isdisjoint(tokens):
         return []
     hits: list[tuple[int, int, str, str]] = []
     free = 0

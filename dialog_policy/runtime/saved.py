@@ -27,8 +27,19 @@ class SavedTurn(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     @classmethod
     def of(cls, turn: SessionTurn) -> SavedTurn:
         """Return what is saved of a turn."""
-        context = _json(turn.context) if turn.context else b""
-        return cls(turn.user, context, turn.predicted, turn.actions, turn.system)
+        return cls.of_parts(turn.user, turn.context, turn.predicted, turn.actions, turn.system)
+
+    @classmethod
+    def of_parts(
+        cls,
+        user: str | None,
+        context: dict[str, Any],
+        predicted: frozenset[str],
+        actions: frozenset[str] | None,
+        system: str,
+    ) -> SavedTurn:
+        """Return what is saved of a turn with these parts."""
+        return cls(user, _json(context) if context else b"", predicted, actions, system)
 
     def turn(self) -> SessionTurn:
         """Undo :meth:`of`; :class:`ValueError` if the context is not a JSON object."""

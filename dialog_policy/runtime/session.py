@@ -194,10 +194,10 @@ class Session:
             session.state.actions, session.state.system = last.actions, last.system
         return session
 
-    def accept(self, turn: SessionTurn) -> None:
-        """Add a turn whose user's side the state has taken in already."""
-        self._turns.append(SavedTurn.of(turn))
-        self.state.actions, self.state.system = turn.actions, turn.system
+    def accept(self, user: str | None, context: dict[str, Any], actions: frozenset[str], text: str) -> None:
+        """Add a turn whose user's side the state has taken in already, and in which the bot does what the policy decided."""
+        self._turns.append(SavedTurn.of_parts(user, context, actions, actions, text))
+        self.state.actions, self.state.system = actions, text
 
     def _number(self, turn: int | None) -> int:
         number = len(self) - 1 if turn is None else turn
@@ -257,10 +257,12 @@ def respond_together(engine: Engine, requests: Sequence[Request]) -> list[Step]:
     rows = zip(
         decided.actions, decided.probabilities, decided.probabilities.tolist(), decided.confidence.tolist(), strict=True
     )
-    for session, (user, context), (chosen, shares, listed, likely) in zip(sessions, user_sides, rows, strict=True):
-        actions, confidence = engine.fillable(chosen, likely, shares, session.state.tracker)
-        text = engine.reply(actions, session.state.tracker)
-        session.accept(SessionTurn(user, context, actions, actions, text))
+    for session, (user, context), (actions, shares, listed, confidence) in zip(sessions, user_sides, rows, strict=True):
+        tracker = session.state.tracker
+        if engine.decoder.only_fillable:
+            actions, confidence = engine.fillable(actions, confidence, shares, tracker)
+        text = engine.reply(actions, tracker)
+        session.accept(user, context, actions, text)
         fallback = confidence < engine.fallback_below
         steps.append(Step(actions, dict(zip(names, listed, strict=True)), confidence, fallback, text))
     return steps

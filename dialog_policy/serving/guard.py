@@ -97,8 +97,7 @@ class Guard:
         finally:
             spent = time.perf_counter() - began
             route = getattr(scope.get("route"), "path", "other")
-            self.metrics.requests.labels(scope["method"], route, str(status)).inc()
-            self.metrics.seconds.labels(route).observe(spent)
+            self.metrics.answered(scope["method"], route, status, spent)
             log("request", method=scope["method"], route=route, status=status, ms=round(spent * 1000, 2), **fields)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:

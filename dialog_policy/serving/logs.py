@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 from pythonjsonlogger.msgspec import MsgspecFormatter
@@ -32,4 +33,6 @@ def log(event: str, *, failed: bool = False, **fields: Any) -> None:
     """Write a line; with `failed` as an error, with the traceback of the exception that is being handled."""
     level = logging.ERROR if failed else logging.INFO
     if _logger.isEnabledFor(level):
-        _logger.log(level, event, extra=fields, exc_info=failed)
+        # Not `_logger.log`, which looks for the line of code that called it.
+        about = sys.exc_info() if failed else None
+        _logger.handle(_logger.makeRecord(_logger.name, level, "", 0, event, (), about, extra=fields))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -19,12 +20,14 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
-        self.requests = Counter(
+        requests = Counter(
             "dialog_policy_requests", "Requests answered.", ["method", "route", "status"], registry=registry
         )
-        self.seconds = Histogram(
+        seconds = Histogram(
             "dialog_policy_request_seconds", "Time to answer.", ["route"], buckets=_SECONDS, registry=registry
         )
+        # There are few of them, and finding one takes longer than counting.
+        self._of_requests, self._of_seconds = lru_cache(1_024)(requests.labels), lru_cache(1_024)(seconds.labels)
         self.turns = Counter("dialog_policy_turns", "Turns answered.", ["run"], registry=registry)
         self.fallbacks = Counter(
             "dialog_policy_fallbacks", "Turns with too little confidence.", ["run"], registry=registry
@@ -45,6 +48,11 @@ class Metrics:
             ["run"],
             registry=registry,
         )
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        self._of_requests(method, route, str(status)).inc()
+        self._of_seconds(route).observe(seconds)
 
     def text(self, sessions: int, runs: Mapping[str, Run]) -> bytes:
         """Return all figures in Prometheus' text format."""
