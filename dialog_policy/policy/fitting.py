@@ -24,7 +24,7 @@ from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.features.encode import encode_parts
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.stored import digest, with_stored_gazetteer
-from dialog_policy.network.backend import give_memory_back
+from dialog_policy.heap import give_memory_back
 from dialog_policy.network.calibration import calibrate, choose_fallback
 from dialog_policy.network.checkpoint import CHECKPOINT, read_checkpoint
 from dialog_policy.policy.config import Config, current_names
