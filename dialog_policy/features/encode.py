@@ -22,6 +22,7 @@ from dialog_policy.features.fit import fit_turn_encoder
 from dialog_policy.features.matrices import Matrix, NewMatrix
 from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.features.stored import digest, stored_parts
+from dialog_policy.heap import trim
 from dialog_policy.text.table import FloatArray
 from dialog_policy.threads import one_thread
 
@@ -100,8 +101,10 @@ def _encode(
         unlisted = unlisted_values(train)
         columns = read_columns(train, train.gazetteer, entities=settings.entities, unlisted=unlisted)
         encoder = fit_turn_encoder(train, actions, settings, seed=seed, columns=columns)
+        trim()
         encoded = encode_dialogues(train, encoder, columns, new_matrix=store("train"))
         del columns
+        trim()
         return cache.EncodedParts(
             encoder, encoded, None if dev is None else encode_dialogues(dev, encoder, new_matrix=store("dev"))
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import platform
 import sys
@@ -17,14 +16,13 @@ from typing import Any
 from dialog_policy.collector import uncollected
 from dialog_policy.errors import OptionError, require
 from dialog_policy.files import CACHE, user_folder
+from dialog_policy.heap import keep_memory
 
 __all__ = [
     "choose_backend",
     "compiles",
     "feed",
-    "give_memory_back",
     "has_gpu",
-    "keep_memory",
     "load_keras",
     "make_deterministic",
     "scan",
@@ -33,9 +31,6 @@ __all__ = [
     "use_cores",
 ]
 
-# From malloc.h; the largest value that glibc takes, and how much it may keep.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_LARGEST_KEPT, _KEPT, _KEPT_AFTERWARDS = 32 << 20, 512 << 20, 32 << 20
 # More than these we could not measure, and leave to TensorFlow.
 _FEW_CORES = 4
 # What took JAX so long to compile is kept, the latest of it up to so many bytes.
@@ -161,30 +156,6 @@ def use_cores() -> None:
         with contextlib.suppress(RuntimeError):  # it has computed already, with the threads that somebody else wanted
             tensorflow.config.threading.set_intra_op_parallelism_threads(max(1, cores // 2))
             tensorflow.config.threading.set_inter_op_parallelism_threads(max(2, cores))
-
-
-def keep_memory() -> None:
-    """Have glibc keep what batches of one step free for those of the next.
-
-    Left alone it gives large arrays back to the system at once, and every page of the next one is fetched and cleared again: a
-    third of the time of a training with wide features. Other C libraries are left as they are.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
-        mallopt(_M_TRIM_THRESHOLD, _KEPT)
-
-
-def give_memory_back() -> None:
-    """Undo :func:`keep_memory`, and give the system what glibc has kept: what comes after a training has its own large arrays."""
-    if not sys.platform.startswith("linux"):
-        return
-    with contextlib.suppress(OSError, AttributeError):
-        library = ctypes.CDLL(None)
-        library.mallopt(_M_TRIM_THRESHOLD, _KEPT_AFTERWARDS)
-        library.malloc_trim(0)
 
 
 def feed(batches: Any) -> dict[str, Any]:

@@ -44,7 +44,7 @@ _Seed = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1, description="NumPy's and
 
 # Defaults that depend on the amount of data: small corpora need small batches and many epochs to be seen often enough.
 _BATCH_SIZE, _SMALLEST_BATCH, _STEPS_AN_EPOCH = 32, 8, 60
-_EPOCHS, _STEPS = 20, 300
+_EPOCHS, _STEPS = 20, 200
 
 
 class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -163,7 +163,7 @@ def shared_judge(
         As :meth:`Decoder.judge` takes it, of all turns.
     """
     group = current_group()
-    rows = min(256, -(-len(encoded) // group.processes))
+    rows = min(64, -(-len(encoded) // group.processes))
     sums = np.zeros(len(Judged._fields))
     with local():
         for turns in evaluation_batches(encoded, rows, max_lengths=COMPILED_LENGTHS)[group.rank :: group.processes]:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from dialog_policy.distributed import current_group
 from dialog_policy.errors import DivergenceError, RunError
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
-from dialog_policy.network.backend import compiles, feed, keep_memory, make_deterministic, use_cores
+from dialog_policy.heap import keep_memory
+from dialog_policy.network.backend import compiles, feed, make_deterministic, use_cores
 from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches, evaluation_batches
 from dialog_policy.network.calibration import judge
 from dialog_policy.network.callbacks import Checkpoint, EarlyStopping, Progress, loggers

@@ -53,7 +53,7 @@ class DialogPolicy(Estimator):
     dropout
         Share of features and of LSTM outputs dropped in training.
     epochs
-        Passes over the training part; None: 20, or more in a small corpus, so that there are 300 steps.
+        Passes over the training part; None: 20, or more in a small corpus, so that there are 200 steps.
     batch_size
         Dialogues per training step; None: a sixtieth of the training part, from 8 to 32.
     batches

@@ -24,7 +24,7 @@ from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.features.encode import encode_parts
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.stored import digest, with_stored_gazetteer
-from dialog_policy.network.backend import give_memory_back
+from dialog_policy.heap import give_memory_back
 from dialog_policy.network.calibration import calibrate, choose_fallback
 from dialog_policy.network.checkpoint import CHECKPOINT, read_checkpoint
 from dialog_policy.policy.config import Config, current_names
@@ -46,6 +46,8 @@ _OTHER_ENCODERS = (
 
 # Fingerprints of a part's dialogues that a run lists, those that come first: 64 MB of JSON are as much as is read.
 _MOST_LISTED = 900_000
+# Turns up to which the baselines are fitted beside the training: those of more turns need much memory of their own.
+_MOST_BESIDE = 200_000
 
 
 class Fitted(NamedTuple):
@@ -134,7 +136,7 @@ def fit_policy(
     background = None
     if isinstance(train, StoredCorpus):
         fingerprints.clear()  # they are read again in the end
-    elif group.leads:
+    elif group.leads and train.n_turns <= _MOST_BESIDE:
         # Most of the training computes without Python's lock, and a small network leaves a core to others.
         background = InBackground(fit_baselines, train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
     decoder = Decoder.fit(
@@ -163,6 +165,7 @@ def fit_policy(
     )
     # What follows needs room of its own.
     encoded.forget()
+    del encoded
     give_memory_back()
 
     def files() -> dict[str, bytes]:
@@ -176,7 +179,7 @@ def fit_policy(
                 )
                 fallback = {"below": decoder.fallback_below, "coverage": coverage, "precision": precision}
             validation.encoded.forget()
-        if background is None:  # a stored corpus: one thing in memory after the other
+        if background is None:  # a large corpus: one thing in memory after the other
             baselines = fit_baselines(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
             give_memory_back()
         else:
