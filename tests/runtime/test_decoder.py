@@ -244,3 +244,17 @@ def test_a_turn_is_judged_by_what_is_decided():
     decided = decoder().decide(logits[[0, 2, 3]], impossible=impossible[[0, 2, 3]])
     assert confidence.tolist() == decided.confidence.tolist()
     assert decoder().judge(logits, gold)[0].tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("single_action", [False, True])
+def test_log_probabilities_of_many_turns_are_computed_in_pieces(monkeypatch, single_action):
+    made = decoder() if not single_action else Decoder.fit(SPACE, [frozenset("a")], single_action=True)
+    z = np.random.default_rng(0).normal(size=(len(EVERYTHING), 4))
+    whole = made.log_probabilities(z, EVERYTHING)
+    monkeypatch.setattr(decoder_module, "_TOGETHER", 3)
+    np.testing.assert_array_equal(made.log_probabilities(z, EVERYTHING), whole)
+
+
+def test_an_only_action_is_certain():
+    made = Decoder.fit(ActionSpace("a"), [frozenset("a")], single_action=True)
+    assert made.log_probabilities(np.array([[-3.0]]), [frozenset("a")]).tolist() == [0.0]
