@@ -162,7 +162,11 @@ def _keras(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Epo
     )
     if name in OURS:
         fed |= feed(data)
-    return _Contender(lambda: model.fit(**fed, verbose=0, callbacks=[watch]), padded, model.predict_on_batch)
+
+    def epoch(data: Any = data) -> None:  # keeps the batches
+        model.fit(**fed, verbose=0, callbacks=[watch])
+
+    return _Contender(epoch, padded, model.predict_on_batch)
 
 
 def _torch(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Epoch) -> _Contender:

@@ -104,10 +104,9 @@ def _encode(
         trim()
         encoded = encode_dialogues(train, encoder, columns, new_matrix=store("train"))
         del columns
+        dev_encoded = None if dev is None else encode_dialogues(dev, encoder, new_matrix=store("dev"))
         trim()
-        return cache.EncodedParts(
-            encoder, encoded, None if dev is None else encode_dialogues(dev, encoder, new_matrix=store("dev"))
-        )
+        return cache.EncodedParts(encoder, encoded, dev_encoded)
 
 
 def encode_dialogues(

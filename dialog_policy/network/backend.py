@@ -6,6 +6,7 @@ import contextlib
 import os
 import platform
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from functools import cache
 from hashlib import sha256
@@ -164,17 +165,21 @@ def feed(batches: Any) -> dict[str, Any]:
     On TensorFlow Keras makes a ``tf.data`` pipeline of it that tunes itself, and at the end of an epoch waits for its tuner to
     wake up, up to a second, and begins the pipeline anew. This one does neither: it goes through all epochs, and has the first
     batches of an epoch ready when it begins. So `batches` may be an epoch ahead of the training.
+
+    The caller keeps `batches` while it trains: TensorFlow never lets go of what a pipeline is made of.
     """
     if load_keras().backend.backend() != "tensorflow":
         return {"x": batches}
     import tensorflow as tf
 
+    find = weakref.ref(batches)
+
     def epochs() -> Iterator[Any]:
         keep_memory()  # TensorFlow sets its own thresholds when it makes a pipeline of a generator
-        while True:
-            for index in range(len(batches)):
-                yield batches[index]
-            batches.on_epoch_end()
+        while (own := find()) is not None:
+            for index in range(len(own)):
+                yield own[index]
+            own.on_epoch_end()
 
     signature = tf.nest.map_structure(
         # Rows of a batch are as many as ever, steps and packed terms are not.
