@@ -20,13 +20,13 @@ from benchmarks.scaling import describe_scaling, measure_scaling
 from benchmarks.training_contenders import ACTIONS, FEATURES, HIDDEN, OURS
 from benchmarks.workload import STAR_LENGTHS
 
-__all__ = ["describe_training", "measure_training"]
+__all__ = ["best_of", "describe_training", "measure_training", "not_compared"]
 
 _ROUNDS = 9
 _OURS = OURS
 _RIVALS = ("keras_masking", "batch_of_one", "torch_packed", "torch_padded")
 _NEEDS = {"jax": "jax", "torch_packed": "torch", "torch_padded": "torch"}
-# A contender that has learnt this much less than another in the end is not compared: it may be fast since it does less.
+# Speeds are compared of two that have learnt the same in the end, up to this much of the loss: who does less may be faster.
 _WITHIN = 1.01
 # Multiplications and additions for one real turn: forward and weight gradients of both kernels and the head, gradient through
 # recurrence and head; the inputs need none.
@@ -49,8 +49,8 @@ def measure_training(lengths: Sequence[int] | None = None, *, rounds: int = _ROU
         ``ratios`` (our real turns/s on the best backend ÷ those of ``keras_masking``, ``batch_of_one``, ``torch_packed`` and
         ``torch_padded``; ``sgemm``: our GFLOP/s ÷ those of a 1024³ matrix multiplication), ``best``, ``contenders`` (name to
         turns_per_s, low, high, padding, first_epoch_s, first_batch_s, gflop_per_s, rss_mb, loss), ``sgemm_gflop_per_s``,
-        ``missing``, ``not_compared`` (contenders whose loss in the end is more than 1 % above the lowest of all that saw the
-        same dialogues); all of it at batch 32, the same under ``batch_128``; ``scaling``:
+        ``missing``, ``not_compared`` (contenders whose loss in the end differs from that of ``best`` by more than 1 %; batches of
+        one see a sample in more steps, and may be below); all of it at batch 32, the same under ``batch_128``; ``scaling``:
         :func:`~benchmarks.scaling.measure_scaling`; ``machine``: :func:`~benchmarks.machine.machine`.
     """
     about = machine("keras", "tensorflow", "jax", "torch")
@@ -96,22 +96,15 @@ def _measure(histogram: Sequence[int], batch_size: int, rounds: int) -> dict[str
             "rss_mb": ended[name]["rss_mb"],
             "loss": ended[name]["loss"],
         }
-    behind = _behind(contenders)
-    best = max(
-        (name for name in _OURS if name in contenders and name not in behind),
-        key=lambda name: contenders[name]["turns_per_s"],
-        default=None,
-    )
-    ratios: dict[str, float] = {}
-    if best is not None:
-        ours = contenders[best]
-        compared = [name for name in _RIVALS if name in contenders and name not in behind]
-        ratios = {name: ours["turns_per_s"] / contenders[name]["turns_per_s"] for name in compared}
-        ratios["sgemm"] = ours["gflop_per_s"] / sgemm
+    best = best_of(contenders)
+    ours, others = contenders[best], not_compared(contenders, best)
+    compared = [name for name in _RIVALS if name in contenders and name not in others]
+    ratios = {name: ours["turns_per_s"] / contenders[name]["turns_per_s"] for name in compared}
+    ratios["sgemm"] = ours["gflop_per_s"] / sgemm
     return {
         "ratios": ratios,
         "best": best,
-        "not_compared": behind,
+        "not_compared": others,
         "batch_size": batch_size,
         "dialogues": sum(histogram),
         "turns": n_turns,
@@ -121,10 +114,27 @@ def _measure(histogram: Sequence[int], batch_size: int, rounds: int) -> dict[str
     }
 
 
-def _behind(contenders: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Name those that have not learnt what another one has; batches of one see a sample, and more steps."""
-    lowest = min(measured["loss"] for name, measured in contenders.items() if name != "batch_of_one")
-    return [name for name, measured in contenders.items() if not measured["loss"] <= _WITHIN * lowest]
+Measured = Mapping[str, Mapping[str, float]]
+
+
+def best_of(contenders: Measured) -> str:
+    """Name the fastest of our backends, of those that have learnt what the best learner of them has."""
+    ours = {name: contenders[name] for name in _OURS if name in contenders}
+    lowest = min(measured["loss"] for measured in ours.values())
+    # Without a number as the loss none has learnt anything.
+    learnt = [name for name, measured in ours.items() if measured["loss"] <= _WITHIN * lowest] or list(ours)
+    return max(learnt, key=lambda name: ours[name]["turns_per_s"])
+
+
+def not_compared(contenders: Measured, best: str) -> list[str]:
+    """Name those that have learnt less, or more, than our best; batches of one see a sample in more steps, and may learn more."""
+    loss = contenders[best]["loss"]
+    highest, lowest = _WITHIN * loss, loss / _WITHIN
+    return [
+        name
+        for name, measured in contenders.items()
+        if not measured["loss"] <= highest or (measured["loss"] < lowest and name != "batch_of_one")
+    ]
 
 
 _NAMES = {
@@ -155,13 +165,13 @@ def describe_training(result: dict[str, Any]) -> str:
                 f"{measured['loss']:8.4f}"
             )
         ratios = part["ratios"]
+        ours = part["contenders"][part["best"]]
         for name in part["not_compared"]:
-            lines.append(f"  {_NAMES[name]} has not learnt what the others have, and is not compared.")
-        if not ratios:
-            continue
+            ratio = part["contenders"][name]["loss"] / ours["loss"]
+            lines.append(f"  {_NAMES[name]} is not compared: its loss is {ratio:.3f} × that of {_NAMES[part['best']]}.")
         against = ", ".join(f"{ratios[name]:.2f} × {_NAMES[name]}" for name in _RIVALS if name in ratios)
         lines += [
-            f"  {_NAMES[part['best']]} is {against},",
+            f"  {_NAMES[part['best']]} is {against or 'compared with none'},",
             f"  and does {ratios['sgemm']:.0%} of the {part['sgemm_gflop_per_s']:.0f} GFLOP/s of a 1024³ multiplication.",
             "",
         ]
