@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "objects.h"
 #include "simd.h"
 
 enum { WORD = 0, CHARACTER = 1, TERM = 2 };
@@ -564,13 +565,10 @@ static int fill(Index *self, PyObject *terms, Py_ssize_t n) {
 }
 
 static void dealloc(Index *self) {
-    PyTypeObject *type = Py_TYPE(self);
     free(self->slots);
     free(self->text);
     free(self->ends);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    release(self);
-    Py_DECREF(type);
+    release_object((PyObject *)self);
 }
 
 static PyObject *new_index(PyTypeObject *type, PyObject *arguments, PyObject *named) {
@@ -734,16 +732,11 @@ done:
 
 /* The numbers in some bytes, whose length must be that of a times b float32; NULL with ValueError where it is not. */
 static const float *floats(PyObject *given, size_t a, size_t b) {
-    if (!PyBytes_Check(given)) {
-        PyErr_SetString(PyExc_TypeError, "expected bytes");
+    if (b && a > SIZE_MAX / b) {
+        PyErr_SetString(PyExc_ValueError, "too many numbers");
         return NULL;
     }
-    size_t length = (size_t)PyBytes_Size(given);
-    if ((b && a > SIZE_MAX / sizeof(float) / b) || length != a * b * sizeof(float)) {
-        PyErr_Format(PyExc_ValueError, "expected %zu times %zu numbers, found %zu bytes", a, b, length);
-        return NULL;
-    }
-    return (const float *)PyBytes_AsString(given);
+    return numbers(given, a * b, sizeof(float), "array");
 }
 
 static int fill_table(Table *table, PyObject *described, size_t n_out) {
@@ -820,12 +813,9 @@ static PyObject *new_projection(PyTypeObject *type, PyObject *arguments, PyObjec
 }
 
 static void dealloc_projection(Projection *self) {
-    PyTypeObject *type = Py_TYPE(self);
     free(self->tables);
     Py_XDECREF(self->kept);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    release(self);
-    Py_DECREF(type);
+    release_object((PyObject *)self);
 }
 
 static PyMethodDef projection_methods[] = {
@@ -861,17 +851,6 @@ static PyType_Slot slots[] = {
 };
 
 static PyType_Spec spec = {"dialog_policy.compiled._lookup.Index", sizeof(Index), 0, Py_TPFLAGS_DEFAULT, slots};
-
-static int add_type(PyObject *module, const char *name, PyType_Spec *described) {
-    PyObject *type = PyType_FromSpec(described);
-    if (!type)
-        return -1;
-    if (PyModule_AddObject(module, name, type)) {
-        Py_DECREF(type);
-        return -1;
-    }
-    return 0;
-}
 
 static int fill_module(PyObject *module) {
     return add_type(module, "Index", &spec) || add_type(module, "Projection", &projection_spec) ? -1 : 0;

@@ -11,28 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "objects.h"
 #include "simd.h"
 
 /* Other threads go on while more turns than these are computed. */
 #define MANY_TURNS 16
 /* Turns whose intermediate results are in the processor's cache together. */
 #define TOGETHER 32
-
-/* ---- Bytes as numbers */
-
-/* The numbers in some bytes, whose length must be that of `count` items of a size; NULL with ValueError where it is not. */
-static const void *numbers(PyObject *given, size_t count, size_t size, const char *what) {
-    if (!PyBytes_Check(given)) {
-        PyErr_Format(PyExc_TypeError, "%s: expected bytes", what);
-        return NULL;
-    }
-    size_t length = (size_t)PyBytes_Size(given);
-    if (count > SIZE_MAX / size || length != count * size) {
-        PyErr_Format(PyExc_ValueError, "%s: expected %zu numbers of %zu bytes, found %zu bytes", what, count, size, length);
-        return NULL;
-    }
-    return PyBytes_AsString(given);
-}
 
 static int no_memory(void) {
     PyErr_NoMemory();
@@ -45,13 +30,6 @@ static void *room(size_t a, size_t b, size_t size) {
         return NULL;
     size_t length = a * b * size;
     return malloc(length ? length : 1);
-}
-
-static void dealloc_object(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    release(self);
-    Py_DECREF(type);
 }
 
 /* ---- The network */
@@ -327,7 +305,7 @@ static PyObject *new_network(PyTypeObject *type, PyObject *arguments, PyObject *
 static void dealloc_network(Network *self) {
     free(self->layers);
     Py_XDECREF(self->kept);
-    dealloc_object((PyObject *)self);
+    release_object((PyObject *)self);
 }
 
 /* ---- The decision */
@@ -651,7 +629,7 @@ static void dealloc_decision(Decision *self) {
     Py_XDECREF(self->kept);
     Py_XDECREF(self->names);
     Py_XDECREF(self->sets);
-    dealloc_object((PyObject *)self);
+    release_object((PyObject *)self);
 }
 
 /* ---- The module */
@@ -682,23 +660,12 @@ static PyType_Slot decision_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec specs[] = {
-    {"dialog_policy.compiled._step.Network", sizeof(Network), 0, Py_TPFLAGS_DEFAULT, network_slots},
-    {"dialog_policy.compiled._step.Decision", sizeof(Decision), 0, Py_TPFLAGS_DEFAULT, decision_slots},
-};
+static PyType_Spec network_spec = {"dialog_policy.compiled._step.Network", sizeof(Network), 0, Py_TPFLAGS_DEFAULT, network_slots};
+
+static PyType_Spec decision_spec = {"dialog_policy.compiled._step.Decision", sizeof(Decision), 0, Py_TPFLAGS_DEFAULT, decision_slots};
 
 static int fill_module(PyObject *module) {
-    static const char *const names[] = {"Network", "Decision"};
-    for (int i = 0; i < 2; i++) {
-        PyObject *type = PyType_FromSpec(&specs[i]);
-        if (!type)
-            return -1;
-        if (PyModule_AddObject(module, names[i], type)) {
-            Py_DECREF(type);
-            return -1;
-        }
-    }
-    return 0;
+    return add_type(module, "Network", &network_spec) || add_type(module, "Decision", &decision_spec) ? -1 : 0;
 }
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill_module}, {0, NULL}};

@@ -82,9 +82,9 @@ def teacher_forced(
                 if turn.is_target or every_turn:
                     if tracker is not None:
                         actions, confidence = engine.fillable(actions, confidence, shares, tracker)
-                    if tracker is not None and likeliest is not None:
-                        best = itertools.islice(engine.all_fillable(shares, tracker), SETS_LISTED)
-                        likeliest = [one for one, _ in best] or likeliest
+                        if likeliest is not None:
+                            best = itertools.islice(engine.all_fillable(shares, tracker), SETS_LISTED)
+                            likeliest = [one for one, _ in best] or likeliest
                     yield Prediction(
                         dialogue=dialogue.id,
                         turn=number,

@@ -259,8 +259,7 @@ def respond_together(engine: Engine, requests: Sequence[Request]) -> list[Step]:
     )
     for session, (user, context), (actions, shares, listed, confidence) in zip(sessions, user_sides, rows, strict=True):
         tracker = session.state.tracker
-        if engine.decoder.only_fillable:
-            actions, confidence = engine.fillable(actions, confidence, shares, tracker)
+        actions, confidence = engine.fillable(actions, confidence, shares, tracker)
         text = engine.reply(actions, tracker)
         session.accept(user, context, actions, text)
         fallback = confidence < engine.fallback_below
