@@ -329,7 +329,8 @@ class Decoder:
         n_actions = self.prior.bits.sum(axis=1)
         scores[np.ix_(must_act, n_actions == 0)] = -np.inf
         logits = np.where(allowed, z, -np.inf)[must_act]
-        log_all = log_any[must_act] - self._log_new  # log Π (1 + e^z)
+        log_off = np.logaddexp(0.0, logits)
+        log_all = log_off.sum(axis=1)  # log Π (1 + e^z); as a difference it would lose the digits of small ones
         # log(Π (1 + e^z) - 1); where the product is all but 1, the sum of all e^z is as good.
         with np.errstate(divide="ignore"):
             log_some = np.where(
@@ -337,7 +338,6 @@ class Decoder:
             )
         log_any[must_act] = log_some + self._log_new
         # What is in a set is in one that is not empty, so its weight stays, while all together weigh less.
-        log_off = np.logaddexp(0.0, logits)
         shares[must_act] = np.exp(np.minimum(logits - log_off + (log_all - log_some)[:, None], 0.0))
         # The best new set of actions without a positive logit has the one that is the least improbable.
         none = must_act & ~positive.any(axis=1)

@@ -6,7 +6,7 @@ import copy
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dialog_policy.compiled import step
@@ -119,6 +119,7 @@ def test_the_gates_are_exact_from_the_smallest_to_the_largest_numbers():
     kind=st.sampled_from(["single", "sets", "marginals"]),
     masks=st.sampled_from(["none", "all", "some", "some or none"]),
 )
+@example(n_actions=2, seed=35, n_sets=1, spread=30.0, temperature=0.5, kind="sets", masks="some")
 def test_a_decision_is_that_of_numpy(n_actions, seed, n_sets, spread, temperature, kind, masks):
     random = np.random.default_rng(seed)
     space = ActionSpace([f"a{n}" for n in range(n_actions)])
