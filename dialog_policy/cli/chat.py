@@ -183,7 +183,7 @@ class _Chat:
         dialogue = self.session.to_dialogue(f"chat-{content[:12]}")
         corpus = self.policy.info["corpus"]
         try:
-            added = append_dialogues(path, [dialogue], reader=corpus["reader"] if corpus["format"] == "table" else None)
+            added = append_dialogues(path, [dialogue], format=corpus["format"], reader=corpus["reader"])
         except (DialogPolicyError, OSError, ValueError) as error:  # ValueError: a path with a NUL or half a character
             raise OptionError(f"{error}\nThe conversation is not lost: /save it as another file.") from None
         self.is_saved = True

@@ -131,15 +131,20 @@ def read_their_corpus(path: str, policies: Sequence[NamedPolicy], format_: str |
         if (
             remembered is not None
             and other["format"] == remembered["format"]
-            and other["reader"] != remembered["reader"]
+            and _said(other["reader"]) != _said(remembered["reader"])
         ):
-            first_options, other_options = _listed(remembered["reader"]), _listed(other["reader"])
+            first_options, other_options = _listed(_said(remembered["reader"])), _listed(_said(other["reader"]))
             if not given:
                 raise OptionError(
                     f"{runs[0][0]} was trained on a corpus read with {first_options}, {name} with {other_options}. "
                     "Use --reader KEY=VALUE to choose how this corpus is read."
                 )
     return read_corpus(path, format_, given, remembered)
+
+
+def _said(options: dict[str, str]) -> dict[str, str]:
+    """Return the options of a reader that say something; a later version may have more of them."""
+    return {name: value for name, value in options.items() if value}
 
 
 def _listed(options: dict[str, str]) -> str:

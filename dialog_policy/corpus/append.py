@@ -6,15 +6,17 @@ import csv
 import io
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from dialog_policy.corpus.bits import bit_names
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.lines import native_line, table_rows
 from dialog_policy.corpus.readers import jsonl, table
+from dialog_policy.corpus.readers.bit_columns import bit_columns
 from dialog_policy.corpus.readers.layout import layout_of
 from dialog_policy.corpus.readers.sheet import Dialect, dialect_of, tables
 from dialog_policy.corpus.readers.source import InMemory, Source, encoding_of, open_source
@@ -30,7 +32,11 @@ _PATIENCE_S = 60.0
 
 
 def append_dialogues(
-    path: str | os.PathLike[str], dialogues: Iterable[Dialogue], *, reader: Mapping[str, str] | None = None
+    path: str | os.PathLike[str],
+    dialogues: Iterable[Dialogue],
+    *,
+    format: str = "table",
+    reader: Mapping[str, str] | None = None,
 ) -> int:
     """Add dialogues to a corpus file; what it holds stays as it is, byte for byte.
 
@@ -45,8 +51,9 @@ def append_dialogues(
     dialogues
         What to add. Dialogues whose content the file has already are left out; one whose id is taken gets another:
         ``chat (2)``.
-    reader
-        Options of the table's reader, such as ``{"user": "utterance"}``.
+    format, reader
+        Options of the reader of a format, ``"table"`` or ``"jsonl"``, such as ``{"user": "utterance"}``. They count for files of
+        this format.
 
     Returns
     -------
@@ -64,6 +71,7 @@ def append_dialogues(
     """
     target = check_output(path)
     suffix = target.suffix.lower()
+    given = reader or {}
     with locked(target, "adding dialogues", patience_s=_PATIENCE_S):
         if not target.exists() or (suffix in _LINES + _TABLES and not target.stat().st_size):
             added = _selected(dialogues, ())
@@ -75,8 +83,10 @@ def append_dialogues(
             )
         try:
             if suffix in _LINES:
-                return _add_lines(open_source(target), target, dialogues)
-            return _add_rows(open_source(target), target, dialogues, table.READER.fill(reader or {}))
+                options = jsonl.READER.fill(given if format == "jsonl" else {})
+                return _add_lines(open_source(target), target, dialogues, options)
+            options = table.READER.fill(given if format == "table" else {})
+            return _add_rows(open_source(target), target, dialogues, options)
         except CorpusError as error:
             raise CorpusError(
                 f"nothing was added: {error.problem}",
@@ -138,14 +148,16 @@ def _line_end_before(source: Source, encoding: str, line_end: str) -> str:
     return "" if last in ("\n".encode(encoding), "\r".encode(encoding)) else line_end
 
 
-def _add_lines(source: Source, target: Path, dialogues: Iterable[Dialogue]) -> int:
-    added = _selected(dialogues, jsonl.READER.open(source, {}).dialogues())
+def _add_lines(source: Source, target: Path, dialogues: Iterable[Dialogue], options: Mapping[str, str]) -> int:
+    added = _selected(dialogues, jsonl.READER.open(source, options).dialogues())
     if not added:
         return 0
     encoding = _encoding(source)
     with source.open_text(target.name) as text:
         line_end = "\r\n" if text.readline().endswith("\r\n") else "\n"
-    lines = "".join(native_line(dialogue).decode().rstrip("\n") + line_end for dialogue in added)
+    bits = bit_names(options["bits"])
+    written = (native_line(dialogue, bits).decode() for dialogue in added)
+    lines = "".join(line.rstrip("\n") + line_end for line in written)
     _write_after(target, (_line_end_before(source, encoding, line_end) + lines).encode(encoding))
     return len(added)
 
@@ -164,7 +176,9 @@ def _add_rows(source: Source, target: Path, dialogues: Iterable[Dialogue], optio
     (sheet,) = tables(source, member, columns["dialogue_id"], options["encoding"])
     separator = layout_of(sheet, columns).separator
     encoding = options["encoding"] or _encoding(source)
-    rows = "".join(_line(_cells(row, dialect, columns), dialect) for d in added for row in table_rows([d], separator))
+    of_bits = bit_columns(columns["actions"], dialect.header, sheet.place)
+    bits = of_bits or bit_names(options["bits"])
+    rows = "".join(_line(_cells(row, dialect, columns, of_bits), dialect) for row in table_rows(added, separator, bits))
     try:
         addition = (_line_end_before(source, encoding, dialect.line_end) + rows).encode(encoding)
     except UnicodeEncodeError as error:
@@ -178,12 +192,14 @@ def _add_rows(source: Source, target: Path, dialogues: Iterable[Dialogue], optio
     return len(added)
 
 
-def _cells(row: tuple[Any, ...], dialect: Dialect, columns: Mapping[str, str]) -> list[Any]:
-    """Cells of a row in the order of a sheet's columns."""
+def _cells(row: tuple[Any, ...], dialect: Dialect, columns: Mapping[str, str], of_bits: Sequence[str]) -> list[Any]:
+    """Cells of a row in the order of a sheet's columns, some of which may have the bits of actions."""
     described = dict(zip(table.COLUMNS, row, strict=True))
     cells = {columns[name]: value for name, value in described.items()}
+    vector = described["actions"]
+    cells |= dict.fromkeys(of_bits, vector) if vector == "null" else dict(zip(of_bits, vector, strict=False))
     for name, value in described.items():
-        is_needed = name == "actions" or (name != "turn" and value not in (None, ""))
+        is_needed = (name == "actions" and not of_bits) or (name not in ("turn", "actions") and value not in (None, ""))
         if is_needed and columns[name] not in dialect.header:
             raise CorpusError(
                 f"the sheet has no column {columns[name]!r}, which the dialogue needs.",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from dialog_policy.corpus.bits import HOW_TO_NAME, look_like_bits
 from dialog_policy.corpus.dialogue import Dialogue, Turn
 from dialog_policy.corpus.problems import LEVELS, SHOWN_PLACES, Level, Place, Problem, of_reading
 from dialog_policy.corpus.spelling import joined_names, same_but_for_marks, similar
@@ -188,6 +189,9 @@ def _of_the_whole(summary: CorpusCounts) -> list[Problem]:
         message = f"{_sentence(len(once), 'action', 'occurs in a single turn only')}: {_listed(once)}"
         add("warning", "rare-actions", message, "Merge rare actions with others, or annotate more.", len(once))
     turns = {row.action: row.turns for row in summary.actions}
+    if bits := look_like_bits(turns):
+        message = f"The names of all {counted(len(turns), 'action')} look like bit vectors: {_listed(list(turns))}"
+        add("warning", "bit-vectors", message, HOW_TO_NAME.format(count=bits), len(turns))
     for same in same_but_for_marks(turns):
         message = f"Action names differ only in case, spaces, hyphens or underscores: {_listed(same)}"
         add("warning", "spelling", message, "Write one action in one way.", len(same))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
 from typing import TYPE_CHECKING, SupportsIndex, TypeVar, overload
 
+from dialog_policy.corpus.bits import bit_names
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.frame import COLUMNS, dialogues_of_frame
 from dialog_policy.corpus.gazetteer import Entries
@@ -245,7 +246,7 @@ class Corpus(Sequence[Dialogue]):
         return frame
 
     @classmethod
-    def from_frame(cls, frame: pandas.DataFrame, *, name: str = "frame") -> Corpus:
+    def from_frame(cls, frame: pandas.DataFrame, *, bits: int | Iterable[str] = (), name: str = "frame") -> Corpus:
         """Return the corpus of a pandas DataFrame with one row a turn.
 
         Parameters
@@ -254,6 +255,9 @@ class Corpus(Sequence[Dialogue]):
             The columns of :meth:`to_frame`, of which ``dialogue_id`` and ``actions`` are required. A missing value means
             unknown, and actions are any collection of names. The rows of a dialogue need not be consecutive; a column ``turn``
             gives their order.
+        bits
+            Names of the actions in the order of their bits, where ``actions`` are bit vectors, such as the rows of an array of
+            shape (n_turns, n_actions); or how many bits there are. Empty: actions are names.
         name
             For reports.
 
@@ -261,5 +265,7 @@ class Corpus(Sequence[Dialogue]):
         ------
         CorpusError
             If a column is missing, or a cell has a value of another kind.
+        OptionError
+            If two bits have the same name.
         """
-        return cls(dialogues_of_frame(frame), name=name)
+        return cls(dialogues_of_frame(frame, bit_names(bits)), name=name)

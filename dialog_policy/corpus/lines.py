@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
+from dialog_policy.corpus.bits import bits_of_actions
 from dialog_policy.corpus.dialogue import Dialogue, Turn
 from dialog_policy.corpus.readers.layout import SEPARATOR
 from dialog_policy.errors import CorpusError
@@ -18,18 +19,32 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 _SEPARATORS = frozenset("|,;\n")
 
 
-def native_line(dialogue: Dialogue) -> bytes:
+def native_line(dialogue: Dialogue, bits: Sequence[str] = ()) -> bytes:
     """Return a dialogue as a line of JSON Lines, with its line end.
+
+    Parameters
+    ----------
+    dialogue
+        The dialogue.
+    bits
+        Names of the actions, where they are to be written as bit vectors; empty: they are written by their names.
 
     Raises
     ------
     CorpusError
-        If a field of it has a name that JSON Lines need themselves.
+        If a field of it has a name that JSON Lines need themselves, or an action has no bit.
     """
-    return _encode(_described(dialogue)) + b"\n"
+    return _encode(_described(dialogue, bits)) + b"\n"
 
 
-def _described(dialogue: Dialogue) -> dict[str, Any]:
+def _vector(dialogue: Dialogue, number: int, bits: Sequence[str]) -> str | None:
+    try:
+        return bits_of_actions(dialogue.turns[number].actions, bits)
+    except ValueError as error:
+        raise CorpusError(f"{error}.", dialogue=dialogue.id, turn=number) from None
+
+
+def _described(dialogue: Dialogue, bits: Sequence[str]) -> dict[str, Any]:
     reserved = sorted({"id", "turns", "split"} & set(dialogue.fields))
     if reserved:
         raise CorpusError(
@@ -39,6 +54,8 @@ def _described(dialogue: Dialogue) -> dict[str, Any]:
     if dialogue.split is not None:
         described["split"] = dialogue.split
     described["turns"] = [_described_turn(turn) for turn in dialogue.turns]
+    for number, turn in enumerate(described["turns"] if bits else ()):
+        turn["actions"] = _vector(dialogue, number, bits)
     return described
 
 
@@ -66,7 +83,9 @@ def _actions_cell(actions: frozenset[str] | None, separator: str) -> str:
     return _encode(names).decode()
 
 
-def table_rows(dialogues: Iterable[Dialogue], separator: str = SEPARATOR) -> Iterator[tuple[Any, ...]]:
+def table_rows(
+    dialogues: Iterable[Dialogue], separator: str = SEPARATOR, bits: Sequence[str] = ()
+) -> Iterator[tuple[Any, ...]]:
     """Yield a row for each turn, with a cell for each of :data:`~dialog_policy.corpus.readers.table.COLUMNS`.
 
     Parameters
@@ -75,11 +94,13 @@ def table_rows(dialogues: Iterable[Dialogue], separator: str = SEPARATOR) -> Ite
         The dialogues.
     separator
         What stands between the actions of a turn.
+    bits
+        Names of the actions, where they are to be written as bit vectors.
 
     Raises
     ------
     CorpusError
-        If a dialogue has no turns.
+        If a dialogue has no turns, or an action has no bit.
     """
     for dialogue in dialogues:
         if not dialogue.turns:
@@ -95,7 +116,7 @@ def table_rows(dialogues: Iterable[Dialogue], separator: str = SEPARATOR) -> Ite
                 dialogue.id,
                 number,
                 turn.user,
-                _actions_cell(turn.actions, separator),
+                _vector(dialogue, number, bits) or "null" if bits else _actions_cell(turn.actions, separator),
                 turn.system,
                 context,
                 dialogue.split or "",

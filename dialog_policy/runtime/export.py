@@ -96,7 +96,7 @@ def _card(policy: Policy, licence: str | None, evaluation: Mapping[str, Any] | N
     yield f"| training | {train['dialogues']:,} | {train['turns']:,} |"
     if dev:
         yield f"| validation: early stopping, calibration | {dev['dialogues']:,} | {dev['turns']:,} |"
-    options = " ".join(f"{key}={value}" for key, value in corpus["reader"].items())
+    options = " ".join(f"{key}={value}" for key, value in corpus["reader"].items() if value)
     yield from ("", f"Format {corpus['format']}{f', reader options {options}' if options else ''}.", "")
     hidden = config["hidden"] if isinstance(config["hidden"], list) else [config["hidden"]]
     units = " and ".join(map(str, hidden))

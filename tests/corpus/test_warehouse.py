@@ -71,13 +71,13 @@ def test_only_the_columns_and_parts_that_are_needed_are_fetched(database, bucket
     fetched = []
     read = warehouse.read_stream
 
-    def watch(table, columns, *, annotated):
+    def watch(table, columns, bits, *, annotated):
         def rows():
             for number, row in table.rows():
                 fetched.append(row)
                 yield number, row
 
-        return read(table._replace(rows=rows), columns, annotated=annotated)
+        return read(table._replace(rows=rows), columns, bits, annotated=annotated)
 
     monkeypatch.setattr(warehouse, "read_stream", watch)
     for address in (database, bucket):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 
+from dialog_policy.corpus.bits import HOW_TO_NAME, look_like_bits
 from dialog_policy.corpus.corpus import Corpus
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.problems import LEVELS, Problem
@@ -119,3 +121,8 @@ def _check_annotated(corpus: Corpus, path: str) -> None:
     if not any(turn.actions for dialogue in corpus for turn in dialogue.turns):
         message = f"{path}: no turn has an action, so there is nothing to learn."
         warnings.warn(f"{message} Write into `actions` what the system did.", CorpusWarning, stacklevel=3)
+    # The first name that is none ends the search.
+    sets = (turn.actions or () for dialogue in corpus for turn in dialogue.turns)
+    if bits := look_like_bits(itertools.chain.from_iterable(sets)):
+        message = f"{path}: the names of all actions look like bit vectors. {HOW_TO_NAME.format(count=bits)}"
+        warnings.warn(message, CorpusWarning, stacklevel=3)

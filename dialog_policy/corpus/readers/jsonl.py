@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
+from dialog_policy.corpus.bits import HOW_TO_NAME, actions_of_bits, bit_names
 from dialog_policy.corpus.dialogue import Dialogue, Turn, huge_number
 from dialog_policy.corpus.problems import Place, Problem
-from dialog_policy.corpus.readers.reader import Opened, Options, Reader
+from dialog_policy.corpus.readers.reader import BITS, Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError, counted, did_you_mean
 
@@ -52,7 +53,26 @@ def _hint(raw: Any) -> str:
             if key := _misspelt(turn):
                 return f"Did you mean 'actions' for {key!r}?"
             return 'Write "actions": null for a turn that is history only.'
+        if isinstance(turn, dict) and isinstance(turn.get("actions"), list) and _are_bits(turn["actions"]):
+            return "It looks like a bit vector. " + HOW_TO_NAME.format(count=len(turn["actions"]))
     return ""
+
+
+def _are_bits(actions: list[Any]) -> bool:
+    return bool(actions) and all(isinstance(bit, (int, float)) and bit in (0, 1) for bit in actions)
+
+
+def _name_actions(raw: dict[str, Any], bits: Sequence[str], place: str, number: int) -> None:
+    """Put names of actions in the place of bit vectors, which may be lists or texts."""
+    turns = raw.get("turns")
+    for index, turn in enumerate(turns if isinstance(turns, list) else ()):
+        if isinstance(turn, dict) and isinstance(turn.get("actions"), (list, str)):
+            try:
+                actions = actions_of_bits(turn["actions"], bits)
+            except ValueError as error:
+                dialogue = raw["id"] if isinstance(raw.get("id"), str) else None
+                raise CorpusError(f"{error}.", path=place, line=number, dialogue=dialogue, turn=index) from None
+            turn["actions"] = None if actions is None else list(actions)
 
 
 def _misspelt(turn: dict[str, Any]) -> str | None:
@@ -69,11 +89,15 @@ def _faulty_turn(raw: dict[str, Any]) -> int | None:
     return None
 
 
-def _parse(line: str, place: str, number: int, kind: type[_Dialogue], unknown: set[str]) -> Dialogue:
+def _parse(
+    line: str, place: str, number: int, kind: type[_Dialogue], bits: Sequence[str], unknown: set[str]
+) -> Dialogue:
     """Return the dialogue of a line; names of keys of its turns that are not read are added to `unknown`."""
     raw: Any = None
     try:
         raw = _decode(line)
+        if bits:
+            _name_actions(raw, bits, place, number)
         dialogue = msgspec.convert(raw, kind)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         if raw is None:
@@ -113,13 +137,13 @@ def _parse(line: str, place: str, number: int, kind: type[_Dialogue], unknown: s
     return Dialogue(id=dialogue.id, turns=turns, split=dialogue.split or None, fields=fields)
 
 
-def _read(source: Source, unknown: set[str], *, annotated: bool) -> Iterator[Dialogue]:
+def _read(source: Source, bits: Sequence[str], unknown: set[str], *, annotated: bool) -> Iterator[Dialogue]:
     for member in _members(source):
         # A file says in all its turns what the system did, or in none: a turn without it among others is a mistake.
         kind: type[_Dialogue] = _Dialogue if annotated or _has_actions(source, member) else _Unannotated
         for number, line in source.lines(member):
             if line.strip():
-                yield _parse(line, source.place(member), number, kind, unknown)
+                yield _parse(line, source.place(member), number, kind, bits, unknown)
 
 
 def _has_actions(source: Source, member: str) -> bool:
@@ -149,9 +173,10 @@ def _recognises(source: Source) -> bool:
 
 def _open(source: Source, options: Options) -> Opened:
     unknown: set[str] = set()
+    bits = bit_names(options["bits"])
     return Opened(
-        lambda: _read(source, unknown, annotated=True),
-        unannotated=lambda: _read(source, unknown, annotated=False),
+        lambda: _read(source, bits, unknown, annotated=True),
+        unannotated=lambda: _read(source, bits, unknown, annotated=False),
         problems=lambda: _problems(source, unknown),
     )
 
@@ -169,4 +194,11 @@ def _problems(source: Source, unknown: set[str]) -> Iterator[Problem]:
         yield Problem("note", "unknown-key", message, remedy, len(others), place)
 
 
-READER = Reader("jsonl", "JSON Lines, one dialogue per line: the native format", _recognises, _open, members=_members)
+READER = Reader(
+    "jsonl",
+    "JSON Lines, one dialogue per line: the native format",
+    _recognises,
+    _open,
+    {"bits": BITS},
+    members=_members,
+)

@@ -12,7 +12,7 @@ from dialog_policy.corpus.problems import Problem
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import OptionError, did_you_mean
 
-__all__ = ["Opened", "Option", "Reader"]
+__all__ = ["BITS", "Opened", "Option", "Reader"]
 
 Options = Mapping[str, str]
 
@@ -33,6 +33,13 @@ class Option(NamedTuple):
     default: str
     help: str
     choices: tuple[str, ...] = ()
+
+
+# Of formats whose actions may be bit vectors.
+BITS = Option(
+    "",
+    "where actions are bit vectors such as 0110 or [0, 1, 1, 0]: the names of the bits, greet,query,…, or how many there are",
+)
 
 
 class Opened(NamedTuple):

@@ -1,7 +1,7 @@
 """CSV, TSV, Excel and Parquet: one row a turn.
 
 Actions are separated by ``|`` or a JSON list; commas are understood where they cannot be part of a name. An empty cell is the
-empty set, ``null`` a turn that is history only. Columns that are none of ours become fields of the dialogue where they are
+empty set, ``null`` a turn that is history only. With the option ``bits`` a cell is a bit vector. Columns that are none of ours become fields of the dialogue where they are
 constant within it; the column ``fields`` has fields as a JSON object, in any row of the dialogue. Rows of one dialogue follow
 each other, or the column ``turn`` gives their order; a row with an empty id belongs to the dialogue above.
 
@@ -11,7 +11,7 @@ More than 300 lines: a table in a file and the stream of a warehouse are read by
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from shlex import quote
@@ -19,33 +19,45 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from dialog_policy.corpus.bits import HOW_TO_NAME, actions_of_bits, are_repeated_bits, bit_names
 from dialog_policy.corpus.dialogue import Dialogue, Turn, huge_number
 from dialog_policy.corpus.problems import Place, Problem
+from dialog_policy.corpus.readers.bit_columns import columns_of_bits, with_actions
 from dialog_policy.corpus.readers.layout import LISTED, SEPARATOR, TableLayout, layout_of, with_ids
-from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
+from dialog_policy.corpus.readers.reader import BITS, Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.sheet import SUFFIXES, Row, Table, tables, unread_sheets
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError, closest, did_you_mean
 
-__all__ = ["COLUMNS", "READER", "read_stream"]
+__all__ = ["COLUMNS", "COLUMN_OPTIONS", "READER", "read_stream"]
 
 COLUMNS = ("dialogue_id", "turn", "user", "actions", "system", "context", "split", "reward", "propensity", "fields")
 # Columns of these names are no fields: a dialogue has them already, in another meaning.
 _TAKEN = {"id", "turns", "split"}
+COLUMN_OPTIONS = {name: Option(name, f"the column with {name}") for name in COLUMNS} | {
+    "actions": Option(
+        "actions", "the column with actions; or columns with a 1 where an action was taken: greet,bye or act_*"
+    )
+}
 
 
 def _actions(cell: Any, separator: str) -> frozenset[str] | None:
     if cell is None:
         return None
     if isinstance(cell, list):
-        return frozenset(map(str, cell))
-    text = str(cell).strip()
-    if text == "null":
+        names = list(map(str, cell))
+    elif (text := str(cell).strip()) == "null":
         return None
-    if text.startswith("["):
-        return frozenset(map(str, msgspec.json.decode(text, type=list[str | int])))
-    parts = LISTED.split(text) if separator == "," else text.split(separator)
-    return frozenset(name for part in parts if (name := part.strip()))
+    elif text.startswith("["):
+        names = list(map(str, msgspec.json.decode(text, type=list[str | int])))
+    else:
+        parts = LISTED.split(text) if separator == "," else text.split(separator)
+        names = [name for part in parts if (name := part.strip())]
+    if are_repeated_bits(names):
+        raise ValueError(
+            f"{str(cell)[:40]!r} is a bit vector and no list of names. {HOW_TO_NAME.format(count=len(names))}"
+        )
+    return frozenset(names)
 
 
 def _object(cell: Any) -> dict[str, Any]:
@@ -107,13 +119,12 @@ class _Cells(NamedTuple):
     """Converts the cells of a row."""
 
     columns: Mapping[str, str]
-    separator: str
+    actions: Callable[[Any], frozenset[str] | None]
     place: str
 
     def __call__(self, row: Row, line: int, dialogue_id: str) -> dict[str, Any]:
         converted = {}
-        converters: dict[str, Callable[[Any], Any]] = {**_CELLS, "actions": partial(_actions, separator=self.separator)}
-        for name, convert in converters.items():
+        for name, convert in (*_CELLS.items(), ("actions", self.actions)):
             try:
                 converted[name] = convert(row.get(self.columns[name]))
             except (ValueError, TypeError, OverflowError, msgspec.DecodeError, RecursionError) as error:
@@ -137,10 +148,13 @@ def _check_header(row: Row, columns: Mapping[str, str], place: str, *, annotated
     if not missing:
         return
     found = f"found: {', '.join(row)}."
+    bits = ""
+    if "actions" in missing and len(of_bits := columns_of_bits(row, columns.values())) > 1:
+        bits = f" If columns have a 1 where the system took their action: --reader actions={quote(','.join(of_bits))}."
     if len(missing) == 1:
         (name,) = missing
         hint = f" Did you mean {meant[name]!r}?" if name in meant else ""
-        remedy = f"Name the column with --reader {name}={meant.get(name, 'COLUMN')}."
+        remedy = f"Name the column with --reader {name}={meant.get(name, 'COLUMN')}.{bits}"
         raise CorpusError(f"expected a column {columns[name]!r}, {found}{hint}", path=place, line=1, remedy=remedy)
     named = ", ".join(repr(columns[name]) for name in missing[:-1])
     assigned = " ".join(f"{name}={quote(meant.get(name, 'COLUMN'))}" for name in absent)
@@ -148,7 +162,7 @@ def _check_header(row: Row, columns: Mapping[str, str], place: str, *, annotated
         f"expected the columns {named} and {columns[missing[-1]]!r}, {found}",
         path=place,
         line=1,
-        remedy=f"Say which columns they are: --reader {assigned}.{_A_ROW_AN_UTTERANCE if _SPEAKERS & set(others) else ''}",
+        remedy=f"Say which columns they are: --reader {assigned}.{bits or (_A_ROW_AN_UTTERANCE if _SPEAKERS & set(others) else '')}",
     )
 
 
@@ -217,7 +231,9 @@ def _gathered(rows: Iterable[tuple[int, dict[str, Any]]], column: str) -> Iterat
         yield from numbered
 
 
-def read_stream(table: Table, columns: Mapping[str, str], *, annotated: bool) -> Iterator[Dialogue]:
+def read_stream(
+    table: Table, columns: Mapping[str, str], bits: Sequence[str], *, annotated: bool
+) -> Iterator[Dialogue]:
     """Yield the dialogues of a table that is read once: rows of one dialogue follow each other, ``|`` separates actions.
 
     Parameters
@@ -226,6 +242,8 @@ def read_stream(table: Table, columns: Mapping[str, str], *, annotated: bool) ->
         The table.
     columns
         What is read to the name of its column.
+    bits
+        Names of the actions, where a cell has a bit for each; empty: cells have names of actions.
     annotated
         Whether it must say what the system did.
 
@@ -234,24 +252,28 @@ def read_stream(table: Table, columns: Mapping[str, str], *, annotated: bool) ->
     CorpusError
         If a cell cannot be read, or a dialogue goes on after another one.
     """
-    return _read_table(table, columns, _Remarks(), annotated=annotated, layout=TableLayout(SEPARATOR, False, annotated))
+    layout = TableLayout(SEPARATOR, False, annotated)
+    return _read_table(table, columns, _Remarks(), bits, annotated=annotated, layout=layout)
 
 
 def _read_table(
     table: Table,
     columns: Mapping[str, str],
     remarks: _Remarks,
+    bits: Sequence[str],
     *,
     annotated: bool,
     layout: TableLayout | None = None,
 ) -> Iterator[Dialogue]:
+    table = with_actions(table, columns["actions"])
     if layout is None:
         for _, row in table.rows():
             _check_header(row, columns, table.place, annotated=annotated)
             remarks.look_at(row, columns)
             break
     layout = layout_of(table, columns) if layout is None else layout
-    cells = _Cells(columns, layout.separator, table.place)
+    to_actions = partial(actions_of_bits, names=bits) if bits else partial(_actions, separator=layout.separator)
+    cells = _Cells(columns, to_actions, table.place)
     known = _TAKEN | set(columns.values())
     rows = with_ids(table, columns)
     if layout.is_scattered:
@@ -287,9 +309,10 @@ def _read_table(
 
 def _read(source: Source, options: Options, remarks: _Remarks, *, annotated: bool) -> Iterator[Dialogue]:
     columns = {name: options[name] for name in COLUMNS}
+    bits = bit_names(options["bits"])
     for member in _members(source):
         for table in tables(source, member, columns["dialogue_id"], options["encoding"]):
-            yield from _read_table(table, columns, remarks, annotated=annotated)
+            yield from _read_table(table, columns, remarks, bits, annotated=annotated)
 
 
 def _members(source: Source) -> list[str]:
@@ -331,7 +354,8 @@ READER = Reader(
     _recognises,
     _open,
     {
-        **{name: Option(name, f"the column with {name}") for name in COLUMNS},
+        **COLUMN_OPTIONS,
+        "bits": BITS,
         "encoding": Option("", "the encoding of a CSV or TSV file, such as cp1252; else UTF-8, or UTF-16 by its mark"),
     },
     _members,

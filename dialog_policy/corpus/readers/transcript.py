@@ -1,18 +1,19 @@
 r"""The plain transcript: ``t1: user: "Do you know an apple?", system: "no"(action=2)``.
 
 A blank line stands between dialogues, ``#`` starts a comment line. ``action=2,5`` is a set of two actions, ``action=`` the empty
-set; without ``(action=…)`` the turn is history only. ``\"`` is a quotation mark within a text.
+set; without ``(action=…)`` the turn is history only. With the option ``bits``, ``action=0110`` is a bit vector. ``\"`` is a quotation mark within a text.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import regex
 
+from dialog_policy.corpus.bits import HOW_TO_NAME, actions_of_bits, are_repeated_bits, bit_names
 from dialog_policy.corpus.dialogue import Dialogue, Turn
-from dialog_policy.corpus.readers.reader import Opened, Options, Reader
+from dialog_policy.corpus.readers.reader import BITS, Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source, encoding_of
 from dialog_policy.errors import CorpusError
 
@@ -33,23 +34,35 @@ def _unescape(text: str | None) -> str:
     return re.sub(r"\\(.)", r"\1", text or "")
 
 
-def _parse(line: str, place: str, number: int) -> tuple[int, Turn]:
+def _actions(listed: str, bits: Sequence[str]) -> frozenset[str] | None:
+    if bits:
+        return actions_of_bits(listed, bits)
+    names = [name for part in listed.split(",") if (name := part.strip())]
+    if are_repeated_bits(names):
+        raise ValueError(
+            f"action={listed[:40]} is a bit vector and no list of names. {HOW_TO_NAME.format(count=len(names))}"
+        )
+    return frozenset(names)
+
+
+def _parse(line: str, place: str, number: int, bits: Sequence[str]) -> tuple[int, Turn]:
     match = _LINE.match(line)
     if match is None or not any(group is not None for group in match.groups()[1:]):
         raise CorpusError(
             f'expected t1: user: "…", system: "…"(action=2), found {line.strip()[:80]!r}.', path=place, line=number
         )
     turn, user, mixed_user, system, mixed_system, listed = match.groups()
-    actions = None
-    if listed is not None:
-        actions = frozenset(name for part in listed.split(",") if (name := part.strip()))
+    try:
+        actions = None if listed is None else _actions(listed, bits)
+    except ValueError as error:
+        raise CorpusError(f"{error}.".removesuffix(".."), path=place, line=number) from None
     # Eighteen digits number any dialogue; Python refuses to convert thousands of them.
     return int(turn[:18]), Turn(
         user=_unescape(user or mixed_user), system=_unescape(system or mixed_system), actions=actions
     )
 
 
-def _read(source: Source, members: list[str]) -> Iterator[Dialogue]:
+def _read(source: Source, members: list[str], bits: Sequence[str]) -> Iterator[Dialogue]:
     for member in members:
         stem = "" if len(members) == 1 else f"{member}:"
         turns: list[Turn] = []
@@ -58,7 +71,7 @@ def _read(source: Source, members: list[str]) -> Iterator[Dialogue]:
             if line.lstrip().startswith("#"):
                 continue
             if line.strip():
-                index, turn = _parse(line, source.place(member), line_number)
+                index, turn = _parse(line, source.place(member), line_number, bits)
                 if turns and index <= last:
                     raise CorpusError(
                         f"expected a turn after t{last}, found t{index}.",
@@ -93,9 +106,14 @@ def _recognises(source: Source) -> bool:
 
 
 def _open(source: Source, options: Options) -> Opened:
-    return Opened(lambda: _read(source, _members(source)))
+    return Opened(lambda: _read(source, _members(source), bit_names(options["bits"])))
 
 
 READER = Reader(
-    "transcript", 'plain text: t1: user: "…", system: "…"(action=2,5)', _recognises, _open, members=_members
+    "transcript",
+    'plain text: t1: user: "…", system: "…"(action=2,5)',
+    _recognises,
+    _open,
+    {"bits": BITS},
+    members=_members,
 )

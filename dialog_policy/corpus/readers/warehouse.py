@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dialog_policy.corpus.readers.reader import Opened, Option, Options, Reader
+from dialog_policy.corpus.bits import bit_names
+from dialog_policy.corpus.readers.bit_columns import bit_columns
+from dialog_policy.corpus.readers.reader import BITS, Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.sheet import Row, Table
 from dialog_policy.corpus.readers.source import Source
-from dialog_policy.corpus.readers.table import COLUMNS, read_stream
+from dialog_policy.corpus.readers.table import COLUMN_OPTIONS, COLUMNS, read_stream
 from dialog_policy.errors import CorpusError, DialogPolicyError, OptionError, require
 
 __all__ = ["READERS", "is_address", "name_of_address", "open_address", "reader_of"]
@@ -24,7 +26,8 @@ _QUERY = "SELECT * FROM turns ORDER BY dialogue_id, turn"
 # Rows that are fetched together.
 _TOGETHER = 10_000
 _OPTIONS = {
-    **{name: Option(name, f"the column with {name}") for name in COLUMNS},
+    **COLUMN_OPTIONS,
+    "bits": BITS,
     "splits": Option("", "parts of the corpus to fetch, such as train,dev; empty: all"),
     "extra": Option("", "further columns, which become fields of the dialogues, such as domain,language"),
 }
@@ -83,9 +86,10 @@ def open_address(address: str, options: Options) -> Opened:
     rows = _sql_rows if _is_sql(address) else _parquet_rows
     table = Table(name_of_address(address), lambda: rows(address, options), is_text=False)
     columns = {name: options[name] for name in COLUMNS}
+    bits = bit_names(options["bits"])
     return Opened(
-        lambda: read_stream(table, columns, annotated=True),
-        unannotated=lambda: read_stream(table, columns, annotated=False),
+        lambda: read_stream(table, columns, bits, annotated=True),
+        unannotated=lambda: read_stream(table, columns, bits, annotated=False),
     )
 
 
@@ -95,8 +99,10 @@ def _list(text: str) -> list[str]:
 
 def _chosen(found: Sequence[str], options: Options, place: str) -> list[str]:
     """Return those of the columns that are there which are read."""
-    wanted = [options[name] for name in COLUMNS] + _list(options["extra"])
+    bits = bit_columns(options["actions"], found, place)
+    wanted = [options[name] for name in COLUMNS] + bits + _list(options["extra"])
     missing = [options[name] for name in ("dialogue_id", "actions") if options[name] not in found]
+    missing = [name for name in missing if not (bits and name == options["actions"])]
     missing += [name for name in _list(options["extra"]) if name not in found]
     if missing:
         raise CorpusError(

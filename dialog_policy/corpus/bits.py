@@ -1,0 +1,133 @@
+"""Actions as bit vectors, such as ``0110`` or ``[0, 1, 1, 0]``: a bit for each action, one where the system took it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from dialog_policy.errors import OptionError
+
+__all__ = ["HOW_TO_NAME", "actions_of_bits", "are_repeated_bits", "bit_names", "bits_of_actions", "look_like_bits"]
+
+HOW_TO_NAME = "Name the actions of the bits with --reader bits=greet,query,…, or say how many bits there are: --reader bits={count}."
+_MOST_BITS = 100_000
+_BITS = {"0": False, "1": True, "false": False, "true": True}
+_BETWEEN = re.compile(r"[\s,;|]+")
+
+
+def bit_names(option: str | int | Iterable[str]) -> tuple[str, ...]:
+    """Return the names of the actions in the order of their bits.
+
+    Parameters
+    ----------
+    option
+        The names, as a collection or as a text with commas between them; or how many bits there are: then they are called
+        ``action_0``, ``action_1``, …, with as many digits as the last one has, so that sorting them keeps their order.
+        An empty text: there are no bits.
+
+    Raises
+    ------
+    OptionError
+        If a name is empty or occurs twice, or the number is not between 1 and 100,000.
+    """
+    if not isinstance(option, (str, int)):
+        names = tuple(map(str, option))
+    elif isinstance(option, int) or option.strip().isdecimal():
+        count = int(str(option)[:9])
+        if not 1 <= count <= _MOST_BITS:
+            raise OptionError(
+                f"bits={option}: expected a number from 1 to {_MOST_BITS:,}, or names such as greet,query."
+            )
+        return tuple(f"action_{bit:0{len(str(count - 1))}}" for bit in range(count))
+    else:
+        names = tuple(name.strip() for name in option.split(",")) if option.strip() else ()
+    if not all(names):
+        raise OptionError(
+            f"bits={','.join(names)}: the name of bit {names.index('')} is empty; bits are counted from 0."
+        )
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise OptionError(f"bits={','.join(names)}: two bits are called {twice!r}.")
+    return names
+
+
+def actions_of_bits(vector: Any, names: Sequence[str]) -> frozenset[str] | None:
+    """Return the actions whose bits are one.
+
+    Parameters
+    ----------
+    vector
+        A sequence of zeros and ones or truth values; or a text of them, with blanks, commas, semicolons or bars between them or
+        nothing, with or without brackets. A number such as 110, or a text of digits that is too short, has lost the zeros at
+        its beginning, as spreadsheets do with numbers. None and ``null``: not known. An empty text: no action.
+    names
+        Of the actions, in the order of their bits.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else, or has another number of bits.
+    """
+    if isinstance(vector, float) and vector.is_integer():
+        vector = int(vector)
+    text = str(vector).strip() if isinstance(vector, (str, int)) else None
+    if vector is None or text == "null":
+        return None
+    if text == "":
+        return frozenset()
+    if text is None:
+        items = [_written(item) for item in vector]
+    else:
+        items = [piece for piece in _BETWEEN.split(text.strip("[]() ").casefold()) if piece]
+        if len(items) == 1 and items[0].isdecimal():
+            items = list(items[0].zfill(len(names)))
+    items = [item[:-1] if item in ("0.", "1.") else item for item in items]  # as NumPy writes them
+    shown = repr(text) if text is not None else f"[{', '.join(items[:20])}{', …' if len(items) > 20 else ''}]"
+    if strange := next((item for item in items if item not in _BITS), None):
+        raise ValueError(f"expected a vector of zeros and ones, found {strange[:20]!r} in {shown[:80]}")
+    if len(items) != len(names):
+        raise ValueError(f"expected {len(names)} bits, found {len(items)}: {shown[:80]}")
+    return frozenset(name for name, item in zip(names, items, strict=True) if _BITS[item])
+
+
+def bits_of_actions(actions: Collection[str] | None, names: Sequence[str]) -> str | None:
+    """Return the bit vector of a set of actions, such as ``0110``; None where it is not known.
+
+    Raises
+    ------
+    ValueError
+        If an action has no bit.
+    """
+    if actions is None:
+        return None
+    if unknown := sorted(set(actions) - set(names)):
+        raise ValueError(f"the action {unknown[0]!r} has no bit: there are bits for {', '.join(names)}")
+    return "".join("01"[name in actions] for name in names)
+
+
+def _written(item: Any) -> str:
+    if isinstance(item, float) and item.is_integer():
+        item = int(item)
+    return str(item).strip().casefold()
+
+
+def are_repeated_bits(items: Collection[Any]) -> bool:
+    """Whether a list that should hold names of actions holds zeros and ones, one of them twice: it is a bit vector then."""
+    written = [_written(item) for item in items]
+    return len(set(written)) < len(written) and set(written) <= _BITS.keys()
+
+
+def look_like_bits(names: Iterable[str]) -> int:
+    """Return how many bits the names of a corpus' actions have, if all of them look like bit vectors; else 0.
+
+    They do if all are made of zeros and ones, and are equally long or, without the zeros at their beginning, up to three
+    digits and more.
+    """
+    lengths = set()
+    for name in names:
+        bits = _BETWEEN.sub("", name.strip("[]() "))
+        if not bits or bits.strip("01"):
+            return 0
+        lengths.add(len(bits))
+    longest = max(lengths, default=0)
+    return longest if longest > 2 or lengths == {2} else 0
