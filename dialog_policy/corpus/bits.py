@@ -58,8 +58,8 @@ def actions_of_bits(vector: Any, names: Sequence[str]) -> frozenset[str] | None:
     ----------
     vector
         A sequence of zeros and ones or truth values; or a text of them, with blanks, commas, semicolons or bars between them or
-        nothing, with or without brackets. A number such as 110, or a text of digits that is too short, has lost the zeros at
-        its beginning, as spreadsheets do with numbers. None and ``null``: not known. An empty text: no action.
+        nothing, with or without brackets. A number such as 110, or a text that could be one, has lost the zeros at its
+        beginning, as in spreadsheets. None and ``null``: not known. An empty text: no action.
     names
         Of the actions, in the order of their bits.
 
@@ -80,7 +80,9 @@ def actions_of_bits(vector: Any, names: Sequence[str]) -> frozenset[str] | None:
     else:
         items = [piece for piece in _BETWEEN.split(text.strip("[]() ").casefold()) if piece]
         if len(items) == 1 and items[0].isdecimal():
-            items = list(items[0].zfill(len(names)))
+            # A number never begins with a zero: a text that does is a vector of its own length.
+            is_number = items[0] == "0" or items[0][0] != "0"
+            items = list(items[0].zfill(len(names)) if is_number else items[0])
     items = [item[:-1] if item in ("0.", "1.") else item for item in items]  # as NumPy writes them
     shown = repr(text) if text is not None else f"[{', '.join(items[:20])}{', …' if len(items) > 20 else ''}]"
     if strange := next((item for item in items if item not in _BITS), None):

@@ -120,6 +120,7 @@ def test_vectors_in_a_data_frame():
         ("c.csv", f'{HEAD}\n1,hi,"[0, 1, 0]"', {}, "line 2, dialogue '1'.*reader bits=greet,query,….*bits=3"),
         ("c.csv", f'{HEAD}\n1,hi,"0,1,0"\n1,hi,"0,0,1"', {}, "bits=3"),
         ("c.csv", f"{HEAD}\n1,hi,01101", GIVEN, "expected 4 bits, found 5: '01101'"),
+        ("c.csv", f"{HEAD}\n1,hi,011", GIVEN, "expected 4 bits, found 3: '011'"),
         ("c.csv", f"{HEAD}\n1,hi,greet", GIVEN, "expected a vector of zeros and ones, found 'greet'"),
         ("c.txt", 't1: user: "hi"(action=0,1,0)', {}, "line 1: action=0,1,0 is a bit vector.*bits=3"),
         ("c.txt", 't1: user: "hi"(action=011)', {"bits": "2"}, "line 1: expected 2 bits, found 3"),
