@@ -47,6 +47,24 @@ def of_format(name, folder):
     return target, [bytes([number]) + contents[member] for number, member in enumerate(names)]
 
 
+def with_bits(folder):
+    """Actions as bit vectors, in the formats that may have them."""
+    contents = {
+        "c.jsonl": b'{"id": "1", "turns": [{"user": "hi", "actions": [0, 1, 1]}, {"actions": "0 1 0"}, {"actions": null}]}',
+        "c.csv": b"dialogue_id,user,actions\n1,hi,011\n1,so,[0. 1. 0.]\n1,,10\n2,x,null\n",
+        "c.txt": b't1: user: "hi", system: "no"(action=011)\nt2: user: "so", system: ""(action=0,1,0)\n',
+    }
+    names, actions = sorted(contents), {"a", "b", "c"}
+
+    def target(data):
+        source = InFolder({names[data[0] % len(names)] if data else "c.csv": data[1:]})
+        for reader in choose(source, None, readers()):
+            for dialogue in reader.open(source, reader.fill({"bits": "a,b,c"})).dialogues():
+                assert all(turn.actions is None or turn.actions <= actions for turn in dialogue.turns), "other actions"
+
+    return target, [bytes([number]) + contents[name] for number, name in enumerate(names)]
+
+
 def of_any_format(folder):
     """Which reader a file is for, by its name and content."""
     samples = [item for name in sorted(SAMPLES) for item in members_of(SAMPLES[name].put(folder / name)).items()]
@@ -111,6 +129,7 @@ def spreadsheets(folder):
 MAKERS = {
     **{f"corpus-{name}": partial(of_format, name) for name in sorted(SAMPLES)},
     "corpus-any": of_any_format,
+    "corpus-bits": with_bits,
     "archives": archives,
     "spreadsheets": spreadsheets,
 }
