@@ -75,9 +75,7 @@ def random_dialogues(seed, lengths):
     )
 
 
-lengths = st.lists(
-    st.sampled_from([1, 4, 9]) if IS_JAX else st.integers(1, 12), min_size=1, max_size=3 if IS_JAX else 7
-)
+lengths = st.lists(st.sampled_from([1, 4]) if IS_JAX else st.integers(1, 12), min_size=1, max_size=3 if IS_JAX else 7)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
