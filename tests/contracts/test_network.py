@@ -159,7 +159,7 @@ def gradients(network, x, y, w, single):
 
 @pytest.mark.parametrize("weighting", ["turn", "dialogue"])
 @pytest.mark.parametrize("single", [True, False])
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=3 if IS_JAX else 8, deadline=None)
 @given(lengths=lengths, seed=st.integers(0, 99), strategy=st.sampled_from(["bucket", "exact", "pad"]))
 def test_loss_and_gradients_are_those_of_the_real_turns(network, single, weighting, lengths, seed, strategy):
     """A batch, padded and filled up, against its dialogues one by one; each turn weighs the same, or each dialogue."""
