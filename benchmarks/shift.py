@@ -97,16 +97,20 @@ def managers_of(corpus: Corpus, calls: Corpus) -> dict[str, int]:
     the sixteen dialogues around it.
     """
     said = [(_utterances(call), int(call.fields["system"]["dialog-manager"])) for call in calls]
-    having: dict[str, list[int]] = {}
+    sizes = [utterances.total() for utterances, _ in said]
+    having: dict[str, list[tuple[int, int]]] = {}
     for number, (utterances, _) in enumerate(said):
-        for utterance in utterances:
-            having.setdefault(utterance, []).append(number)
+        for utterance, count in utterances.items():
+            having.setdefault(utterance, []).append((number, count))
     found: list[int | None] = []
     for dialogue in corpus:
         own = _utterances(dialogue)
-        candidates = {number for utterance in own for number in having.get(utterance, ())}
-        alike = {number: _jaccard(own, said[number][0]) for number in candidates}
-        best = max(sorted(candidates), key=lambda number: alike[number], default=None)
+        common: Counter[int] = Counter()
+        for utterance, count in own.items():
+            for number, count_there in having.get(utterance, ()):
+                common[number] += min(count, count_there)
+        alike = {number: both / (own.total() + sizes[number] - both) for number, both in common.items()}
+        best = max(sorted(alike), key=alike.__getitem__, default=None)
         found.append(said[best][1] if best is not None and alike[best] >= 0.5 else None)
     managers = {}
     for number, dialogue in enumerate(corpus):
@@ -119,10 +123,6 @@ def managers_of(corpus: Corpus, calls: Corpus) -> dict[str, int]:
 def _utterances(dialogue: Dialogue) -> Counter[str]:
     plain = (" ".join("".join(c if c.isalnum() else " " for c in turn.user.lower()).split()) for turn in dialogue.turns)
     return Counter(utterance for utterance in plain if utterance)
-
-
-def _jaccard(one: Counter[str], other: Counter[str]) -> float:
-    return (one & other).total() / (one | other).total()
 
 
 def _sgd(corpora: Path) -> Parts:

@@ -114,33 +114,50 @@ class _Talk:
         await asyncio.sleep(max(0.0, self.due - time.perf_counter()))
 
 
-async def _ask(connection: Connection, head: str, body: Any, expected: int) -> None:
-    status, answer = await connection.ask(ask(head, b"" if body is None else msgspec.json.encode(body)))
-    if status != expected:
-        raise AssertionError(f"{head.strip()}: {status} {answer.decode(errors='replace')}")
+class _Client:
+    """A connection that is opened again, as every client of HTTP does, where the server has closed it while it was idle."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._connection: Connection | None = None
+
+    async def ask(self, head: str, body: Any, expected: int) -> None:
+        request = ask(head, b"" if body is None else msgspec.json.encode(body))
+        try:
+            self._connection = self._connection or await connect(self._port)
+            status, answer = await self._connection.ask(request)
+        except ConnectionError:
+            self._connection = await connect(self._port)
+            status, answer = await self._connection.ask(request)
+        if status != expected:
+            raise AssertionError(f"{head.strip()}: {status} {answer.decode(errors='replace')}")
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
 
 
 async def _converse(port: int, dialogues: Sequence[Dialogue], number: int, talk: _Talk, stop: asyncio.Event) -> None:
     """Have one conversation after the other; each is removed when it is over."""
-    connection = await connect(port)
+    client = _Client(port)
     for count, dialogue in enumerate(itertools.cycle(dialogues)):
         name = f"soak-{number}-{count}"
-        await _ask(connection, "POST /sessions HTTP/1.1\r\n", {"id": name}, 201)
+        await client.ask("POST /sessions HTTP/1.1\r\n", {"id": name}, 201)
         talk.begun += 1
         talk.sessions += 1
         for turn in dialogue.turns:
             await talk.pace()
             # With a number, so that no utterance was ever heard before: what a policy remembers fills up, and is let go of.
             said = {"user": f"{turn.user or ''} {talk.turns}", "context": turn.context}
-            await _ask(connection, f"POST /sessions/{name}/turns HTTP/1.1\r\n", said, 201)
+            await client.ask(f"POST /sessions/{name}/turns HTTP/1.1\r\n", said, 201)
             talk.turns += 1
             if stop.is_set():
                 break
-        await _ask(connection, f"DELETE /sessions/{name} HTTP/1.1\r\n", None, 204)
+        await client.ask(f"DELETE /sessions/{name} HTTP/1.1\r\n", None, 204)
         talk.sessions -= 1
         if stop.is_set():
             break
-    connection.close()
+    client.close()
 
 
 def soak_server(

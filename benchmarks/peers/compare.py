@@ -72,7 +72,7 @@ def compare_peers(
     public: Path,
     rasa: Path | None,
     most: int | None = None,
-    rasa_epochs: int = 15,
+    rasa_epochs: int = 100,
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each contender on each corpus; what was measured before, in `out`, is not measured again.
 

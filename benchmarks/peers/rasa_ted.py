@@ -1,8 +1,8 @@
 """Rasa's TED policy, as `rasa init` sets it up, trained end to end on the users' words; runs in an environment of its own.
 
-Two settings differ from those of `rasa init`. No stories are made by gluing others together (``--augmentation 0``; the default
-makes up to fifty times as many): whole dialogues are given. And the number of epochs, 100 there, is the program's last argument: an
-epoch over 100 dialogues takes 11 to 27 seconds of a core.
+One setting differs from those of `rasa init`: no stories are made by gluing others together (``--augmentation 0``; the default
+makes up to fifty times as many), since whole dialogues are given. The number of epochs, 100 there, is the program's last argument:
+an epoch over 100 dialogues takes 7 to 13 seconds of a core.
 
 Each set of actions is one action of Rasa's. What a turn's context has becomes featurised slots: the value of each key, cut to a
 text, and of a list whether it has none, one or more. `action_listen`, which ends the bot's turn, is no decision here and is left

@@ -2,8 +2,9 @@
 
 import pytest
 
+from benchmarks import shift
 from benchmarks.shift import BASELINES, ROWS, Row, bundled_parts, line, managers_of, measure
-from dialog_policy import Corpus, Dialogue, Turn
+from dialog_policy import Corpus, Dialogue, Turn, load_corpus
 from tests.conftest import QUICK
 
 
@@ -37,10 +38,26 @@ def test_a_dialogue_has_the_manager_of_the_call_with_the_same_utterances():
     assert managers_of(corpus, Corpus(calls)) == {"1": 1, "2": 0, "3": 0}
 
 
+@pytest.fixture(scope="module")
+def read_once():
+    """Three of the rows have the calls of DSTC2."""
+    read = {}
+
+    def load(path, reader=None):
+        key = path, str(reader)
+        if key not in read:
+            read[key] = load_corpus(path, reader=reader)
+        return read[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shift, "load_corpus", load)
+        yield
+
+
 @pytest.mark.parametrize(
     "name", [name for name in ROWS if name not in ("bundled", "sgd", "sgd-dev", "sgd-whole", "babi6-a1")]
 )  # a1: as a0
-def test_the_parts_of_public_corpora_share_no_dialogue(public_corpora, name):
+def test_the_parts_of_public_corpora_share_no_dialogue(public_corpora, name, read_once):
     archives = {"dstc2": "dstc2.zip", "babi6": "dialog-bAbI-tasks.zip", "star": "star.zip"}
     parts = ROWS[name].parts(public_corpora(archives[name.split("-")[0]]).parent)
     ids = [dialogue.id for part in parts for dialogue in part]

@@ -8,7 +8,8 @@ a line just before a block changes that::
     <!-- test: file PATH -->          written to PATH, for the blocks that follow
     <!-- test: exit 1 -->             its last command ends with this exit code
 
-The blocks of a page are run in order, in one namespace and in one folder. Every training is one epoch long.
+The blocks of a page are run in order, in one namespace and in one folder. Every training is one epoch long, and has
+batches of one length, for which a network is compiled once.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _COMMENT = re.compile(r"^<!-- test: (skip|file|exit)(?:,)? (.+) -->$")
 _PROMPT, _INPUT = "$ ", "you> "
 # What only a shell understands, and what joins a group of processes.
 _NEEDS_A_PROCESS = re.compile(r"[|<>&$;]|--distributed|--processes")
-# The console script, but every training is one epoch long.
+# The console script, but every training is quick.
 _COMMAND = """
 import sys
 from dialog_policy.cli import main
@@ -96,10 +97,10 @@ def _comment_before(lines: list[str], fence: int) -> tuple[str, str]:
 
 
 def quick_fit(fit: Any) -> Any:
-    """Return ``DialogPolicy.fit`` with one epoch, whatever the settings say."""
+    """Return ``DialogPolicy.fit`` with one epoch and one length of batches, whatever the settings say."""
 
     def fit_quickly(self: Any, *arguments: Any, **options: Any) -> Any:
-        return fit(self.set_params(epochs=1), *arguments, **options)
+        return fit(self.set_params(epochs=1, max_lengths=1), *arguments, **options)
 
     return fit_quickly
 

@@ -5,7 +5,6 @@ import re
 import warnings
 
 import msgspec
-import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -15,6 +14,7 @@ from dialog_policy import Corpus, DialogPolicy, Dialogue, Turn
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.errors import CorpusError, OptionError, RunError
 from dialog_policy.policy.config import Config, setting_names
+from dialog_policy.policy.parts import choose_parts
 from dialog_policy.prediction import Predictor
 from dialog_policy.runtime import Policy
 from tests.conftest import QUICK
@@ -65,14 +65,12 @@ def test_it_is_fitted_when_fit_was_called(trained):
 
 
 def test_scikit_learn_validates_and_searches(small):
-    corpus = small[:12]
-    scores = cross_val_score(DialogPolicy(**FAST), corpus, cv=2)
-    halves = corpus[:6], corpus[6:]
-    policies = [DialogPolicy(**FAST).fit(list(part)) for part in reversed(halves)]
-    assert scores.tolist() == [policy.score(part) for policy, part in zip(policies, halves, strict=True)]
-    search = GridSearchCV(DialogPolicy(**FAST), {"hidden": [4, 8]}, cv=2).fit(corpus)
-    assert search.best_params_["hidden"] in (4, 8)
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    corpus, halves = small[:12], [(range(6), range(6, 12))]
+    (score,) = cross_val_score(DialogPolicy(**FAST), corpus, cv=halves)
+    assert score == DialogPolicy(**FAST).fit(list(corpus[:6])).score(corpus[6:])
+    search = GridSearchCV(DialogPolicy(**FAST), {"hidden": [4, FAST["hidden"]]}, cv=halves).fit(corpus)
+    assert search.best_params_["hidden"] in (4, FAST["hidden"])
+    assert search.cv_results_["split0_test_score"][1] == score
     assert search.best_estimator_.hidden == search.best_params_["hidden"]
     assert 0 <= search.score(corpus) <= 1
 
@@ -96,7 +94,7 @@ def test_a_path_a_corpus_and_dialogues_are_the_same(small, tmp_path):
     write_corpus(corpus, tmp_path / "corpus.jsonl")
     forms = [corpus, str(tmp_path / "corpus.jsonl"), tmp_path / "corpus.jsonl", list(corpus), tuple(corpus)]
     plain = Corpus(corpus)
-    policies = [DialogPolicy(**FAST).fit(form, dev=None) for form in forms[1:]]
+    policies = [DialogPolicy(**FAST).fit(form, dev=None) for form in (forms[1], forms[3])]
     assert len({policy.runtime_.id for policy in policies}) == 1
     policy = policies[0]
     assert len({policy.score(form) for form in forms}) == 1
@@ -179,23 +177,22 @@ def test_little_to_learn_is_learnt(user, actions, tmp_path):
 
 def test_the_validation_part_is_what_is_said(small):
     train, dev = small.split("train"), small.split("dev")
-    policy = DialogPolicy(**FAST)
-    assert policy.fit(small).validation_ == "the dev part of desk.jsonl, 24 dialogues"
+    policy = DialogPolicy(**FAST).fit(small)
+    assert policy.validation_ == "the dev part of desk.jsonl, 24 dialogues"
     assert policy.runtime_.info["corpus"]["train"]["dialogues"] == 36
-    assert policy.fit(train, dev=dev).validation_ == "the dev part of desk.jsonl, 24 dialogues"
-    assert policy.fit(small, dev="dev").validation_ == "the dev part of desk.jsonl, 24 dialogues"
-    assert (
-        policy.fit(train, dev=None).validation_ == "none (as requested); training runs for its fixed number of epochs"
-    )
-    few = policy.fit(train, dev="inner").validation_
-    few = re.sub(r"[0-9]+ dialogues?", "N dialogues", few)
-    assert few == (
-        "none (N dialogues in a tenth of the training part; early stopping needs 20, setting smallest_dev); "
-        "training runs for its fixed number of epochs"
+    assert choose_parts(train, dev, 20).validation == "the dev part of desk.jsonl, 24 dialogues"
+    assert choose_parts(small, "dev", 20).validation == "the dev part of desk.jsonl, 24 dialogues"
+    fixed = "training runs for its fixed number of epochs"
+    assert choose_parts(train, None, 20).validation == f"none (as requested); {fixed}"
+    few = choose_parts(train, "inner", 20)
+    assert few.dev is None
+    assert len(few.train) == 24
+    assert re.sub(r"[0-9]+ dialogues?", "N dialogues", few.validation) == (
+        f"none (N dialogues in a tenth of the training part; early stopping needs 20, setting smallest_dev); {fixed}"
     )
     unmarked = small.with_dialogues(msgspec.structs.replace(d, split=None) for d in small)
-    held = policy.fit(unmarked, dev=unmarked[:3]).validation_
+    held = choose_parts(unmarked, unmarked[:3], 20).validation
     assert held.startswith("none (3 dialogues in a held-out part of desk.jsonl; early stopping needs 20, ")
-    tenth = DialogPolicy(**FAST, smallest_dev=1).fit(unmarked)
-    size = tenth.runtime_.info["corpus"]["dev"]["dialogues"]
-    assert tenth.validation_ == f"a tenth of the training part, {size} dialogues"
+    tenth = choose_parts(unmarked, "auto", 1)
+    assert tenth.validation == f"a tenth of the training part, {len(tenth.dev)} dialogues"
+    assert len(tenth.train) == len(unmarked) - len(tenth.dev)

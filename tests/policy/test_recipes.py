@@ -1,3 +1,5 @@
+import zipfile
+
 import pytest
 
 from dialog_policy.corpus.readers import load_corpus
@@ -22,10 +24,22 @@ def test_every_recipe_of_the_help_is_there():
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_a_recipe_has_settings_and_reader_options_that_exist(name, public_corpora):
+def test_a_recipe_has_settings_and_reader_options_that_exist(name, public_corpora, tmp_path):
     settings, reader = load_recipe(name)
     make_config(settings)
-    assert load_corpus(public_corpora(FILES[name]), reader=reader).reader_options.items() >= reader.items()
+    corpus = public_corpora(FILES[name])
+    if name == "sgd":
+        corpus = first_files(corpus, tmp_path / corpus.name)
+    assert load_corpus(corpus, reader=reader).reader_options.items() >= reader.items()
+
+
+def first_files(archive, copy):
+    """The first file of dialogues of each part, which is read in a second where the whole takes ten."""
+    with zipfile.ZipFile(archive) as whole, zipfile.ZipFile(copy, "w") as few:
+        for name in whole.namelist():
+            if name.endswith(("_001.json", "schema.json")):
+                few.writestr(name, whole.read(name))
+    return copy
 
 
 def test_a_misspelt_recipe_is_refused_with_a_hint():

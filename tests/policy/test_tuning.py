@@ -4,6 +4,7 @@ from threading import Barrier, local
 import pytest
 
 from dialog_policy.corpus import Corpus
+from dialog_policy.corpus.write import write_corpus
 from dialog_policy.errors import RunError
 from dialog_policy.policy import make_config, tuning
 from dialog_policy.policy.config import tomllib
@@ -90,24 +91,25 @@ def test_two_calls_at_once_share_a_search(small, tmp_path, monkeypatch):
     assert len({trial.params["dropout"] for trial in trials}) == len(trials)
 
 
-def test_the_command_leaves_settings_that_train_takes(tmp_path):
+def test_the_command_leaves_settings_that_train_takes(small, tmp_path):
+    write_corpus(small, tmp_path / "small.jsonl")
     settings = ["epochs=1", "hidden=8", 'user=[{kind="bits", max_terms=30}]', "system=[]", "context=[]"]
     out = tmp_path / "search"
     result = run(
         "tune",
-        "corpora/desk.jsonl",
+        tmp_path / "small.jsonl",
         "--split",
-        "test",
+        "train",
         "--dev",
         "dev",
         "--trials",
-        "2",
+        "1",
         "--out",
         out,
         "--set",
         *settings,
     )
-    assert "2 trials" in result.output
+    assert "1 trial" in result.output
     assert {"study.db", "trials.csv", "best.toml"} <= {path.name for path in out.iterdir()}
     best = tomllib.loads((out / "best.toml").read_text())
     assert make_config(best).epochs == 1

@@ -94,11 +94,18 @@ def policy_dialogues(corpus_file):
     return load_corpus(corpus_file)
 
 
-def test_a_lock_ends_with_its_process(corpus_file, policy, tmp_path):
-    with Training(corpus_file, tmp_path / "run", "", 1) as first:
-        assert first.says() == "epoch"
-    policy.save(tmp_path / "run")
-    assert names(tmp_path) == ["run", "run.partial"], "the checkpoint of the killed training is still there"
+@pytest.fixture(scope="module")
+def killed(corpus_file, tmp_path_factory):
+    """A folder in which the training of `run` was killed after its first epoch."""
+    folder = tmp_path_factory.mktemp("killed")
+    with Training(corpus_file, folder / "run", "", 1) as training:
+        assert training.says() == "epoch"
+    return folder
+
+
+def test_a_lock_ends_with_its_process(policy, killed):
+    policy.save(killed / "run")
+    assert names(killed) == ["run", "run.partial"], "the checkpoint of the killed training is still there"
 
 
 def test_a_checkpoint_is_not_discarded_unasked(corpus_file, policy, tmp_path):
@@ -124,9 +131,8 @@ def test_a_checkpoint_is_not_discarded_unasked(corpus_file, policy, tmp_path):
     assert names(tmp_path) == ["run"]
 
 
-def test_a_checkpoint_is_discarded_if_asked_for(corpus_file, tmp_path):
-    with Training(corpus_file, tmp_path / "run") as first:
-        assert first.says() == "epoch"
+def test_a_checkpoint_is_discarded_if_asked_for(corpus_file, killed, tmp_path):
+    shutil.copytree(killed / "run.partial", tmp_path / "run.partial")
     (tmp_path / "run.partial" / "training.safetensors").write_bytes(b"damaged")
     with pytest.raises(RunError, match="a checkpoint that cannot be read"):
         DialogPolicy(**FAST).fit(corpus_file, dev=None, out=tmp_path / "run")
