@@ -14,7 +14,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from shlex import quote
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,12 +21,13 @@ import msgspec
 from dialog_policy.corpus.bits import HOW_TO_NAME, actions_of_bits, are_repeated_bits, bit_names
 from dialog_policy.corpus.dialogue import Dialogue, Turn, huge_number
 from dialog_policy.corpus.problems import Place, Problem
-from dialog_policy.corpus.readers.bit_columns import columns_of_bits, with_actions
+from dialog_policy.corpus.readers.bit_columns import with_actions
+from dialog_policy.corpus.readers.header import check_header
 from dialog_policy.corpus.readers.layout import LISTED, SEPARATOR, TableLayout, layout_of, with_ids
 from dialog_policy.corpus.readers.reader import BITS, Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.sheet import SUFFIXES, Row, Table, tables, unread_sheets
 from dialog_policy.corpus.readers.source import Source
-from dialog_policy.errors import CorpusError, closest, did_you_mean
+from dialog_policy.errors import CorpusError, did_you_mean
 
 __all__ = ["COLUMNS", "COLUMN_OPTIONS", "READER", "read_stream"]
 
@@ -107,13 +107,6 @@ _REMEDIES = {
     "fields": "Write the cell as JSON, or rename the column: then it is a field of the dialogue.",
 }
 
-# A column of one of these names says who speaks.
-_SPEAKERS = {"author", "from", "role", "sender", "speaker"}
-_A_ROW_AN_UTTERANCE = (
-    " If the table has a row for each utterance, make it a row for each turn first: what the user said, what the system did "
-    "and said (docs/howto/own-format.md shows how)."
-)
-
 
 class _Cells(NamedTuple):
     """Converts the cells of a row."""
@@ -136,34 +129,6 @@ class _Cells(NamedTuple):
                     remedy=_REMEDIES.get(name, ""),
                 ) from None
         return converted
-
-
-def _check_header(row: Row, columns: Mapping[str, str], place: str, *, annotated: bool) -> None:
-    """Refuse a table without the columns that it needs, or where the name of one seems to be misspelt."""
-    needed = {"dialogue_id", *(["actions"] if annotated else []), *([] if columns["context"] in row else ["user"])}
-    others = {name.casefold(): name for name in row if name not in columns.values()}
-    absent = [name for name in ("dialogue_id", "user", "system", "actions") if columns[name] not in row]
-    meant = {name: others[close[0]] for name in absent if (close := closest(columns[name].casefold(), others))}
-    missing = [name for name in absent if name in needed or (name in meant and name != "system")]
-    if not missing:
-        return
-    found = f"found: {', '.join(row)}."
-    bits = ""
-    if "actions" in missing and len(of_bits := columns_of_bits(row, columns.values())) > 1:
-        bits = f" If columns have a 1 where the system took their action: --reader actions={quote(','.join(of_bits))}."
-    if len(missing) == 1:
-        (name,) = missing
-        hint = f" Did you mean {meant[name]!r}?" if name in meant else ""
-        remedy = f"Name the column with --reader {name}={meant.get(name, 'COLUMN')}.{bits}"
-        raise CorpusError(f"expected a column {columns[name]!r}, {found}{hint}", path=place, line=1, remedy=remedy)
-    named = ", ".join(repr(columns[name]) for name in missing[:-1])
-    assigned = " ".join(f"{name}={quote(meant.get(name, 'COLUMN'))}" for name in absent)
-    raise CorpusError(
-        f"expected the columns {named} and {columns[missing[-1]]!r}, {found}",
-        path=place,
-        line=1,
-        remedy=f"Say which columns they are: --reader {assigned}.{bits or (_A_ROW_AN_UTTERANCE if _SPEAKERS & set(others) else '')}",
-    )
 
 
 @dataclass
@@ -268,7 +233,7 @@ def _read_table(
     table = with_actions(table, columns["actions"])
     if layout is None:
         for _, row in table.rows():
-            _check_header(row, columns, table.place, annotated=annotated)
+            check_header(row, columns, table.place, annotated=annotated)
             remarks.look_at(row, columns)
             break
     layout = layout_of(table, columns) if layout is None else layout
