@@ -85,8 +85,8 @@ def actions_of_bits(vector: Any, names: Sequence[str]) -> frozenset[str] | None:
             items = list(items[0].zfill(len(names)) if is_number else items[0])
     items = [item[:-1] if item in ("0.", "1.") else item for item in items]  # as NumPy writes them
     shown = repr(text) if text is not None else f"[{', '.join(items[:20])}{', …' if len(items) > 20 else ''}]"
-    if strange := next((item for item in items if item not in _BITS), None):
-        raise ValueError(f"expected a vector of zeros and ones, found {strange[:20]!r} in {shown[:80]}")
+    if strange := [item for item in items if item not in _BITS]:
+        raise ValueError(f"expected a vector of zeros and ones, found {strange[0][:20]!r} in {shown[:80]}")
     if len(items) != len(names):
         raise ValueError(f"expected {len(names)} bits, found {len(items)}: {shown[:80]}")
     return frozenset(name for name, item in zip(names, items, strict=True) if _BITS[item])

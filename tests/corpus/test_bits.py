@@ -131,6 +131,7 @@ def test_vectors_in_a_data_frame():
             GIVEN,
             "dialogue '1', turn 0 .*expected 4 bits, found 1",
         ),
+        ("c.jsonl", '{"id": "1", "turns": [{"actions": ["", 0, 0, 1]}]}', GIVEN, "turn 0 .*zeros and ones, found ''"),
         ("c.csv", "dialogue_id,user,a,b\n1,hi,1,0", {}, "expected a column 'actions'.*--reader actions=a,b"),
         (
             "c.csv",
