@@ -37,7 +37,9 @@ def _of(known: Iterable[str]) -> Callable[[click.Context, click.Parameter, str],
     "--contenders", default=",".join(CONTENDERS), show_default=True, callback=_of(CONTENDERS), help="Which policies."
 )
 @click.option("--most", type=click.IntRange(1), help="At most so many dialogues of each part.")
-@click.option("--rasa-epochs", type=click.IntRange(1), default=100, show_default=True, help="Epochs of Rasa's training.")
+@click.option(
+    "--rasa-epochs", type=click.IntRange(1), default=100, show_default=True, help="Epochs of Rasa's training."
+)
 @click.option("--short", is_flag=True, help="Print the table of README, not those of docs/peers.md.")
 @click.option("--out", type=click.Path(path_type=Path), default=CHECKOUT / "runs" / "peers", show_default="runs/peers")
 def main(corpora: list[str], contenders: list[str], most: int | None, rasa_epochs: int, short: bool, out: Path) -> None:
