@@ -79,6 +79,9 @@ def test_what_each_dialogue_adds_to_magic_follows_the_mixture():
     # Twice every dialogue is the same estimate, and a step without weights adds nothing.
     twice = terms.value(2 * terms.columns.sum(axis=0)[None], np.array([50.0]))
     assert twice[0] == pytest.approx(estimate(MAGIC(), evidence))
+    # Weights are only compared with each other, however small they are.
+    small = evidence._replace(weights=evidence.weights / 1_000)
+    assert estimate(MAGIC(), small) == pytest.approx(estimate(MAGIC(), evidence))
 
 
 @pytest.mark.parametrize(
@@ -146,6 +149,12 @@ def test_switch_dr_chooses_from_quantiles_of_the_weights(monkeypatch):
         monkeypatch.setattr("dialog_policy.ope.shrinkage.slope", lambda values, widths, index=index: index)
         chosen = SwitchDR().terms(evidence).parameters["lambda"]
         assert chosen == (None if expected is None else pytest.approx(expected))
+
+
+def test_a_weight_at_the_threshold_is_kept():
+    evidence = Evidence(np.array([[1.0], [2.0]]), np.ones((2, 1)), np.zeros((2, 1)), np.zeros((2, 1)))
+    assert estimate(SwitchDR((1.0,)), evidence) == pytest.approx(1 / 2)
+    assert estimate(SwitchDR((2.0,)), evidence) == pytest.approx(3 / 2)
 
 
 def test_where_no_action_was_possible_there_is_nothing_to_shrink():

@@ -109,21 +109,16 @@ def test_a_resumed_training_equals_an_uninterrupted_one(small, tmp_path, averagi
     assert {p.name for p in tmp_path.iterdir()} == {"whole", "cut"}
 
 
-def test_resuming_something_else_is_refused(small, tmp_path):
-    train = small.split("train")
+def test_a_finished_run_can_be_trained_further_by_the_same_dialogues_and_settings(small, tmp_path):
+    train, run = small.split("train"), tmp_path / "run"
     with pytest.raises(RunError, match="no training"):
-        DialogPolicy(**QUICK).fit(train, out=tmp_path / "run", resume=True)
-    DialogPolicy(**QUICK).fit(train, out=tmp_path / "run")
+        DialogPolicy(**QUICK).fit(train, out=run, resume=True)
+    DialogPolicy(**QUICK).fit(train, None, out=run)
     with pytest.raises(RunError, match="hidden"):
-        DialogPolicy(**{**QUICK, "hidden": 13}).fit(train, out=tmp_path / "run", resume=True)
+        DialogPolicy(**{**QUICK, "hidden": 13}).fit(train, None, out=run, resume=True)
     with pytest.raises(RunError, match="other dialogues"):
-        DialogPolicy(**QUICK).fit(small.split("dev"), out=tmp_path / "run", resume=True)
-
-
-def test_a_finished_run_can_be_trained_further(small, tmp_path):
-    train = small.split("train")
-    DialogPolicy(**QUICK).fit(train, None, out=tmp_path / "run")
-    longer = DialogPolicy(**{**QUICK, "epochs": 5}).fit(train, None, out=tmp_path / "run", resume=True)
+        DialogPolicy(**QUICK).fit(small.split("dev"), None, out=run, resume=True)
+    longer = DialogPolicy(**{**QUICK, "epochs": 5}).fit(train, None, out=run, resume=True)
     assert [row["epoch"] for row in longer.history_] == [1, 2, 3, 4, 5]
 
 
@@ -134,10 +129,8 @@ def test_the_best_epoch_is_kept(small):
     assert policy.score(small.split("dev")) == pytest.approx(best["dev_turn_accuracy"])
 
 
-def test_a_small_dev_part_is_not_used(small):
-    assert "dev_turn_accuracy" not in DialogPolicy(**QUICK).fit(small.split("train")).history_[0]
-    used = DialogPolicy(**QUICK).fit(small.split("train"), dev=small.split("dev"))
-    assert "dev_turn_accuracy" in used.history_[0]
+def test_a_dev_part_is_used_in_every_epoch(trained):
+    assert all("dev_turn_accuracy" in row for row in trained.history_)
 
 
 def test_the_inner_tenth_is_disjoint_and_stable(desk):
@@ -180,6 +173,7 @@ def test_other_settings_train_and_predict(small, settings):
     policy = DialogPolicy(**{**QUICK, "epochs": 1, **settings}).fit(small.split("train"))
     assert 0 <= policy.score(small.split("test")) <= 1
     assert np.isfinite(policy.history_[-1]["loss"])
+    assert "dev_turn_accuracy" not in policy.history_[0], "a tenth of 24 dialogues is too small to stop by"
 
 
 def test_settings_are_checked(small):
