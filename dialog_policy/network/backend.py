@@ -38,9 +38,10 @@ __all__ = [
 _FEW_CORES = 4
 # What took JAX so long to compile is kept, the latest of it up to so many bytes.
 _COMPILED_S, _COMPILED_BYTES = 0.2, 512 << 20
-# What TensorFlow and Keras import where it is installed, for parts of theirs that this package does not use: conversion to
-# TensorFlow Lite, data frames, plots, wrappers for scikit-learn. They are half of the time of the import.
-_UNUSED = ("IPython", "PIL", "jax", "matplotlib", "pandas", "scipy", "sklearn")
+# What TensorFlow, Keras and TensorBoard import where it is installed, for parts of theirs that this package does not use:
+# conversion to TensorFlow Lite, data frames, plots, wrappers for scikit-learn, cloud stores. They are half of the time of the
+# import.
+_UNUSED = ("IPython", "PIL", "boto3", "fsspec", "jax", "matplotlib", "pandas", "scipy", "sklearn")
 # Whether Keras is imported without them.
 _lean = False
 
@@ -90,7 +91,8 @@ def load_keras() -> ModuleType:
         keras: ModuleType = require("keras", extra="train", purpose="training a policy")
         if _lean and not loaded:
             if backend == "tensorflow":
-                _ = library.summary.scalar  # TensorFlow loads TensorBoard's part of it when it is first used
+                # TensorFlow imports TensorBoard, and that its access to cloud stores, when it is first used.
+                require("tensorboard.summary.v2", extra="train", purpose="training a policy")
             gc.freeze()
     return keras
 
