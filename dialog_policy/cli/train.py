@@ -162,10 +162,11 @@ def train(
             warnings.simplefilter("ignore", CorpusWarning)  # the first process says it
         before = _described(target)
         whole = read_corpus(corpora, format_, reader)
-        part = whole.split(split)
+        part, validation = whole.split(split), choose_dev(dev, whole, format_, reader)
+        del whole  # parts that are not used need not stay in memory
         be_lean()
         try:
-            policy.fit(part, dev=choose_dev(dev, whole, format_, reader), out=target, resume=resume)
+            policy.fit(part, dev=validation, out=target, resume=resume)
         except KeyboardInterrupt:
             folder = partial_folder(target)
             if folder.exists():

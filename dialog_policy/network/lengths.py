@@ -89,7 +89,8 @@ def sizes_and_lengths(
 
 
 def _longest(ordered: npt.NDArray[np.integer], sizes: Sequence[int]) -> npt.NDArray[np.integer]:
-    return ordered[np.cumsum(sizes) - 1]
+    longest: npt.NDArray[np.integer] = ordered[np.cumsum(sizes) - 1]
+    return longest
 
 
 def _lengths_for(ordered: npt.NDArray[np.integer], sizes: Sequence[int], limit: int) -> list[int]:

@@ -37,6 +37,9 @@ from dialog_policy.runtime.replies import Replies
 if TYPE_CHECKING:
     import keras
 
+    from dialog_policy.network.training import Validation
+    from dialog_policy.text.table import FloatArray
+
 __all__ = ["Fitted", "check_callbacks", "fit_policy", "fits_beside"]
 
 _OTHER_ENCODERS = (
@@ -172,15 +175,9 @@ def fit_policy(
     give_memory_back()
 
     def files() -> dict[str, bytes]:
-        fallback: dict[str, float] | None = None
+        fallback = None
         if validation is not None:
-            logits = predict_logits(trained.network, validation.encoded)
-            calibrate(decoder, logits, validation.gold)
-            if config.fallback_precision is not None:
-                coverage, precision = choose_fallback(
-                    decoder, logits, validation.gold, config.fallback_precision, validation.impossible
-                )
-                fallback = {"below": decoder.fallback_below, "coverage": coverage, "precision": precision}
+            fallback = _calibrate(decoder, predict_logits(trained.network, validation.encoded), validation, config)
             validation.encoded.forget()
         if background is None:  # a large corpus: one thing in memory after the other
             fitted = fit_baselines(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
@@ -222,6 +219,17 @@ def fit_policy(
         )
 
     return Fitted(group.once(files, dict[str, bytes]), with_probabilities(trained.network, single_action=single))
+
+
+def _calibrate(decoder: Decoder, logits: FloatArray, validation: Validation, config: Config) -> dict[str, float] | None:
+    """Fit a decoder's temperature and, if it is wanted, its threshold for falling back, which is returned."""
+    calibrate(decoder, logits, validation.gold)
+    if config.fallback_precision is None:
+        return None
+    coverage, precision = choose_fallback(
+        decoder, logits, validation.gold, config.fallback_precision, validation.impossible
+    )
+    return {"below": decoder.fallback_below, "coverage": coverage, "precision": precision}
 
 
 def fits_beside(train: Corpus) -> bool:
