@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -134,13 +135,10 @@ def fits_baselines(*, apart: bool) -> Iterator[FitsBaselines]:
 def main() -> None:
     """Read an order from stdin, and write the baselines to stdout; end as soon as stdin does, which the caller keeps open."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the caller's to handle
+    orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(orders,), daemon=True).start()
     require("sklearn.linear_model", extra="train", purpose="fitting the baselines")
-    length = int.from_bytes(sys.stdin.buffer.read(_LENGTH_BYTES), "big")
-    content = sys.stdin.buffer.read(length)
-    if not length or len(content) < length:
-        return
-    threading.Thread(target=_end_with_the_caller, daemon=True).start()
-    order = msgspec.msgpack.decode(content, type=_Order)
+    order = msgspec.msgpack.decode(orders.get(), type=_Order)
     fitted = fit_baselines(
         Corpus(order.dialogues), ActionSpace(order.actions), tokenizer=order.tokenizer, seed=order.seed
     )
@@ -150,6 +148,11 @@ def main() -> None:
     os._exit(0)  # what was imported need not be taken apart
 
 
-def _end_with_the_caller() -> None:
-    os.read(0, 1)
+def _read(orders: queue.SimpleQueue[bytes]) -> None:
+    """Pass on the order, and end the process when stdin ends, whatever it does."""
+    length = int.from_bytes(sys.stdin.buffer.read(_LENGTH_BYTES), "big")
+    content = sys.stdin.buffer.read(length)
+    if length and len(content) == length:
+        orders.put(content)
+        sys.stdin.buffer.read(1)
     os._exit(0)
