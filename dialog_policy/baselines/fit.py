@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from dialog_policy.baselines.neighbours import fit_neighbours
 from dialog_policy.baselines.storage import FittedBaselines
 from dialog_policy.baselines.stored import NEVER
 from dialog_policy.baselines.view import ActionSet, Part, TurnView, turn_views
-from dialog_policy.corpus import ActionSpace, Corpus
+from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.corpus.training_part import TrainingPart
 from dialog_policy.errors import require
 from dialog_policy.text.counts import fit_tfidf, tfidf_matrix
@@ -69,14 +69,15 @@ def fit_baselines(corpus: Corpus, space: ActionSpace, *, tokenizer: str = "defau
         Of the draws.
     """
     tokenize = get_tokenizer(tokenizer)
-    views, gold = [], []
+    examined, gold = [], []
     counts: Counter[ActionSet] = Counter()
     follows: dict[ActionSet | None, Counter[ActionSet]] = {}
     step = -(-corpus.n_turns // _MAX_VIEWS)
     for position, dialogue in enumerate(corpus):
+        if position % step == 0:
+            examined.append(dialogue)
         for view, actions in turn_views(dialogue):
             if position % step == 0:
-                views.append(view)
                 gold.append(actions)
             counts[actions] += 1
             follows.setdefault(view.exchange.before, Counter())[actions] += 1
@@ -89,19 +90,25 @@ def fit_baselines(corpus: Corpus, space: ActionSpace, *, tokenizer: str = "defau
     usable = np.flatnonzero(numbers < _MAX_SETS)
     if len(usable) > _MAX_TURNS:
         usable = np.sort(np.random.default_rng(seed).choice(usable, _MAX_TURNS, replace=False))
+    chosen = np.zeros(len(gold), dtype=np.bool_)
+    chosen[usable] = True
+    # Made twice: the views of all turns take as much memory as the regressions.
+    views = [view for view, is_chosen in zip(_views(examined), chosen, strict=True) if is_chosen]
     with one_thread():
-        regressions = _fit_regressions(
-            [views[i] for i in usable], numbers[usable], min(_MAX_SETS, len(sets)), space, tokenize, seed
-        )
+        regressions = _fit_regressions(views, numbers[usable], min(_MAX_SETS, len(sets)), space, tokenize, seed)
     history = regressions["logreg_history"]
     neighbours = fit_neighbours(
         lambda exchange: weighted_terms(space, history, tokenize, exchange),
-        [view.exchange for view in views],
+        [view.exchange for view in _views(examined)],
         numbers.tolist(),
         widths=(len(history.tables["user"].terms), len(history.tables["system"].terms), len(space) + 1),
         seed=seed,
     )
     return FittedBaselines(space, sets, after, regressions, neighbours, TrainingPart.of(corpus, tokenize), tokenizer)
+
+
+def _views(dialogues: Iterable[Dialogue]) -> Iterator[TurnView]:
+    return (view for dialogue in dialogues for view, _ in turn_views(dialogue))
 
 
 def _fit_regressions(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
+import threading
 from typing import Any
 
 import click
@@ -24,6 +28,15 @@ __all__ = ["main"]
 
 
 class _Group(click.Group):
+    def main(self, args: Any = None, *rest: Any, **options: Any) -> Any:
+        """Run the command line; that of this process, if `args` is None, and then end the process."""
+        try:
+            return super().main(args, *rest, **options)
+        except SystemExit as end:
+            if args is None and "tensorflow" in sys.modules:
+                _end_at_once(end.code)
+            raise
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         try:
             return super().resolve_command(ctx, args)
@@ -42,6 +55,17 @@ class _Group(click.Group):
         """List the formats that CORPUS may have."""
         with formatter.section("Formats of CORPUS (recognised automatically; --format NAME overrides)"):
             formatter.write_dl([(reader.name, reader.help) for reader in (*readers().values(), *ADDRESSES.values())])
+
+
+def _end_at_once(code: object) -> None:
+    """End a process that has imported TensorFlow: Python would take more than half a second to take its modules apart."""
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    if not isinstance(code, int) or not all(thread.daemon for thread in others):
+        return
+    atexit._run_exitfuncs()  # noqa: SLF001 (what os._exit leaves out)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

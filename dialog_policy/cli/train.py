@@ -126,7 +126,7 @@ def train(
 
     docs/training.md describes the settings.
     """
-    from dialog_policy.network.backend import choose_backend, load_keras
+    from dialog_policy.network.backend import be_lean, choose_backend
     from dialog_policy.policy import DialogPolicy, make_config
     from dialog_policy.policy.config import parse_settings, read_settings
     from dialog_policy.policy.recipes import load_recipe
@@ -162,10 +162,11 @@ def train(
             warnings.simplefilter("ignore", CorpusWarning)  # the first process says it
         before = _described(target)
         whole = read_corpus(corpora, format_, reader)
-        part = whole.split(split)
-        load_keras(lean=True)
+        part, validation = whole.split(split), choose_dev(dev, whole, format_, reader)
+        del whole  # parts that are not used need not stay in memory
+        be_lean()
         try:
-            policy.fit(part, dev=choose_dev(dev, whole, format_, reader), out=target, resume=resume)
+            policy.fit(part, dev=validation, out=target, resume=resume)
         except KeyboardInterrupt:
             folder = partial_folder(target)
             if folder.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import platform
 import sys
@@ -20,6 +21,7 @@ from dialog_policy.files import CACHE, user_folder
 from dialog_policy.heap import keep_memory
 
 __all__ = [
+    "be_lean",
     "choose_backend",
     "compiles",
     "feed",
@@ -36,9 +38,12 @@ __all__ = [
 _FEW_CORES = 4
 # What took JAX so long to compile is kept, the latest of it up to so many bytes.
 _COMPILED_S, _COMPILED_BYTES = 0.2, 512 << 20
-# What TensorFlow and Keras import where it is installed, for parts of theirs that this package does not use: conversion to
-# TensorFlow Lite, data frames, plots, wrappers for scikit-learn. They are half of the time of the import.
-_UNUSED = ("jax", "matplotlib", "pandas", "scipy", "sklearn")
+# What TensorFlow, Keras and TensorBoard import where it is installed, for parts of theirs that this package does not use:
+# conversion to TensorFlow Lite, data frames, plots, wrappers for scikit-learn, cloud stores. They are half of the time of the
+# import.
+_UNUSED = ("IPython", "PIL", "boto3", "fsspec", "jax", "matplotlib", "pandas", "scipy", "sklearn")
+# Whether Keras is imported without them.
+_lean = False
 
 
 def choose_backend(name: str) -> None:
@@ -57,14 +62,18 @@ def choose_backend(name: str) -> None:
     os.environ["KERAS_BACKEND"] = name
 
 
-def load_keras(*, lean: bool = False) -> ModuleType:
-    """Import Keras with the backend that ``KERAS_BACKEND`` names (TensorFlow unless set), without its start-up chatter.
+def be_lean() -> None:
+    """Have Keras be imported without what this package does not use: for a process that runs no code but this package's.
 
-    Parameters
-    ----------
-    lean
-        For a process that runs no code but this package's: Keras goes without its wrappers for scikit-learn, its plots and
-        its data frames in this process, whose libraries take as long to import as Keras and TensorFlow themselves.
+    Its wrappers for scikit-learn, its plots and its data frames need libraries that take as long to import as Keras and
+    TensorFlow themselves. What is imported then lives as long as the process, so Python's collector never looks at it again.
+    """
+    global _lean
+    _lean = True
+
+
+def load_keras() -> ModuleType:
+    """Import Keras with the backend that ``KERAS_BACKEND`` names (TensorFlow unless set), without its start-up chatter.
 
     Raises
     ------
@@ -73,14 +82,18 @@ def load_keras(*, lean: bool = False) -> ModuleType:
     """
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    quiet = contextlib.nullcontext() if "keras" in sys.modules or "TF_CPP_MAX_VLOG_LEVEL" in os.environ else silent(2)
-    with quiet, uncollected(), _hidden(*(_UNUSED if lean and backend == "tensorflow" else ())):
+    loaded = "keras" in sys.modules
+    quiet = contextlib.nullcontext() if loaded or "TF_CPP_MAX_VLOG_LEVEL" in os.environ else silent(2)
+    with quiet, uncollected(), _hidden(*(_UNUSED if _lean and backend == "tensorflow" else ())):
         library = require(backend, extra="jax" if backend == "jax" else "train", purpose="training a policy")
-        if backend == "jax" and "keras" not in sys.modules:
+        if backend == "jax" and not loaded:
             _keep_compiled(library)
         keras: ModuleType = require("keras", extra="train", purpose="training a policy")
-        if lean and backend == "tensorflow":
-            _ = library.summary.scalar  # TensorFlow loads TensorBoard's part of it when it is first used
+        if _lean and not loaded:
+            if backend == "tensorflow":
+                # TensorFlow imports TensorBoard, and that its access to cloud stores, when it is first used.
+                require("tensorboard.summary.v2", extra="train", purpose="training a policy")
+            gc.freeze()
     return keras
 
 

@@ -6,6 +6,7 @@ More than 300 lines: what a batch promises its users takes a quarter of them.
 from __future__ import annotations
 
 import heapq
+import itertools
 from numbers import Integral
 from typing import Any, NamedTuple, get_args
 
@@ -15,8 +16,9 @@ import numpy.typing as npt
 
 from dialog_policy.errors import OptionError, did_you_mean
 from dialog_policy.features.encoded import EncodedDialogues
+from dialog_policy.network.backend import compiles
 from dialog_policy.network.config import ClassWeight, Strategy, Weighting
-from dialog_policy.network.lengths import few_lengths
+from dialog_policy.network.lengths import evenly, few_lengths, sizes_and_lengths
 from dialog_policy.text.embedding import PADDING_ID
 from dialog_policy.text.table import FloatArray
 
@@ -30,8 +32,8 @@ COMPILED_LENGTHS = 8
 # Turns by which a dialogue may be moved when dialogues are sorted by length: dialogues of neighbouring lengths meet in new
 # company every epoch, for hardly any padding.
 _JITTER = 1.0
-# Lengths are chosen by the batches of so many epochs.
-_EPOCHS_LOOKED_AT = 4
+# The same where lengths are few: only dialogues of equal length change places, and then all that are padded to the same length.
+_TIES = 0.5
 # The row of a batch that has no dialogue.
 _NOBODY = -1
 
@@ -76,7 +78,8 @@ class DialogueBatches(keras.utils.PyDataset):
     Padding is on the right and has weight 0, so no mask is needed: a causal LSTM computes every real turn as if there were no
     padding. Use a loss with ``reduction="mean_with_sample_weight"``; with Keras' default reduction padding shrinks the loss.
     Call ``fit`` with ``shuffle=False``: which dialogues share a batch, and the order of the batches, changes every epoch.
-    All batches have the same number of rows, :attr:`batch_size`; where dialogues are missing, the rows are padding.
+    All batches have the same number of rows, :attr:`batch_size`; where dialogues are missing, the rows are padding. (One batch
+    may have fewer rows, see `max_lengths`.)
 
     Parameters
     ----------
@@ -94,8 +97,9 @@ class DialogueBatches(keras.utils.PyDataset):
         (:func:`dialog_policy.network.layers.windowed`). Gradients stop at the border of a window (truncated back-propagation,
         Williams & Peng 1990).
     max_lengths
-        Maximum number of batch lengths with ``"bucket"``, chosen by :func:`~dialog_policy.network.lengths.few_lengths` so that
-        batches are padded least; a network is compiled anew for each length. None: no limit.
+        Maximum number of batch lengths with ``"bucket"``, chosen by :mod:`dialog_policy.network.lengths` so that batches are
+        padded least; a network is compiled anew for each length. Where one is compiled anyway (JAX), the longest dialogues may
+        be a batch of fewer rows. None: no limit.
     window
         Turns per window.
     weighting
@@ -176,10 +180,18 @@ class DialogueBatches(keras.utils.PyDataset):
         self.share = share
         self._lengths = encoded.lengths
         self._padded: list[int] | None = None
+        self._sizes: list[int] | None = None
         if strategy == "pad":
             self._padded = [int(self._lengths.max())]
         elif strategy == "bucket" and max_lengths is not None:
-            self._padded = few_lengths(self._lengths_of_batches(), max_lengths)
+            if self._pool < len(encoded):
+                self._padded = few_lengths(self._lengths_of_batches(), max_lengths)
+            else:
+                self._sizes, self._padded = sizes_and_lengths(
+                    self._lengths, batch_size, max_lengths, even=not compiles()
+                )
+                self._at_once = self._sizes[0]
+                self.batch_size = _ceil(self._at_once, share.devices) * share.devices
         self._weights = encoded.dialogue_weights() if weighting == "dialogue" else None
         self._balance = encoded.balanced_weights() if class_weight == "balanced" else None
         self._plan(epoch)
@@ -203,10 +215,13 @@ class DialogueBatches(keras.utils.PyDataset):
         self._batches = batches
 
     def _lengths_of_batches(self) -> list[int]:
-        """Return the longest length of every batch of some epochs, each as often as it occurs."""
+        """Return the longest length of every batch of an epoch, whose pools are like those of any other."""
         random = np.random.default_rng(self.seed)
-        pools = (pool for _ in range(_EPOCHS_LOOKED_AT) for pool in self._pools(random))
-        return [int(self._lengths[group].max()) for pool in pools for group in self._groups(random, pool)]
+        return [
+            int(length)
+            for pool in self._pools(random)
+            for length in np.sort(self._lengths[pool])[np.cumsum(evenly(len(pool), self._at_once)) - 1]
+        ]
 
     def _pools(self, random: np.random.Generator) -> list[_IntArray]:
         """Deal the dialogues into pools that are shuffled one after the other: shards in a new order, a pool full at a time."""
@@ -224,18 +239,36 @@ class DialogueBatches(keras.utils.PyDataset):
             ends = np.flatnonzero(np.diff(lengths[order])) + 1
             return [pool[part[i : i + size]] for part in np.split(order, ends) for i in range(0, len(part), size)]
         if self.strategy == "bucket":
-            moved = lengths + random.uniform(-_JITTER, _JITTER, len(lengths))
-            order = np.argsort(moved, kind="stable")
+            jitter = _JITTER if self._padded is None else _TIES
+            order = np.argsort(lengths + random.uniform(-jitter, jitter, len(lengths)), kind="stable")
         else:
             order = random.permutation(len(lengths))
-        return [pool[part] for part in np.array_split(order, _ceil(len(order), size))]
+        groups = np.split(pool[order], np.cumsum(self._sizes or evenly(len(order), size))[:-1])
+        return groups if self._padded is None or self.strategy == "pad" else self._mixed(random, groups)
+
+    def _mixed(self, random: np.random.Generator, groups: list[_IntArray]) -> list[_IntArray]:
+        """Deal the dialogues anew of neighbouring groups that are padded to the same length: that costs no padding."""
+        mixed: list[_IntArray] = []
+        for _, same in itertools.groupby(groups, key=lambda group: (self._rows(group), self._padded_length(group))):
+            alike = list(same)
+            ends = np.cumsum([len(group) for group in alike])[:-1]
+            mixed += np.split(random.permutation(np.concatenate(alike)), ends)
+        return mixed
+
+    def _padded_length(self, dialogues: _IntArray) -> int:
+        longest = int(self._lengths[dialogues].max())
+        return longest if self._padded is None else next(n for n in self._padded if n >= longest)
+
+    def _rows(self, dialogues: _IntArray) -> int:
+        """Return how many rows a batch of these dialogues has: all batches the same, but one that is made smaller."""
+        if self._sizes is None or len(dialogues) >= self._at_once - 1:
+            return self.batch_size
+        return _ceil(len(dialogues), self.share.devices) * self.share.devices
 
     def _batch(self, dialogues: _IntArray) -> _Batch:
-        longest = int(self._lengths[dialogues].max())
-        length = longest if self._padded is None else next(n for n in self._padded if n >= longest)
-        rows = np.full(self.batch_size, _NOBODY, dtype=np.int64)
+        rows = np.full(self._rows(dialogues), _NOBODY, dtype=np.int64)
         rows[: len(dialogues)] = dialogues
-        return _Batch(rows, np.zeros(self.batch_size, dtype=np.int64), length)
+        return _Batch(rows, np.zeros(len(rows), dtype=np.int64), self._padded_length(dialogues))
 
     def _windows(self, random: np.random.Generator) -> list[_Batch]:
         """Deal the dialogues to the rows, the longest first, each to the row that has least to do; then shuffle each row.
@@ -265,7 +298,7 @@ class DialogueBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[_Inputs, FloatArray, FloatArray]:
         batch = self._batches[index]
-        here = self._mine(self.batch_size)
+        here = self._mine(len(batch.dialogues))
         turns = self.encoded.padded_turns(batch.dialogues[here], batch.length, batch.starts[here])
         features = self.encoded.features(turns, embedded=not self.packed)
         weights = self.encoded.weights(turns)
@@ -306,7 +339,7 @@ class DialogueBatches(keras.utils.PyDataset):
         return inputs
 
     def turns(self, index: int) -> _IntArray:
-        """Turn numbers of a batch, shape (batch_size, time), as :meth:`EncodedDialogues.padded_turns` gives them.
+        """Turn numbers of a batch, shape (rows, time), as :meth:`EncodedDialogues.padded_turns` gives them.
 
         ``predictions[turns[turns != PADDING]] = predicted[turns != PADDING]`` puts what a model predicted for the batch back in
         the corpus' own order.

@@ -52,7 +52,9 @@ def judge(decoder: Decoder, logits: FloatArray, gold: Actions, impossible: npt.N
     """Judge a decoder's decisions and probabilities of some turns; parameters as for :func:`choose_fallback`."""
     right, _ = decoder.judge(logits, gold, impossible)
     turns, sets = _possible(decoder, gold)
-    likelihood = float(decoder.log_probabilities(logits[turns], sets).sum()) if turns else 0.0
+    # Not copied where it is all of them.
+    of_turns = logits if len(turns) == len(logits) else logits[turns]
+    likelihood = float(decoder.log_probabilities(of_turns, sets).sum()) if turns else 0.0
     return Judged(float(right.sum()), float(len(right)), likelihood, float(len(turns)))
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dialog_policy.baselines.process import fits_baselines
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.corpus.data import Data, as_corpus, as_dialogues
 from dialog_policy.distributed import current_group
@@ -203,7 +204,7 @@ class DialogPolicy(Estimator):
             If the extra `train` is not installed.
         """
         from dialog_policy.network.backend import load_keras
-        from dialog_policy.policy.fitting import check_callbacks, fit_policy
+        from dialog_policy.policy.fitting import check_callbacks, fit_policy, fits_beside
 
         if y is not None:
             raise OptionError(
@@ -214,8 +215,9 @@ class DialogPolicy(Estimator):
         config = self.config
         callbacks = check_callbacks(callbacks)
         parts = choose_parts(as_corpus(corpus), dev, config.smallest_dev)
-        load_keras()
         with ExitStack() as stack:
+            baselines = stack.enter_context(fits_baselines(apart=fits_beside(parts.train)))
+            load_keras()
             stack.enter_context(one_thread())  # also where the baselines, fitted meanwhile, want it so
             folder = None
             if out is not None and current_group().leads:
@@ -227,6 +229,7 @@ class DialogPolicy(Estimator):
                 folder=folder,
                 resume=bool(resume),
                 callbacks=callbacks,
+                baselines=baselines,
             )
             if folder is not None:
                 write_run(folder, fitted.files, present=[CHECKPOINT])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from dialog_policy.baselines.fit import fit_baselines
+from dialog_policy.baselines.process import FitsBaselines
 from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.corpus.action_slots import acts_with_named_slots, named_slots
 from dialog_policy.corpus.stored import StoredCorpus
@@ -32,12 +33,14 @@ from dialog_policy.policy.parts import Parts
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.runtime.folder import pack
 from dialog_policy.runtime.replies import Replies
-from dialog_policy.threads import InBackground
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Fitted", "check_callbacks", "fit_policy"]
+    from dialog_policy.network.training import Validation
+    from dialog_policy.text.table import FloatArray
+
+__all__ = ["Fitted", "check_callbacks", "fit_policy", "fits_beside"]
 
 _OTHER_ENCODERS = (
     "They were fitted to the same dialogues, and come out differently on another kind of processor or with other versions of NumPy, "
@@ -73,6 +76,7 @@ def fit_policy(
     folder: Path | None = None,
     resume: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    baselines: FitsBaselines,
 ) -> Fitted:
     """Train a policy.
 
@@ -91,6 +95,8 @@ def fit_policy(
         Go on from the checkpoint in `folder`.
     callbacks
         Further Keras callbacks.
+    baselines
+        Fits those of a corpus of which :func:`fits_beside` is true.
 
     Raises
     ------
@@ -136,9 +142,9 @@ def fit_policy(
     background = None
     if isinstance(train, StoredCorpus):
         fingerprints.clear()  # they are read again in the end
-    elif group.leads and train.n_turns <= _MOST_BESIDE:
-        # Most of the training computes without Python's lock, and a small network leaves a core to others.
-        background = InBackground(fit_baselines, train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
+    elif fits_beside(train):
+        # A small network leaves a core to others.
+        background = baselines.begin(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
     decoder = Decoder.fit(
         actions,
         gold.elements(),
@@ -169,23 +175,17 @@ def fit_policy(
     give_memory_back()
 
     def files() -> dict[str, bytes]:
-        fallback: dict[str, float] | None = None
+        fallback = None
         if validation is not None:
-            logits = predict_logits(trained.network, validation.encoded)
-            calibrate(decoder, logits, validation.gold)
-            if config.fallback_precision is not None:
-                coverage, precision = choose_fallback(
-                    decoder, logits, validation.gold, config.fallback_precision, validation.impossible
-                )
-                fallback = {"below": decoder.fallback_below, "coverage": coverage, "precision": precision}
+            fallback = _calibrate(decoder, predict_logits(trained.network, validation.encoded), validation, config)
             validation.encoded.forget()
         if background is None:  # a large corpus: one thing in memory after the other
-            baselines = fit_baselines(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
+            fitted = fit_baselines(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
+            baseline_parts, baseline_arrays = fitted.to_parts()
             give_memory_back()
         else:
-            baselines = background.result()
+            baseline_parts, baseline_arrays = background.result()
         encoder_parts, encoder_arrays = encoder.to_parts()
-        baseline_parts, baseline_arrays = baselines.to_parts()
         weights = weights_of(trained.network)
         return pack(
             {
@@ -219,6 +219,22 @@ def fit_policy(
         )
 
     return Fitted(group.once(files, dict[str, bytes]), with_probabilities(trained.network, single_action=single))
+
+
+def _calibrate(decoder: Decoder, logits: FloatArray, validation: Validation, config: Config) -> dict[str, float] | None:
+    """Fit a decoder's temperature and, if it is wanted, its threshold for falling back, which is returned."""
+    calibrate(decoder, logits, validation.gold)
+    if config.fallback_precision is None:
+        return None
+    coverage, precision = choose_fallback(
+        decoder, logits, validation.gold, config.fallback_precision, validation.impossible
+    )
+    return {"below": decoder.fallback_below, "coverage": coverage, "precision": precision}
+
+
+def fits_beside(train: Corpus) -> bool:
+    """Whether this process fits the baselines of a training part, and while it trains."""
+    return current_group().leads and not isinstance(train, StoredCorpus) and train.n_turns <= _MOST_BESIDE
 
 
 def _takes_one_action(gold: Iterable[frozenset[str]], config: Config, corpus: str) -> bool:

@@ -126,11 +126,12 @@ def _train(order: _Order) -> None:
     new = counted(len(added), "dialogue") if added else "none"
     _report(message=f"Training on {counted(len(train), 'dialogue')}, {new} of them new.")
     from dialog_policy.evaluation import evaluate
-    from dialog_policy.network.backend import load_keras
+    from dialog_policy.network.backend import be_lean, load_keras
     from dialog_policy.policy import DialogPolicy
 
+    be_lean()
     # What Keras keeps of an earlier training, such as the numbers in names, is forgotten.
-    load_keras(lean=True).utils.clear_session()
+    load_keras().utils.clear_session()
 
     retrained = _retrained(run)
     DialogPolicy.from_config(policy.info["config"]).fit(
@@ -162,7 +163,7 @@ def _progress() -> Any:
         figures = {name: float(value) for name, value in (logs or {}).items() if math.isfinite(value)}
         _report(epoch=epoch + 1, epochs=epochs, share=(epoch + 1) / epochs, metrics=figures)
 
-    progress = load_keras(lean=True).callbacks.LambdaCallback(on_epoch_end=report)
+    progress = load_keras().callbacks.LambdaCallback(on_epoch_end=report)
     return progress
 
 

@@ -13,8 +13,9 @@ from dialog_policy.features.encode import encode_dialogues
 from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.features.fit import fit_turn_encoder
 from dialog_policy.features.settings import EncoderSettings
+from dialog_policy.network import batches as module
 from dialog_policy.network.batches import DialogueBatches, evaluation_batches
-from dialog_policy.network.lengths import few_lengths
+from dialog_policy.network.lengths import few_lengths, sizes_and_lengths
 from dialog_policy.testing import batch_checks, parametrize_with_checks
 from dialog_policy.text.encoders import Embedding
 from dialog_policy.text.tokens import tokenize
@@ -89,6 +90,41 @@ def test_each_strategy_keeps_its_shapes(lengths, size, limit):
     assert shapes("single") == {(1, n) for n in set(lengths)}
     # One step more where the first two batches would have the same length although not all dialogues have.
     assert len(shapes("bucket", max_lengths=limit)) <= limit + 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 30), min_size=1, max_size=60),
+    most=st.integers(1, 6),
+    limit=st.integers(1, 5),
+    epoch=st.integers(0, 3),
+)
+def test_where_shapes_are_few_no_epoch_is_padded_more(lengths, most, limit, epoch):
+    def computed(sizes, padded):
+        rows = [sizes[0] if size >= sizes[0] - 1 else size for size in sizes]
+        ends = np.sort(lengths)[np.cumsum(sizes) - 1]
+        return sum(row * min(n for n in padded if n >= end) for row, end in zip(rows, ends, strict=True))
+
+    sizes, padded = sizes_and_lengths(lengths, most, limit)
+    even = sizes_and_lengths(lengths, most, limit, even=True)
+    assert sum(sizes) == sum(even[0]) == len(lengths)
+    assert len(even[0]) == math.ceil(len(lengths) / most) <= len(sizes) <= len(even[0]) + 1
+    assert len(padded) <= limit
+    assert computed(sizes, padded) <= computed(*even)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "compiles", lambda: True)
+        batches = DialogueBatches(dialogues(lengths), most, max_lengths=limit, epoch=epoch)
+    turns = [batches.turns(i) for i in range(len(batches))]
+    assert sorted(np.concatenate([turn[turn >= 0] for turn in turns]).tolist()) == list(range(sum(lengths)))
+    # One more step where Keras is to see two lengths.
+    assert sum(turn.size for turn in turns) <= computed(sizes, padded) + batches.batch_size
+
+
+def test_the_longest_dialogues_are_a_smaller_batch_where_that_saves_padding():
+    lengths = [5] * 70 + [6, 7, 20, 40]
+    assert sizes_and_lengths(lengths, 8, 3) == ([9 - 1] * 9 + [2], [5, 7, 40])
+    assert sizes_and_lengths(lengths, 8, 3, even=True)[0] == [8, 8, 8, 8, 7, 7, 7, 7, 7, 7]
+    assert sizes_and_lengths(lengths[-40:], 8, 3)[0] == [8] * 5, "too few batches"
 
 
 @pytest.mark.parametrize("strategy", ["bucket", "pad"])
