@@ -167,6 +167,8 @@ def fit_lsa(
     vectors = right_singular_vectors(matrix, dim, power_iterations=_POWER_ITERATIONS, seed=seed)
     if variance < 1:
         explained = np.cumsum(np.square(matrix @ vectors.T, dtype=np.float64).sum(axis=0))
-        vectors = vectors[: 1 + int(np.searchsorted(explained, variance * np.square(matrix.data, dtype=np.float64).sum()))]
+        vectors = vectors[
+            : 1 + int(np.searchsorted(explained, variance * np.square(matrix.data, dtype=np.float64).sum()))
+        ]
     table.vectors = np.ascontiguousarray(vectors.T, dtype=np.float32)
     return table

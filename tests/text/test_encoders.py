@@ -49,7 +49,9 @@ def test_lsa_has_no_more_features_than_explain_a_share_of_the_variance(share):
     texts = np.random.default_rng(0).choice(list("abcdefgh"), size=(40, 3)).tolist()
     lsa = Lsa(dim=6, ngrams=(1, 1), variance=share)
     whole, fewer = (fit_encoder(one, texts, sentences=texts, seed=3) for one in (Lsa(dim=6, ngrams=(1, 1)), lsa))
-    squared = np.linalg.svd(fit_encoder(Lsa(dim=9, ngrams=(1, 1)), texts, sentences=texts, seed=3).encode(texts))[1] ** 2
+    squared = (
+        np.linalg.svd(fit_encoder(Lsa(dim=9, ngrams=(1, 1)), texts, sentences=texts, seed=3).encode(texts))[1] ** 2
+    )
     needed = 1 + int(np.argmax(np.cumsum(squared) >= share * squared.sum())) if share < 0.9 else 6
     np.testing.assert_array_equal(fewer.vectors, whole.vectors[:, :needed])
 
