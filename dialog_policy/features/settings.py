@@ -17,8 +17,8 @@ class EncoderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     user: tuple[Encoder, ...] = (
         Bits(),
-        Lsa(unit="word", ngrams=(1, 2), dim=200),
-        Lsa(unit="character", ngrams=(3, 5), dim=100),
+        Lsa(unit="word", ngrams=(1, 2), dim=200, variance=0.8),
+        Lsa(unit="character", ngrams=(3, 5), dim=100, variance=0.8),
     )
     system: tuple[Encoder, ...] = (Lsa(unit="word", ngrams=(1, 2), dim=100),)
     context: tuple[Encoder, ...] = (Bits(), Lsa(dim=100))

@@ -152,16 +152,23 @@ def svd_step(n_texts: int) -> int:
     return max(1, -(-n_texts // _SVD_TEXTS))
 
 
-def fit_lsa(analyzer: Analyzer, texts: TokenLists, max_terms: int, dim: int, seed: int) -> TermTable:
+def fit_lsa(
+    analyzer: Analyzer, texts: TokenLists, max_terms: int, dim: int, seed: int, *, variance: float = 1.0
+) -> TermTable:
     """TF-IDF reduced to `dim` features by truncated SVD; TF-IDF itself where there are no more terms or texts than that.
 
-    Of many texts the SVD sees some 20,000, evenly spread.
+    Where fewer features explain a share `variance` of the texts' squared length, there are no more of them. Of many texts the
+    SVD sees some 20,000, evenly spread.
     """
     table = fit_tfidf(analyzer, texts, max_terms)
     if table.dim <= dim or len(texts) <= dim:
         return table
-    vectors = right_singular_vectors(
-        tfidf_matrix(table, texts[:: svd_step(len(texts))]), dim, power_iterations=_POWER_ITERATIONS, seed=seed
-    )
+    matrix = tfidf_matrix(table, texts[:: svd_step(len(texts))])
+    vectors = right_singular_vectors(matrix, dim, power_iterations=_POWER_ITERATIONS, seed=seed)
+    if variance < 1:
+        explained = np.cumsum(np.square(matrix @ vectors.T, dtype=np.float64).sum(axis=0))
+        vectors = vectors[
+            : 1 + int(np.searchsorted(explained, variance * np.square(matrix.data, dtype=np.float64).sum()))
+        ]
     table.vectors = np.ascontiguousarray(vectors.T, dtype=np.float32)
     return table

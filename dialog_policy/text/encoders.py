@@ -80,13 +80,17 @@ class Lsa(msgspec.Struct, frozen=True, tag="lsa", tag_field="kind", forbid_unkno
     unit, ngrams, max_terms
         As for :class:`Bits`.
     dim
-        Length of the vector.
+        Length of the vector, at most.
+    variance
+        Share of the TF-IDF's variance that the vector is to explain: where fewer than `dim` features do, it has no more. Few
+        or short texts are told apart by what is left, and are learnt by heart with it. 1: `dim` features.
     """
 
     unit: Literal["word", "character"] = "word"
     ngrams: _Ngrams = (1, 2)
     dim: _Dim = 200
     max_terms: _Terms = 50_000
+    variance: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 1.0
 
 
 class Word2Vec(msgspec.Struct, frozen=True, tag="word2vec", tag_field="kind", forbid_unknown_fields=True):
@@ -256,7 +260,8 @@ def fit_encoder(
         assert analyzer is not None
         if isinstance(encoder, Bits):
             return fit_bits(analyzer, texts, encoder.max_terms)
-        return _standardised(fit_lsa(analyzer, texts, encoder.max_terms, encoder.dim, seed), texts)
+        table = fit_lsa(analyzer, texts, encoder.max_terms, encoder.dim, seed, variance=encoder.variance)
+        return _standardised(table, texts)
     if isinstance(encoder, Embedding):
         if are_terms and encoder.init != "random":
             raise OptionError(

@@ -68,7 +68,7 @@ UNITS = "a layer of n units has 4·n² recurrent weights, and training keeps fou
         ),
         (
             {"system": [{**WORD, "dimm": 3}]},
-            "setting system[0]: expected one of unit, ngrams, dim, max_terms; found 'dimm'. Did you mean 'dim'?",
+            "setting system[0]: expected one of unit, ngrams, dim, max_terms, variance; found 'dimm'. Did you mean 'dim'?",
         ),
         (
             {"user": [{**WORD, "unit": "wrd"}]},

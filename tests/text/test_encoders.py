@@ -44,6 +44,18 @@ def test_tfidf_is_scikit_learns():
     np.testing.assert_allclose(table.encode(TEXTS) / table.scale, expected[:, order], atol=1e-6)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.99])
+def test_lsa_has_no_more_features_than_explain_a_share_of_the_variance(share):
+    texts = np.random.default_rng(0).choice(list("abcdefgh"), size=(40, 3)).tolist()
+    lsa = Lsa(dim=6, ngrams=(1, 1), variance=share)
+    whole, fewer = (fit_encoder(one, texts, sentences=texts, seed=3) for one in (Lsa(dim=6, ngrams=(1, 1)), lsa))
+    squared = (
+        np.linalg.svd(fit_encoder(Lsa(dim=9, ngrams=(1, 1)), texts, sentences=texts, seed=3).encode(texts))[1] ** 2
+    )
+    needed = 1 + int(np.argmax(np.cumsum(squared) >= share * squared.sum())) if share < 0.9 else 6
+    np.testing.assert_array_equal(fewer.vectors, whole.vectors[:, :needed])
+
+
 def test_unknown_words():
     assert fit(FastText(dim=8, epochs=2)).encode([["cheapest"]]).any(), "composed of subwords"
     assert fit(Word2Vec(dim=8, epochs=2)).encode([["xyz"]]).any(), "a vector of its own"
