@@ -185,9 +185,11 @@ def static_gazetteer(values: Entries) -> Gazetteer:
 
 def find_mentions(text: str, local: Gazetteer, static: Gazetteer) -> list[Mention]:
     """Return the values of two gazetteers in a text from left to right, the longest at each place; among equals the local one."""
+    begins_local, begins_static = local.beginnings, static.beginnings
+    if not begins_local and not begins_static:
+        return []
     is_short = len(text) <= _LONGEST_REMEMBERED
     tokens = _remembered_tokens(text) if is_short else _folded_tokens(text)
-    begins_local, begins_static = local.beginnings, static.beginnings
     if (not begins_local or begins_local.keys().isdisjoint(tokens)) and begins_static.keys().isdisjoint(tokens):
         return []
     hits: list[tuple[int, int, str, str]] = []

@@ -156,7 +156,7 @@ def test_after_the_disk_failed_nothing_counts_until_the_server_starts_again(run,
         await conversations.create("a", None)
         with monkeypatch.context() as broken:
             broken.setattr("dialog_policy.serving.stores.sqlite._to_disk", fail)
-            with pytest.raises(StoreError, match="could not be written to the disk.*start the server again"):
+            with pytest.raises(StoreError, match=r"could not be written to the disk.*start the server again"):
                 await conversations.respond("a", TurnRequest("hi"), "key")
         for attempt in (conversations.respond("a", TurnRequest("hi"), "key"), conversations.read("a")):
             with pytest.raises(StoreError, match="Input/output error"):
