@@ -124,9 +124,7 @@ def test_a_file_that_stays_locked_is_an_error(tmp_path, monkeypatch):
 def test_no_turn_is_answered_before_it_is_on_the_disk(run, tmp_path, monkeypatch):
     """Neither by the server that computed it, nor by another one that finds it in the file and is asked the same again."""
     may_end = threading.Event()
-    monkeypatch.setattr(
-        "dialog_policy.serving.stores.sqlite._to_disk", lambda file: may_end.wait(60) and os.fsync(file)
-    )
+    monkeypatch.setattr("dialog_policy.serving.stores.disk._to_disk", lambda file: may_end.wait(60) and os.fsync(file))
 
     async def work(first, store):
         async with Conversations(first.runs, SqliteStore(store.path), Settings(), Metrics()) as second:
@@ -155,7 +153,7 @@ def test_after_the_disk_failed_nothing_counts_until_the_server_starts_again(run,
     async def fails(conversations, _):
         await conversations.create("a", None)
         with monkeypatch.context() as broken:
-            broken.setattr("dialog_policy.serving.stores.sqlite._to_disk", fail)
+            broken.setattr("dialog_policy.serving.stores.disk._to_disk", fail)
             with pytest.raises(StoreError, match=r"could not be written to the disk.*start the server again"):
                 await conversations.respond("a", TurnRequest("hi"), "key")
         for attempt in (conversations.respond("a", TurnRequest("hi"), "key"), conversations.read("a")):

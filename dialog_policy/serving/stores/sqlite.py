@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from dialog_policy.serving.stores.disk import Disk
 from dialog_policy.serving.stores.store import Stored, StoreError, Write
 
 __all__ = ["SqliteStore"]
@@ -44,7 +45,6 @@ _OVERHEAD = 8_192
 _LOG_LIMIT = 16 << 20
 # Sessions that one statement looks up; SQLite takes 999 parameters at least.
 _AT_ONCE = 500
-_to_disk: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 class SqliteStore:
@@ -79,8 +79,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, copy_after: int = _COPY_AFTER) -> None:
         self.path, self.copy_after = path, copy_after
-        # One waits for the disk, one copies the log.
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="sessions")
+        self._copying = ThreadPoolExecutor(1, thread_name_prefix="sessions")
         self._pending: list[tuple[Sequence[Write], asyncio.Future[list[bool]]]] = []
         self._flush: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
@@ -97,6 +96,7 @@ class SqliteStore:
             self._copier.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             # SQLite removes the log when its last connection is closed, so this is its file for as long as the store is open.
             self._log = os.open(f"{self._writer.execute('PRAGMA database_list').fetchone()[2]}-wal", os.O_RDWR)
+            self._disk = Disk(self._log)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"sessions cannot be kept in {path}: {error}. --store names another file.") from None
 
@@ -179,7 +179,7 @@ class SqliteStore:
         """Wait until all that was written so far is on the disk."""
         with self._as_store_error():
             try:
-                await self._in_thread(partial(_to_disk, self._log))
+                await self._disk.wait()
             except OSError as error:
                 # The system forgets what it could not write, and the next attempt would seem to succeed.
                 self._failure = error
@@ -188,9 +188,10 @@ class SqliteStore:
     async def _copy_log(self) -> None:
         # What cannot be copied now, the log keeps: nothing is lost, the next attempt or the next start copies it.
         with contextlib.suppress(sqlite3.Error):
-            await self._in_thread(self._copy_some)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._copying, self._copy_some)
             async with self._writing:
-                await self._in_thread(self._copy_some)
+                await loop.run_in_executor(self._copying, self._copy_some)
 
     def _copy_some(self) -> None:
         self._copier.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
@@ -235,10 +236,11 @@ class SqliteStore:
             await self._flush
         if self._copy is not None:
             await self._copy
+        self._disk.close()
         os.close(self._log)
         for connection in (self._reader, self._copier, self._writer):
             connection.close()
-        self._threads.shutdown()
+        self._copying.shutdown()
 
     async def _when_free(self, work: Callable[[], _T]) -> _T:
         """Do something as soon as no other process has the file locked."""
@@ -253,9 +255,6 @@ class SqliteStore:
                 if "locked" not in str(error) or time.monotonic() >= until:
                     raise
             await asyncio.sleep(_AGAIN_S)
-
-    async def _in_thread(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     @contextlib.contextmanager
     def _as_store_error(self) -> Iterator[None]:
