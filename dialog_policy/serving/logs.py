@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
@@ -14,6 +15,8 @@ __all__ = ["line_formatter", "log", "start_logging"]
 
 _logger = logging.getLogger("dialog_policy.serving")
 _encode = msgspec.json.Encoder().encode
+# Bytes that a pipe takes without mixing them with what other processes write (POSIX).
+_WHOLE = 4_096
 
 
 class _Line(logging.Formatter):
@@ -28,6 +31,44 @@ class _Line(logging.Formatter):
             return json.dumps(line, default=str)
 
 
+class _Together(logging.Handler):
+    """Writes the lines of one pass of the event loop to stderr at once: a turn takes less time than its line in the log.
+
+    What is no mere information, and what another thread says, is written at once, after the lines that wait.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[str] = []
+        self._size = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record) + "\n"
+            size = len(line.encode("utf-8", "backslashreplace"))
+            if self._size + size > _WHOLE:
+                self.flush()
+            self._lines.append(line)
+            self._size += size
+            if record.levelno > logging.INFO:
+                self.flush()
+            elif len(self._lines) == 1:
+                try:
+                    asyncio.get_running_loop().call_soon(self.flush)
+                except RuntimeError:  # this thread has no loop
+                    self.flush()
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        assert self.lock is not None
+        with self.lock:
+            lines, self._lines, self._size = self._lines, [], 0
+            if lines:
+                sys.stderr.write("".join(lines))
+                sys.stderr.flush()
+
+
 def line_formatter() -> logging.Formatter:
     """Return what makes a record a line of JSON: event, level, the fields that :func:`log` got, a traceback, time."""
     return _Line()
@@ -37,7 +78,7 @@ def start_logging() -> None:
     """Send the logs of this package and of uvicorn to stderr."""
     # No line says it, and to find it out takes as long as to write the line.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = logging.StreamHandler()
+    handler = _Together()
     handler.setFormatter(line_formatter())
     for name, level in ((_logger.name, logging.INFO), ("uvicorn.error", logging.WARNING)):
         logger = logging.getLogger(name)
