@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -37,12 +38,21 @@ def _folded_tokens(text: str) -> tuple[str, ...]:
     return tuple(token.casefold() for token in _TOKEN.findall(text))
 
 
-def _spans(text: str) -> tuple[tuple[int, int], ...]:
-    """Return where each of its tokens begins and ends."""
-    return tuple(match.span() for match in tokens_of(text))
+_remembered_tokens = lru_cache(4_096)(_folded_tokens)
 
 
-_remembered_tokens, _remembered_spans = lru_cache(4_096)(_folded_tokens), lru_cache(4_096)(_spans)
+def _spans(text: str, tokens: Sequence[str]) -> list[tuple[int, int]]:
+    """Return where the first tokens of a text, given folded, begin and end."""
+    if not text.isascii():
+        return [match.span() for match in itertools.islice(_TOKEN.finditer(text), len(tokens))]
+    # Between two tokens is white space only, so the next one is the first thing there that looks like it.
+    lowered, end = text.lower(), 0
+    spans: list[tuple[int, int]] = []
+    for token in tokens:
+        start = lowered.index(token, end)
+        end = start + len(token)
+        spans.append((start, end))
+    return spans
 
 
 @lru_cache(maxsize=50_000)
@@ -185,18 +195,21 @@ def static_gazetteer(values: Entries) -> Gazetteer:
 
 def find_mentions(text: str, local: Gazetteer, static: Gazetteer) -> list[Mention]:
     """Return the values of two gazetteers in a text from left to right, the longest at each place; among equals the local one."""
+    begins_local, begins_static = local.beginnings, static.beginnings
+    if not begins_local and not begins_static:
+        return []
     is_short = len(text) <= _LONGEST_REMEMBERED
     tokens = _remembered_tokens(text) if is_short else _folded_tokens(text)
-    begins_local, begins_static = local.beginnings, static.beginnings
     if (not begins_local or begins_local.keys().isdisjoint(tokens)) and begins_static.keys().isdisjoint(tokens):
         return []
     hits: list[tuple[int, int, str, str]] = []
     free = 0
     for position, token in enumerate(tokens):
-        if position < free:
+        is_local, is_static = token in begins_local, token in begins_static
+        if position < free or not (is_local or is_static):
             continue
-        hit = local.longest_at(tokens, position) if token in begins_local else None
-        other = static.longest_at(tokens, position) if token in begins_static else None
+        hit = local.longest_at(tokens, position) if is_local else None
+        other = static.longest_at(tokens, position) if is_static else None
         if hit is None or (other is not None and other[0] > hit[0]):
             hit = other
         if hit is not None:
@@ -204,7 +217,7 @@ def find_mentions(text: str, local: Gazetteer, static: Gazetteer) -> list[Mentio
             hits.append((position, *hit))
     if not hits:
         return []
-    spans = _remembered_spans(text) if is_short else _spans(text)
+    spans = _spans(text, tokens[:free])
     mentions: list[Mention] = []
     for position, length, kind, value in hits:
         start, end = spans[position][0], spans[position + length - 1][1]

@@ -91,9 +91,10 @@ class RecordMemory:
         if max(len(self.values), sum(map(len, self.records.values()))) + n_fresh > MOST_VALUES:
             self._forget(MOST_VALUES // 2 - n_fresh)
         for key, record in fresh:
-            self.records.pop(key, None)
+            before = self.records.pop(key, None)
             self.records[key] = dict(record)
-            self._add_values(record)
+            if before != record:
+                self._add_values(record)
 
     def restore(self, records: dict[str, dict[str, str]], values: Sequence[tuple[str, str]]) -> None:
         """Take what a saved session had: values of records that are not known any more are found, too, in the same order."""

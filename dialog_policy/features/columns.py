@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from typing import Any, NamedTuple
 
@@ -58,11 +59,13 @@ class _Growing:
     """A column while it is read."""
 
     def __init__(self) -> None:
-        self.position: dict[Hashable, int] = {}
+        # A new value gets the next number.
+        self.position: defaultdict[Hashable, int] = defaultdict()
+        self.position.default_factory = self.position.__len__
         self.rows = array("i")
 
     def add(self, value: Hashable) -> None:
-        self.rows.append(self.position.setdefault(value, len(self.position)))
+        self.rows.append(self.position[value])
 
     def column(self) -> Column:
         return Column(list(self.position), np.array(self.rows, dtype=np.int32))
@@ -95,7 +98,7 @@ def read_columns(
             before, said = turn.actions, turn.system
         if dialogue.turns:
             last = said if tracker is None else tracker.observe_system(said)
-            said_rows.append(said_position.setdefault(last, len(said_position)))
+            said_rows.append(said_position[last])
         ids.append(dialogue.id)
         ends.append(len(goals.rows))
     return Columns(

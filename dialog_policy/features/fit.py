@@ -136,15 +136,12 @@ def find_terms(columns: Columns, tokenizer: str) -> None:
     tokenize = get_tokenizer(tokenizer)
     parts = columns.parts
     # Equal tokens are one object, too: a large corpus' tokens would not fit into memory else.
-    one: dict[str, str] = {}
+    one = dict[str, str]().setdefault
     for name in ("user", "system"):
-        columns.terms[name] = [
-            [one.setdefault(token, token) for token in tokenize(text)] for text in parts[name].values
-        ]
-    keys = parts["context"].values
-    columns.terms["context"] = [
-        [one.setdefault(term, term) for term in context_terms(msgspec.json.decode(key))] for key in keys
-    ]
+        tokens = map(tokenize, parts[name].values)
+        columns.terms[name] = [list(map(one, own, own)) for own in tokens]
+    terms = (context_terms(msgspec.json.decode(key)) for key in parts["context"].values)
+    columns.terms["context"] = [list(map(one, own, own)) for own in terms]
 
 
 def texts_of_turns(columns: Columns, part: str) -> list[Sequence[str]]:

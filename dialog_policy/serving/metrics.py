@@ -28,10 +28,9 @@ class Metrics:
         )
         # There are few of them, and finding one takes longer than counting.
         self._of_requests, self._of_seconds = lru_cache(1_024)(requests.labels), lru_cache(1_024)(seconds.labels)
-        self.turns = Counter("dialog_policy_turns", "Turns answered.", ["run"], registry=registry)
-        self.fallbacks = Counter(
-            "dialog_policy_fallbacks", "Turns with too little confidence.", ["run"], registry=registry
-        )
+        turns = Counter("dialog_policy_turns", "Turns answered.", ["run"], registry=registry)
+        fallbacks = Counter("dialog_policy_fallbacks", "Turns with too little confidence.", ["run"], registry=registry)
+        self._of_turns, self._of_fallbacks = lru_cache(1_024)(turns.labels), lru_cache(1_024)(fallbacks.labels)
         self.corrections = Counter(
             "dialog_policy_corrections", "Turns that were corrected.", ["run"], registry=registry
         )
@@ -53,6 +52,12 @@ class Metrics:
         """Count a request."""
         self._of_requests(method, route, str(status)).inc()
         self._of_seconds(route).observe(seconds)
+
+    def decided(self, run: str, *, fallback: bool) -> None:
+        """Count a turn."""
+        self._of_turns(run).inc()
+        if fallback:
+            self._of_fallbacks(run).inc()
 
     def text(self, sessions: int, runs: Mapping[str, Run]) -> bytes:
         """Return all figures in Prometheus' text format."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
+from collections.abc import Mapping
 from hashlib import blake2b
 from operator import itemgetter
 from typing import NamedTuple
@@ -143,10 +144,10 @@ class SessionRecord:
             _Stored(_FORMAT, old.run, old.created, old.session, b"", [], b"", b"".join(map(_short, old.spent)))
         )
         for answer in old.answers:
-            shares = msgspec.json.decode(answer.probabilities, type=dict[str, float])
-            record._append(
-                StoredAnswer(answer.confidence, answer.fallback, answer.corrected, shares), answer.key, answer.digest
-            )
+            probabilities = msgspec.json.decode(answer.probabilities, type=dict[str, float])
+            shares = {name: round(share * _ONE) for name, share in probabilities.items()}
+            flags = _FALLBACK * answer.fallback | _CORRECTED * answer.corrected
+            record._append(answer.confidence, flags, shares, answer.key, answer.digest)
         return record
 
     def to_bytes(self) -> bytes:
@@ -180,19 +181,18 @@ class SessionRecord:
             raise SessionError(f"the answer of turn {turn} of a stored session is damaged ({error}).") from None
         return StoredAnswer(confidence, bool(flags & _FALLBACK), bool(flags & _CORRECTED), probabilities)
 
-    def _append(self, answer: StoredAnswer, key: str | None, digest: bytes) -> None:
-        flags = _FALLBACK * answer.fallback | _CORRECTED * answer.corrected
+    def _append(self, confidence: float, flags: int, shares: Mapping[str, int], key: str | None, digest: bytes) -> None:
+        """Add an answer; `shares` are the probabilities as they are stored."""
         number_of = self._all_names()
         count = len(number_of)
-        numbers = [number_of.setdefault(name, len(number_of)) for name in answer.probabilities]
+        numbers = [number_of.setdefault(name, len(number_of)) for name in shares]
         if len(number_of) > count:
             spelt = msgspec.json.encode(list(number_of))
             self._packed_names = spelt if len(self) < _FEW else packed(spelt)
-        if numbers and max(numbers) > 255:
+        if len(number_of) > 256 and numbers and max(numbers) > 255:
             flags |= _WIDE
-        shares = [round(share * _ONE) for share in answer.probabilities.values()]
         form = f"<Bf{len(shares)}H{len(numbers)}{'H' if flags & _WIDE else 'B'}"
-        self._answers.append(struct.pack(form, flags, answer.confidence, *shares, *numbers))
+        self._answers.append(struct.pack(form, flags, confidence, *shares.values(), *numbers))
         self._keys += _NO_KEY if key is None else _short(key) + digest[:_DIGEST].ljust(_DIGEST, b"\0")
 
     def _all_names(self) -> dict[str, int]:
@@ -233,11 +233,12 @@ class SessionRecord:
         """Keep the answer of the next turn."""
         likely = [item for item in step.probabilities.items() if item[1] >= _NEGLIGIBLE]
         likely.sort(key=itemgetter(1), reverse=True)
-        # As it will be read again, so that a repeated request gets the same answer.
-        shares = {name: round(round(share * _ONE) / _ONE, _DECIMALS) for name, share in likely}
+        shares = {name: round(share * _ONE) for name, share in likely}
         (confidence,) = _FLOAT.unpack(_FLOAT.pack(step.confidence))
-        self._added = StoredAnswer(confidence, step.fallback, False, shares)
-        self._append(self._added, key, digest)
+        # As it will be read again, so that a repeated request gets the same answer.
+        probabilities = {name: round(share / _ONE, _DECIMALS) for name, share in shares.items()}
+        self._added = StoredAnswer(confidence, step.fallback, False, probabilities)
+        self._append(confidence, _FALLBACK * step.fallback, shares, key, digest)
 
     def correct(self, turn: int) -> None:
         """Remember that somebody said what the bot really did in a turn."""

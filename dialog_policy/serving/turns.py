@@ -183,32 +183,31 @@ class TurnQueue:
                     done.append(_Computed(computed.pending, error=error))
         return done
 
-    def _count(self, run: str, step: Step) -> None:
-        self.metrics.turns.labels(run).inc()
-        if step.fallback:
-            self.metrics.fallbacks.labels(run).inc()
-
     async def _commit(self, computed: list[_Computed]) -> None:
         """Save the sessions, then answer: nobody is told of a turn that could still be lost."""
         new: list[tuple[PendingTurn, OpenSession]] = []
+        repeated: list[tuple[PendingTurn, OpenSession, int]] = []
         for pending, opened, number, step, error in computed:
             if opened is None:
                 pending.fail(error or RuntimeError("a turn without a result"))
             elif step is None:
-                _answer(pending, opened, number, repeated=True)
+                repeated.append((pending, opened, number))
             else:
                 new.append((pending, opened))
-                self._count(opened.run.name, step)
-        if not new:
+                self.metrics.decided(opened.run.name, fallback=step.fallback)
+        if new:
+            self.metrics.together.observe(len(new))
+        elif not repeated:
             return
-        self.metrics.together.observe(len(new))
         try:
             writes = [self.sessions.write(pending.id, opened.version, opened.record) for pending, opened in new]
             made = await self.sessions.store.save(writes)
         except Exception as failed:
-            for pending, _ in new:
+            for pending, *_ in (*new, *repeated):
                 pending.fail(failed)
             return
+        for pending, opened, number in repeated:
+            _answer(pending, opened, number, repeated=True)
         for (pending, opened), is_made in zip(new, made, strict=True):
             if is_made:
                 _answer(pending, opened, len(opened.record) - 1, repeated=False)
@@ -224,6 +223,7 @@ class TurnQueue:
         number = opened.record.answered(pending.key, pending.digest)
         if number is None:
             raise busy()
+        await self.sessions.store.save([])
         pending.succeed(opened, number, repeated=True)
 
 

@@ -1,13 +1,16 @@
 """Who may ask, how much and how often."""
 
+import asyncio
 import json
 import logging
 import re
+import sys
+from types import SimpleNamespace
 
 import pytest
 
 from dialog_policy.serving.guard import RateLimit
-from dialog_policy.serving.logs import line_formatter
+from dialog_policy.serving.logs import line_formatter, log, start_logging
 
 
 def test_a_token_is_asked_for_but_for_the_page_and_health(serving):
@@ -134,3 +137,31 @@ def test_metrics_count(serving):
         f'dialog_policy_served{{policy="{policy}",run="quick"}} 1.0',
     ):
         assert line in lines
+
+
+def test_lines_of_one_pass_of_the_loop_are_written_at_once_and_in_order(monkeypatch):
+    written = []
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=written.append, flush=lambda: None))
+    start_logging()
+    logger = logging.getLogger("dialog_policy.serving")
+
+    async def work():
+        log("one", session="a\n\ud800")
+        log("two")
+        await asyncio.to_thread(lambda: None)
+        log("three")
+        log("failed", failed=True)
+        log("long", text="é" * 3_000)
+        await asyncio.to_thread(log, "elsewhere")
+
+    try:
+        asyncio.run(work())
+        log("after")
+    finally:
+        logger.handlers, logger.propagate = [], True
+        logging.getLogger("uvicorn.error").handlers = []
+        logging.logThreads = logging.logProcesses = logging.logMultiprocessing = True
+    assert [[json.loads(line)["event"] for line in block.splitlines()] for block in written] == [
+        ["one", "two"], ["three", "failed"], ["long"], ["elsewhere"], ["after"],
+    ]  # fmt: skip
+    assert all(len(block.encode()) <= 4_096 or block.count("\n") == 1 for block in written)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import threading
 import time
@@ -118,6 +119,53 @@ def test_a_file_that_stays_locked_is_an_error(tmp_path, monkeypatch):
         await store.close()
 
     asyncio.run(work())
+
+
+def test_no_turn_is_answered_before_it_is_on_the_disk(run, tmp_path, monkeypatch):
+    """Neither by the server that computed it, nor by another one that finds it in the file and is asked the same again."""
+    may_end = threading.Event()
+    monkeypatch.setattr("dialog_policy.serving.stores.disk._to_disk", lambda file: may_end.wait(60) and os.fsync(file))
+
+    async def work(first, store):
+        async with Conversations(first.runs, SqliteStore(store.path), Settings(), Metrics()) as second:
+            may_end.set()
+            await first.create("a", None)
+            may_end.clear()
+            asked = [asyncio.create_task(first.respond("a", TurnRequest("hi"), "key"))]
+            while not len(SessionRecord.from_bytes((await store.load(["a"]))[0].data)):
+                await asyncio.sleep(0.001)
+            asked.append(asyncio.create_task(second.respond("a", TurnRequest("hi"), "key")))
+            # Everything else goes on, on both servers.
+            assert [len((await server.read("a")).turns) for server in (first, second) * 20] == [1] * 40
+            assert not any(task.done() for task in asked)
+            may_end.set()
+            assert [(await task).repeated for task in asked] == [False, True]
+
+    serve(run, work, lambda: SqliteStore(tmp_path / "sessions.sqlite"))
+
+
+def test_after_the_disk_failed_nothing_counts_until_the_server_starts_again(run, tmp_path, monkeypatch):
+    path = tmp_path / "sessions.sqlite"
+
+    def fail(file):
+        raise OSError(5, "Input/output error")
+
+    async def fails(conversations, _):
+        await conversations.create("a", None)
+        with monkeypatch.context() as broken:
+            broken.setattr("dialog_policy.serving.stores.disk._to_disk", fail)
+            with pytest.raises(StoreError, match=r"could not be written to the disk.*start the server again"):
+                await conversations.respond("a", TurnRequest("hi"), "key")
+        for attempt in (conversations.respond("a", TurnRequest("hi"), "key"), conversations.read("a")):
+            with pytest.raises(StoreError, match="Input/output error"):
+                await attempt
+
+    async def goes_on(conversations, _):
+        assert (await conversations.respond("a", TurnRequest("hi"), "key")).turn.turn == 0
+        assert (await conversations.respond("a", TurnRequest("hi"), "another")).turn.turn == 1
+
+    serve(run, fails, lambda: SqliteStore(path))
+    serve(run, goes_on, lambda: SqliteStore(path))
 
 
 def test_rows_of_the_format_before_go_on(run):

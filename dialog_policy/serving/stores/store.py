@@ -55,7 +55,10 @@ class Store(Protocol):
         """Return sessions, None for each that is not there or has expired."""
 
     async def save(self, writes: Sequence[Write]) -> list[bool]:
-        """Make changes, of sessions that differ; say of each whether it was made. What is made outlives this process."""
+        """Make changes, of sessions that differ; say of each whether it was made.
+
+        Then what was made outlives this process, and so does what was loaded before; also where there is nothing to change.
+        """
 
     async def load_value(self, name: str) -> bytes | None:
         """Return what :meth:`save_value` kept last under a name, None if nothing."""
