@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Mapping
+from functools import cache
 from hashlib import blake2b
 from operator import itemgetter
 from typing import NamedTuple
@@ -176,7 +177,7 @@ class SessionRecord:
             count = (len(answer) - 5) // (4 if flags & _WIDE else 3)
             confidence, *shares = struct.unpack_from(f"<f{count}H", answer, 1)
             numbers = struct.unpack_from(f"<{count}{'H' if flags & _WIDE else 'B'}", answer, 5 + 2 * count)
-            probabilities = {names[n]: round(share / _ONE, _DECIMALS) for n, share in zip(numbers, shares, strict=True)}
+            probabilities = {names[n]: _probability(share) for n, share in zip(numbers, shares, strict=True)}
         except (struct.error, ValueError, IndexError) as error:
             raise SessionError(f"the answer of turn {turn} of a stored session is damaged ({error}).") from None
         return StoredAnswer(confidence, bool(flags & _FALLBACK), bool(flags & _CORRECTED), probabilities)
@@ -236,7 +237,7 @@ class SessionRecord:
         shares = {name: round(share * _ONE) for name, share in likely}
         (confidence,) = _FLOAT.unpack(_FLOAT.pack(step.confidence))
         # As it will be read again, so that a repeated request gets the same answer.
-        probabilities = {name: round(share / _ONE, _DECIMALS) for name, share in shares.items()}
+        probabilities = dict(zip(shares, map(_probability, shares.values()), strict=True))
         self._added = StoredAnswer(confidence, step.fallback, False, probabilities)
         self._append(confidence, _FALLBACK * step.fallback, shares, key, digest)
 
@@ -257,6 +258,12 @@ class SessionRecord:
         self._keys = self._keys[: turn * len(_NO_KEY)]
         del self._answers[turn:]
         self._added = None
+
+
+@cache
+def _probability(share: int) -> float:
+    """Return a probability as it was stored; there are 65,536 of them, and rounding one takes as long as finding five."""
+    return round(share / _ONE, _DECIMALS)
 
 
 def _short(key: str) -> bytes:

@@ -203,8 +203,8 @@ class TurnQueue:
             writes = [self.sessions.write(pending.id, opened.version, opened.record) for pending, opened in new]
             made = await self.sessions.store.save(writes)
         except Exception as failed:
-            for pending in (*(pending for pending, _ in new), *(pending for pending, _, _ in repeated)):
-                pending.fail(failed)
+            for asked in [*(turn[0] for turn in new), *(turn[0] for turn in repeated)]:
+                asked.fail(failed)
             return
         for pending, opened, number in repeated:
             _answer(pending, opened, number, repeated=True)

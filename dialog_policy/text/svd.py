@@ -63,9 +63,11 @@ def right_singular_vectors(matrix: Any, n: int, *, power_iterations: int, seed: 
     combined = white @ rotation[:, top]
     if not wide:
         combined /= np.sqrt(squares[top])
-    found = ((images if wide else back) @ combined.astype(matrix.dtype)).T
-    vectors = np.zeros((n, found.shape[1]), dtype=found.dtype)
-    vectors[: len(found)] = found * np.sign(found[np.arange(len(found)), np.abs(found).argmax(axis=1)])[:, None]
+    found = (images if wide else back) @ combined.astype(matrix.dtype)
+    vectors = np.zeros((n, len(found)), dtype=found.dtype)
+    vectors[: found.shape[1]] = found.T
+    signs = np.sign(vectors[np.arange(n), np.abs(vectors).argmax(axis=1)])
+    vectors *= signs[:, None]
     return vectors
 
 

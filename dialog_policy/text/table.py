@@ -124,9 +124,10 @@ class TermTable:
             if self.vectors is None:
                 out[rows.row_of_each(), rows.values] = weights
                 continue
+            numbers = rows.values.astype(np.intp)
             for text, (begin, end) in enumerate(itertools.pairwise(rows.offsets.tolist())):
                 if begin < end:
-                    weights[begin:end].dot(self.vectors.take(rows.values[begin:end], axis=0), out=out[text])
+                    weights[begin:end].dot(self.vectors.take(numbers[begin:end], axis=0), out=out[text])
         return encoded
 
     def encode_into(self, out: FloatArray, tokens: Sequence[str]) -> bool:

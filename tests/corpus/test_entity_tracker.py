@@ -314,3 +314,21 @@ def test_a_value_that_users_asked_for_and_no_record_of_the_training_part_has_is_
     assert tracker.observe_turn("", "or indian", {}).facts == {"cuisine", "price", "@unlisted cuisine"}
     assert tracker.observe_turn("", "or north indian", {}).facts == {"cuisine", "price"}
     assert unlisted_values(Corpus(dialogues)) == {}
+
+
+@settings(max_examples=200)
+@given(
+    text=st.text("aB0 _'-&.?\t\n\x1c\x1fé北", max_size=30),
+    positions=st.lists(st.integers(0, 12), min_size=1, max_size=4),
+)
+def test_a_mention_is_where_its_tokens_are(text, positions):
+    tokens = gazetteer.tokens_of(text)
+    own = Gazetteer()
+    for position in positions:
+        for token in tokens[position : position + 1]:
+            own.add("kind", token.group())
+    mentions = gazetteer.find_mentions(text, own, Gazetteer())
+    places = {match.span() for match in tokens}
+    folded = {value.casefold() for _, value in own.added}
+    assert {(m.start, m.end) for m in mentions} == {(s, e) for s, e in places if text[s:e].casefold() in folded}
+    assert all(m.written == text[m.start : m.end] for m in mentions)
