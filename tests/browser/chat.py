@@ -7,12 +7,14 @@ import threading
 
 import pytest
 
+from tests.browser.conftest import PATIENCE_MS
+
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra `test`)")
 uvicorn = pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 
 expect = playwright.expect
-expect.set_options(timeout=20_000)  # test machines may be busy
+expect.set_options(timeout=PATIENCE_MS)
 HELLO = "hello, a table for two"
 TOOLS = ("New conversation", "Replay a dialogue", "Download", "Save as training data", "Retrain", "Delete")
 RESULT = {"results": [{"name": "The Oak", "price": "30 euros"}]}

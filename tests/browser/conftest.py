@@ -15,6 +15,8 @@ from dialog_policy.corpus.write import write_corpus
 from dialog_policy.serving.runs import Runs
 from dialog_policy.serving.stores import MemoryStore
 
+# Milliseconds that a page may take. A busy machine is no defect: Playwright's 30 seconds were too few at a load of 30 on two cores.
+PATIENCE_MS = 300_000
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 # Nothing of the browser's own that would look for a network, which a test machine may not have.
 _QUIET = (
@@ -46,7 +48,7 @@ def browser() -> Iterator[Any]:
     with library.sync_playwright() as playwright:
         # Chromium's own sandbox does not work for root, which is what containers run as.
         chromium = playwright.chromium.launch(
-            executable_path=program, args=list(_QUIET), chromium_sandbox=os.getuid() != 0
+            executable_path=program, args=list(_QUIET), chromium_sandbox=os.getuid() != 0, timeout=PATIENCE_MS
         )
         yield chromium
         chromium.close()
@@ -62,6 +64,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **options
         )
         contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
         opened = Visit(context.new_page())
         opened.page.on("pageerror", lambda error: opened.errors.append(str(error)))
         opened.page.on("console", lambda line: line.type in ("error", "warning") and opened.errors.append(line.text))

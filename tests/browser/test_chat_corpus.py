@@ -68,7 +68,7 @@ def test_retraining_shows_its_progress_and_the_conversation_goes_on(chat, site):
     chat.page.reload()  # whoever comes meanwhile sees it, too
     expect(chat.page.get_by_role("progressbar", name=re.compile("^Training"))).to_be_visible()
     notices = chat.page.locator("#retrained")
-    expect(notices).to_contain_text("The policy was retrained.", timeout=300_000)
+    expect(notices).to_contain_text("The policy was retrained.")
     expect(notices).to_contain_text(re.compile(r"Trained on \d+ dialogues, \d+ dialogues? of them new \(\d+ turns?\)"))
     expect(notices).to_contain_text(
         re.compile(r"The policy is (better|worse|as good as before): on the validation part")
