@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import atexit
+import contextlib
 import os
 import shutil
 import tempfile
@@ -11,6 +12,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from dialog_policy import Corpus, DialogPolicy, load_corpus
+
+with contextlib.suppress(ImportError):
+    # Tests train many policies in one process. Where it is imported, none of them starts a process for its baselines.
+    import sklearn  # noqa: F401
 
 pytest_plugins = ["tests.skips"]
 # One profile for all tests. A busy machine is no defect: no example has a deadline, and slow drawing fails no health check.

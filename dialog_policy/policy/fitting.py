@@ -143,7 +143,6 @@ def fit_policy(
     if isinstance(train, StoredCorpus):
         fingerprints.clear()  # they are read again in the end
     elif fits_beside(train):
-        # A small network leaves a core to others.
         background = baselines.begin(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
     decoder = Decoder.fit(
         actions,
@@ -224,11 +223,10 @@ def fit_policy(
 def _calibrate(decoder: Decoder, logits: FloatArray, validation: Validation, config: Config) -> dict[str, float] | None:
     """Fit a decoder's temperature and, if it is wanted, its threshold for falling back, which is returned."""
     calibrate(decoder, logits, validation.gold)
-    if config.fallback_precision is None:
+    wanted = config.fallback_precision
+    if wanted is None:
         return None
-    coverage, precision = choose_fallback(
-        decoder, logits, validation.gold, config.fallback_precision, validation.impossible
-    )
+    coverage, precision = choose_fallback(decoder, logits, validation.gold, wanted, validation.impossible)
     return {"below": decoder.fallback_below, "coverage": coverage, "precision": precision}
 
 
