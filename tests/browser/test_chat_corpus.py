@@ -7,6 +7,7 @@ import pytest
 from dialog_policy import load_corpus
 from dialog_policy.runtime import Policy
 from tests.browser.chat import HELLO, Chat, expect, marked
+from tests.browser.conftest import PATIENCE_MS
 
 
 @pytest.mark.parametrize("is_forced", [True, False])
@@ -68,7 +69,7 @@ def test_retraining_shows_its_progress_and_the_conversation_goes_on(chat, site):
     chat.page.reload()  # whoever comes meanwhile sees it, too
     expect(chat.page.get_by_role("progressbar", name=re.compile("^Training"))).to_be_visible()
     notices = chat.page.locator("#retrained")
-    expect(notices).to_contain_text("The policy was retrained.")
+    expect(notices).to_contain_text("The policy was retrained.", timeout=4 * PATIENCE_MS)
     expect(notices).to_contain_text(re.compile(r"Trained on \d+ dialogues, \d+ dialogues? of them new \(\d+ turns?\)"))
     expect(notices).to_contain_text(
         re.compile(r"The policy is (better|worse|as good as before): on the validation part")

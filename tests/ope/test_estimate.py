@@ -187,9 +187,10 @@ def test_a_run_is_a_target_policy_with_its_own_probabilities_date_and_version(tr
     rewarded = part.with_dialogues(
         msgspec.structs.replace(d, fields={**d.fields, "reward": float(i % 2)}) for i, d in enumerate(part)
     )
-    result = estimate_value(run, rewarded, name="desk", resamples=100)
+    few = {"estimators": ["snips", "dr", "magic"], "resamples": 100}
+    result = estimate_value(run, rewarded, name="desk", **few)
     assert (result.policy, result.run.name, result.run.created) == ("desk", "desk", run.info["created"])
-    stated = estimate_value(run.logged_probabilities(rewarded), rewarded, resamples=100)
+    stated = estimate_value(run.logged_probabilities(rewarded), rewarded, **few)
     assert [repr(row.unreliable) for row in result.estimates] == [repr(row.unreliable) for row in stated.estimates]
     assert stated.to_json().keys() == result.to_json().keys() - {"run"}
     seen = small.split("train")
