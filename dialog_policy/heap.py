@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 import sys
 
 __all__ = ["give_memory_back", "keep_memory", "trim"]
 
 # From malloc.h; the largest value that glibc takes, and how much it may keep.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_KEPT, _KEPT, _KEPT_AFTERWARDS = 32 << 20, 512 << 20, 32 << 20
-
-# With so few cores threads hardly wait for each other when they all take memory from one place.
-_FEW_CORES = 4
 
 
 def keep_memory() -> None:
     """Have glibc keep what batches of one step free for those of the next.
 
     Left alone it gives large arrays back to the system at once, and every page of the next one is fetched and cleared again: a
-    third of the time of a training with wide features. On a few cores all threads share what is kept, instead of each keeping its
-    own. Other C libraries are left as they are.
+    third of the time of a training with wide features. Other C libraries are left as they are.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -30,8 +25,6 @@ def keep_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
         mallopt(_M_TRIM_THRESHOLD, _KEPT)
-        if len(os.sched_getaffinity(0)) <= _FEW_CORES:
-            mallopt(_M_ARENA_MAX, 1)
 
 
 def give_memory_back() -> None:
