@@ -130,7 +130,7 @@ def serve(
 
     Needs the extra `serve`. The HTTP API is described in docs/server.md and in /openapi.json of the running server.
     """
-    for module in ("fastapi", "uvicorn", "prometheus_client"):
+    for module in ("fastapi", "uvicorn", "prometheus_client", "pythonjsonlogger"):
         require(module, extra="serve", purpose="the server")
     from dialog_policy.serving.app import create_app
     from dialog_policy.serving.runs import Runs, name_runs

@@ -8,7 +8,15 @@ from typing import Any
 
 from dialog_policy.errors import OptionError
 
-__all__ = ["HOW_TO_NAME", "actions_of_bits", "are_repeated_bits", "bit_names", "bits_of_actions", "look_like_bits"]
+__all__ = [
+    "HOW_TO_NAME",
+    "actions_of_bits",
+    "are_repeated_bits",
+    "bit_names",
+    "bits_of_actions",
+    "look_like_bits",
+    "written",
+]
 
 HOW_TO_NAME = "Name the actions of the bits with --reader bits=greet,query,…, or say how many bits there are: --reader bits={count}."
 _MOST_BITS = 100_000
@@ -76,7 +84,7 @@ def actions_of_bits(vector: Any, names: Sequence[str]) -> frozenset[str] | None:
     if text == "":
         return frozenset()
     if text is None:
-        items = [_written(item) for item in vector]
+        items = [written(item) for item in vector]
     else:
         items = [piece for piece in _BETWEEN.split(text.strip("[]() ").casefold()) if piece]
         if len(items) == 1 and items[0].isdecimal():
@@ -107,7 +115,10 @@ def bits_of_actions(actions: Collection[str] | None, names: Sequence[str]) -> st
     return "".join("01"[name in actions] for name in names)
 
 
-def _written(item: Any) -> str:
+def written(item: Any) -> str:
+    """Return a cell or item as it is compared, in small letters: ``1`` for 1.0, nothing for what is missing."""
+    if item is None or item != item:
+        return ""
     if isinstance(item, float) and item.is_integer():
         item = int(item)
     return str(item).strip().casefold()
@@ -115,8 +126,8 @@ def _written(item: Any) -> str:
 
 def are_repeated_bits(items: Collection[Any]) -> bool:
     """Whether a list that should hold names of actions holds zeros and ones, one of them twice: it is a bit vector then."""
-    written = [_written(item) for item in items]
-    return len(set(written)) < len(written) and set(written) <= _BITS.keys()
+    bits = [written(item) for item in items]
+    return len(set(bits)) < len(bits) and set(bits) <= _BITS.keys()
 
 
 def look_like_bits(names: Iterable[str]) -> int:

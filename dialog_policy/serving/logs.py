@@ -6,29 +6,23 @@ import asyncio
 import json
 import logging
 import sys
-from datetime import datetime, timezone
 from typing import Any
 
-import msgspec
+from pythonjsonlogger.msgspec import MsgspecFormatter
 
 __all__ = ["line_formatter", "log", "start_logging"]
 
 _logger = logging.getLogger("dialog_policy.serving")
-_encode = msgspec.json.Encoder().encode
 # Bytes that a pipe takes without mixing them with what other processes write (POSIX).
 _WHOLE = 4_096
 
 
-class _Line(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line = {"event": record.getMessage(), "level": record.levelname, **getattr(record, "fields", {})}
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        line["time"] = datetime.fromtimestamp(record.created, timezone.utc)
+class _Line(MsgspecFormatter):
+    def jsonify_log_record(self, log_data: Any) -> str:
         try:
-            return _encode(line).decode()
+            return super().jsonify_log_record(log_data)
         except UnicodeEncodeError:  # half of a pair of surrogates
-            return json.dumps(line, default=str)
+            return json.dumps(log_data, default=str)
 
 
 class _Together(logging.Handler):
@@ -70,8 +64,9 @@ class _Together(logging.Handler):
 
 
 def line_formatter() -> logging.Formatter:
-    """Return what makes a record a line of JSON: event, level, the fields that :func:`log` got, a traceback, time."""
-    return _Line()
+    """Return what makes a record a line of JSON: event, level, time, the fields that :func:`log` got, a traceback."""
+    names = {"message": "event", "levelname": "level", "exc_info": "traceback"}
+    return _Line("%(message)s %(levelname)s", rename_fields=names, timestamp="time")
 
 
 def start_logging() -> None:
@@ -92,8 +87,4 @@ def log(event: str, *, failed: bool = False, **fields: Any) -> None:
     if _logger.isEnabledFor(level):
         # Not `_logger.log`, which looks for the line of code that called it.
         about = sys.exc_info() if failed else None
-        _logger.handle(
-            _logger.makeRecord(
-                _logger.name, level, "", 0, event, (), about, extra={"fields": fields} if fields else None
-            )
-        )
+        _logger.handle(_logger.makeRecord(_logger.name, level, "", 0, event, (), about, extra=fields))

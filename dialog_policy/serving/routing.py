@@ -9,14 +9,13 @@ from typing import Any, TypeVar
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
-from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dialog_policy.serving.errors import UnprocessableError
 from dialog_policy.serving.schemas import EXAMPLES, MODELS, Error
 
-__all__ = ["App", "Direct", "DirectRoute", "body", "described", "errors", "header", "json", "read"]
+__all__ = ["App", "Direct", "DirectRoute", "body", "described", "errors", "json", "read"]
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 _REFERENCE = "#/components/schemas/{name}"
@@ -108,38 +107,9 @@ class App(FastAPI):
         return super().openapi()
 
 
-class _Json(Response):
-    """JSON that is encoded already, and no header but what it takes: Starlette's way to them is longer than that to a reply."""
-
-    def __init__(self, body: bytes, status: int, headers: dict[str, str]) -> None:
-        self.status_code, self.body, self.background = status, body, None
-        self.raw_headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        for name, value in headers.items():
-            self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
-
-
 def json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return a response with JSON."""
-    return _Json(msgspec.json.encode(content), status, headers or {})
-
-
-def header(request: Request, name: bytes) -> str | None:
-    """Return a header, the first of its name (in small letters); None if there is none."""
-    for key, value in request.scope["headers"]:
-        if key == name:
-            return str(value, "latin-1")
-    return None
-
-
-async def _body(request: Request) -> bytes:
-    parts: list[bytes] = []
-    while True:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(parts)
+    return Response(msgspec.json.encode(content), status, headers, "application/json")
 
 
 async def read(request: Request, model: type[_T], *, is_required: bool = True) -> _T:
@@ -151,7 +121,7 @@ async def read(request: Request, model: type[_T], *, is_required: bool = True) -
         If it is not JSON or not what `model` describes.
     """
     try:
-        return msgspec.json.decode(await _body(request) or (b"" if is_required else b"{}"), type=model)
+        return msgspec.json.decode(await request.body() or (b"" if is_required else b"{}"), type=model)
     except msgspec.DecodeError as error:
         expected = ", ".join(f'"{name}"' for name in model.__struct_fields__)
         raise UnprocessableError(f"expected a JSON object with {expected}: {error}.") from None

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from dialog_policy.corpus.lines import native_line
 from dialog_policy.serving.conversations import Conversations
 from dialog_policy.serving.errors import UnprocessableError
-from dialog_policy.serving.routing import DirectRoute, body, described, errors, header, json, read
+from dialog_policy.serving.routing import DirectRoute, body, described, errors, json, read
 from dialog_policy.serving.schemas import Correction, NewSession, ReplyPreview, SessionView, TurnRequest, TurnView
 
 __all__ = ["session_routes"]
@@ -44,7 +44,7 @@ def session_routes(conversations: Conversations) -> APIRouter:
         name = request.path_params["id"]
         turn = await read(request, TurnRequest)
         check_length("user", turn.user)
-        key = header(request, b"idempotency-key")
+        key = request.headers.get("idempotency-key")
         if key is not None and not 0 < len(key) <= _KEY_LENGTH:
             raise UnprocessableError(f"Idempotency-Key: expected 1 to {_KEY_LENGTH} characters, found {len(key)}.")
         view, repeated = await conversations.respond(name, turn, key)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from dialog_policy.corpus.bits import written
 from dialog_policy.corpus.readers.sheet import Row, Table
 from dialog_policy.errors import CorpusError, did_you_mean
 
@@ -85,25 +86,19 @@ def _taken(cells: Sequence[Any], names: Sequence[str], place: str, line: int) ->
         return None
     taken = []
     for name, cell in zip(names, cells, strict=True):
-        written = _written(cell)
-        if written in _YES:
+        text = written(cell)
+        if text in _YES:
             taken.append(name)
-        elif written not in _NO:
+        elif text not in _NO:
             raise CorpusError(
-                f"the cell {name!r} has {written[:40]!r}; expected 1 where the system took the action, else 0 or nothing.",
+                f"the cell {name!r} has {text[:40]!r}; expected 1 where the system took the action, else 0 or nothing.",
                 path=place,
                 line=line,
             )
     return taken
 
 
-def _written(cell: Any) -> str:
-    if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)
-    return "" if cell is None or cell != cell else str(cell).strip().casefold()
-
-
 def columns_of_bits(row: Row, known: Iterable[str]) -> list[str]:
     """Return the columns of a row, other than the known ones, that hold a zero or a one: they may be bits of actions."""
     read = set(known)
-    return [name for name, cell in row.items() if name not in read and _written(cell) in ("0", "1", "true", "false")]
+    return [name for name, cell in row.items() if name not in read and written(cell) in ("0", "1", "true", "false")]
