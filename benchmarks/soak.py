@@ -228,7 +228,8 @@ def growth(samples: Sequence[Sample]) -> dict[str, Any]:
     dict
         ``seconds``, ``done``; ``rss_mb`` with ``first, last`` (medians of the first and the last third of what is left), ``greatest``
         and ``slope_per_hour`` (least squares, MiB); ``threads, descriptors, sessions``: least and greatest of each; ``flat``:
-        whether memory grew by no more than 2 % and neither threads nor descriptors grew from the first third to the last.
+        whether memory grew by no more than 2 % and the least number of threads and of descriptors did not grow from the first third
+        to the last. What leaks never goes away and raises the least; what comes and goes, like idle connections, changes the greatest.
     """
     kept = [sample for sample in samples if sample.seconds >= _WARM * samples[-1].seconds]
     third = max(1, len(kept) // 3)
@@ -242,7 +243,7 @@ def growth(samples: Sequence[Sample]) -> dict[str, Any]:
         if (values := [getattr(sample, name) for sample in kept])
     }
     steady = all(
-        max(getattr(sample, name) for sample in last) <= max(getattr(sample, name) for sample in first)
+        min(getattr(sample, name) for sample in last) <= min(getattr(sample, name) for sample in first)
         for name in ("threads", "descriptors")
     )
     return {

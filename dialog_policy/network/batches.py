@@ -1,12 +1,7 @@
-"""Dialogues of different lengths as batches for Keras.
-
-More than 300 lines: what a batch promises its users takes a quarter of them.
-"""
+"""Dialogues of different lengths as batches for Keras."""
 
 from __future__ import annotations
 
-import heapq
-import itertools
 from numbers import Integral
 from typing import Any, NamedTuple, get_args
 
@@ -18,7 +13,8 @@ from dialog_policy.errors import OptionError, did_you_mean
 from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.network.backend import compiles
 from dialog_policy.network.config import ClassWeight, Strategy, Weighting
-from dialog_policy.network.lengths import evenly, few_lengths, sizes_and_lengths
+from dialog_policy.network.lengths import few_lengths
+from dialog_policy.network.plan import NOBODY, BatchPlan, ceil_div
 from dialog_policy.text.embedding import PADDING_ID
 from dialog_policy.text.table import FloatArray
 
@@ -29,17 +25,6 @@ _IntArray = npt.NDArray[np.int64]
 
 # Lengths of batches where a network is compiled for each: more cost more seconds than their padding saves.
 COMPILED_LENGTHS = 8
-# Turns by which a dialogue may be moved when dialogues are sorted by length: dialogues of neighbouring lengths meet in new
-# company every epoch, for hardly any padding.
-_JITTER = 1.0
-# The same where lengths are few: only dialogues of equal length change places, and then all that are padded to the same length.
-_TIES = 0.5
-# The row of a batch that has no dialogue.
-_NOBODY = -1
-
-
-def _ceil(dividend: int, divisor: int) -> int:
-    return -(-dividend // divisor)
 
 
 class Share(NamedTuple):
@@ -62,14 +47,6 @@ class Share(NamedTuple):
 
 # The share of a process that trains alone.
 WHOLE = Share(0, 1, 1)
-
-
-class _Batch(NamedTuple):
-    """Dialogues of a batch's rows, the step of each at which the batch begins, and how many steps it has."""
-
-    dialogues: _IntArray
-    starts: _IntArray
-    length: int
 
 
 class DialogueBatches(keras.utils.PyDataset):
@@ -168,130 +145,16 @@ class DialogueBatches(keras.utils.PyDataset):
         self.encoded, self.strategy, self.window, self.seed = encoded, strategy, window, seed
         self.packed = packed
         self._mean_terms = [encoded.mean_terms(part) for part in encoded.embedded] if packed else []
-        self._at_once = 1 if strategy == "single" else min(batch_size, len(encoded))
-        # Dialogues are shuffled together that are read together: whole batches of them, and so as many in every epoch.
-        self._pool = len(encoded)
-        if strategy in ("bucket", "pad", "single") and encoded.pool_size < len(encoded):
-            self._pool = max(1, encoded.pool_size // self._at_once) * self._at_once
-        if strategy in ("bucket", "pad"):
-            pool = min(self._pool, len(encoded))
-            self._at_once = _ceil(pool, _ceil(pool, batch_size))
-        self.batch_size = _ceil(self._at_once, share.devices) * share.devices
         self.share = share
-        self._lengths = encoded.lengths
-        self._padded: list[int] | None = None
-        self._sizes: list[int] | None = None
-        if strategy == "pad":
-            self._padded = [int(self._lengths.max())]
-        elif strategy == "bucket" and max_lengths is not None:
-            if self._pool < len(encoded):
-                self._padded = few_lengths(self._lengths_of_batches(), max_lengths)
-            else:
-                self._sizes, self._padded = sizes_and_lengths(
-                    self._lengths, batch_size, max_lengths, even=not compiles()
-                )
-                self._at_once = self._sizes[0]
-                self.batch_size = _ceil(self._at_once, share.devices) * share.devices
+        self._plan = BatchPlan(
+            encoded, batch_size, strategy=strategy, max_lengths=max_lengths, window=window, seed=seed, devices=share.devices,
+            same_sizes=not compiles(),
+        )  # fmt: skip
+        self.batch_size = self._plan.batch_size
         self._weights = encoded.dialogue_weights() if weighting == "dialogue" else None
         self._balance = encoded.balanced_weights() if class_weight == "balanced" else None
-        self._plan(epoch)
-
-    def _plan(self, epoch: int) -> None:
         self.epoch = epoch
-        random = np.random.default_rng((self.seed, epoch))
-        if self.strategy == "window":
-            self._batches = self._windows(random)
-            return
-        batches = []
-        for pool in self._pools(random):
-            groups = self._groups(random, pool)
-            batches += [self._batch(groups[i]) for i in random.permutation(len(groups))]
-        # Keras takes the shapes of the first two batches for those of all, with None where these two differ.
-        other = next((i for i, batch in enumerate(batches) if batch.length != batches[0].length), None)
-        if other is not None:
-            batches[1], batches[other] = batches[other], batches[1]
-        elif len(batches) > 1 and self.strategy == "bucket" and len(set(self._lengths.tolist())) > 1:
-            batches[1] = batches[1]._replace(length=batches[1].length + 1)
-        self._batches = batches
-
-    def _lengths_of_batches(self) -> list[int]:
-        """Return the longest length of every batch of an epoch, whose pools are like those of any other."""
-        random = np.random.default_rng(self.seed)
-        return [
-            int(length)
-            for pool in self._pools(random)
-            for length in np.sort(self._lengths[pool])[np.cumsum(evenly(len(pool), self._at_once)) - 1]
-        ]
-
-    def _pools(self, random: np.random.Generator) -> list[_IntArray]:
-        """Deal the dialogues into pools that are shuffled one after the other: shards in a new order, a pool full at a time."""
-        if self._pool >= len(self._lengths):
-            return [np.arange(len(self._lengths))]
-        dealt = self.encoded.shuffled_shards(random)
-        return [np.sort(dealt[start : start + self._pool]) for start in range(0, len(dealt), self._pool)]
-
-    def _groups(self, random: np.random.Generator, pool: _IntArray) -> list[_IntArray]:
-        """Deal the dialogues of a pool into groups that share a batch."""
-        size, lengths = self._at_once, self._lengths[pool]
-        if self.strategy == "exact":
-            order = random.permutation(len(lengths))
-            order = order[np.argsort(lengths[order], kind="stable")]
-            ends = np.flatnonzero(np.diff(lengths[order])) + 1
-            return [pool[part[i : i + size]] for part in np.split(order, ends) for i in range(0, len(part), size)]
-        if self.strategy == "bucket":
-            jitter = _JITTER if self._padded is None else _TIES
-            order = np.argsort(lengths + random.uniform(-jitter, jitter, len(lengths)), kind="stable")
-        else:
-            order = random.permutation(len(lengths))
-        groups = np.split(pool[order], np.cumsum(self._sizes or evenly(len(order), size))[:-1])
-        return groups if self._padded is None or self.strategy == "pad" else self._mixed(random, groups)
-
-    def _mixed(self, random: np.random.Generator, groups: list[_IntArray]) -> list[_IntArray]:
-        """Deal the dialogues anew of neighbouring groups that are padded to the same length: that costs no padding."""
-        mixed: list[_IntArray] = []
-        for _, same in itertools.groupby(groups, key=lambda group: (self._rows(group), self._padded_length(group))):
-            alike = list(same)
-            ends = np.cumsum([len(group) for group in alike])[:-1]
-            mixed += np.split(random.permutation(np.concatenate(alike)), ends)
-        return mixed
-
-    def _padded_length(self, dialogues: _IntArray) -> int:
-        longest = int(self._lengths[dialogues].max())
-        return longest if self._padded is None else next(n for n in self._padded if n >= longest)
-
-    def _rows(self, dialogues: _IntArray) -> int:
-        """Return how many rows a batch of these dialogues has: all batches the same, but one that is made smaller."""
-        if self._sizes is None or len(dialogues) >= self._at_once - 1:
-            return self.batch_size
-        return _ceil(len(dialogues), self.share.devices) * self.share.devices
-
-    def _batch(self, dialogues: _IntArray) -> _Batch:
-        rows = np.full(self._rows(dialogues), _NOBODY, dtype=np.int64)
-        rows[: len(dialogues)] = dialogues
-        return _Batch(rows, np.zeros(len(rows), dtype=np.int64), self._padded_length(dialogues))
-
-    def _windows(self, random: np.random.Generator) -> list[_Batch]:
-        """Deal the dialogues to the rows, the longest first, each to the row that has least to do; then shuffle each row.
-
-        So every epoch has the same number of batches, about as few as there can be (Graham 1969, longest processing time).
-        """
-        sizes = -(-self._lengths // self.window)
-        order = random.permutation(len(sizes))
-        loads = [(0, row) for row in range(self._at_once)]
-        rows: list[list[int]] = [[] for _ in loads]
-        for dialogue in order[np.argsort(-sizes[order], kind="stable")].tolist():
-            load, row = heapq.heappop(loads)
-            rows[row].append(dialogue)
-            heapq.heappush(loads, (load + int(sizes[dialogue]), row))
-        shape = max(loads)[0], self.batch_size
-        dialogues, starts = np.full(shape, _NOBODY, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-        for row, dialogues_of_row in enumerate(rows):
-            shuffled = random.permutation(np.array(dialogues_of_row, dtype=np.int64))
-            steps = [np.arange(sizes[dialogue]) for dialogue in shuffled]
-            n = int(sizes[shuffled].sum())
-            dialogues[:n, row] = np.repeat(shuffled, sizes[shuffled])
-            starts[:n, row] = np.concatenate(steps) * self.window
-        return [_Batch(*both, self.window) for both in zip(dialogues, starts, strict=True)]
+        self._batches = self._plan.batches(epoch)
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -304,7 +167,7 @@ class DialogueBatches(keras.utils.PyDataset):
         weights = self.encoded.weights(turns)
         if self._weights is not None:
             rows = batch.dialogues[here]
-            weights *= np.where(rows == _NOBODY, 0.0, self._weights[rows]).astype(np.float32)[:, None]
+            weights *= np.where(rows == NOBODY, 0.0, self._weights[rows]).astype(np.float32)[:, None]
         if self._balance is not None:
             weights *= self._balance[turns].astype(np.float32)
         inputs: dict[str, npt.NDArray[Any]] = {"features": features}
@@ -329,10 +192,10 @@ class DialogueBatches(keras.utils.PyDataset):
             # Sizes depend on the batch's shape, so that a compiled network sees few: as many texts as turns, and one more, to
             # which what fills the terms up belongs; as many terms as so many turns have on average, or more by a power of two.
             size = 1 << max(len(ids) - 1, int(turns.size * self._mean_terms[number])).bit_length()
-            size = _ceil(size, devices) * devices
+            size = ceil_div(size, devices) * devices
             terms, texts = np.full(size, PADDING_ID, dtype=np.int32), np.full(size, turns.size, dtype=np.int32)
             terms[: len(ids)], texts[: len(ids)] = ids, np.repeat(np.arange(len(counts)), counts)
-            shares = np.zeros(_ceil(turns.size + 1, devices) * devices, dtype=np.float32)
+            shares = np.zeros(ceil_div(turns.size + 1, devices) * devices, dtype=np.float32)
             np.divide(1.0, counts, out=shares[: len(counts)], where=counts > 0, casting="same_kind")
             whole = {"terms": terms, "texts": texts, "shares": shares, "rows": rows.astype(np.int32)}
             inputs.update({f"{name}_{number}": array[self._mine(len(array))] for name, array in whole.items()})
@@ -350,12 +213,13 @@ class DialogueBatches(keras.utils.PyDataset):
     def turns_in(self, index: int) -> int:
         """Count the real turns of a batch."""
         batch = self._batches[index]
-        left = np.where(batch.dialogues == _NOBODY, 0, self._lengths[batch.dialogues] - batch.starts)
+        left = np.where(batch.dialogues == NOBODY, 0, self.encoded.lengths[batch.dialogues] - batch.starts)
         return int(np.clip(left, 0, batch.length).sum())
 
     def on_epoch_end(self) -> None:
         """Deal the dialogues anew."""
-        self._plan(self.epoch + 1)
+        self.epoch += 1
+        self._batches = self._plan.batches(self.epoch)
 
 
 def evaluation_batches(
@@ -372,7 +236,7 @@ def evaluation_batches(
     padded = few_lengths([encoded.lengths[group].max() for group in groups], max_lengths)
     batches = []
     for group in groups:
-        rows = np.full(batch_size, _NOBODY, dtype=np.int64)
+        rows = np.full(batch_size, NOBODY, dtype=np.int64)
         rows[: len(group)] = group
         batches.append(encoded.padded_turns(rows, next(n for n in padded if n >= encoded.lengths[group].max())))
     return batches

@@ -1,31 +1,28 @@
 """CSV, TSV, Excel and Parquet: one row a turn.
 
 Actions are separated by ``|`` or a JSON list; commas are understood where they cannot be part of a name. An empty cell is the
-empty set, ``null`` a turn that is history only. With the option ``bits`` a cell is a bit vector. Columns that are none of ours become fields of the dialogue where they are
-constant within it; the column ``fields`` has fields as a JSON object, in any row of the dialogue. Rows of one dialogue follow
-each other, or the column ``turn`` gives their order; a row with an empty id belongs to the dialogue above.
-
-More than 300 lines: a table in a file and the stream of a warehouse are read by the same few functions.
+empty set, ``null`` a turn that is history only. With the option ``bits`` a cell is a bit vector. Columns that are none of ours
+become fields of the dialogue where they are constant within it; the column ``fields`` has fields as a JSON object, in any row of
+the dialogue. Rows of one dialogue follow each other, or the column ``turn`` gives their order; a row with an empty id belongs to
+the dialogue above.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
-
-from dialog_policy.corpus.bits import HOW_TO_NAME, actions_of_bits, are_repeated_bits, bit_names
-from dialog_policy.corpus.dialogue import Dialogue, Turn, huge_number
+from dialog_policy.corpus.bits import actions_of_bits, bit_names
+from dialog_policy.corpus.dialogue import Dialogue, Turn
 from dialog_policy.corpus.problems import Place, Problem
 from dialog_policy.corpus.readers.bit_columns import with_actions
+from dialog_policy.corpus.readers.cells import Cells, actions_of_cell
 from dialog_policy.corpus.readers.header import check_header
-from dialog_policy.corpus.readers.layout import LISTED, SEPARATOR, TableLayout, layout_of, with_ids
+from dialog_policy.corpus.readers.layout import SEPARATOR, TableLayout, layout_of, with_ids
 from dialog_policy.corpus.readers.reader import BITS, Opened, Option, Options, Reader
-from dialog_policy.corpus.readers.sheet import SUFFIXES, Row, Table, tables, unread_sheets
+from dialog_policy.corpus.readers.sheet import SUFFIXES, Table, tables, unread_sheets
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError, did_you_mean
 
@@ -39,96 +36,6 @@ COLUMN_OPTIONS = {name: Option(name, f"the column with {name}") for name in COLU
         "actions", "the column with actions; or columns with a 1 where an action was taken: greet,bye or act_*"
     )
 }
-
-
-def _actions(cell: Any, separator: str) -> frozenset[str] | None:
-    if cell is None:
-        return None
-    if isinstance(cell, list):
-        names = list(map(str, cell))
-    elif (text := str(cell).strip()) == "null":
-        return None
-    elif text.startswith("["):
-        names = list(map(str, msgspec.json.decode(text, type=list[str | int])))
-    else:
-        parts = LISTED.split(text) if separator == "," else text.split(separator)
-        names = [name for part in parts if (name := part.strip())]
-    if are_repeated_bits(names):
-        raise ValueError(
-            f"{str(cell)[:40]!r} is a bit vector and no list of names. {HOW_TO_NAME.format(count=len(names))}"
-        )
-    return frozenset(names)
-
-
-def _object(cell: Any) -> dict[str, Any]:
-    if isinstance(cell, str):
-        cell = cell.strip()
-    if cell is None or cell == "":
-        return {}
-    if isinstance(cell, dict):
-        return cell
-    try:
-        value = msgspec.json.decode(cell, type=dict[str, Any])
-    except (msgspec.DecodeError, TypeError) as error:
-        if isinstance(cell, str) and cell.startswith("{"):
-            raise
-        raise ValueError(f'expected a JSON object such as {{"area": "north"}}, found {str(cell)[:40]!r}') from error
-    if huge_number(cell, value):
-        raise ValueError("it has an integer of more than 308 digits")
-    return value
-
-
-def _number(cell: Any) -> float | None:
-    if cell is None or cell == "":
-        return None
-    value = float(cell)
-    if math.isinf(value):
-        raise ValueError(f"expected a finite number, found {str(cell)[:40]}")
-    # What pandas writes for a missing number.
-    return None if math.isnan(value) else value
-
-
-def _text(cell: Any) -> str:
-    return "" if cell is None else str(cell)
-
-
-_CELLS: Mapping[str, Callable[[Any], Any]] = {
-    "turn": _number,
-    "user": _text,
-    "context": _object,
-    "system": _text,
-    "reward": _number,
-    "propensity": _number,
-    "split": _text,
-    "fields": _object,
-}
-_REMEDIES = {
-    "context": "Write the cell as JSON, or rename the column: then it is a field of the dialogue.",
-    "fields": "Write the cell as JSON, or rename the column: then it is a field of the dialogue.",
-}
-
-
-class _Cells(NamedTuple):
-    """Converts the cells of a row."""
-
-    columns: Mapping[str, str]
-    actions: Callable[[Any], frozenset[str] | None]
-    place: str
-
-    def __call__(self, row: Row, line: int, dialogue_id: str) -> dict[str, Any]:
-        converted = {}
-        for name, convert in (*_CELLS.items(), ("actions", self.actions)):
-            try:
-                converted[name] = convert(row.get(self.columns[name]))
-            except (ValueError, TypeError, OverflowError, msgspec.DecodeError, RecursionError) as error:
-                raise CorpusError(
-                    f"the cell {self.columns[name]!r} cannot be read: {error}.",
-                    path=self.place,
-                    line=line,
-                    dialogue=dialogue_id,
-                    remedy=_REMEDIES.get(name, ""),
-                ) from None
-        return converted
 
 
 @dataclass
@@ -237,8 +144,8 @@ def _read_table(
             remarks.look_at(row, columns)
             break
     layout = layout_of(table, columns) if layout is None else layout
-    to_actions = partial(actions_of_bits, names=bits) if bits else partial(_actions, separator=layout.separator)
-    cells = _Cells(columns, to_actions, table.place)
+    to_actions = partial(actions_of_bits, names=bits) if bits else partial(actions_of_cell, separator=layout.separator)
+    cells = Cells(columns, to_actions, table.place)
     known = _TAKEN | set(columns.values())
     rows = with_ids(table, columns)
     if layout.is_scattered:

@@ -1,0 +1,131 @@
+"""What the cells of a table's row say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from dialog_policy.corpus.bits import HOW_TO_NAME, are_repeated_bits
+from dialog_policy.corpus.dialogue import huge_number
+from dialog_policy.corpus.readers.layout import LISTED
+from dialog_policy.corpus.readers.sheet import Row
+from dialog_policy.errors import CorpusError
+
+__all__ = ["Cells", "actions_of_cell"]
+
+
+def actions_of_cell(cell: Any, separator: str) -> frozenset[str] | None:
+    """Return the actions that a cell names; None if it says ``null``.
+
+    Raises
+    ------
+    ValueError
+        If it is a bit vector, or a JSON list of something else than names.
+    """
+    if cell is None:
+        return None
+    if isinstance(cell, list):
+        names = list(map(str, cell))
+    elif (text := str(cell).strip()) == "null":
+        return None
+    elif text.startswith("["):
+        names = list(map(str, msgspec.json.decode(text, type=list[str | int])))
+    else:
+        parts = LISTED.split(text) if separator == "," else text.split(separator)
+        names = [name for part in parts if (name := part.strip())]
+    if are_repeated_bits(names):
+        raise ValueError(
+            f"{str(cell)[:40]!r} is a bit vector and no list of names. {HOW_TO_NAME.format(count=len(names))}"
+        )
+    return frozenset(names)
+
+
+def _object(cell: Any) -> dict[str, Any]:
+    if isinstance(cell, str):
+        cell = cell.strip()
+    if cell is None or cell == "":
+        return {}
+    if isinstance(cell, dict):
+        return cell
+    try:
+        value = msgspec.json.decode(cell, type=dict[str, Any])
+    except (msgspec.DecodeError, TypeError) as error:
+        if isinstance(cell, str) and cell.startswith("{"):
+            raise
+        raise ValueError(f'expected a JSON object such as {{"area": "north"}}, found {str(cell)[:40]!r}') from error
+    if huge_number(cell, value):
+        raise ValueError("it has an integer of more than 308 digits")
+    return value
+
+
+def _number(cell: Any) -> float | None:
+    if cell is None or cell == "":
+        return None
+    value = float(cell)
+    if math.isinf(value):
+        raise ValueError(f"expected a finite number, found {str(cell)[:40]}")
+    # What pandas writes for a missing number.
+    return None if math.isnan(value) else value
+
+
+def _text(cell: Any) -> str:
+    return "" if cell is None else str(cell)
+
+
+_CELLS: Mapping[str, Callable[[Any], Any]] = {
+    "turn": _number,
+    "user": _text,
+    "context": _object,
+    "system": _text,
+    "reward": _number,
+    "propensity": _number,
+    "split": _text,
+    "fields": _object,
+}
+_REMEDIES = {
+    "context": "Write the cell as JSON, or rename the column: then it is a field of the dialogue.",
+    "fields": "Write the cell as JSON, or rename the column: then it is a field of the dialogue.",
+}
+
+
+class Cells(NamedTuple):
+    """Converts the cells of a row.
+
+    Attributes
+    ----------
+    columns
+        What is read to the name of its column.
+    actions
+        Converts the cell with actions.
+    place
+        The table, for messages.
+    """
+
+    columns: Mapping[str, str]
+    actions: Callable[[Any], frozenset[str] | None]
+    place: str
+
+    def __call__(self, row: Row, line: int, dialogue_id: str) -> dict[str, Any]:
+        """Return what a row says, by the names of :class:`~dialog_policy.corpus.Turn` and ``turn``, ``split``, ``fields``.
+
+        Raises
+        ------
+        CorpusError
+            If a cell cannot be read: which, in which line, and what to write there.
+        """
+        converted = {}
+        for name, convert in (*_CELLS.items(), ("actions", self.actions)):
+            try:
+                converted[name] = convert(row.get(self.columns[name]))
+            except (ValueError, TypeError, OverflowError, msgspec.DecodeError, RecursionError) as error:
+                raise CorpusError(
+                    f"the cell {self.columns[name]!r} cannot be read: {error}.",
+                    path=self.place,
+                    line=line,
+                    dialogue=dialogue_id,
+                    remedy=_REMEDIES.get(name, ""),
+                ) from None
+        return converted
