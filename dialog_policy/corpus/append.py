@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from dialog_policy.corpus.bits import bit_names
+from dialog_policy.corpus.cells import COLUMNS
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.lines import native_line, table_rows
 from dialog_policy.corpus.readers import jsonl, table
@@ -172,7 +173,7 @@ def _add_rows(source: Source, target: Path, dialogues: Iterable[Dialogue], optio
         raise CorpusError("expected a header in the first line, found none.", path=target)
     if not added:
         return 0
-    columns = {name: options[name] for name in table.COLUMNS}
+    columns = {name: options[name] for name in COLUMNS}
     (sheet,) = tables(source, member, columns["dialogue_id"], options["encoding"])
     separator = layout_of(sheet, columns).separator
     encoding = options["encoding"] or _encoding(source)
@@ -194,7 +195,7 @@ def _add_rows(source: Source, target: Path, dialogues: Iterable[Dialogue], optio
 
 def _cells(row: tuple[Any, ...], dialect: Dialect, columns: Mapping[str, str], of_bits: Sequence[str]) -> list[Any]:
     """Cells of a row in the order of a sheet's columns, some of which may have the bits of actions."""
-    described = dict(zip(table.COLUMNS, row, strict=True))
+    described = dict(zip(COLUMNS, row, strict=True))
     cells = {columns[name]: value for name, value in described.items()}
     vector = described["actions"]
     cells |= dict.fromkeys(of_bits, vector) if vector == "null" else dict(zip(of_bits, vector, strict=False))

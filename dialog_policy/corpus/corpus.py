@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, SupportsIndex, TypeVar, overload
 
 from dialog_policy.corpus.bits import bit_names
+from dialog_policy.corpus.cells import COLUMNS
 from dialog_policy.corpus.dialogue import Dialogue
-from dialog_policy.corpus.frame import COLUMNS, dialogues_of_frame
+from dialog_policy.corpus.frame import dialogues_of_frame
 from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.corpus.splits import in_split, splits_of
 from dialog_policy.errors import CorpusError, counted, did_you_mean, require
@@ -254,7 +255,7 @@ class Corpus(Sequence[Dialogue]):
         frame
             The columns of :meth:`to_frame`, of which ``dialogue_id`` and ``actions`` are required. A missing value means
             unknown, and actions are any collection of names. The rows of a dialogue need not be consecutive; a column ``turn``
-            gives their order.
+            gives their order. Numbers may be given as texts, ``context`` and ``fields`` as the JSON of an object.
         bits
             Names of the actions in the order of their bits, where ``actions`` are bit vectors, such as the rows of an array of
             shape (n_turns, n_actions); or how many bits there are. Empty: actions are names.
@@ -264,7 +265,8 @@ class Corpus(Sequence[Dialogue]):
         Raises
         ------
         CorpusError
-            If a column is missing, or a cell has a value of another kind.
+            If a column is missing or there twice, a cell has a value of another kind, or rows of a dialogue disagree about its
+            split or fields.
         OptionError
             If two bits have the same name.
         """

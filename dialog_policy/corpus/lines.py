@@ -86,7 +86,7 @@ def _actions_cell(actions: frozenset[str] | None, separator: str) -> str:
 def table_rows(
     dialogues: Iterable[Dialogue], separator: str = SEPARATOR, bits: Sequence[str] = ()
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield a row for each turn, with a cell for each of :data:`~dialog_policy.corpus.readers.table.COLUMNS`.
+    """Yield a row for each turn, with a cell for each of :data:`~dialog_policy.corpus.cells.COLUMNS`.
 
     Parameters
     ----------

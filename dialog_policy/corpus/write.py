@@ -12,9 +12,9 @@ from typing import BinaryIO
 
 import msgspec
 
+from dialog_policy.corpus.cells import COLUMNS
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.lines import native_line, table_rows
-from dialog_policy.corpus.readers.table import COLUMNS
 from dialog_policy.errors import CorpusError, OptionError, counted, did_you_mean, require
 from dialog_policy.files import atomic_folder, atomic_write
 

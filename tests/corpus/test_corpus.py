@@ -74,6 +74,43 @@ def test_a_frame_that_is_none_is_answered():
         Corpus.from_frame(pandas.DataFrame({"dialogue_id": ["a"], "actions": [["b"]], "context": [3]}))
 
 
+def test_cells_of_a_frame_mean_what_cells_of_a_sheet_mean():
+    pandas = pytest.importorskip("pandas")
+    numbers = [str(number) for number in range(11)]
+    rows = {"dialogue_id": ["a"] * 11, "actions": [["b"]] * 11, "user": numbers, "turn": numbers}
+    frame = pandas.DataFrame(rows).assign(split=1, reward="0.5", fields='{"area": "north"}')
+    (one,) = Corpus.from_frame(frame.iloc[::-1])
+    assert [turn.user for turn in one.turns] == numbers
+    assert (one.split, one.fields, one.turns[0].reward) == ("1", {"area": "north"}, 0.5)
+    assert list(Corpus.from_frame(Corpus([one]).to_frame())) == [one]
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "message"),
+    [
+        ("turn", [0, "second"], "turn 1 .*'turn' cannot be read: expected a number, found 'second'.*Number the turns"),
+        ("fields", ["abc", None], "turn 0 .*'fields' cannot be read: expected a JSON object"),
+        ("fields", [{"n": 1}, {"n": 2}], "dialogue 'a', turn 1 .*fields differ between its rows: n"),
+        ("split", ["dev", "test"], "dialogue 'a', turn 1 .*in the split 'dev' and, from here on, in 'test'"),
+        ("user", ["hello", ["two", "tickets"]], "turn 1 .*'user' cannot be read: expected a text, found .'two'"),
+        ("actions", [["b"], 3], "turn 1 .*'actions' cannot be read: expected a collection of action names, found '3'"),
+    ],
+)
+def test_a_cell_of_a_frame_that_means_nothing_is_named(column, cells, message):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"dialogue_id": ["a", "a"], "actions": [["b"], ["c"]]}).assign(**{column: cells})
+    with pytest.raises(CorpusError, match=message):
+        Corpus.from_frame(frame)
+
+
+def test_a_frame_with_two_columns_of_one_name_is_answered():
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(CorpusError, match="there are 2 columns 'user'"):
+        Corpus.from_frame(
+            pandas.DataFrame([["a", ["b"], "x", "y"]], columns=["dialogue_id", "actions", "user", "user"])
+        )
+
+
 def test_action_spaces_are_iterable():
     actions = ActionSpace().fit([{"b", "a"}, {"c"}])
     assert list(actions) == ["a", "b", "c"]

@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from dialog_policy.corpus.cells import LISTED
 from dialog_policy.corpus.readers.sheet import Table
 from dialog_policy.errors import CorpusError
 
-__all__ = ["LISTED", "SEPARATOR", "TableLayout", "layout_of", "with_ids"]
+__all__ = ["SEPARATOR", "TableLayout", "layout_of", "with_ids"]
 
 SEPARATOR = "|"
-# What people write between actions instead; and names that have none of it within them.
-LISTED = re.compile(r"[,;\n]")
+# Names that have none of what people write between actions instead.
 _NAME = re.compile(r"[\w.:/+-]+")
 
 

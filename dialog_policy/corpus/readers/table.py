@@ -15,10 +15,11 @@ from functools import partial
 from typing import Any
 
 from dialog_policy.corpus.bits import actions_of_bits, bit_names
-from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.cells import COLUMNS, Cells, actions_of_cell
+from dialog_policy.corpus.dialogue import Dialogue
+from dialog_policy.corpus.dialogue_rows import DialogueRows
 from dialog_policy.corpus.problems import Place, Problem
 from dialog_policy.corpus.readers.bit_columns import with_actions
-from dialog_policy.corpus.readers.cells import Cells, actions_of_cell
 from dialog_policy.corpus.readers.header import check_header
 from dialog_policy.corpus.readers.layout import SEPARATOR, TableLayout, layout_of, with_ids
 from dialog_policy.corpus.readers.reader import BITS, Opened, Option, Options, Reader
@@ -26,9 +27,8 @@ from dialog_policy.corpus.readers.sheet import SUFFIXES, Table, tables, unread_s
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError, did_you_mean
 
-__all__ = ["COLUMNS", "COLUMN_OPTIONS", "READER", "read_stream"]
+__all__ = ["COLUMN_OPTIONS", "READER", "read_stream"]
 
-COLUMNS = ("dialogue_id", "turn", "user", "actions", "system", "context", "split", "reward", "propensity", "fields")
 # Columns of these names are no fields: a dialogue has them already, in another meaning.
 _TAKEN = {"id", "turns", "split"}
 COLUMN_OPTIONS = {name: Option(name, f"the column with {name}") for name in COLUMNS} | {
@@ -59,39 +59,6 @@ class _Remarks:
         for name in set(header) - known:
             if hint := did_you_mean(name, missing, cutoff=0.8).strip():
                 self.misspelt.add((name, hint))
-
-
-class _Collected:
-    """Rows of one dialogue.
-
-    Parameters
-    ----------
-    remarks
-        Gets the names of columns that are no fields, since they differ within a dialogue.
-    """
-
-    def __init__(self, remarks: _Remarks) -> None:
-        self.turns: list[tuple[float, Turn]] = []
-        self.fields: dict[str, Any] = {}
-        self.varying: set[str] = set()
-        self.remarks = remarks
-        self.split: str | None = None
-
-    def add(self, cells: dict[str, Any], others: Mapping[str, Any]) -> None:
-        order, split, fields = cells.pop("turn"), cells.pop("split"), cells.pop("fields")
-        self.turns.append((len(self.turns) if order is None else order, Turn(**cells)))
-        if split and self.split not in (None, split):
-            raise ValueError(f"it is in the split {self.split!r} and, from here on, in {split!r}")
-        self.split = self.split or split or None
-        for name, value in (*others.items(), *fields.items()):
-            if self.fields.setdefault(name, value) != value:
-                self.varying.add(name)
-
-    def dialogue(self, dialogue_id: str) -> Dialogue:
-        turns = tuple(turn for _, turn in sorted(self.turns, key=lambda item: item[0]))
-        fields = {name: value for name, value in self.fields.items() if name not in self.varying}
-        self.remarks.left_out |= self.varying
-        return Dialogue(id=dialogue_id, turns=turns, split=self.split, fields=fields)
 
 
 def _gathered(rows: Iterable[tuple[int, dict[str, Any]]], column: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -151,12 +118,13 @@ def _read_table(
     if layout.is_scattered:
         rows = _gathered(rows, columns["dialogue_id"])
     current: str | None = None
-    collected = _Collected(remarks)
+    collected = DialogueRows()
     done: set[str] = set()
     for line, row in rows:
         dialogue_id = row[columns["dialogue_id"]]
         if dialogue_id != current:
             if current is not None:
+                remarks.left_out |= collected.varying
                 yield collected.dialogue(current)
                 done.add(current)
             if dialogue_id in done:
@@ -166,8 +134,8 @@ def _read_table(
                     line=line,
                     remedy="Sort the rows so that the rows of each dialogue are consecutive, or number its turns in a column 'turn'.",
                 )
-            current, collected = dialogue_id, _Collected(remarks)
-        converted = cells(row, line, dialogue_id)
+            current, collected = dialogue_id, DialogueRows()
+        converted = cells(row, dialogue_id, line=line)
         if not annotated and not layout.has_actions:
             converted["actions"] = None
         others = {name: value for name, value in row.items() if name not in known and value not in (None, "")}
@@ -176,6 +144,7 @@ def _read_table(
         except ValueError as error:
             raise CorpusError(f"{error}.", path=table.place, line=line, dialogue=dialogue_id) from None
     if current is not None:
+        remarks.left_out |= collected.varying
         yield collected.dialogue(current)
 
 

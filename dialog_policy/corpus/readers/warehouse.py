@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dialog_policy.corpus.bits import bit_names
+from dialog_policy.corpus.cells import COLUMNS
 from dialog_policy.corpus.readers.bit_columns import bit_columns
 from dialog_policy.corpus.readers.reader import BITS, Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.sheet import Row, Table
 from dialog_policy.corpus.readers.source import Source
-from dialog_policy.corpus.readers.table import COLUMN_OPTIONS, COLUMNS, read_stream
+from dialog_policy.corpus.readers.table import COLUMN_OPTIONS, read_stream
 from dialog_policy.errors import CorpusError, DialogPolicyError, OptionError, require
 
 __all__ = ["READERS", "is_address", "name_of_address", "open_address", "reader_of"]

@@ -1,20 +1,24 @@
-"""What the cells of a table's row say."""
+"""What the cells of a table's row say: of a sheet, of a query's answer, of a data frame."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from dialog_policy.corpus.bits import HOW_TO_NAME, are_repeated_bits
 from dialog_policy.corpus.dialogue import huge_number
-from dialog_policy.corpus.readers.layout import LISTED
-from dialog_policy.corpus.readers.sheet import Row
 from dialog_policy.errors import CorpusError
 
-__all__ = ["Cells", "actions_of_cell"]
+__all__ = ["COLUMNS", "LISTED", "Cells", "actions_of_cell"]
+
+# One row a turn.
+COLUMNS = ("dialogue_id", "turn", "user", "actions", "system", "context", "split", "reward", "propensity", "fields")
+# What people write between actions in the place of a bar.
+LISTED = re.compile(r"[,;\n]")
 
 
 def actions_of_cell(cell: Any, separator: str) -> frozenset[str] | None:
@@ -64,7 +68,10 @@ def _object(cell: Any) -> dict[str, Any]:
 def _number(cell: Any) -> float | None:
     if cell is None or cell == "":
         return None
-    value = float(cell)
+    try:
+        value = float(cell)
+    except (TypeError, ValueError):
+        raise ValueError(f"expected a number, found {str(cell)[:40]!r}") from None
     if math.isinf(value):
         raise ValueError(f"expected a finite number, found {str(cell)[:40]}")
     # What pandas writes for a missing number.
@@ -72,6 +79,8 @@ def _number(cell: Any) -> float | None:
 
 
 def _text(cell: Any) -> str:
+    if isinstance(cell, Collection) and not isinstance(cell, str):
+        raise ValueError(f"expected a text, found {str(cell)[:40]}")
     return "" if cell is None else str(cell)
 
 
@@ -86,6 +95,7 @@ _CELLS: Mapping[str, Callable[[Any], Any]] = {
     "fields": _object,
 }
 _REMEDIES = {
+    "turn": "Number the turns of each dialogue: 0, 1, 2, …",
     "context": "Write the cell as JSON, or rename the column: then it is a field of the dialogue.",
     "fields": "Write the cell as JSON, or rename the column: then it is a field of the dialogue.",
 }
@@ -101,20 +111,29 @@ class Cells(NamedTuple):
     actions
         Converts the cell with actions.
     place
-        The table, for messages.
+        The table, for messages; None where the messages need not name it.
     """
 
     columns: Mapping[str, str]
     actions: Callable[[Any], frozenset[str] | None]
-    place: str
+    place: str | None = None
 
-    def __call__(self, row: Row, line: int, dialogue_id: str) -> dict[str, Any]:
+    def __call__(
+        self, row: Mapping[str, Any], dialogue_id: str, *, line: int | None = None, turn: int | None = None
+    ) -> dict[str, Any]:
         """Return what a row says, by the names of :class:`~dialog_policy.corpus.Turn` and ``turn``, ``split``, ``fields``.
+
+        Parameters
+        ----------
+        row
+            The cells by the names of their columns.
+        dialogue_id, line, turn
+            Where the row is, for messages.
 
         Raises
         ------
         CorpusError
-            If a cell cannot be read: which, in which line, and what to write there.
+            If a cell cannot be read: which, where, and what to write there.
         """
         converted = {}
         for name, convert in (*_CELLS.items(), ("actions", self.actions)):
@@ -126,6 +145,7 @@ class Cells(NamedTuple):
                     path=self.place,
                     line=line,
                     dialogue=dialogue_id,
+                    turn=turn,
                     remedy=_REMEDIES.get(name, ""),
                 ) from None
         return converted

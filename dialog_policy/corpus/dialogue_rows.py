@@ -1,0 +1,59 @@
+"""A dialogue from the rows of a table, each of them a turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dialog_policy.corpus.dialogue import Dialogue, Turn
+
+__all__ = ["DialogueRows"]
+
+
+class DialogueRows:
+    """The rows of one dialogue, as :class:`~dialog_policy.corpus.cells.Cells` converts them.
+
+    Attributes
+    ----------
+    varying
+        Names of fields that differ between rows, and so cannot be fields of the dialogue.
+    """
+
+    def __init__(self) -> None:
+        self.varying: set[str] = set()
+        self._turns: list[tuple[float, Turn]] = []
+        self._fields: dict[str, Any] = {}
+        self._split: str | None = None
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def add(self, cells: dict[str, Any], others: Mapping[str, Any]) -> None:
+        """Take a row.
+
+        Parameters
+        ----------
+        cells
+            What its cells say.
+        others
+            Cells of other columns, which are fields of the dialogue.
+
+        Raises
+        ------
+        ValueError
+            If an earlier row has another split.
+        """
+        order, split, fields = cells.pop("turn"), cells.pop("split"), cells.pop("fields")
+        self._turns.append((len(self._turns) if order is None else order, Turn(**cells)))
+        if split and self._split not in (None, split):
+            raise ValueError(f"it is in the split {self._split!r} and, from here on, in {split!r}")
+        self._split = self._split or split or None
+        for name, value in (*others.items(), *fields.items()):
+            if self._fields.setdefault(name, value) != value:
+                self.varying.add(name)
+
+    def dialogue(self, dialogue_id: str) -> Dialogue:
+        """Return the dialogue; its turns are in the order of their numbers, or as they came."""
+        turns = tuple(turn for _, turn in sorted(self._turns, key=lambda item: item[0]))
+        fields = {name: value for name, value in self._fields.items() if name not in self.varying}
+        return Dialogue(id=dialogue_id, turns=turns, split=self._split, fields=fields)
