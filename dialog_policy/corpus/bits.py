@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 from dialog_policy.errors import OptionError
@@ -14,6 +15,7 @@ __all__ = [
     "are_repeated_bits",
     "bit_names",
     "bits_of_actions",
+    "is_bit",
     "look_like_bits",
     "written",
 ]
@@ -21,6 +23,7 @@ __all__ = [
 HOW_TO_NAME = "Name the actions of the bits with --reader bits=greet,query,…, or say how many bits there are: --reader bits={count}."
 _MOST_BITS = 100_000
 _BITS = {"0": False, "1": True, "false": False, "true": True}
+_AS_NUMPY_WRITES = {"0.", "1.", "0.0", "1.0"}
 _BETWEEN = re.compile(r"[\s,;|]+")
 
 
@@ -39,9 +42,11 @@ def bit_names(option: str | int | Iterable[str]) -> tuple[str, ...]:
     OptionError
         If a name is empty or occurs twice, or the number is not between 1 and 100,000.
     """
-    if not isinstance(option, (str, int)):
+    if isinstance(option, bool) or not isinstance(option, (str, Integral, Iterable)):
+        raise OptionError(f"bits={option!r}: expected a number of bits, or names such as greet,query.")
+    if not isinstance(option, (str, Integral)):
         names = tuple(map(str, option))
-    elif isinstance(option, int) or option.strip().isdecimal():
+    elif isinstance(option, Integral) or option.strip().isdecimal():
         count = int(str(option)[:9])
         if not 1 <= count <= _MOST_BITS:
             raise OptionError(
@@ -86,15 +91,15 @@ def actions_of_bits(vector: Any, names: Sequence[str]) -> frozenset[str] | None:
     if text is None:
         items = [written(item) for item in vector]
     else:
-        items = [piece for piece in _BETWEEN.split(text.strip("[]() ").casefold()) if piece]
+        items = [written(piece) for piece in _BETWEEN.split(text.strip("[]() ")) if piece]
         if len(items) == 1 and items[0].isdecimal():
             # A number never begins with a zero: a text that does is a vector of its own length.
             is_number = items[0] == "0" or items[0][0] != "0"
             items = list(items[0].zfill(len(names)) if is_number else items[0])
-    items = [item[:-1] if item in ("0.", "1.") else item for item in items]  # as NumPy writes them
     shown = repr(text) if text is not None else f"[{', '.join(items[:20])}{', …' if len(items) > 20 else ''}]"
     if strange := [item for item in items if item not in _BITS]:
-        raise ValueError(f"expected a vector of zeros and ones, found {strange[0][:20]!r} in {shown[:80]}")
+        found = repr(strange[0][:20]) if strange[0] else "a missing value"
+        raise ValueError(f"expected a vector of zeros and ones, found {found} in {shown[:80]}")
     if len(items) != len(names):
         raise ValueError(f"expected {len(names)} bits, found {len(items)}: {shown[:80]}")
     return frozenset(name for name, item in zip(names, items, strict=True) if _BITS[item])
@@ -116,18 +121,23 @@ def bits_of_actions(actions: Collection[str] | None, names: Sequence[str]) -> st
 
 
 def written(item: Any) -> str:
-    """Return a cell or item as it is compared, in small letters: ``1`` for 1.0, nothing for what is missing."""
-    if item is None or item != item:
+    """Return a cell or item as it is compared, in small letters: ``1`` for 1.0 and ``1.0``, nothing for what is missing."""
+    if item is None or type(item).__name__ in ("NAType", "NaTType") or (isinstance(item, Real) and item != item):
         return ""
     if isinstance(item, float) and item.is_integer():
         item = int(item)
-    return str(item).strip().casefold()
+    text = str(item).strip().casefold()
+    return text[0] if text in _AS_NUMPY_WRITES else text
+
+
+def is_bit(item: Any) -> bool:
+    """Whether an item is a zero, a one or a truth value, or the text of one."""
+    return written(item) in _BITS
 
 
 def are_repeated_bits(items: Collection[Any]) -> bool:
     """Whether a list that should hold names of actions holds zeros and ones, one of them twice: it is a bit vector then."""
-    bits = [written(item) for item in items]
-    return len(set(bits)) < len(bits) and set(bits) <= _BITS.keys()
+    return len(set(map(written, items))) < len(items) and all(map(is_bit, items))
 
 
 def look_like_bits(names: Iterable[str]) -> int:

@@ -19,6 +19,8 @@ __all__ = ["COLUMNS", "LISTED", "Cells", "actions_of_cell"]
 COLUMNS = ("dialogue_id", "turn", "user", "actions", "system", "context", "split", "reward", "propensity", "fields")
 # What people write between actions in the place of a bar.
 LISTED = re.compile(r"[,;\n]")
+# 0,5 as spreadsheets in many languages write it. Three digits after the comma may also mean thousands, unless a zero is before it.
+_DECIMAL_COMMA = re.compile(r"\s*([+-]?(?=0,|\d+,(?!\d{3}\s*$))\d+),(\d+)\s*", re.ASCII)
 
 
 def actions_of_cell(cell: Any, separator: str) -> frozenset[str] | None:
@@ -68,10 +70,11 @@ def _object(cell: Any) -> dict[str, Any]:
 def _number(cell: Any) -> float | None:
     if cell is None or cell == "":
         return None
+    decimal = _DECIMAL_COMMA.fullmatch(cell) if isinstance(cell, str) else None
     try:
-        value = float(cell)
+        value = float(f"{decimal[1]}.{decimal[2]}" if decimal else cell)
     except (TypeError, ValueError):
-        raise ValueError(f"expected a number, found {str(cell)[:40]!r}") from None
+        raise ValueError(f"expected a number such as 0.5, found {str(cell)[:40]!r}") from None
     if math.isinf(value):
         raise ValueError(f"expected a finite number, found {str(cell)[:40]}")
     # What pandas writes for a missing number.

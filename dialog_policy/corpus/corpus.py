@@ -230,7 +230,8 @@ class Corpus(Sequence[Dialogue]):
         """Return a pandas DataFrame with one row a turn; :meth:`from_frame` reads it.
 
         Columns: ``dialogue_id, turn`` (counted from 0), ``user, actions`` (a frozenset, or None for history only),
-        ``system, context`` (a dict), ``split, reward, propensity, fields`` (a dict). A dialogue without turns has no row.
+        ``system, context`` (a dict), ``split, reward, propensity, fields`` (a dict). A dialogue without turns has no row. Its
+        sets and dicts have no form in files of tables: :func:`~dialog_policy.write_corpus` writes a corpus, also as CSV.
 
         Raises
         ------
@@ -253,12 +254,14 @@ class Corpus(Sequence[Dialogue]):
         Parameters
         ----------
         frame
-            The columns of :meth:`to_frame`, of which ``dialogue_id`` and ``actions`` are required. A missing value means
-            unknown, and actions are any collection of names. The rows of a dialogue need not be consecutive; a column ``turn``
-            gives their order. Numbers may be given as texts, ``context`` and ``fields`` as the JSON of an object.
+            The columns of :meth:`to_frame`, of which ``dialogue_id`` and ``actions`` are required, also as levels of the index.
+            A missing value means unknown, and actions are any collection of names. The rows of a dialogue need not be
+            consecutive; a column ``turn`` gives their order. Numbers may be given as texts, ``context`` and ``fields`` as the
+            JSON of an object. Any other column becomes a field of the dialogue where it is constant within it.
         bits
             Names of the actions in the order of their bits, where ``actions`` are bit vectors, such as the rows of an array of
-            shape (n_turns, n_actions); or how many bits there are. Empty: actions are names.
+            shape (n_turns, n_actions); or how many bits there are. Without a column ``actions`` these are names of columns with
+            a bit each. Empty: actions are names.
         name
             For reports.
 

@@ -21,6 +21,7 @@ class DialogueRows:
 
     def __init__(self) -> None:
         self.varying: set[str] = set()
+        self._numbers: dict[float | None, str] = {}
         self._turns: list[tuple[float, Turn]] = []
         self._fields: dict[str, Any] = {}
         self._split: str | None = None
@@ -28,7 +29,7 @@ class DialogueRows:
     def __len__(self) -> int:
         return len(self._turns)
 
-    def add(self, cells: dict[str, Any], others: Mapping[str, Any]) -> None:
+    def add(self, cells: dict[str, Any], others: Mapping[str, Any], row: str) -> None:
         """Take a row.
 
         Parameters
@@ -37,13 +38,23 @@ class DialogueRows:
             What its cells say.
         others
             Cells of other columns, which are fields of the dialogue.
+        row
+            What messages call it, such as ``line 3``.
 
         Raises
         ------
         ValueError
-            If an earlier row has another split.
+            If an earlier row has another split or the same turn number, or only some rows have a turn number.
         """
         order, split, fields = cells.pop("turn"), cells.pop("split"), cells.pop("fields")
+        if self._numbers and (None in self._numbers) != (order is None):
+            raise ValueError("some of its rows have a turn number and others have none, so their order is not known")
+        if order is not None and order in self._numbers:
+            raise ValueError(
+                f"it has two turns with the number {order:g}, in {self._numbers[order]} and {row}. If two dialogues have this id, "
+                "give each an id of its own; if it is one turn, write all its actions into one row"
+            )
+        self._numbers[order] = row
         self._turns.append((len(self._turns) if order is None else order, Turn(**cells)))
         if split and self._split not in (None, split):
             raise ValueError(f"it is in the split {self._split!r} and, from here on, in {split!r}")

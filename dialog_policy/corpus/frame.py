@@ -2,54 +2,86 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dialog_policy.corpus.bits import actions_of_bits, are_repeated_bits
+from dialog_policy.corpus.bits import actions_of_bits, are_repeated_bits, is_bit
 from dialog_policy.corpus.cells import COLUMNS, Cells
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.dialogue_rows import DialogueRows
-from dialog_policy.errors import CorpusError, did_you_mean
+from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas
 
 __all__ = ["dialogues_of_frame"]
 
+_NAME_THE_BITS = "If these are bit vectors, give the names of their bits: bits=['greet', 'query', …]"
+
 
 def dialogues_of_frame(frame: pandas.DataFrame, bits: Sequence[str]) -> list[Dialogue]:
     """Return the dialogues of a frame; columns and errors as for :meth:`~dialog_policy.corpus.corpus.Corpus.from_frame`."""
+    if not hasattr(frame, "columns") or not hasattr(frame, "index"):
+        raise OptionError(
+            f"expected a pandas DataFrame, found {type(frame).__name__}. pandas.DataFrame(rows) makes one."
+        )
+    if levels := [level for level in frame.index.names if level in COLUMNS and level not in frame.columns]:
+        frame = frame.reset_index(levels)
     found = Counter(map(str, frame.columns))
-    for column in ("dialogue_id", "actions"):
-        if column not in found:
-            raise CorpusError(f"expected a column {column!r}, found: {', '.join(found)}.{did_you_mean(column, found)}")
-    if twice := next((column for column in COLUMNS if found[column] > 1), None):
-        raise CorpusError(f"there are {found[twice]} columns {twice!r}.", remedy="Rename or drop the others.")
+    if "actions" not in found and bits and all(name in found for name in bits):
+        vectors = frame[list(bits)].to_numpy().tolist()
+        frame = frame.drop(columns=list(bits)).assign(actions=vectors)
+        found = Counter(map(str, frame.columns))
+    _check_columns(frame, found)
+    others = [name for name in found if name not in COLUMNS]
     given = [column for column in COLUMNS if column in found]
     cells = Cells({column: column for column in COLUMNS}, partial(_actions, bits=bits))
-    rows: dict[str, DialogueRows] = {}
-    for values in zip(*(frame[column].tolist() for column in given), strict=True):
-        row = {column: value for column, value in zip(given, values, strict=True) if not _is_missing(value)}
+    dialogues: dict[str, DialogueRows] = {}
+    frame = frame.rename(columns=str)
+    for number, values in enumerate(zip(*(frame[name].tolist() for name in (*given, *others)), strict=True)):
+        row = {name: value for name, value in zip((*given, *others), values, strict=True) if not _is_missing(value)}
         if "dialogue_id" not in row:
-            raise CorpusError("a row has no dialogue_id.", remedy="Give every row the id of its dialogue.")
-        dialogue_id = str(row["dialogue_id"])
-        known = rows.setdefault(dialogue_id, DialogueRows())
+            raise CorpusError(f"row {number} has no dialogue_id.", remedy="Give every row the id of its dialogue.")
+        dialogue_id = _id(row["dialogue_id"])
+        known = dialogues.setdefault(dialogue_id, DialogueRows())
         turn = len(known)
         converted = cells(row, dialogue_id, turn=turn)
         try:
-            known.add(converted, {})
+            known.add(converted, {name: row[name] for name in others if name in row}, f"row {number}")
         except ValueError as error:
             raise CorpusError(f"{error}.", dialogue=dialogue_id, turn=turn) from None
-        if known.varying:
-            raise CorpusError(
-                f"the fields differ between its rows: {', '.join(sorted(known.varying))}.",
-                dialogue=dialogue_id,
-                turn=turn,
-                remedy="Fields describe the whole dialogue. What the system learnt in a turn belongs in the column 'context'.",
+    _warn(frame, others, set().union(*(rows.varying for rows in dialogues.values())))
+    return [rows.dialogue(dialogue_id) for dialogue_id, rows in dialogues.items()]
+
+
+def _check_columns(frame: pandas.DataFrame, found: Counter[str]) -> None:
+    if twice := next((column for column, count in found.items() if count > 1), None):
+        raise CorpusError(f"there are {found[twice]} columns {twice!r}.", remedy="Rename or drop the others.")
+    for column in ("dialogue_id", "actions"):
+        if column not in found:
+            of_bits = [str(name) for name in frame if name not in COLUMNS and frame[name].map(is_bit).all()]
+            remedy = ""
+            if column == "actions" and len(of_bits) > 1:
+                remedy = f"If columns have a 1 where the system took their action: bits={of_bits}."
+            hint = did_you_mean(column, found)
+            raise CorpusError(f"expected a column {column!r}, found: {', '.join(found)}.{hint}", remedy=remedy)
+
+
+def _warn(frame: pandas.DataFrame, others: Sequence[str], varying: set[str]) -> None:
+    """Say which columns are read otherwise than their owner may think."""
+    for name in others:
+        if hint := did_you_mean(name, set(COLUMNS) - set(frame.columns), cutoff=0.8).strip():
+            warnings.warn(
+                f"The column {name!r} is read as a field of the dialogue. {hint}", CorpusWarning, stacklevel=4
             )
-    return [of_one.dialogue(dialogue_id) for dialogue_id, of_one in rows.items()]
+    if varying:
+        named = ", ".join(map(repr, sorted(varying)))
+        message = f"What differs within a dialogue cannot be a field of it, and is left out where it does: {named}."
+        advice = "What the system learnt in a turn belongs in the column 'context'."
+        warnings.warn(f"{message} {advice}", CorpusWarning, stacklevel=4)
 
 
 def _is_missing(value: Any) -> bool:
@@ -57,6 +89,11 @@ def _is_missing(value: Any) -> bool:
     return (
         value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
     )
+
+
+def _id(value: Any) -> str:
+    """Return an id as text; pandas makes floats of whole numbers where one is missing."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _actions(cell: Any, bits: Sequence[str]) -> frozenset[str] | None:
@@ -69,12 +106,12 @@ def _actions(cell: Any, bits: Sequence[str]) -> frozenset[str] | None:
             f"expected a collection of action names, found the text {cell!r}. "
             "Split it, for instance: frame['actions'].str.split('|')"
         )
-    names = [cell] if not hasattr(cell, "__iter__") else list(cell)
-    if are_repeated_bits(names):
-        raise ValueError(
-            "expected a collection of action names. If these are bit vectors, give the names of their bits: "
-            "bits=['greet', 'query', …]"
-        )
+    if isinstance(cell, Mapping) or not hasattr(cell, "__iter__"):
+        raise ValueError(f"expected a collection of action names, found {str(cell)[:40]!r}")
+    names = list(cell)
     if strange := [name for name in names if not isinstance(name, str)]:
-        raise ValueError(f"expected a collection of action names, found {str(strange[0])[:40]!r}")
-    return frozenset(names)
+        hint = f". {_NAME_THE_BITS}" if all(map(is_bit, names)) else ""
+        raise ValueError(f"expected a collection of action names, found {str(strange[0])[:40]!r} in it{hint}")
+    if are_repeated_bits(names):
+        raise ValueError(f"expected a collection of action names. {_NAME_THE_BITS}")
+    return frozenset(map(str, names))

@@ -80,6 +80,21 @@ def test_a_column_for_each_action(tmp_path):
     assert read(tmp_path, "d.csv", '"dialogue_id",user,"a,b"\n1,hi,x|y\n', reader={"actions": "a,b"}) == [{"x", "y"}]
 
 
+@pytest.mark.parametrize(
+    ("yes", "no"), [("1.0", "0.0"), ('"1,0"', '"0,0"'), ("WAHR", "FALSCH"), ("ja", "nein"), ("Y", "n"), ("✓", "")]
+)
+def test_a_column_for_each_action_as_spreadsheets_and_people_write_it(tmp_path, yes, no):
+    text = f"dialogue_id,user,greet,bye\n1,hi,{yes},{no}\n1,so,{no},{yes}\n"
+    assert read(tmp_path, "c.csv", text, reader={"actions": ["greet", "bye"]}) == [{"greet"}, {"bye"}]
+
+
+def test_options_from_python_may_be_lists(tmp_path):
+    assert read(tmp_path, "c.csv", f"{HEAD}\n1,hi,0110", reader={"bits": list(NAMES)}) == [{"query", "book"}]
+    for wrong in ([0, 1], {}, [], None, ["a,b"]):
+        with pytest.raises(OptionError, match=r"bits=.*expected a text, a number, or a list of names"):
+            load_corpus(tmp_path / "c.csv", reader={"bits": wrong})
+
+
 def test_vectors_in_a_database(tmp_path):
     sql = pytest.importorskip("sqlalchemy")
     engine = sql.create_engine(f"sqlite:///{tmp_path / 'c.db'}")
@@ -131,7 +146,12 @@ def test_vectors_in_a_data_frame():
             GIVEN,
             "dialogue '1', turn 0 .*expected 4 bits, found 1",
         ),
-        ("c.jsonl", '{"id": "1", "turns": [{"actions": ["", 0, 0, 1]}]}', GIVEN, "turn 0 .*zeros and ones, found ''"),
+        (
+            "c.jsonl",
+            '{"id": "1", "turns": [{"actions": ["", 0, 0, 1]}]}',
+            GIVEN,
+            "turn 0 .*zeros and ones, found a missing value in",
+        ),
         ("c.csv", "dialogue_id,user,a,b\n1,hi,1,0", {}, "expected a column 'actions'.*--reader actions=a,b"),
         (
             "c.csv",
@@ -144,7 +164,7 @@ def test_vectors_in_a_data_frame():
             "c.csv",
             "dialogue_id,user,a,b\n1,hi,1,2",
             {"actions": "a,b"},
-            "line 2: the cell 'b' has '2'; expected 1 where",
+            "line 2: the cell 'b' has '2'; expected 1, true, yes or x where",
         ),
     ],
 )

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given, settings
 
-from dialog_policy import ActionSpace, Corpus, Dialogue, Turn
-from dialog_policy.errors import CorpusError
+from dialog_policy import ActionSpace, Corpus, Dialogue, Turn, load_corpus
+from dialog_policy.errors import CorpusError, CorpusWarning, OptionError
 from tests.strategies import corpora
 
 
@@ -88,12 +88,24 @@ def test_cells_of_a_frame_mean_what_cells_of_a_sheet_mean():
 @pytest.mark.parametrize(
     ("column", "cells", "message"),
     [
-        ("turn", [0, "second"], "turn 1 .*'turn' cannot be read: expected a number, found 'second'.*Number the turns"),
+        (
+            "turn",
+            [0, "second"],
+            "turn 1 .*'turn' cannot be read: expected a number such as 0.5, found 'second'.*Number the turns",
+        ),
         ("fields", ["abc", None], "turn 0 .*'fields' cannot be read: expected a JSON object"),
-        ("fields", [{"n": 1}, {"n": 2}], "dialogue 'a', turn 1 .*fields differ between its rows: n"),
+        ("turn", [1, None], "dialogue 'a', turn 1 .*some of its rows have a turn number and others have none"),
+        ("turn", [1, 1.0], "dialogue 'a', turn 1 .*two turns with the number 1, in row 0 and row 1. If two dialogues"),
         ("split", ["dev", "test"], "dialogue 'a', turn 1 .*in the split 'dev' and, from here on, in 'test'"),
         ("user", ["hello", ["two", "tickets"]], "turn 1 .*'user' cannot be read: expected a text, found .'two'"),
         ("actions", [["b"], 3], "turn 1 .*'actions' cannot be read: expected a collection of action names, found '3'"),
+        ("actions", [["b"], {"b": 1, "c": 0}], "turn 1 .*expected a collection of action names, found .*'c': 0"),
+        (
+            "actions",
+            [["b"], [0, 1]],
+            "turn 1 .*found '0' in it. If these are bit vectors, give the names of their bits",
+        ),
+        ("actions", [["b"], [0, 2, 1]], "turn 1 .*expected a collection of action names, found '0' in it[.]$"),
     ],
 )
 def test_a_cell_of_a_frame_that_means_nothing_is_named(column, cells, message):
@@ -101,6 +113,47 @@ def test_a_cell_of_a_frame_that_means_nothing_is_named(column, cells, message):
     frame = pandas.DataFrame({"dialogue_id": ["a", "a"], "actions": [["b"], ["c"]]}).assign(**{column: cells})
     with pytest.raises(CorpusError, match=message):
         Corpus.from_frame(frame)
+
+
+def test_a_frame_may_have_a_column_for_each_bit_and_columns_of_its_own():
+    pandas = pytest.importorskip("pandas")
+    rows = {
+        "greet": [1.0, 0.0, None],
+        "bye": [0, 1, 0],
+        "user": ["hi", "no", "x"],
+        "domain": "bank",
+        "clock": [1, 2, 3],
+    }
+    frame = pandas.DataFrame({"dialogue_id": [7.0, 7.0, None], **rows})[:2]
+    with pytest.raises(CorpusError, match=r"expected a column 'actions'.*bits=\['greet', 'bye'\]"):
+        Corpus.from_frame(frame)
+    with pytest.warns(CorpusWarning, match=r"left out where it does: 'clock'\."):
+        (one,) = Corpus.from_frame(frame, bits=["greet", "bye"])
+    assert (one.id, one.fields) == ("7", {"domain": "bank"})
+    assert [turn.actions for turn in one.turns] == [{"greet"}, {"bye"}]
+    with pytest.warns(CorpusWarning, match="'usr' is read as a field of the dialogue. Did you mean 'user'"):
+        Corpus.from_frame(frame.rename(columns={"user": "usr"}).drop(columns="clock"), bits=["greet", "bye"])
+
+
+def test_a_frame_may_have_ids_and_turns_in_its_index():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"dialogue_id": ["a", "a"], "turn": [2, 1], "actions": [["b"], ["c"]]})
+    (one,) = Corpus.from_frame(frame.set_index(["dialogue_id", "turn"]))
+    assert (one.id, [turn.actions for turn in one.turns]) == ("a", [{"c"}, {"b"}])
+
+
+@pytest.mark.parametrize("bits", [True, 2.5, None])
+def test_bits_of_a_frame_are_names_or_a_number(bits):
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(OptionError, match="expected a number of bits, or names"):
+        Corpus.from_frame(pandas.DataFrame({"dialogue_id": ["a"], "actions": [[1]]}), bits=bits)
+
+
+def test_what_is_no_frame_is_answered():
+    with pytest.raises(OptionError, match="expected a pandas DataFrame, found list"):
+        Corpus.from_frame([{"dialogue_id": "a", "actions": ["b"]}])
+    with pytest.raises(OptionError, match=r"found a DataFrame\. Corpus\.from_frame"):
+        load_corpus(pytest.importorskip("pandas").DataFrame({"dialogue_id": ["a"]}))
 
 
 def test_a_frame_with_two_columns_of_one_name_is_answered():

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -232,6 +233,50 @@ def test_history_only_and_empty_set_in_a_table(tmp_path):
     assert [t.actions for t in second.turns] == [{"c|d"}, frozenset()]
     assert second.turns[0].context == {"n": 2}
     assert dict(first.fields) == {"domain": "x"}
+
+
+ROWS = "dialogue_id;turn;user;actions;reward"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        # Two dialogues with one id would be one, their turns by turns.
+        ("A;1;hi;greet;|A;2;b;book;|A;1;good morning;greet;", "line 4, dialogue 'A'.*two turns with the number 1, in line 2 and line 4"),
+        ("A;1;hi;greet;|B;1;x;bye;|A;1.0;yes;greet;", "number 1, in line 2 and line 4. If two dialogues have this id"),
+        ("A;1;hi;greet;|;1;hello;greet;", "line 3, dialogue 'A'.*two turns with the number 1"),
+        ("A;2;hi;greet;|A;;b;book;", "line 3, dialogue 'A'.*some of its rows have a turn number and others have none"),
+        ("A;1;hi;greet;1,000", "line 2, dialogue 'A'.*'reward' cannot be read: expected a number such as 0.5, found '1,000'"),
+        ("A;T1;hi;greet;", "'turn' cannot be read: expected a number such as 0.5, found 'T1'.*Number the turns"),
+    ],
+)  # fmt: skip
+def test_rows_whose_order_or_numbers_are_not_known_are_refused(tmp_path, rows, message):
+    (tmp_path / "t.csv").write_text("\n".join([ROWS, *rows.split("|")]))
+    with pytest.raises(CorpusError, match=message):
+        load_corpus(tmp_path / "t.csv")
+
+
+def test_ids_have_no_spaces_and_numbers_may_have_a_decimal_comma(tmp_path):
+    (tmp_path / "t.csv").write_text(
+        f"{ROWS}\nA;1;hi;greet;0,125\n A ;2,0;so;bye;-1,5\n ;3;x;bye;12,5\nB;1;hi;greet;.5\n"
+    )
+    corpus = load_corpus(tmp_path / "t.csv")
+    assert [(d.id, [turn.reward for turn in d.turns]) for d in corpus] == [("A", [0.125, -1.5, 12.5]), ("B", [0.5])]
+
+
+def test_a_title_above_a_sheets_header_and_dates_in_it(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl", reason="the extra excel is not installed")
+    book = openpyxl.Workbook()
+    for row in (["Our dialogues"], [], ["dialogue_id", "user", "actions"], ["1", datetime(2026, 3, 1), "greet"]):
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    with pytest.raises(
+        CorpusError, match="The header of the sheet 'Sheet' seems to be in row 3: delete the rows above"
+    ):
+        load_corpus(tmp_path / "t.xlsx")
+    book.active.delete_rows(1, 2)
+    book.save(tmp_path / "t.xlsx")
+    assert load_corpus(tmp_path / "t.xlsx")[0].turns[0].user == "2026-03-01"
 
 
 def test_columns_can_be_named(tmp_path):

@@ -40,13 +40,19 @@ __all__ = [
 _SHOWN_PROBLEMS = 3
 
 
-def stream(path: Paths, *, format: str | None = None, reader: Mapping[str, str] | None = None) -> Iterator[Dialogue]:
+def stream(
+    path: Paths, *, format: str | None = None, reader: Mapping[str, str | int | Iterable[str]] | None = None
+) -> Iterator[Dialogue]:
     """Yield the dialogues of a corpus one by one, without keeping them; parameters as for :func:`load_corpus`."""
     return open_corpus(path, format=format, reader=reader).dialogues()
 
 
 def load_corpus(
-    path: Paths, *, format: str | None = None, reader: Mapping[str, str] | None = None, annotated: bool = True
+    path: Paths,
+    *,
+    format: str | None = None,
+    reader: Mapping[str, str | int | Iterable[str]] | None = None,
+    annotated: bool = True,
 ) -> Corpus:
     """Read a corpus.
 
@@ -59,7 +65,7 @@ def load_corpus(
     format
         The format's name; None: it is recognised.
     reader
-        Options of the format's reader, such as ``{"task": "5"}``.
+        Options of the format's reader, such as ``{"task": "5"}``; a list of names stands for a text with commas between them.
     annotated
         Whether the corpus must have the system's actions. If not, as for prediction, a table needs no column ``actions`` and
         JSON Lines no such key. If no turn has actions, all have None, which means unknown, not the empty set.

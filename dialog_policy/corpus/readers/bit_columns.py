@@ -12,7 +12,9 @@ from dialog_policy.errors import CorpusError, did_you_mean
 
 __all__ = ["bit_columns", "columns_of_bits", "with_actions"]
 
-_YES, _NO = {"1", "true", "yes", "x"}, {"", "0", "false", "no"}
+# As people and spreadsheets write them, German ones included, whose TRUE is WAHR.
+_YES = {"1", "1,0", "true", "t", "yes", "y", "x", "✓", "✔", "☑", "wahr", "ja", "j"}
+_NO = {"", "0", "0,0", "false", "f", "no", "n", "-", "☐", "falsch", "nein"}
 
 
 def _is_list(option: str) -> bool:
@@ -91,7 +93,8 @@ def _taken(cells: Sequence[Any], names: Sequence[str], place: str, line: int) ->
             taken.append(name)
         elif text not in _NO:
             raise CorpusError(
-                f"the cell {name!r} has {text[:40]!r}; expected 1 where the system took the action, else 0 or nothing.",
+                f"the cell {name!r} has {str(cell)[:40]!r}; expected 1, true, yes or x where the system took the action, else 0, "
+                "false, no or nothing.",
                 path=place,
                 line=line,
             )

@@ -13,7 +13,7 @@ from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.corpus.problems import Problem
 from dialog_policy.corpus.readers.joined import Part, joined
 from dialog_policy.corpus.readers.known import readers
-from dialog_policy.corpus.readers.reader import Reader
+from dialog_policy.corpus.readers.reader import Reader, option_text
 from dialog_policy.corpus.readers.recognition import choose, unread
 from dialog_policy.corpus.readers.source import Source, open_source
 from dialog_policy.corpus.readers.warehouse import READERS as ADDRESSES
@@ -55,12 +55,21 @@ class OpenCorpus:
 
 
 def open_corpus(
-    path: Paths, *, format: str | None = None, reader: Mapping[str, str] | None = None, annotated: bool = True
+    path: Paths,
+    *,
+    format: str | None = None,
+    reader: Mapping[str, str | int | Iterable[str]] | None = None,
+    annotated: bool = True,
 ) -> OpenCorpus:
     """Open a corpus without reading its dialogues; parameters and errors as for :func:`~dialog_policy.corpus.readers.load_corpus`."""
+    if hasattr(path, "columns"):
+        kind = type(path).__name__
+        raise OptionError(
+            f"expected the path of a corpus, found a {kind}. Corpus.from_frame(frame) makes a corpus of a table."
+        )
     paths = [_place(one) for one in ([path] if isinstance(path, (str, PathLike)) else path)]
     _check_paths(paths)
-    given, names = dict(reader or {}), _names(paths)
+    given, names = {name: option_text(name, value) for name, value in (reader or {}).items()}, _names(paths)
     parts: list[OpenCorpus] = []
     for one, name in zip(paths, names, strict=True):
         if isinstance(one, str):

@@ -12,7 +12,7 @@ from dialog_policy.corpus.problems import Problem
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import OptionError, did_you_mean
 
-__all__ = ["BITS", "Opened", "Option", "Reader"]
+__all__ = ["BITS", "Opened", "Option", "Reader", "option_text"]
 
 Options = Mapping[str, str]
 
@@ -102,7 +102,6 @@ class Reader:
         OptionError
             If an option is unknown or its value is not one of the choices.
         """
-        given = {name: str(value) for name, value in given.items()}  # in Python a number may be one
         for name, value in given.items():
             if name not in self.options:
                 known = ", ".join(self.options) or "none"
@@ -116,3 +115,19 @@ class Reader:
                     f"{did_you_mean(value, choices)}"
                 )
         return {name: given.get(name, option.default) for name, option in self.options.items()}
+
+
+def option_text(name: str, value: str | int | Iterable[str]) -> str:
+    """Return the value of an option as text; from Python it may be a number or a list of names.
+
+    Raises
+    ------
+    OptionError
+        If it is anything else.
+    """
+    if isinstance(value, (str, int)):
+        return str(value)
+    names = list(value) if isinstance(value, Iterable) else []
+    if not names or not all(isinstance(one, str) and "," not in one for one in names):
+        raise OptionError(f"{name}={value!r}: expected a text, a number, or a list of names without commas in them.")
+    return ",".join(names)

@@ -88,9 +88,12 @@ def _unrecognised(source: Source, known: Mapping[str, Reader]) -> CorpusError:
             remedy="Save it as .xlsx or as CSV (UTF-8).",
         )
     listed = "\n".join(f"  {reader.name}: {reader.help}" for reader in known.values())
-    return CorpusError(
-        "the format is not recognised.", path=source.path, remedy=f"Known formats (--format NAME says which):\n{listed}"
-    )
+    remedy = f"Known formats (--format NAME says which):\n{listed}"
+    if all(member.lower().endswith(".json") for member in source.members):
+        remedy = (
+            f"If it is a list of dialogues of your own, write each into a line of its own, in a file .jsonl. {remedy}"
+        )
+    return CorpusError("the format is not recognised.", path=source.path, remedy=remedy)
 
 
 def unread(source: Source, readers: Sequence[Reader]) -> list[Problem]:

@@ -8,6 +8,7 @@ import itertools
 import re
 import zipfile
 from collections.abc import Callable, Iterator
+from datetime import datetime, time
 from typing import Any, NamedTuple, TextIO
 
 from dialog_policy.corpus.readers.limits import LONGEST_LINE, MOST_COLUMNS, bounded_lines
@@ -25,6 +26,9 @@ csv.field_size_limit(1 << 27)
 
 # Bytes and rows of Parquet that are unpacked together: no cell is larger than its column is when it is written once.
 _PARQUET_BYTES, _FEWEST_ROWS, _MOST_ROWS = 16 << 20, 4, 1_024
+
+# Rows in which a header is looked for that has a title above it.
+_LOWEST_HEADER = 20
 
 Row = dict[str, Any]
 
@@ -211,11 +215,18 @@ def _parquet_rows(source: Source, member: str) -> Iterator[tuple[int, Row]]:
 
 def _headers(source: Source, member: str) -> dict[str, list[str]]:
     """Return the header of each sheet of a workbook."""
-    headers = {}
-    for name in _workbook(source, member).sheetnames:
-        rows = _excel_rows(source, member, name)
-        headers[name] = [cell.strip() for cell in next(rows, (1, []))[1]]
-    return headers
+    return {name: rows[0][1] if rows else [] for name, rows in _first_rows(source, member, 1).items()}
+
+
+def _first_rows(source: Source, member: str, count: int) -> dict[str, list[tuple[int, list[str]]]]:
+    """Return the numbers and cells of the first rows of each sheet of a workbook."""
+    return {
+        name: [
+            (number, [cell.strip() for cell in row])
+            for number, row in itertools.islice(_excel_rows(source, member, name), count)
+        ]
+        for name in _workbook(source, member).sheetnames
+    }
 
 
 def unread_sheets(source: Source, member: str, id_column: str) -> list[str]:
@@ -231,11 +242,15 @@ def _sheets(source: Source, member: str, id_column: str) -> Iterator[Table]:
     chosen = [name for name, header in headers.items() if id_column in header]
     if not chosen:
         listed = "; ".join(f"{name!r}: {', '.join(filter(None, header))}" for name, header in headers.items())
+        remedy = "Name the column with --reader dialogue_id=COLUMN."
+        for name, rows in _first_rows(source, member, _LOWEST_HEADER).items():
+            if below := next((number for number, row in rows if id_column in row), None):
+                remedy = f"The header of the sheet {name!r} seems to be in row {below}: delete the rows above it."
         raise CorpusError(
             f"expected a sheet with a column {id_column!r}, found the sheets {listed}.",
             path=place,
             line=1,
-            remedy="Name the column with --reader dialogue_id=COLUMN.",
+            remedy=remedy,
         )
     for name in chosen:
         sheet_place = place if len(headers) == 1 else f"{place}, sheet {name!r}"
@@ -285,4 +300,6 @@ def _shown(value: Any) -> str:
         return str(value).upper()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, datetime) and value.time() == time():
+        return str(value.date())  # a cell with a date has midnight
     return str(value)

@@ -53,6 +53,10 @@ class _Remarks:
     left_out: set[str] = field(default_factory=set)
     misspelt: set[tuple[str, str]] = field(default_factory=set)
 
+    def take(self, dialogue_id: str, rows: DialogueRows) -> Dialogue:
+        self.left_out |= rows.varying
+        return rows.dialogue(dialogue_id)
+
     def look_at(self, header: Iterable[str], columns: Mapping[str, str]) -> None:
         known = set(columns.values())
         missing = known - set(header)
@@ -124,8 +128,7 @@ def _read_table(
         dialogue_id = row[columns["dialogue_id"]]
         if dialogue_id != current:
             if current is not None:
-                remarks.left_out |= collected.varying
-                yield collected.dialogue(current)
+                yield remarks.take(current, collected)
                 done.add(current)
             if dialogue_id in done:
                 raise CorpusError(
@@ -140,12 +143,11 @@ def _read_table(
             converted["actions"] = None
         others = {name: value for name, value in row.items() if name not in known and value not in (None, "")}
         try:
-            collected.add(converted, others)
+            collected.add(converted, others, f"line {line}")
         except ValueError as error:
             raise CorpusError(f"{error}.", path=table.place, line=line, dialogue=dialogue_id) from None
     if current is not None:
-        remarks.left_out |= collected.varying
-        yield collected.dialogue(current)
+        yield remarks.take(current, collected)
 
 
 def _read(source: Source, options: Options, remarks: _Remarks, *, annotated: bool) -> Iterator[Dialogue]:

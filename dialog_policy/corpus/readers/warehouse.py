@@ -175,7 +175,11 @@ def _parquet_rows(address: str, options: Options) -> Iterator[tuple[int, Row]]:
     except Exception as error:
         raise CorpusError(f"it cannot be reached ({_without_secrets(error, address)}).", path=place) from None
     if not files:
-        raise CorpusError("expected Parquet files, found none.", path=place)
+        raise CorpusError(
+            "expected Parquet files, found none.",
+            path=place,
+            remedy="Download files in other formats, and name the copy.",
+        )
     number = 0
     try:
         dataset = datasets.dataset(files, filesystem=system, format="parquet", partitioning="hive")
