@@ -99,7 +99,7 @@ def test_one_of_two_servers_is_asked_and_both_serve_the_new_run(run, newer, tmp_
 
 @pytest.fixture
 def quick_looks(monkeypatch):
-    monkeypatch.setattr(module, "_LOOK_S", 0.001)
+    monkeypatch.setattr(module, "_LOOK_S", 0.02)
 
 
 def test_a_server_that_starts_is_not_taken_back(run, newer, tmp_path, quick_looks):
