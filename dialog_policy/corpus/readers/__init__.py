@@ -10,6 +10,7 @@ from os import PathLike
 from dialog_policy.corpus.bits import HOW_TO_NAME, look_like_bits
 from dialog_policy.corpus.corpus import Corpus
 from dialog_policy.corpus.dialogue import Dialogue
+from dialog_policy.corpus.plain import PlainDialogues
 from dialog_policy.corpus.problems import LEVELS, Problem
 from dialog_policy.corpus.readers.known import readers
 from dialog_policy.corpus.readers.opening import MIXED, OpenCorpus, Paths, open_corpus
@@ -81,7 +82,7 @@ def load_corpus(
     if opened.store is not None:
         return opened.store  # its dialogues stay on disk
     corpus = Corpus(
-        map(Sharing().dialogue, opened.dialogues()),
+        PlainDialogues(map(Sharing().dialogue, opened.dialogues())),
         name=opened.name,
         format=opened.format,
         reader_options=opened.reader_options,
