@@ -13,7 +13,7 @@ from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.plain import PlainDialogues
 from dialog_policy.corpus.problems import LEVELS, Problem
 from dialog_policy.corpus.readers.known import readers
-from dialog_policy.corpus.readers.opening import MIXED, OpenCorpus, Paths, open_corpus
+from dialog_policy.corpus.readers.opening import MIXED, OpenCorpus, Paths, is_recognised_as, open_corpus
 from dialog_policy.corpus.readers.reader import Opened, Option, Reader
 from dialog_policy.corpus.readers.source import Source, open_source
 from dialog_policy.corpus.readers.warehouse import READERS as ADDRESSES
@@ -30,6 +30,7 @@ __all__ = [
     "Paths",
     "Reader",
     "Source",
+    "is_recognised_as",
     "load_corpus",
     "open_corpus",
     "open_source",
