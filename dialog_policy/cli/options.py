@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,8 +13,8 @@ import msgspec
 
 from dialog_policy.cli.terminal import printable
 from dialog_policy.corpus import Corpus
-from dialog_policy.corpus.readers import ADDRESSES, load_corpus, readers
-from dialog_policy.errors import CorpusWarning, DialogPolicyError, OptionError
+from dialog_policy.corpus.readers import ADDRESSES, is_recognised_as, load_corpus, readers
+from dialog_policy.errors import CorpusError, CorpusWarning, DialogPolicyError, OptionError
 from dialog_policy.files import write_file
 
 __all__ = [
@@ -118,23 +119,44 @@ def read_corpus(
     format_, reader
         Values of the options that :func:`corpus_options` adds.
     remembered
-        ``format`` and ``reader`` of a run, which apply where the user gives none and the corpus is of that format.
+        ``format`` and ``reader`` of a run, which apply where the user gives none and the corpus is of that format; what would
+        be executed, such as a query, does not.
     annotated
         As for :func:`~dialog_policy.corpus.readers.load_corpus`; False: the corpus is for prediction.
+
+    Raises
+    ------
+    CorpusError
+        If it cannot be read.
+    OptionError
+        If an option is unknown, or the run was trained with a query, which the user does not name.
     """
     given = assignments(reader, "--reader")
-    if (
-        remembered is not None
-        and remembered["format"] in {**readers(), **ADDRESSES}
-        and format_ in (None, remembered["format"])
-    ):
-        try:
-            options = {**remembered["reader"], **given}
-            return load_corpus(corpora, format=remembered["format"], reader=options, annotated=annotated)
-        except DialogPolicyError:
-            if format_ is not None:
-                raise
-    return load_corpus(corpora, format=format_, reader=given, annotated=annotated)
+    known = {**readers(), **ADDRESSES}
+    if remembered is None or remembered["format"] not in known or format_ not in (None, remembered["format"]):
+        return load_corpus(corpora, format=format_, reader=given, annotated=annotated)
+    name, options = remembered["format"], known[remembered["format"]].options
+    is_of_it = format_ is not None or is_recognised_as(corpora, name)
+    own = {key: value for key, value in remembered["reader"].items() if key not in given}
+    for key in [key for key in own if key in options and options[key].from_user_only]:
+        value = own.pop(key)
+        if is_of_it and value != options[key].default:
+            raise OptionError(
+                f"the run was trained with {key}={value}. A run does not decide what is executed on your database: if this is "
+                f"what you want, say --reader {key}={shlex.quote(value)}; otherwise name your own {key}."
+            )
+    try:
+        return load_corpus(corpora, format=name, reader={**own, **given}, annotated=annotated)
+    except DialogPolicyError as error:
+        # A corpus of this format is never read in another way than the run's without a word.
+        if not is_of_it:
+            return load_corpus(corpora, format=format_, reader=given, annotated=annotated)
+        said = [f"{key}={value}" for key, value in own.items() if key in options and value != options[key].default]
+        if not said or not isinstance(error, CorpusError):
+            raise
+        raise CorpusError(
+            f"{error} The corpus was read as the run's own was, with {shlex.join(said)}; --reader KEY=VALUE overrides that."
+        ) from None
 
 
 def keep_inputs(inputs: Sequence[str], *outputs: str | None, force: bool = True) -> None:

@@ -13,6 +13,7 @@ from dialog_policy.corpus.cells import COLUMNS
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.frame import dialogues_of_frame
 from dialog_policy.corpus.gazetteer import Entries
+from dialog_policy.corpus.plain import PlainDialogues, plain_dialogues
 from dialog_policy.corpus.splits import in_split, splits_of
 from dialog_policy.errors import CorpusError, counted, did_you_mean, require
 
@@ -32,7 +33,7 @@ class Corpus(Sequence[Dialogue]):
     Parameters
     ----------
     dialogues
-        The dialogues; ids must be unique.
+        The dialogues; ids must be unique. Contexts become what JSON makes of them (a tuple is a list), and actions a frozenset.
     name
         For reports; normally the file's name.
     format, reader_options
@@ -47,7 +48,7 @@ class Corpus(Sequence[Dialogue]):
     Raises
     ------
     CorpusError
-        If an id occurs twice.
+        If an id occurs twice, or a turn has a context that JSON cannot express or actions that are no collection of names.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Corpus(Sequence[Dialogue]):
         gazetteer: Entries | None = None,
         replies_are_templates: bool = False,
     ) -> None:
-        self._dialogues = tuple(dialogues)
+        self._dialogues = plain_dialogues(dialogues)
         self.name = name
         self.format = format
         self.reader_options = dict(reader_options or {})
@@ -90,7 +91,7 @@ class Corpus(Sequence[Dialogue]):
     def __getitem__(self, index: SupportsIndex | slice, /) -> Dialogue | Corpus:
         """Return the dialogue at a position, or, for a slice, a corpus of those within it."""
         if isinstance(index, slice):
-            return self.with_dialogues(self._dialogues[index])
+            return self.with_dialogues(PlainDialogues(self._dialogues[index]))
         if isinstance(index, str):
             raise TypeError(
                 f"a corpus is indexed by position, found {index!r}; corpus.dialogue({index!r}) looks up an id."
@@ -220,7 +221,7 @@ class Corpus(Sequence[Dialogue]):
         chosen
             Whether each dialogue is chosen, in their order.
         """
-        return self.with_dialogues(itertools.compress(self, chosen))
+        return self.with_dialogues(PlainDialogues(itertools.compress(self, chosen)))
 
     def fingerprints(self) -> list[str]:
         """Return the :meth:`Dialogue.fingerprint` of each dialogue, in their order."""

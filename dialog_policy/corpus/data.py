@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from dialog_policy.corpus.corpus import Corpus
 from dialog_policy.corpus.dialogue import Dialogue
+from dialog_policy.corpus.plain import plain_dialogue
 from dialog_policy.errors import OptionError
 
 __all__ = ["Data", "as_corpus", "as_dialogues"]
@@ -49,7 +50,7 @@ def as_corpus(data: Data) -> Corpus:
 
 
 def as_dialogues(data: Data) -> Iterable[Dialogue]:
-    """Return dialogues as :func:`as_corpus` does, but as they are where they come one by one, as from a stream."""
+    """Return dialogues as :func:`as_corpus` does, but one by one where they come so, as from a stream."""
     if isinstance(data, str | os.PathLike | Sequence) or hasattr(data, "columns") or not hasattr(data, "__iter__"):
         return as_corpus(data)
-    return data
+    return (plain_dialogue(dialogue, {}) for dialogue in data)

@@ -67,7 +67,7 @@ class Sharing:
     def _part(self, value: Any) -> Any:
         if isinstance(value, str):
             return self._same(value)
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):  # a reader of somebody else's may give tuples; JSON has lists
             return [self._part(part) for part in value]
         return self._mapping(value) if isinstance(value, dict) else value
 

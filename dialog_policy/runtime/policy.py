@@ -209,7 +209,7 @@ class Policy:
         Each prediction has the probability of every action and, as ``logged``, that of the set of actions which the dialogue
         has: what off-policy evaluation needs.
         """
-        return predicting.teacher_forced(self.engine, dialogues, least=0.0, logged=True)
+        return predicting.teacher_forced(self.engine, as_dialogues(dialogues), least=0.0, logged=True)
 
     def replies(self, corpus: Corpus, predictions: Iterable[Prediction]) -> dict[tuple[str, int], str]:
         """Return what the policy would have said at each predicted turn, the dialogue so far being the gold one.

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from dialog_policy.corpus import Dialogue, Turn
+from dialog_policy.corpus.plain import json_object
 from dialog_policy.errors import OptionError, SessionError
 from dialog_policy.runtime.compressed_turns import PackedList
 from dialog_policy.runtime.engine import Engine
@@ -270,9 +271,6 @@ def respond_together(engine: Engine, requests: Sequence[Request]) -> list[Step]:
 def _normal(context: object) -> dict[str, Any]:
     """Return a context as it is after a journey through JSON, so that a session saved and resumed has the same one."""
     try:
-        normal = msgspec.json.decode(msgspec.json.encode(context))
-    except (TypeError, ValueError, RecursionError, OverflowError) as error:
-        raise OptionError(f"a context must be a JSON object: {error}.") from None
-    if not isinstance(normal, dict):
-        raise OptionError(f"expected a context as a JSON object, found {context!r}.")
-    return normal
+        return json_object(context)
+    except ValueError as error:
+        raise OptionError(f"{error}.") from None

@@ -8,9 +8,9 @@ from benchmarks.services import MissingServiceError, postgres_server
 from dialog_policy import load_corpus
 from dialog_policy.cli import main
 from dialog_policy.corpus import Corpus
+from dialog_policy.corpus.cells import COLUMNS
 from dialog_policy.corpus.lines import table_rows
 from dialog_policy.corpus.readers import warehouse
-from dialog_policy.corpus.readers.table import COLUMNS
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.store import prepare

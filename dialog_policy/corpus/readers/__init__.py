@@ -10,9 +10,10 @@ from os import PathLike
 from dialog_policy.corpus.bits import HOW_TO_NAME, look_like_bits
 from dialog_policy.corpus.corpus import Corpus
 from dialog_policy.corpus.dialogue import Dialogue
+from dialog_policy.corpus.plain import PlainDialogues
 from dialog_policy.corpus.problems import LEVELS, Problem
 from dialog_policy.corpus.readers.known import readers
-from dialog_policy.corpus.readers.opening import MIXED, OpenCorpus, Paths, open_corpus
+from dialog_policy.corpus.readers.opening import MIXED, OpenCorpus, Paths, is_recognised_as, open_corpus
 from dialog_policy.corpus.readers.reader import Opened, Option, Reader
 from dialog_policy.corpus.readers.source import Source, open_source
 from dialog_policy.corpus.readers.warehouse import READERS as ADDRESSES
@@ -29,6 +30,7 @@ __all__ = [
     "Paths",
     "Reader",
     "Source",
+    "is_recognised_as",
     "load_corpus",
     "open_corpus",
     "open_source",
@@ -87,7 +89,7 @@ def load_corpus(
     if opened.store is not None:
         return opened.store  # its dialogues stay on disk
     corpus = Corpus(
-        map(Sharing().dialogue, opened.dialogues()),
+        PlainDialogues(map(Sharing().dialogue, opened.dialogues())),
         name=opened.name,
         format=opened.format,
         reader_options=opened.reader_options,

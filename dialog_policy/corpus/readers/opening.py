@@ -19,9 +19,9 @@ from dialog_policy.corpus.readers.source import Source, open_source
 from dialog_policy.corpus.readers.warehouse import READERS as ADDRESSES
 from dialog_policy.corpus.readers.warehouse import is_address, name_of_address, open_address, reader_of
 from dialog_policy.corpus.stored import StoredCorpus, is_store
-from dialog_policy.errors import OptionError
+from dialog_policy.errors import CorpusError, OptionError
 
-__all__ = ["MIXED", "OpenCorpus", "Paths", "open_corpus"]
+__all__ = ["MIXED", "OpenCorpus", "Paths", "is_recognised_as", "open_corpus"]
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 # The format of a corpus whose files are in several formats.
@@ -91,6 +91,23 @@ def open_corpus(
     if unknown:
         {**readers(), **ADDRESSES}[parts[0].format].fill(given)  # raises, and says which options there are
     return parts[0] if len(parts) == 1 else _together(parts, " + ".join(names), given)
+
+
+def is_recognised_as(path: Paths, format: str) -> bool:
+    """Whether all that a user named is recognised as one format; a store says itself how it was read, and is of none."""
+    for one in map(_place, [path] if isinstance(path, (str, PathLike)) else path):
+        if isinstance(one, str):
+            found = [reader_of(one).name]
+        elif is_store(one):
+            return False
+        else:
+            try:
+                found = [reader.name for reader in choose(open_source(one), None, readers())]
+            except (CorpusError, OptionError):  # there is nothing, or nothing that is recognised
+                return False
+        if found != [format]:
+            return False
+    return True
 
 
 def _place(path: str | PathLike[str]) -> Path | str:

@@ -28,11 +28,14 @@ class Option(NamedTuple):
         What it does.
     choices
         Its legal values; empty: any text.
+    from_user_only
+        Whether it says what is executed, as a query does: then a run that was trained with it does not bring it along.
     """
 
     default: str
     help: str
     choices: tuple[str, ...] = ()
+    from_user_only: bool = False
 
 
 # Of formats whose actions may be bit vectors.

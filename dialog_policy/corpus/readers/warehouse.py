@@ -216,7 +216,7 @@ READERS: Mapping[str, Reader] = {
         "a SQL query at a SQLAlchemy URL, one row per turn, with the columns of a table (extra `sql`)",
         _never,
         _not_a_path,
-        {**_OPTIONS, "query": Option(_QUERY, "the query")},
+        {**_OPTIONS, "query": Option(_QUERY, "the query", from_user_only=True)},
     ),
     "bucket": Reader(
         "bucket",
