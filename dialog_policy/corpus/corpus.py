@@ -15,7 +15,7 @@ from dialog_policy.corpus.frame import dialogues_of_frame
 from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.corpus.plain import PlainDialogues, plain_dialogues
 from dialog_policy.corpus.splits import in_split, splits_of
-from dialog_policy.errors import CorpusError, counted, did_you_mean, require
+from dialog_policy.errors import CorpusError, OptionError, counted, did_you_mean, require
 
 if TYPE_CHECKING:
     import pandas
@@ -222,6 +222,40 @@ class Corpus(Sequence[Dialogue]):
             Whether each dialogue is chosen, in their order.
         """
         return self.with_dialogues(PlainDialogues(itertools.compress(self, chosen)))
+
+    def take(self, positions: Iterable[SupportsIndex], axis: int = 0) -> Corpus:
+        """Return a corpus with the same description and the dialogues at these positions, in their order.
+
+        Parameters
+        ----------
+        positions
+            Counted from 0, or from the end if they are negative.
+        axis
+            0, as scikit-learn and pandas call what is counted.
+
+        Raises
+        ------
+        IndexError
+            If there is no dialogue at a position.
+        CorpusError
+            If a position occurs twice.
+        """
+        if axis:
+            raise OptionError(f"axis={axis}: a corpus has dialogues along the axis 0 and no other.")
+        places = [range(len(self))[position] for position in positions]
+        if all(one < other for one, other in itertools.pairwise(places)):
+            chosen = set(places)
+            return self.only(place in chosen for place in range(len(self)))
+        return self.with_dialogues(PlainDialogues(self[place] for place in places))
+
+    @property
+    def iloc(self) -> Corpus:
+        """The corpus, which is indexed by position.
+
+        scikit-learn looks for it: ``cross_val_score`` and ``train_test_split`` make corpora by :meth:`take` then, with gazetteer and
+        all, where they would make lists of dialogues.
+        """
+        return self
 
     def fingerprints(self) -> list[str]:
         """Return the :meth:`Dialogue.fingerprint` of each dialogue, in their order."""

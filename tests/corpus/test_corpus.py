@@ -64,6 +64,21 @@ def test_a_frame_keeps_splits_fields_rewards_and_what_is_unknown():
     assert Corpus.from_frame(frame[["dialogue_id", "actions"]])[0].turns[1].actions is None
 
 
+def test_scikit_learn_divides_a_corpus_into_corpora():
+    selection = pytest.importorskip("sklearn.model_selection")
+    corpus = CORPUS.with_gazetteer({"area": ["north"]})
+    for part, ids in zip(selection.train_test_split(corpus, shuffle=False), (["one", "two"], ["three"]), strict=True):
+        assert isinstance(part, Corpus)
+        assert ([d.id for d in part], part.gazetteer, part.name) == (ids, corpus.gazetteer, "c")
+    assert [d.id for d in corpus.take([-1, 0])] == ["three", "one"]
+    with pytest.raises(IndexError):
+        corpus.take([3])
+    with pytest.raises(CorpusError, match="occurs twice"):
+        corpus.take([1, 1])
+    with pytest.raises(OptionError, match="axis=1"):
+        corpus.take([0], axis=1)
+
+
 def test_a_frame_that_is_none_is_answered():
     pandas = pytest.importorskip("pandas")
     with pytest.raises(CorpusError, match=r"expected a column 'actions', found: dialogue_id, action\. Did you mean"):
