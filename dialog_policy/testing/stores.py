@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from dialog_policy.serving.stores import Store, Stored, Write
+from dialog_policy.serving.stores import RefusedValueError, Store, Stored, Write
 from dialog_policy.testing.check import Check, check, checks_of, same
 
 __all__ = ["store_checks"]
@@ -142,6 +142,30 @@ def _expired_not_swept(open_store: _Open) -> None:
         same(await store.load(["a"]), [Stored(2, b"new")], "load")
 
     _use(open_store("unswept"), work)
+
+
+@check(_PROMISES)
+def _refused(open_store: _Open) -> None:
+    """An id that it cannot hold is refused or not there, and what is asked for beside it is done."""
+
+    async def work(store: Store) -> None:
+        await store.save([_write("a", 0, 1)])
+        for number, id in enumerate(("a\0b", "\ud800", "x" * 100_000, "", "\n", "\U0001f600" * 99)):
+            try:
+                same(await store.load([id]), [None], f"load of {id[:9]!r}")
+            except RefusedValueError:
+                pass
+            version = number + 1
+            outcomes = await asyncio.gather(
+                store.save([_write("a", version, version + 1)]),
+                store.save([_write(id, 9, 10)]),
+                store.save([_write(f"b{number}", 0, 1)]),
+                return_exceptions=True,
+            )
+            assert isinstance(outcomes[1], RefusedValueError) or outcomes[1] == [False], repr(outcomes[1])
+            same((outcomes[0], outcomes[2]), ([True], [True]), f"saves beside {id[:9]!r}")
+
+    _use(open_store("refused"), work)
 
 
 @check(_PROMISES)
