@@ -5,7 +5,6 @@ import concurrent.futures
 import contextlib
 import itertools
 import sqlite3
-from types import SimpleNamespace
 from urllib.parse import unquote
 
 import msgspec
@@ -20,6 +19,7 @@ from dialog_policy.serving.runs import Runs
 from dialog_policy.serving.schemas import TurnRequest
 from dialog_policy.serving.settings import Settings
 from dialog_policy.serving.stores import MemoryStore, RefusedValueError, SqliteStore
+from dialog_policy.serving.training import CorpusSource, Retraining
 
 
 @pytest.fixture
@@ -203,8 +203,8 @@ def test_what_is_wrong_is_said(client, method, path, body, status, message):
 
 
 @pytest.mark.parametrize("id", ["a%00b", "%ED%A0%80", "x" * 129, "x" * 20_000, "%0A", "s%0A", ".s", "%F0%9F%98%80"])
-def test_what_no_session_can_be_called_is_not_found_and_the_store_never_asked(serving, monkeypatch, id):
-    client = serving(corpus=(), retraining=SimpleNamespace(saved=None))
+def test_what_no_session_can_be_called_is_not_found_and_the_store_never_asked(serving, monkeypatch, tmp_path, id):
+    client = serving(corpus=(), retraining=Retraining(CorpusSource(["none"]), tmp_path / "saved.jsonl"))
     begin(client)
 
     async def load(self, ids, real=MemoryStore.load):
