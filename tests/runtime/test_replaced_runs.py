@@ -1,5 +1,6 @@
 """A run that is replaced by another while it is read is one of the two, whole; and whoever looks for a run makes nothing."""
 
+import itertools
 import json
 import os
 import shutil
@@ -62,10 +63,8 @@ def test_a_run_that_is_replaced_without_end_is_an_error(tmp_path, monkeypatch):
     run = shutil.copytree(OLD, tmp_path / "run")
     (run / "replies.json").write_bytes(b"{}")
 
-    def touched(*_, count=iter(range(999))):
-        return next(count)
-
-    monkeypatch.setattr("dialog_policy.runtime.run_reader.stamp", touched)
+    stamps = itertools.count()
+    monkeypatch.setattr("dialog_policy.runtime.run_reader.stamp", lambda *_: next(stamps))
     with pytest.raises(RunError, match=r"replies\.json was changed after training"):
         Policy.load(run)
 
@@ -74,7 +73,7 @@ def test_a_file_that_is_read_after_its_run_was_replaced_is_no_damage(tmp_path):
     run, other = shutil.copytree(OLD, tmp_path / "run"), newer(tmp_path / "newer")
     reader = RunReader.open(run)
     replace_folder(other, run)
-    with pytest.raises(RunError, match="was replaced by another one after it was opened. Open it again"):
+    with pytest.raises(RunError, match=r"was replaced by another one after it was opened\. Open it again"):
         reader.read("dialogues.json")
     shutil.rmtree(run)
     with pytest.raises(RunError, match="was replaced"):
