@@ -22,8 +22,10 @@ __all__ = ["SILENCE", "Kind", "Link", "Member", "meet"]
 SILENCE = 60.0
 _HEADER = struct.Struct(">cQ")
 _PIECE = 1 << 20
-# What a newcomer says first is short; somebody else's bytes on this port are not waited for.
+# What a newcomer says first is short and comes at once; somebody else on this port may say anything, or nothing.
 _LONGEST_HELLO, _HELLO_SECONDS = 4_096, 10.0
+# How often process 0 looks whether all have come.
+_LOOK_SECONDS = 0.1
 _RETRY_SECONDS = 0.25
 
 
@@ -174,37 +176,67 @@ def _why(error: OSError) -> str:
 
 
 def _receive_all(place: Place, me: Member, deadline: float, wait: float) -> Met:
-    members, links = {0: me}, dict[int, Link]()
+    meeting = _Meeting(me)
     with _server(place) as server:
-        while len(members) < place.processes:
-            server.settimeout(max(0.01, deadline - time.monotonic()))
-            try:
-                connection, _ = server.accept()
-            except TimeoutError:
-                missing = ", ".join(str(rank) for rank in range(place.processes) if rank not in members)
+        server.settimeout(_LOOK_SECONDS)
+        while len(meeting.members) < place.processes:
+            if time.monotonic() >= deadline:
+                missing = ", ".join(map(str, meeting.end()))
                 raise GroupError(
                     f"expected {place.processes} processes at {place.host}:{place.port}; these did not join within {wait:g} seconds: "
                     f"{missing}. Start each with the same --coordinator and --processes, and its own --rank."
-                ) from None
-            link = Link(connection)
-            with contextlib.suppress(OSError, ValueError, RecursionError):  # nobody of ours, or gone again
-                link.limit(_HELLO_SECONDS)
-                kind, payload = link.receive(_LONGEST_HELLO)
-                if kind != Kind.HELLO:
-                    continue
-                member = msgspec.json.decode(payload, type=Member)
-                refused = _refusal(member, me, members)
-                if refused:
-                    link.send(Kind.REFUSED, refused.encode())
-                    link.close()
-                    continue
-                link.limit(SILENCE)
-                members[member.rank], links[member.rank] = member, link
-    everybody = [members[rank] for rank in range(place.processes)]
-    for link in links.values():
+                )
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                connection, _ = server.accept()
+                # In a thread: nobody waits for whoever says nothing.
+                threading.Thread(target=meeting.admit, args=(connection,), daemon=True).start()
+    everybody = [meeting.members[rank] for rank in range(place.processes)]
+    for link in meeting.links.values():
         with contextlib.suppress(OSError):  # that it has ended is seen by whoever listens to it
             link.send(Kind.WELCOME, msgspec.json.encode(_Welcome(everybody)))
-    return Met(everybody, links)
+    return Met(everybody, meeting.links)
+
+
+class _Meeting:
+    """Who has come to process 0."""
+
+    def __init__(self, me: Member) -> None:
+        self.me, self.members, self.links = me, {0: me}, dict[int, Link]()
+        self._has_ended = False
+        self._entering = threading.Lock()
+
+    def admit(self, connection: socket.socket) -> None:
+        """Take a newcomer in who says who it is; anybody else's connection is closed."""
+        is_in = False
+        with contextlib.suppress(OSError, ValueError, RecursionError):  # nobody of ours, or gone again
+            link = Link(connection)
+            link.limit(_HELLO_SECONDS)
+            kind, payload = link.receive(_LONGEST_HELLO)
+            is_in = kind == Kind.HELLO and self._enter(link, msgspec.json.decode(payload, type=Member))
+        if not is_in:
+            connection.close()
+
+    def _enter(self, link: Link, member: Member) -> bool:
+        link.limit(SILENCE)
+        with self._entering:
+            refused = _refusal(member, self.me, self.members)
+            if not refused and not self._has_ended:
+                # The link first: whoever counts the members finds the links of all.
+                self.links[member.rank] = link
+                self.members[member.rank] = member
+                return True
+        if refused:
+            link.send(Kind.REFUSED, refused.encode())
+        link.close()
+        return False
+
+    def end(self) -> list[int]:
+        """Close all connections, since not everybody has come; return the ranks of those who have not."""
+        with self._entering:
+            self._has_ended = True
+        for link in self.links.values():
+            link.close()
+        return [rank for rank in range(self.me.processes) if rank not in self.members]
 
 
 def _refusal(member: Member, me: Member, members: dict[int, Member]) -> str:

@@ -12,7 +12,15 @@ from pathlib import Path
 
 from dialog_policy.files.place import check_output, flush_folder, make_aside, parent_of, refusals
 
-__all__ = ["atomic_folder", "copy_folder", "exchange_folders", "output_folder", "recover_folder", "replace_folder"]
+__all__ = [
+    "atomic_folder",
+    "copy_folder",
+    "exchange_folders",
+    "is_recoverable",
+    "output_folder",
+    "recover_folder",
+    "replace_folder",
+]
 
 
 def output_folder(path: str | os.PathLike[str]) -> Path:
@@ -119,6 +127,12 @@ def replace_folder(finished: str | os.PathLike[str], path: str | os.PathLike[str
                 os.rename(finished, target)
             shutil.rmtree(old, ignore_errors=True)
         flush_folder(target.parent)
+
+
+def is_recoverable(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder is missing that :func:`recover_folder` would put back; nothing is made or changed."""
+    target = Path(os.path.realpath(path))
+    return not target.exists() and _old(target).exists()
 
 
 def recover_folder(path: str | os.PathLike[str]) -> None:

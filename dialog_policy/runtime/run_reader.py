@@ -1,7 +1,6 @@
 """The files of a run as they are read: bounded in size, checked against their hashes, and for what they are said to be.
 
 A run may come from anybody: what is wrong with it is one sentence that names the file, before anything is computed with it.
-More than 300 lines: every limit stands beside what it guards.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import lzma
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +22,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from dialog_policy.errors import DialogPolicyError, MissingExtraError, RunError, did_you_mean
-from dialog_policy.files import locked, open_zip, recover_folder
+from dialog_policy.files import is_recoverable, locked, recover_folder
+from dialog_policy.runtime.run_files import OpenFile, held, open_file, stamp
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "MODEL_FILES", "RunReader"]
 
@@ -39,18 +39,16 @@ MODEL_FILES = frozenset(
     }.items()
     for kind in kinds
 )  # fmt: skip
-# Bytes; a JSON document takes several times as much when it is read.
-_LARGEST_DOCUMENT, _LARGEST_ARRAYS = 64 << 20, 4 << 30
 # A file of arrays begins with the length of its header, which names some tens of arrays.
 _LARGEST_HEADER = 1 << 20
-# An archive has ten files at most; numbers pack hardly at all, texts five to thirty fold.
-_MOST_MEMBERS, _LARGEST_RATIO, _RATIO_COUNTS_FROM = 100, 100, 8 << 20
 _CHUNK = 1 << 20
 # What a policy reads right after its run is opened is kept until then, unless it is larger: it is read and hashed once.
 _READ_AT_ONCE = frozenset(
     {"decoder.json", "encoder.json", "encoder.safetensors", "network.safetensors", "replies.json"}
 )
 _LARGEST_KEPT = 64 << 20
+# How often a run is opened that is replaced by another one each time before it was read.
+_ATTEMPTS = 10
 
 
 class _Part(msgspec.Struct):
@@ -101,9 +99,10 @@ class RunReader:
         If this is not a run, is of another format version, or a file is missing, damaged or was changed.
     """
 
-    def __init__(self, open_file: Callable[[str], BinaryIO | None], place: str) -> None:
+    def __init__(self, open_file: OpenFile, place: str) -> None:
         self._open, self.place = open_file, place
         self.path: Path | None = None
+        self._stamp: object = None
         self._kept: dict[str, bytes] = {}
         with self._opened(MANIFEST) as file:
             if file is None:
@@ -125,28 +124,40 @@ class RunReader:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunReader:
-        """Open a run's folder, or the archive that ``dialog-policy export`` wrote, and check all that it is made of."""
+        """Open a run's folder, or the archive that ``dialog-policy export`` wrote, and check all that it is made of.
+
+        One that is replaced by another meanwhile is opened again: what is returned is one of them, whole.
+        """
         place = Path(path)
-        if not place.exists():
+        if is_recoverable(place):
             # A process was killed while it replaced the run; one that does so right now holds the lock.
             with contextlib.suppress(DialogPolicyError), locked(place, "recovering"):
                 recover_folder(place)
+        for _ in range(_ATTEMPTS - 1):
+            before = stamp(place, MANIFEST)
+            try:
+                return cls._of_place(place, before)
+            except RunError:
+                if stamp(place, MANIFEST) == before:
+                    raise
+        return cls._of_place(place, stamp(place, MANIFEST))
+
+    @classmethod
+    def _of_place(cls, place: Path, stamped: object) -> RunReader:
         name = os.fsencode(place).decode(errors="replace")
-        if place.is_dir():
-            reader = cls(partial(_in_folder, place, name), name)
-        elif place.is_file():
-            reader = cls(partial(_in_archive, place, name), name)
-        else:
+        if not place.exists():
             hint = did_you_mean(place.name, (each.name for each in place.parent.glob("*")))
             raise RunError(f"found no run at {name}.{hint} `dialog-policy train CORPUS --out {name}` makes one.")
-        reader.path = place
-        for file in sorted(MODEL_FILES & set(reader.manifest["files"])):
-            with reader._hashed(file) as content:
-                kept = content.read(_LARGEST_KEPT) if file in _READ_AT_ONCE else b""
-                while content.read(_CHUNK):
-                    kept = b""
-            if kept:
-                reader._kept[file] = kept
+        with held(place, name) as open_held:
+            reader = cls(open_held, name)
+            for file in sorted(MODEL_FILES & set(reader.manifest["files"])):
+                with reader._hashed(file) as content:
+                    kept = content.read(_LARGEST_KEPT) if file in _READ_AT_ONCE else b""
+                    while content.read(_CHUNK):
+                        kept = b""
+                if kept:
+                    reader._kept[file] = kept
+        reader._open, reader.path, reader._stamp = partial(open_file, place, name), place, stamped
         return reader
 
     @classmethod
@@ -199,6 +210,7 @@ class RunReader:
         expected = self.manifest["files"].get(name)
         with self._opened(name) if expected is not None else contextlib.nullcontext() as file:
             if file is None:
+                self._check_not_replaced()
                 raise RunError(
                     f"the run {self.place} has no file {name}: it is incomplete; copy it again or train it again."
                 )
@@ -206,10 +218,15 @@ class RunReader:
             yield hashing
             digest = hashing.digest.hexdigest()
         if digest != expected:
+            self._check_not_replaced()
             raise RunError(
                 f"{self.place}/{name} was changed after training: expected SHA-256 {expected[:16]}…, found {digest[:16]}…. "
                 "Copy the run again or train it again."
             )
+
+    def _check_not_replaced(self) -> None:
+        if self.path is not None and stamp(self.path, MANIFEST) != self._stamp:
+            raise RunError(f"the run {self.place} was replaced by another one after it was opened. Open it again.")
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes."""
@@ -266,38 +283,3 @@ class _Hashing:
         content = self._file.read(size)
         self.digest.update(content)
         return content
-
-
-def _check_size(name: str, size: int) -> None:
-    largest = _LARGEST_DOCUMENT if name.endswith(".json") else _LARGEST_ARRAYS
-    if size > largest:
-        raise OSError(f"it has {size:,} bytes, more than the {largest:,} that a run's file has at most")
-
-
-def _in_folder(folder: Path, place: str, name: str) -> BinaryIO | None:
-    path = folder / name
-    if not path.is_file():
-        return None
-    _check_size(name, path.stat().st_size)
-    return path.open("rb")
-
-
-def _in_archive(path: Path, place: str, name: str) -> BinaryIO | None:
-    """Open a file of an archive; None if there is no such file."""
-    try:
-        archive = open_zip(path, most_members=_MOST_MEMBERS)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise RunError(
-            f"{place} is neither a run's folder nor an archive made by `dialog-policy export` ({error})."
-        ) from None
-    with archive:
-        infos = [info for info in archive.infolist() if info.filename == name]
-        if not infos:
-            return None
-        if len(infos) > 1:
-            raise zipfile.BadZipFile("it is in the archive twice")
-        size, packed = infos[0].file_size, infos[0].compress_size
-        _check_size(name, size)
-        if size > max(_RATIO_COUNTS_FROM, _LARGEST_RATIO * packed):
-            raise zipfile.BadZipFile(f"its {packed:,} bytes claim to unpack to {size:,}")
-        return archive.open(infos[0])  # type: ignore[return-value]

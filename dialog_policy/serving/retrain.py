@@ -1,7 +1,7 @@
 """The process that trains runs again: ``python -m dialog_policy.serving.retrain``; reads orders from stdin, a JSON object a line.
 
-Writes its progress as a JSON object a line, the last of an order's with ``ended``: 0, or 2 if the user can do something about
-what went wrong. It trains with the run's own settings, on the dialogues that the run was trained on
+Writes its progress as a JSON object a line: the order's number, and what has changed; the last of an order's has ``ended``: 0, or
+2 if the user can do something about what went wrong. It trains with the run's own settings, on the dialogues that the run was trained on
 and the saved ones, with the same validation part for early stopping: the test part, which the run has never seen, stays unseen.
 Both policies are measured on the validation part.
 """
@@ -31,6 +31,7 @@ __all__ = ["main", "parts", "sentence"]
 
 
 class _Order(msgspec.Struct):
+    number: int
     run: str
     corpus: CorpusSource
     saved: str
@@ -91,20 +92,32 @@ def main() -> int:
         os.nice(10)  # whoever is being answered meanwhile goes first
     for line in sys.stdin.buffer:
         order = msgspec.json.decode(line, type=_Order)
+        report = _Reporter(order.number)
         ended = 0
         try:
             # One at a time, also of several servers.
             with locked(order.run, "retraining"):
-                _train(order)
+                _train(order, report)
         except DivergenceError as error:
             shutil.rmtree(partial_folder(_retrained(Path(order.run))), ignore_errors=True)
-            _report(message=error.problem)
+            report(message=error.problem)
             ended = 2
         except DialogPolicyError as error:
-            _report(message=str(error))
+            report(message=str(error))
             ended = 2
-        _report(ended=ended)
+        report(ended=ended)
     return 0
+
+
+class _Reporter:
+    """Writes what has changed in the progress of one order."""
+
+    def __init__(self, order: int) -> None:
+        self.order = order
+
+    def __call__(self, *, ended: int | None = None, **changes: Any) -> None:
+        line = {"order": self.order, "changes": changes, "ended": ended}
+        print(msgspec.json.encode(line).decode(), flush=True)
 
 
 def _retrained(run: Path) -> Path:
@@ -112,7 +125,7 @@ def _retrained(run: Path) -> Path:
     return run.with_name(f"{run.name}.retrained")
 
 
-def _train(order: _Order) -> None:
+def _train(order: _Order, report: _Reporter) -> None:
     run = Path(order.run)
     policy = Policy.load(run)
     source = order.corpus
@@ -124,7 +137,7 @@ def _train(order: _Order) -> None:
     known = policy.fingerprints["train"]
     added = [dialogue for dialogue in train if dialogue.fingerprint() not in known]
     new = counted(len(added), "dialogue") if added else "none"
-    _report(message=f"Training on {counted(len(train), 'dialogue')}, {new} of them new.")
+    report(message=f"Training on {counted(len(train), 'dialogue')}, {new} of them new.")
     from dialog_policy.evaluation import evaluate
     from dialog_policy.network.backend import be_lean, load_keras
     from dialog_policy.policy import DialogPolicy
@@ -135,7 +148,7 @@ def _train(order: _Order) -> None:
 
     retrained = _retrained(run)
     DialogPolicy.from_config(policy.info["config"]).fit(
-        train, dev=dev, out=retrained, resume=False, callbacks=[_progress()]
+        train, dev=dev, out=retrained, resume=False, callbacks=[_progress(report)]
     )
     before, after = (
         None if dev is None else evaluate(each, dev, baselines=(), resamples=0)
@@ -151,24 +164,20 @@ def _train(order: _Order) -> None:
         turn_accuracy_after=None if after is None else after.turn_accuracy,
     )
     take_over(retrained, run)
-    _report(message=sentence(result), result=result)
+    report(message=sentence(result), result=result)
 
 
-def _progress() -> Any:
+def _progress(report: _Reporter) -> Any:
     """Return a Keras callback that reports every epoch."""
     from dialog_policy.network.backend import load_keras
 
-    def report(epoch: int, logs: dict[str, float] | None) -> None:
+    def tell(epoch: int, logs: dict[str, float] | None) -> None:
         epochs = progress.params["epochs"]
         figures = {name: float(value) for name, value in (logs or {}).items() if math.isfinite(value)}
-        _report(epoch=epoch + 1, epochs=epochs, share=(epoch + 1) / epochs, metrics=figures)
+        report(epoch=epoch + 1, epochs=epochs, share=(epoch + 1) / epochs, metrics=figures)
 
-    progress = load_keras().callbacks.LambdaCallback(on_epoch_end=report)
+    progress = load_keras().callbacks.LambdaCallback(on_epoch_end=tell)
     return progress
-
-
-def _report(**changes: Any) -> None:
-    print(msgspec.json.encode(changes).decode(), flush=True)
 
 
 if __name__ == "__main__":

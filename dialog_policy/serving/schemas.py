@@ -11,7 +11,9 @@ from msgspec import Meta, Struct
 
 __all__ = [
     "EXAMPLES",
+    "ID_RULE",
     "MODELS",
+    "SESSION_ID",
     "CorpusDialogue",
     "CorpusEntry",
     "CorpusPage",
@@ -33,7 +35,8 @@ __all__ = [
     "TurnView",
 ]
 
-_ID = r"[A-Za-z0-9_+][A-Za-z0-9._~:@+-]{0,127}"
+SESSION_ID = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._~:@+-]{0,127}")
+ID_RULE = "at most 128 letters, digits and . _ ~ : @ + -, of which the first is a letter, a digit, _ or +"
 
 
 class Error(Struct, omit_defaults=True):
@@ -54,16 +57,13 @@ class NewSession(Struct, forbid_unknown_fields=True):
         str | None,
         Meta(
             description="Your own name for it, such as the chat's number in your messenger; left out: the server makes one.",
-            extra_json_schema={"pattern": f"^{_ID}$"},
+            extra_json_schema={"pattern": f"^{SESSION_ID.pattern}$"},
         ),
     ] = None
 
     def __post_init__(self) -> None:
-        if self.id is not None and not re.fullmatch(_ID, self.id):
-            raise ValueError(
-                "expected an id of at most 128 letters, digits and . _ ~ : @ + -, which begins with a letter, a digit, _ or +; "
-                f"found {self.id[:200]!r}"
-            )
+        if self.id is not None and not SESSION_ID.fullmatch(self.id):
+            raise ValueError(f"expected an id of {ID_RULE}; found {self.id[:200]!r}")
 
 
 class TurnRequest(Struct, forbid_unknown_fields=True):

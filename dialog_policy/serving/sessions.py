@@ -10,10 +10,10 @@ from dialog_policy.runtime import Policy, Session, SessionTurn
 from dialog_policy.serving.errors import ConflictError, NotFoundError
 from dialog_policy.serving.records import SessionRecord, StoredAnswer
 from dialog_policy.serving.runs import Run, Runs
-from dialog_policy.serving.schemas import SessionView, TurnView
+from dialog_policy.serving.schemas import ID_RULE, SESSION_ID, SessionView, TurnView
 from dialog_policy.serving.stores import Store, Stored, Write
 
-__all__ = ["OpenSession", "SessionStore", "busy"]
+__all__ = ["OpenSession", "SessionStore", "busy", "check_id"]
 
 # Versions are nanoseconds since 1970; a store that holds more than 64 bits can count is damaged.
 _LARGEST_VERSION = 2**62
@@ -26,6 +26,18 @@ def busy() -> ConflictError:
         "Idempotency-Key gets the answer of the first.",
         headers={"Retry-After": "1"},
     )
+
+
+def check_id(id: str) -> None:
+    """Refuse what cannot be the id of a session before a store is asked for it: not every store takes every text.
+
+    Raises
+    ------
+    NotFoundError
+        If no session can have this id.
+    """
+    if not SESSION_ID.fullmatch(id):
+        raise NotFoundError(f"there is no session {id[:200]!r}: an id has {ID_RULE}.")
 
 
 class OpenSession(NamedTuple):
@@ -81,6 +93,7 @@ class SessionStore:
         NotFoundError
             If there is no such session.
         """
+        check_id(id)
         return _existing(id, (await self.store.load([id]))[0])
 
     async def open(self, id: str) -> OpenSession:

@@ -12,8 +12,8 @@ from dialog_policy.runtime import Request, Step
 from dialog_policy.serving.errors import OverloadedError, UnprocessableError
 from dialog_policy.serving.metrics import Metrics
 from dialog_policy.serving.schemas import TurnRequest, TurnView
-from dialog_policy.serving.sessions import OpenSession, SessionStore, busy
-from dialog_policy.serving.stores import Stored
+from dialog_policy.serving.sessions import OpenSession, SessionStore, busy, check_id
+from dialog_policy.serving.stores import Stored, StoreError
 
 __all__ = ["PendingTurn", "TurnQueue", "TurnResult"]
 
@@ -106,9 +106,12 @@ class TurnQueue:
 
         Raises
         ------
+        NotFoundError
+            If no session can have this id.
         OverloadedError
             If too many are waiting.
         """
+        check_id(pending.id)
         if len(self._waiting) >= _LONGEST:
             raise OverloadedError("too many turns are waiting; try again in a moment.", headers={"Retry-After": "1"})
         self._waiting.append(pending)
@@ -121,20 +124,28 @@ class TurnQueue:
             batch, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
             if not self._waiting:
                 self._has_some.clear()
-            try:
-                stored = await self.sessions.store.load([pending.id for pending in batch])
-            except Exception as error:
+            await self._load_and_compute(batch)
+
+    async def _load_and_compute(self, batch: list[PendingTurn]) -> None:
+        try:
+            stored = await self.sessions.store.load([pending.id for pending in batch])
+        except Exception as error:
+            if isinstance(error, StoreError) or len(batch) == 1:
                 for pending in batch:
                     pending.fail(error)
-                continue
-            short: list[tuple[PendingTurn, Stored | None]] = []
-            for pending, kept in zip(batch, stored, strict=True):
-                if pending.is_long or (kept is not None and self._takes_long(kept)):
-                    self._begin(self._compute_in_thread(pending, kept))
-                else:
-                    short.append((pending, kept))
-            # While these are being written, the next ones are computed: all are of different sessions.
-            self._begin(self._commit(self._compute(short)))
+                return
+            # The store answers, and one of them is at fault: which one, they show when each is asked for alone.
+            for pending in batch:
+                await self._load_and_compute([pending])
+            return
+        short: list[tuple[PendingTurn, Stored | None]] = []
+        for pending, kept in zip(batch, stored, strict=True):
+            if pending.is_long or (kept is not None and self._takes_long(kept)):
+                self._begin(self._compute_in_thread(pending, kept))
+            else:
+                short.append((pending, kept))
+        # While these are being written, the next ones are computed: all are of different sessions.
+        self._begin(self._commit(self._compute(short)))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -197,34 +208,48 @@ class TurnQueue:
                 self.metrics.decided(opened.run.name, fallback=step.fallback)
         if new:
             self.metrics.together.observe(len(new))
-        elif not repeated:
-            return
+        outcomes = await self._save(new) if new else []
+        for (pending, opened), outcome in zip(new, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                pending.fail(outcome)
+            elif outcome:
+                _answer(pending, opened, len(opened.record) - 1, repeated=False)
+            else:
+                await self._repeat(pending)
+        for pending, opened, number in repeated:
+            await self._confirm(pending, opened, number)
+
+    async def _save(self, new: list[tuple[PendingTurn, OpenSession]]) -> list[bool | Exception]:
+        """Save sessions; return whether each was saved, or what kept the store from it."""
         try:
             writes = [self.sessions.write(pending.id, opened.version, opened.record) for pending, opened in new]
-            made = await self.sessions.store.save(writes)
-        except Exception as failed:
-            for asked in [*(turn[0] for turn in new), *(turn[0] for turn in repeated)]:
-                asked.fail(failed)
-            return
-        for pending, opened, number in repeated:
-            _answer(pending, opened, number, repeated=True)
-        for (pending, opened), is_made in zip(new, made, strict=True):
-            if is_made:
-                _answer(pending, opened, len(opened.record) - 1, repeated=False)
-                continue
-            try:
-                await self._repeat(pending)
-            except Exception as failed:
-                pending.fail(failed)
+            return list(await self.sessions.store.save(writes))
+        except Exception as error:
+            if isinstance(error, StoreError) or len(new) == 1:
+                return [error for _ in new]
+            # As for loading: what one of them has is refused.
+            return [outcome for turn in new for outcome in await self._save([turn])]
 
     async def _repeat(self, pending: PendingTurn) -> None:
         """Answer a turn after another server was quicker: with the same request, perhaps, which then is answered."""
-        opened = await self.sessions.open(pending.id)
-        number = opened.record.answered(pending.key, pending.digest)
-        if number is None:
-            raise busy()
-        await self.sessions.store.save([])
-        pending.succeed(opened, number, repeated=True)
+        try:
+            opened = await self.sessions.open(pending.id)
+            number = opened.record.answered(pending.key, pending.digest)
+            if number is None:
+                raise busy()
+        except Exception as error:
+            pending.fail(error)
+            return
+        await self._confirm(pending, opened, number)
+
+    async def _confirm(self, pending: PendingTurn, opened: OpenSession, number: int) -> None:
+        """Answer a turn that was made before, once it is as safe as if it was made now."""
+        try:
+            await self.sessions.store.save([])
+        except Exception as error:
+            pending.fail(error)
+        else:
+            _answer(pending, opened, number, repeated=True)
 
 
 def _answer(pending: PendingTurn, opened: OpenSession, number: int, *, repeated: bool) -> None:

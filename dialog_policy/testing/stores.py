@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from dialog_policy.serving.stores import Store, Stored, Write
+from dialog_policy.serving.stores import RefusedValueError, Store, Stored, Write
 from dialog_policy.testing.check import Check, check, checks_of, same
 
 __all__ = ["store_checks"]
@@ -142,6 +143,28 @@ def _expired_not_swept(open_store: _Open) -> None:
         same(await store.load(["a"]), [Stored(2, b"new")], "load")
 
     _use(open_store("unswept"), work)
+
+
+@check(_PROMISES)
+def _refused(open_store: _Open) -> None:
+    """An id that it cannot hold is refused or not there, and what is asked for beside it is done."""
+
+    async def work(store: Store) -> None:
+        await store.save([_write("a", 0, 1)])
+        for number, name in enumerate(("a\0b", "\ud800", "x" * 100_000, "", "\n", "\U0001f600" * 99)):
+            with contextlib.suppress(RefusedValueError):
+                same(await store.load([name]), [None], f"load of {name[:9]!r}")
+            version = number + 1
+            outcomes = await asyncio.gather(
+                store.save([_write("a", version, version + 1)]),
+                store.save([_write(name, 9, 10)]),
+                store.save([_write(f"b{number}", 0, 1)]),
+                return_exceptions=True,
+            )
+            assert isinstance(outcomes[1], RefusedValueError) or outcomes[1] == [False], repr(outcomes[1])
+            same((outcomes[0], outcomes[2]), ([True], [True]), f"saves beside {name[:9]!r}")
+
+    _use(open_store("refused"), work)
 
 
 @check(_PROMISES)

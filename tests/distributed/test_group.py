@@ -1,5 +1,6 @@
 """Processes find each other, pass values on, and end together: real processes, without a training."""
 
+import contextlib
 import json
 import os
 import re
@@ -7,11 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 
 import pytest
 
 from dialog_policy.distributed import current_group, join
+from dialog_policy.distributed.links import meet
+from dialog_policy.distributed.place import Place
 from dialog_policy.errors import GroupError
 from tests.conftest import REPOSITORY
 
@@ -176,6 +181,34 @@ def test_who_does_not_belong_is_refused_and_the_others_go_on():
             stranger.sendall(said)
     second = start(1, 2, port=port)
     assert [ends(first)[0], ends(second)[0]] == [0, 0]
+
+
+def test_strangers_are_hung_up_on_and_nobody_waits_for_them(monkeypatch):
+    monkeypatch.setattr("dialog_policy.distributed.links._HELLO_SECONDS", 3_600.0)
+    port = free_port()
+    places = [Place("localhost", port, 2, rank) for rank in range(2)]
+    with ThreadPoolExecutor(2) as threads, contextlib.ExitStack() as strangers:
+        first = threads.submit(meet, places[0], 600.0)
+
+        def call():
+            while not first.done():
+                with contextlib.suppress(ConnectionRefusedError):
+                    return strangers.enter_context(socket.create_connection(("localhost", port)))
+                time.sleep(0.01)
+            raise AssertionError(first.result())
+
+        silent = [call() for _ in range(3)]
+        for said in (b"GET / HTTP/1.1\r\n\r\n", b"v" + bytes(8), b"h" + bytes(7) + b"\2{}", b"h" + b"\xff" * 8):
+            speaking = call()
+            speaking.sendall(said)
+            with contextlib.suppress(ConnectionResetError):
+                assert speaking.recv(1) == b""
+        met = [first, threads.submit(meet, places[1], 600.0)]
+        assert [len(future.result().members) for future in met] == [2, 2]
+        for link in (*met[0].result().links.values(), *met[1].result().links.values()):
+            link.close()
+        for connection in silent:
+            connection.close()
 
 
 def test_alone_nothing_is_needed():

@@ -154,7 +154,7 @@ def scenarios(mirror: str) -> list[Scenario]:
     )
     evaluation = ("evaluate", "{}/run", "{}/corpus.jsonl", "--split", "all", "--resamples", "20")
     forms = ("--json", "{}/e.json", "--html", "{}/e.html", "--markdown", "{}/e.md", "--csv", "{}/csv")
-    order = {"run": "{}/trained", "corpus": {"paths": ["{}/corpus.jsonl"]}, "saved": "{}/added.jsonl"}
+    order = {"number": 1, "run": "{}/trained", "corpus": {"paths": ["{}/corpus.jsonl"]}, "saved": "{}/added.jsonl"}
 
     def _with_trained(folder: Path) -> None:
         with_run()(folder)

@@ -1,6 +1,7 @@
 """Who may ask, how much and how often."""
 
 import asyncio
+import itertools
 import json
 import logging
 import re
@@ -8,6 +9,8 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dialog_policy.serving.guard import RateLimit
 from dialog_policy.serving.logs import line_formatter, log, start_logging
@@ -98,6 +101,48 @@ def test_a_bucket_fills_again_for_each_address():
     assert limit.take("a", 0.5) == 0.0
     assert limit.take("a", 0.5) > 0.0
     assert [limit.take("a", 100.0) for _ in range(5)] == [0.0] * 4 + [pytest.approx(0.5)]
+
+
+def test_a_network_of_64_bits_is_one_client():
+    limit = RateLimit(0.5)
+    for number, address in enumerate(
+        ("2001:db8:0:7::1", "2001:db8::7:ffff:1:2:3", "2001:DB8:0:7:8::", "2001:db8:0:7::9%eth0")
+    ):
+        assert (limit.take(address, 0.0) == 0.0) == (number == 0), address
+    for address in ("2001:db8:0:8::1", "::ffff:192.0.2.1", "192.0.2.2", "proxy:1", "2001:db8:\0", "", ":"):
+        assert limit.take(address, 0.0) == 0.0, address
+    assert limit.take("192.0.2.1", 0.0) > 0.0
+
+
+def test_of_more_clients_than_are_remembered_the_quiet_ones_are_forgotten(monkeypatch):
+    monkeypatch.setattr("dialog_policy.serving.guard._REMEMBERED", 100)
+    limit = RateLimit(0.5)
+    assert limit.take("quiet", 0.0) == 0.0
+    for number in range(1_000):
+        # One that goes on although it is refused is not forgotten, and has no new burst.
+        assert (limit.take("busy", 0.0) == 0.0) == (number == 0)
+        assert limit.take(f"new {number}", 0.0) == 0.0
+    assert limit.take("new 990", 0.0) > 0.0
+    assert limit.take("quiet", 0.0) == 0.0
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.floats(0.0, 3.0)), max_size=40),
+    st.sampled_from([0.2, 0.5, 1.0, 3.0]),
+)
+def test_a_client_gets_what_has_flowed_in(requests, rate):
+    limit, now, taken = RateLimit(rate), 0.0, dict[str, list[float]]()
+    for client, after in requests:
+        now += after
+        times = taken.setdefault(client, [])
+        wait = limit.take(client, now)
+        if not wait:
+            times.append(now)
+        else:
+            assert wait <= 1.0 / rate + 1e-9
+    for times in taken.values():
+        for first, last in itertools.combinations_with_replacement(range(len(times)), 2):
+            assert last - first + 1 <= limit.burst + (times[last] - times[first]) * rate + 1e-6
 
 
 @pytest.mark.parametrize("log_text", [False, True])

@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import itertools
 import sqlite3
+from urllib.parse import unquote
 
 import msgspec
 import pytest
@@ -17,7 +18,8 @@ from dialog_policy.serving.metrics import Metrics
 from dialog_policy.serving.runs import Runs
 from dialog_policy.serving.schemas import TurnRequest
 from dialog_policy.serving.settings import Settings
-from dialog_policy.serving.stores import MemoryStore, SqliteStore
+from dialog_policy.serving.stores import MemoryStore, RefusedValueError, SqliteStore
+from dialog_policy.serving.training import CorpusSource, Retraining
 
 
 @pytest.fixture
@@ -200,6 +202,30 @@ def test_what_is_wrong_is_said(client, method, path, body, status, message):
     assert client.get("/sessions/s").json() == before
 
 
+@pytest.mark.parametrize("id", ["a%00b", "%ED%A0%80", "x" * 129, "x" * 20_000, "%0A", "s%0A", ".s", "%F0%9F%98%80"])
+def test_what_no_session_can_be_called_is_not_found_and_the_store_never_asked(serving, monkeypatch, tmp_path, id):
+    client = serving(corpus=(), retraining=Retraining(CorpusSource(["none"]), tmp_path / "saved.jsonl"))
+    begin(client)
+
+    async def load(self, ids, real=MemoryStore.load):
+        assert list(ids) == ["s"]
+        return await real(self, ids)
+
+    monkeypatch.setattr(MemoryStore, "load", load)
+    done = {"actions": []}
+    for method, path, body in (
+        ("POST", "/turns", {"user": "hello"}), ("GET", "", None), ("DELETE", "", None), ("GET", "/dialogue", None),
+        ("PUT", "/turns/0/actions", done), ("POST", "/turns/0/reply", done), ("DELETE", "/turns/0", None),
+    ):  # fmt: skip
+        answer = client.request(method, f"/sessions/{id}{path}", json=body)
+        assert answer.status_code == 404, (method, path)
+        assert "an id has at most 128 letters" in answer.json()["error"]
+        assert len(answer.content) < 1_500
+    answer = client.post("/corpus/saved", json={"session": unquote(id)})
+    assert (answer.status_code, "an id has at most" in answer.json()["error"]) == (404, True)
+    assert say(client, "hello")["turn"] == 0
+
+
 @pytest.mark.parametrize(
     "body", ["{", '{"user": "\\ud800"}', '{"user": NaN}', "[" * 5000, b"\xff", "", '{"context": {"a": 1e999}}']
 )
@@ -318,6 +344,32 @@ def test_one_wrong_request_does_not_spoil_those_beside_it(run):
         answers = await asyncio.gather(*(one.respond(n, r, None) for n, r in requests.items()), return_exceptions=True)
         response = [a.turn.turn if not isinstance(a, Exception) else type(a).__name__ for a in answers]
         assert response == [0, "OptionError", "NotFoundError", 0]
+
+    two_servers(run, work)
+
+
+@pytest.mark.parametrize("asked", ["load", "save"])
+@pytest.mark.parametrize("error", [RefusedValueError("not this one"), UnicodeError("nor this")])
+def test_what_the_store_refuses_of_one_turn_fails_that_turn_alone(run, monkeypatch, asked, error):
+    def refusing(real):
+        async def refuse(self, some):
+            if any("b" in (one, getattr(one, "id", None)) and getattr(one, "before", 1) for one in some):
+                raise error
+            return await real(self, some)
+
+        return refuse
+
+    monkeypatch.setattr(MemoryStore, asked, refusing(getattr(MemoryStore, asked)))
+
+    async def work(one, _):
+        for name in "abcd":
+            await one.create(name, None)
+        for repeated in (False, True):
+            answers = await asyncio.gather(
+                *(one.respond(name, TurnRequest("hi"), "key") for name in "abcd"), return_exceptions=True
+            )
+            assert answers[1] is error
+            assert [(a.turn.turn, a.repeated) for a in (answers[0], *answers[2:])] == [(0, repeated)] * 3
 
     two_servers(run, work)
 

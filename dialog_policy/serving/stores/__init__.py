@@ -7,9 +7,9 @@ from pathlib import Path
 from dialog_policy.errors import OptionError
 from dialog_policy.serving.stores.memory import MemoryStore
 from dialog_policy.serving.stores.sqlite import SqliteStore
-from dialog_policy.serving.stores.store import Store, Stored, StoreError, Write
+from dialog_policy.serving.stores.store import RefusedValueError, Store, Stored, StoreError, Write
 
-__all__ = ["MemoryStore", "SqliteStore", "Store", "StoreError", "Stored", "Write", "open_store"]
+__all__ = ["MemoryStore", "RefusedValueError", "SqliteStore", "Store", "StoreError", "Stored", "Write", "open_store"]
 
 
 def open_store(where: str) -> Store:

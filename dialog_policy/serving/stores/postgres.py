@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dialog_policy.errors import OptionError, require
-from dialog_policy.serving.stores.store import Stored, StoreError, Write
+from dialog_policy.serving.stores.store import RefusedValueError, Stored, StoreError, Write
 
 __all__ = ["PostgresStore"]
 
@@ -80,6 +80,8 @@ class PostgresStore:
             OSError,
             asyncio.TimeoutError,
         )
+        # Values that asyncpg cannot encode are a ValueError of its own.
+        self._refusals = (ValueError, self._asyncpg.DataError, self._asyncpg.ProgramLimitExceededError)
         self._url, self._table = url, table
         self._pool: Any = None
         self._opening = asyncio.Lock()
@@ -130,6 +132,8 @@ class PostgresStore:
         try:
             pool = self._pool or await self._open()
             return list(await pool.fetch(statement.format(table=self._table), *values))
+        except self._refusals as error:
+            raise RefusedValueError(f"PostgreSQL, where sessions are kept, refuses a value: {error}.") from None
         except self._errors as error:
             # asyncpg's messages name hosts and tables, never the password.
             reason = str(error) or type(error).__name__

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
 from dialog_policy.errors import OptionError, require
-from dialog_policy.serving.stores.store import Stored, StoreError, Write
+from dialog_policy.serving.stores.store import RefusedValueError, Stored, StoreError, Write
 
 __all__ = ["RedisStore"]
 
@@ -60,12 +60,16 @@ class RedisStore:
         pipeline = self._redis.pipeline(transaction=False)
         for name in ids:
             pipeline.hmget(self._prefix + name, "version", "data")
-        rows = await self._answer(pipeline.execute())
-        # What cannot be a session is one without content, and fails alone.
-        return [
-            None if version is None else Stored(int(version), data or b"") if version.isdigit() else Stored(0, b"")
-            for version, data in rows
-        ]
+        return [self._stored(row) for row in await self._answer(pipeline.execute(raise_on_error=False))]
+
+    def _stored(self, row: Any) -> Stored | None:
+        """Return what Redis has of a session. What cannot be one is a session without content, and fails alone."""
+        if isinstance(row, Exception):
+            if str(row).startswith("WRONGTYPE"):
+                return Stored(0, b"")
+            raise _unreachable(row)
+        version, data = row
+        return None if version is None else Stored(int(version), data or b"") if version.isdigit() else Stored(0, b"")
 
     async def save(self, writes: Sequence[Write]) -> list[bool]:
         """Make changes, in one exchange with Redis."""
@@ -99,5 +103,11 @@ class RedisStore:
     async def _answer(self, reply: Awaitable[_T]) -> _T:
         try:
             return await reply
+        except UnicodeError as error:
+            raise RefusedValueError(f"Redis, where sessions are kept, refuses a value: {error}.") from None
         except self._errors as error:
-            raise StoreError(f"Redis, where sessions are kept, does not answer: {error}.") from None
+            raise _unreachable(error) from None
+
+
+def _unreachable(error: Exception) -> StoreError:
+    return StoreError(f"Redis, where sessions are kept, does not answer: {error}.")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dialog_policy.serving.stores.disk import Disk
-from dialog_policy.serving.stores.store import Stored, StoreError, Write
+from dialog_policy.serving.stores.store import RefusedValueError, Stored, StoreError, Write
 
 __all__ = ["SqliteStore"]
 
@@ -138,17 +138,24 @@ class SqliteStore:
     async def _write_pending(self) -> None:
         while self._pending:
             waiting, self._pending = self._pending, []
-            try:
-                outcomes = iter(await self._write([write for some, _ in waiting for write in some]))
-            except Exception as error:  # whatever it is, nobody is left waiting
-                for _, done in waiting:
-                    if not done.done():
-                        done.set_exception(error)
-                continue
-            for some, done in waiting:
-                results = [next(outcomes) for _ in some]
+            await self._write_together(waiting)
+
+    async def _write_together(self, waiting: list[tuple[Sequence[Write], asyncio.Future[list[bool]]]]) -> None:
+        try:
+            outcomes = iter(await self._write([write for some, _ in waiting for write in some]))
+        except Exception as error:  # whatever it is, nobody is left waiting
+            if not isinstance(error, StoreError) and len(waiting) > 1:
+                for one in waiting:
+                    await self._write_together([one])
+                return
+            for _, done in waiting:
                 if not done.done():
-                    done.set_result(results)
+                    done.set_exception(error)
+            return
+        for some, done in waiting:
+            results = [next(outcomes) for _ in some]
+            if not done.done():
+                done.set_result(results)
 
     async def _write(self, writes: Sequence[Write]) -> list[bool]:
         # Also where there is nothing to write: what was read may be another server's, which still waits for the disk.
@@ -178,6 +185,8 @@ class SqliteStore:
     async def _wait_for_disk(self) -> None:
         """Wait until all that was written so far is on the disk."""
         with self._as_store_error():
+            if self._failure is not None:
+                raise self._failure
             try:
                 await self._disk.wait()
             except OSError as error:
@@ -264,5 +273,7 @@ class SqliteStore:
             raise StoreError(
                 f"the store of sessions {self.path} could not be written to the disk: {error}. Once that is mended, start the server again."
             ) from None
+        except (sqlite3.DataError, OverflowError, UnicodeError) as error:
+            raise RefusedValueError(f"the store of sessions {self.path} refuses a value: {error}.") from None
         except sqlite3.Error as error:
             raise StoreError(f"the store of sessions {self.path} cannot be used: {error}.") from None

@@ -7,11 +7,15 @@ from typing import NamedTuple, Protocol
 
 from dialog_policy.errors import DialogPolicyError
 
-__all__ = ["Store", "StoreError", "Stored", "Write"]
+__all__ = ["RefusedValueError", "Store", "StoreError", "Stored", "Write"]
 
 
 class StoreError(DialogPolicyError):
     """The place where sessions are kept cannot be reached or is full."""
+
+
+class RefusedValueError(DialogPolicyError):
+    """The store answers, and cannot hold or look up a value that it was given."""
 
 
 class Stored(NamedTuple):
@@ -48,7 +52,8 @@ class Write(NamedTuple):
 class Store(Protocol):
     """Keeps sessions, and beside them a few small values by name. Several servers may use one store: of two changes made from the same version, one is refused.
 
-    Every method raises :class:`StoreError` where the store cannot be reached.
+    Every method raises :class:`StoreError` where the store cannot be reached, and :class:`RefusedValueError` where it can and one
+    of the values is at fault; nothing is changed then, and whoever asked for several sessions asks for each of them alone.
     """
 
     async def load(self, ids: Sequence[str]) -> list[Stored | None]:
