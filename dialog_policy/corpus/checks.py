@@ -178,7 +178,11 @@ def _of_the_whole(summary: CorpusCounts) -> list[Problem]:
         pair = copies.examples[0].dialogues
         other = next((d for d in pair[1:] if d.split != pair[0].split), pair[1])
         problem.places = [Place(d.dialogue) for d in (pair[0], other)]
-    problems += misnamed_parts({part: size.dialogues for part, size in summary.splits.items()})
+    parts = {part: size.dialogues for part, size in summary.splits.items()}
+    problems += misnamed_parts(parts)
+    if left := summary.dialogues - sum(parts.values()):
+        message = f"{_sentence(left, 'dialogue', 'belongs to no part')}, while others name theirs"
+        add("warning", "no-part", message, "Name their part, or use them with --split all only.", left)
     for part in summary.splits if "train" in summary.splits and summary.splits["train"].target_turns else ():
         new = [r.action for r in summary.actions if r.splits[part] and not r.splits["train"]]
         if new:

@@ -7,6 +7,7 @@ from dialog_policy.corpus.part_labels import misnamed_parts
 from dialog_policy.corpus.problems import Problem
 from dialog_policy.corpus.readers import load_corpus
 from dialog_policy.corpus.spelling import joined_names, missing_values, similar
+from dialog_policy.corpus.splits import part_of
 from dialog_policy.corpus.summary import CorpusSummary
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.errors import CorpusError, CorpusWarning
@@ -131,6 +132,14 @@ def test_copies_in_other_parts_and_actions_that_train_lacks():
     assert {place.dialogue for place in by_check["duplicates"].places} == {"t2", "copy"}
     assert "1 action of test does not occur in train" in by_check["unseen-actions"].message
     assert "'new'" in by_check["unseen-actions"].message
+
+
+def test_dialogues_without_a_part_beside_others_that_have_one(monkeypatch):
+    monkeypatch.setattr("dialog_policy.corpus.statistics.part_of", part_of)
+    train = [Dialogue(id=f"t{i}", turns=d.turns, split="train") for i, d in enumerate(GOOD[1:])]
+    (problem,) = (p for p in examine([*train, GOOD[0]], tokenize)[1] if p.check == "no-part")
+    assert (problem.count, problem.message) == (1, "1 dialogue belongs to no part, while others name theirs")
+    assert not [p for p in examine(GOOD, tokenize)[1] if p.check == "no-part"]
 
 
 def test_nothing_to_learn():
