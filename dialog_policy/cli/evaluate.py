@@ -147,6 +147,8 @@ def predict(
 
     if sets and free_running:
         raise click.UsageError("--sets needs the true history; leave out --free-running.")
+    if Path(out).suffix not in ("", ".jsonl", ".ndjson"):
+        raise OptionError(f"--out {out}: predictions are written as JSON Lines. Call the file {Path(out).stem}.jsonl.")
     check_output(out)
     keep_inputs([*corpora, run], out)
     with opened_executor(processes, ray) as executor:

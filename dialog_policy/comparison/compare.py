@@ -24,7 +24,7 @@ from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.data import Data, as_corpus
 from dialog_policy.errors import OptionError, check_known
 from dialog_policy.evaluation.intervals import check_resamples
-from dialog_policy.evaluation.provenance import describe_run, policy_of, training_warnings
+from dialog_policy.evaluation.provenance import coverage_warnings, describe_run, policy_of, training_warnings
 from dialog_policy.evaluation.scored_turns import Pairs, ScoredTurns
 from dialog_policy.evaluation.totals import SCALARS
 from dialog_policy.prediction import Predictor
@@ -100,7 +100,7 @@ def compare(
         turns=len(turns[0]),
         metrics=list(metrics),
         resamples=resamples,
-        warnings=_warnings(policies, part),
+        warnings=_warnings(policies, part) + coverage_warnings(len(turns[0].dialogues), part),
         policies=[
             ComparedPolicy(
                 name=name,

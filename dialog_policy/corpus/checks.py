@@ -11,8 +11,9 @@ import msgspec
 
 from dialog_policy.corpus.bits import HOW_TO_NAME, look_like_bits
 from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.part_labels import misnamed_parts
 from dialog_policy.corpus.problems import LEVELS, SHOWN_PLACES, Level, Place, Problem, of_reading
-from dialog_policy.corpus.spelling import joined_names, same_but_for_marks, similar
+from dialog_policy.corpus.spelling import joined_names, missing_values, same_but_for_marks, similar
 from dialog_policy.corpus.statistics import Statistics
 from dialog_policy.corpus.summary import CorpusCounts
 from dialog_policy.errors import CorpusError, counted
@@ -68,7 +69,7 @@ def _sentence(count: int, noun: str, predicate: str) -> str:
     """Return ``"1 dialogue has no turns"`` or ``"2 dialogues have no turns"``."""
     verb, rest = predicate.split(" ", 1)
     if count != 1:
-        verb = "have" if verb == "has" else verb.removesuffix("s")
+        verb = {"has": "have", "is": "are"}.get(verb, verb.removesuffix("s"))
     return f"{counted(count, noun)} {verb} {rest}"
 
 
@@ -177,6 +178,11 @@ def _of_the_whole(summary: CorpusCounts) -> list[Problem]:
         pair = copies.examples[0].dialogues
         other = next((d for d in pair[1:] if d.split != pair[0].split), pair[1])
         problem.places = [Place(d.dialogue) for d in (pair[0], other)]
+    parts = {part: size.dialogues for part, size in summary.splits.items()}
+    problems += misnamed_parts(parts)
+    if left := summary.dialogues - sum(parts.values()):
+        message = f"{_sentence(left, 'dialogue', 'belongs to no part')}, while others name theirs"
+        add("warning", "no-part", message, "Name their part, or use them with --split all only.", left)
     for part in summary.splits if "train" in summary.splits and summary.splits["train"].target_turns else ():
         new = [r.action for r in summary.actions if r.splits[part] and not r.splits["train"]]
         if new:
@@ -201,6 +207,10 @@ def _of_the_whole(summary: CorpusCounts) -> list[Problem]:
             f"({counted(turns[rare], 'turn')}) differ in one letter"
         )
         add("warning", "similar-names", message, "If they are one action, write it in one way.", 2)
+    if missing := missing_values(turns):
+        message = f"{_sentence(len(missing), 'action', 'is called like a missing value')}: {_listed(missing)}"
+        remedy = "Write null where the actions are not known; leave the cell empty, or the list, where there was none."
+        add("warning", "missing-values", message, remedy, len(missing))
     if several := joined_names(turns):
         message = f"{_sentence(len(several), 'action', 'looks like several')}: {_listed(several)}"
         remedy = "Put | between the actions of a cell, or write them as a JSON list."

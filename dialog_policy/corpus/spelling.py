@@ -6,12 +6,16 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
-__all__ = ["joined_names", "same_but_for_marks", "similar"]
+__all__ = ["joined_names", "missing_values", "same_but_for_marks", "similar"]
 
 # In shorter names one letter makes another word.
 _SHORTEST = 6
 # One letter in another's place is a misspelling only where the name is this rare, beside the other.
 _RARE, _TIMES = 3, 3
+# Between actions that somebody wrote into one name.
+_CONNECTORS = re.compile(r"\s+and\s+|\s*[/+&]\s*", re.IGNORECASE)
+# What spreadsheets, data frames and databases write where there is nothing.
+_NOTHING = frozenset(("null", "none", "nil", "nan", "na", "n/a", "#n/a", "<na>", "undefined", "-", "--", "?"))
 
 
 def same_but_for_marks(names: Collection[str]) -> list[list[str]]:
@@ -77,11 +81,25 @@ def _distance_is_one(one: str, other: str) -> bool:
 
 
 def joined_names(names: Collection[str]) -> list[str]:
-    """Return names that seem to be several with commas or semicolons between them: each piece is a name, or is in two of them."""
+    """Return names that seem to be several: a piece between commas or semicolons is in two names, or all pieces between others are names.
+
+    The others are ``and``, ``/``, ``+`` and ``&``, which names of single actions have, too.
+    """
     pieces = {name: [piece.strip() for piece in re.split(r"[,;\n]", name)] for name in names}
     listed = {name: parts for name, parts in pieces.items() if len(parts) > 1}
     counts: dict[str, int] = defaultdict(int)
     for parts in pieces.values():
         for piece in set(parts):
             counts[piece] += 1
-    return sorted(name for name, parts in listed.items() if any(piece and counts[piece] > 1 for piece in parts))
+    several = {name for name, parts in listed.items() if any(piece and counts[piece] > 1 for piece in parts)}
+    known = set(names)
+    for name in names:
+        parts = _CONNECTORS.split(name.strip())
+        if len(parts) > 1 and known.issuperset(parts):
+            several.add(name)
+    return sorted(several)
+
+
+def missing_values(names: Collection[str]) -> list[str]:
+    """Return names that mean in other places that there is no value."""
+    return sorted(name for name in names if name.strip().casefold() in _NOTHING)

@@ -13,7 +13,7 @@ from dialog_policy.evaluation.evaluation import Evaluation, Metrics, nested
 from dialog_policy.evaluation.intervals import RESAMPLES, check_resamples
 from dialog_policy.evaluation.judging import Job, Judged, Replying, jobs_of, judge
 from dialog_policy.evaluation.policy_sums import Plan, PolicySums
-from dialog_policy.evaluation.provenance import Run, describe_run, training_warnings
+from dialog_policy.evaluation.provenance import Run, coverage_warnings, describe_run, training_warnings
 from dialog_policy.executor import Executor
 from dialog_policy.prediction import Predictor, check_predictor
 from dialog_policy.text.tokens import get_tokenizer
@@ -70,7 +70,7 @@ def evaluate(
     Returns
     -------
     Evaluation
-        Its first `warnings` say whether the run was trained on some of these dialogues.
+        Its `warnings` say whether the run was trained on some of these dialogues, and whether predictions leave some out.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def evaluate(
     figures = sums.figures()
     ci95, intervals = figures.intervals(resamples=resamples, seed=seed) if resamples else ({}, ())
     evaluation = Evaluation(
-        warnings=training_warnings(predictor, part),
+        warnings=training_warnings(predictor, part) + coverage_warnings(figures.totals.n, part),
         run=None if policy is None else describe_run(policy),
         corpus=part.name,
         split=split,

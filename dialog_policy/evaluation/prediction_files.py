@@ -13,6 +13,7 @@ from dialog_policy.corpus import ActionSpace, Dialogue
 from dialog_policy.errors import CorpusError, did_you_mean
 from dialog_policy.files import atomic_write
 from dialog_policy.prediction import Prediction
+from dialog_policy.text.surrogates import json_problem
 
 __all__ = ["PredictionFile", "PredictionLines", "write_predictions"]
 
@@ -103,7 +104,9 @@ class PredictionLines(Iterator[Prediction]):
             if loose is not None and (problem := loose.out_of_bounds()):
                 raise CorpusError(problem, dialogue=loose.dialogue, turn=loose.turn, **place) from None
             raise CorpusError(
-                f'expected {{"dialogue", "turn", "actions"}}; found: {error}.', remedy=_misspelt(line), **place
+                f'expected {{"dialogue", "turn", "actions"}}; found: {json_problem(error, line)}.',
+                remedy=_misspelt(line),
+                **place,
             ) from None
 
 

@@ -12,7 +12,7 @@ from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.errors import counted
 from dialog_policy.prediction import Predictor
 
-__all__ = ["Run", "RunDescription", "describe_run", "policy_of", "training_warnings"]
+__all__ = ["Run", "RunDescription", "coverage_warnings", "describe_run", "policy_of", "training_warnings"]
 
 
 @runtime_checkable
@@ -106,6 +106,25 @@ def training_warnings(predictor: object, dialogues: Iterable[Dialogue], name: st
                 "results on them say nothing about new ones."
             )
     return warnings
+
+
+def coverage_warnings(scored: int, part: Corpus) -> list[str]:
+    """Say so where predictions leave out dialogues that have something to predict.
+
+    Parameters
+    ----------
+    scored
+        Number of dialogues that were predicted.
+    part
+        What was to be predicted.
+    """
+    expected = sum(targets > 0 for targets in part.targets)
+    if scored == expected:
+        return []
+    return [
+        f"The predictions cover {scored:,} of the {counted(expected, 'dialogue')} that have turns to predict; nothing "
+        "is known of the others."
+    ]
 
 
 def policy_of(predictor: object) -> Run | None:

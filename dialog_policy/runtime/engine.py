@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from hashlib import sha256
+from numbers import Real
 from typing import Any
 
 import msgspec
@@ -42,7 +43,12 @@ class Engine:
     threads
         Threads for whole dialogues; 0 lets onnxruntime choose.
     fallback_below
-        A decision with less confidence is a fallback. None: what training chose, or 0.3.
+        A decision with less confidence is a fallback; from 0 to 1. None: what training chose, or 0.3.
+
+    Raises
+    ------
+    OptionError
+        If `threads` or `fallback_below` is out of bounds.
 
     Attributes
     ----------
@@ -55,6 +61,10 @@ class Engine:
     """
 
     def __init__(self, run: RunReader, *, threads: int = 0, fallback_below: float | None = None) -> None:
+        if not isinstance(threads, int) or threads < 0:
+            raise OptionError(f"threads: expected a whole number from 0, found {threads!r}.")
+        if fallback_below is not None and not (isinstance(fallback_below, Real) and 0 <= fallback_below <= 1):
+            raise OptionError(f"fallback_below: expected a number from 0 to 1, found {fallback_below!r}.")
         self._run, self._threads = run, threads
         self.actions = ActionSpace(run.manifest["actions"])
         with run.contents("replies.json"):
@@ -65,7 +75,7 @@ class Engine:
             self.encoder = TurnEncoder.from_parts(described, arrays, self.actions, self.replies.gazetteer)
         with run.contents("decoder.json"):
             self.decoder = Decoder.from_json(run.document("decoder.json"), self.actions)
-        self.fallback_below = self.decoder.fallback_below if fallback_below is None else fallback_below
+        self.fallback_below = self.decoder.fallback_below if fallback_below is None else float(fallback_below)
         weights = run.arrays("network.safetensors")
         with run.contents("network.safetensors"):
             check_weights(weights, self.encoder.dim, len(self.actions))

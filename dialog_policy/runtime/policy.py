@@ -41,7 +41,7 @@ class Policy:
     threads
         Threads for whole dialogues; 0 lets onnxruntime choose.
     fallback_below
-        A step with less confidence is a fallback. None: the threshold that training chose (setting `fallback_precision`), or 0.3.
+        A step with less confidence is a fallback; from 0 to 1. None: the threshold that training chose (setting `fallback_precision`), or 0.3.
 
     Attributes
     ----------
@@ -74,6 +74,8 @@ class Policy:
         ------
         RunError
             If it is not a run, has another format version, is incomplete, or a file was changed or is invalid.
+        OptionError
+            If `threads` or `fallback_below` is out of bounds.
         """
         return cls(RunReader.open(run), threads=threads, fallback_below=fallback_below)
 
@@ -143,6 +145,8 @@ class Policy:
         ------
         SessionError
             If these are not the bytes of a session.
+        OptionError
+            If it is something else than bytes.
         """
         return Session.from_bytes(self.engine, saved)
 

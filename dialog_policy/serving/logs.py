@@ -10,6 +10,8 @@ from typing import Any
 
 from pythonjsonlogger.msgspec import MsgspecFormatter
 
+from dialog_policy.errors import DialogPolicyError
+
 __all__ = ["line_formatter", "log", "start_logging"]
 
 _logger = logging.getLogger("dialog_policy.serving")
@@ -82,9 +84,20 @@ def start_logging() -> None:
 
 
 def log(event: str, *, failed: bool = False, **fields: Any) -> None:
-    """Write a line; with `failed` as an error, with the traceback of the exception that is being handled."""
+    """Write a line.
+
+    Parameters
+    ----------
+    event
+        What happened.
+    failed
+        Whether it is an error, not an information: with the traceback of the exception that is being handled, unless that is one
+        of this package, whose sentence says all.
+    **fields
+        What else the line has.
+    """
     level = logging.ERROR if failed else logging.INFO
     if _logger.isEnabledFor(level):
         # Not `_logger.log`, which looks for the line of code that called it.
-        about = sys.exc_info() if failed else None
+        about = sys.exc_info() if failed and not isinstance(sys.exc_info()[1], DialogPolicyError) else None
         _logger.handle(_logger.makeRecord(_logger.name, level, "", 0, event, (), about, extra=fields))

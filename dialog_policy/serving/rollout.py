@@ -8,7 +8,6 @@ import time
 
 import msgspec
 
-from dialog_policy.errors import DialogPolicyError
 from dialog_policy.serving.logs import log
 from dialog_policy.serving.runs import Run, Runs
 from dialog_policy.serving.stores import Store, StoreError
@@ -48,6 +47,8 @@ class Rollout:
     A server that starts has just read its run. It follows a request that it finds only if its run, read once more, is the wanted
     one: a newer run that is brought by restarting the servers one by one is not taken back.
 
+    Since it asks the store all the time, it is what logs that the store does not answer, and that it answers again.
+
     Parameters
     ----------
     runs
@@ -58,6 +59,8 @@ class Rollout:
 
     def __init__(self, runs: Runs, store: Store) -> None:
         self.runs, self.store = runs, store
+        # False once it is logged that the store does not answer.
+        self._is_reached = True
         self._followed = {name: _Followed() for name in runs}
 
     async def __aenter__(self) -> Rollout:
@@ -78,9 +81,13 @@ class Rollout:
         StoreError
             If it was loaded here, and the other servers could not be told.
         """
-        await run.reload()
-        request = _Request(run.policy.id, time.time_ns())
-        await self.store.save_value(_key(run), msgspec.json.encode(request))
+        try:
+            await run.reload()
+            request = _Request(run.policy.id, time.time_ns())
+            await self.store.save_value(_key(run), msgspec.json.encode(request))
+        except Exception as error:
+            log("reload failed", run=run.name, reason=str(error), failed=True)
+            raise
         self._followed[run.name].done = request
 
     async def _follow_for_ever(self) -> None:
@@ -88,10 +95,17 @@ class Rollout:
             for run in self.runs.values():
                 try:
                     await self._look(run, self._followed[run.name])
-                except StoreError:
-                    pass  # told to whoever asks for sessions; the next look may reach the store again
+                except StoreError as error:
+                    # The next look may reach the store again.
+                    if self._is_reached:
+                        log("the store does not answer", reason=str(error), failed=True)
+                    self._is_reached = False
                 except Exception:
                     log("looking for a wanted policy failed", run=run.name, failed=True)
+                else:
+                    if not self._is_reached:
+                        log("the store answers again")
+                    self._is_reached = True
             await asyncio.sleep(_about(_LOOK_S))
 
     async def _look(self, run: Run, followed: _Followed) -> None:
@@ -105,14 +119,14 @@ class Rollout:
             return
         try:
             await run.follow(request.policy)
-        except Exception as error:  # whatever is wrong with the run: its policy goes on, and the next request is heard
+        except Exception:  # whatever is wrong with the run: its policy goes on, and the next request is heard
             if is_first:
                 log("another policy was wanted before", run=run.name, policy=run.policy.id, wanted=request.policy)
                 followed.done, run.problem = request, None
                 return
             if request != followed.failed:
                 followed.failed, followed.wait_s = request, _LOOK_S
-                log("reload failed", run=run.name, reason=run.problem, failed=not isinstance(error, DialogPolicyError))
+                log("reload failed", run=run.name, reason=run.problem, failed=True)
             followed.wait_s = min(2 * followed.wait_s, _LONGEST_S)
             followed.try_at = now + _about(followed.wait_s)
         else:

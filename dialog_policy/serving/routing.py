@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dialog_policy.serving.errors import UnprocessableError
 from dialog_policy.serving.schemas import EXAMPLES, MODELS, Error
+from dialog_policy.text.surrogates import json_problem
 
 __all__ = ["App", "Direct", "DirectRoute", "body", "described", "errors", "json", "read"]
 
@@ -120,11 +121,12 @@ async def read(request: Request, model: type[_T], *, is_required: bool = True) -
     UnprocessableError
         If it is not JSON or not what `model` describes.
     """
+    content = await request.body()
     try:
-        return msgspec.json.decode(await request.body() or (b"" if is_required else b"{}"), type=model)
+        return msgspec.json.decode(content or (b"" if is_required else b"{}"), type=model)
     except msgspec.DecodeError as error:
         expected = ", ".join(f'"{name}"' for name in model.__struct_fields__)
-        raise UnprocessableError(f"expected a JSON object with {expected}: {error}.") from None
+        raise UnprocessableError(f"expected a JSON object with {expected}: {json_problem(error, content)}.") from None
     except (UnicodeDecodeError, RecursionError) as error:
         raise UnprocessableError(f"the body is not JSON that can be read: {error}.") from None
 

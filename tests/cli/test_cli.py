@@ -213,6 +213,8 @@ MISTAKES = [
     (["score", "{tmp}/none.jsonl", "{corpus}"], "no file of predictions"),
     (["score", "{corpus}", "{corpus}"], "line 1"),
     (["convert", "{corpus}", "{tmp}/out.xls"], "expected a name"),
+    (["predict", "{run}", "{corpus}", "--out", "{tmp}/p.csv"], "predictions are written as JSON Lines"),
+    (["serve", "{run}", "--store", "{tmp}/no/such.sqlite"], "there is no folder"),
     (["evaluat", "x", "y"], "Did you mean 'evaluate'"),
     (["train", "{corpus}", "--outt", "{tmp}/r"], "--out"),
 ]

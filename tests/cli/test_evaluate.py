@@ -66,6 +66,24 @@ def test_score_writes_every_form(predictions, corpus, tmp_path):
         assert float(written["micro_f1_high"]) == row["ci95"]["micro_f1"][1]
 
 
+def test_score_says_which_share_of_the_dialogues_is_predicted(predictions, corpus, tmp_path):
+    few = tmp_path / "few.jsonl"
+    lines = predictions.read_text().splitlines(keepends=True)
+    first = json.loads(lines[0])["dialogue"]
+    few.write_text("".join(line for line in lines if json.loads(line)["dialogue"] != first))
+    options = ["--split", "test", "--resamples", 0, "--json", tmp_path / "s.json"]
+    run("score", predictions, corpus, *options)
+    whole = json.loads((tmp_path / "s.json").read_text())
+    assert whole["warnings"] == []
+    shown = run("score", few, corpus, *options).output
+    result = json.loads((tmp_path / "s.json").read_text())
+    left, n = result["dialogues"], whole["dialogues"]
+    assert left == n - 1
+    (warning,) = result["warnings"]
+    assert warning.startswith(f"The predictions cover {left} of the {n} dialogues that have turns to predict")
+    assert f"Warning: {warning}" in " ".join(shown.split())
+
+
 def test_score_knows_the_training_part(predictions, corpus, tmp_path):
     run("score", predictions, corpus, "--split", "test", "--json", tmp_path / "s.json", "--resamples", 0)
     result = json.loads((tmp_path / "s.json").read_text())

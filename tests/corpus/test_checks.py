@@ -3,10 +3,14 @@ from hypothesis import given, settings
 
 from dialog_policy.corpus import Dialogue, Turn
 from dialog_policy.corpus.checks import examine
+from dialog_policy.corpus.part_labels import misnamed_parts
 from dialog_policy.corpus.problems import Problem
-from dialog_policy.corpus.spelling import similar
+from dialog_policy.corpus.readers import load_corpus
+from dialog_policy.corpus.spelling import joined_names, missing_values, similar
+from dialog_policy.corpus.splits import part_of
 from dialog_policy.corpus.summary import CorpusSummary
-from dialog_policy.errors import CorpusError
+from dialog_policy.corpus.write import write_corpus
+from dialog_policy.errors import CorpusError, CorpusWarning
 from dialog_policy.report import text_report
 from dialog_policy.report.words import printable
 from dialog_policy.text.tokens import tokenize
@@ -51,6 +55,7 @@ CASES = {
     "duplicates": ("warning", Dialogue(id="d", turns=GOOD[0].turns), None),
     "rare-actions": ("warning", Dialogue(id="d", turns=(turn(actions=["once"]),)), None),
     "similar-names": ("warning", Dialogue(id="d", turns=(turn(actions=["offer_taxi", "ofer_taxi"]),) * 2), None),
+    "missing-values": ("warning", Dialogue(id="d", turns=(turn("x", ["n/a"]), turn("y", ["n/a"]))), None),
     "joined-names": ("warning", Dialogue(id="d", turns=(turn("x", ["ask, greet"]), turn("y", ["ask, greet"]))), None),
     "spelling": ("warning", Dialogue(id="d", turns=(turn(actions=["Greet"]), turn(actions=["Greet"]))), None),
 }
@@ -69,6 +74,39 @@ def test_every_problem_is_found_and_placed(check):
     if number is not None:
         assert problem.places[0].turn == number
         assert f"turn {number}" in str(problem)
+
+
+def test_parts_that_resemble_the_usual_ones_are_told_when_a_corpus_is_loaded_too(tmp_path):
+    parts = ["train", "Train ", "TEST", "validation", "extra"]
+    file = tmp_path / "c.jsonl"
+    write_corpus([Dialogue(id=part, turns=(turn(part),), split=part) for part in parts], file)
+    with pytest.warns(CorpusWarning) as warned:
+        corpus = load_corpus(file)
+    loaded = [str(warning.message) for warning in warned]
+    assert loaded == [str(p) for p in examine(corpus, tokenize)[1] if p.check == "part-name"]
+    assert [sentence.partition(". ")[0] for sentence in loaded] == [
+        f"The part {part!r} (1 dialogue) is another part than {usual}"
+        for part, usual in {"TEST": "test", "Train ": "train", "validation": "dev"}.items()
+    ]
+    (problem,) = misnamed_parts({"Pilot": 3, "pilot": 4, "train": 9, "dev": 1, "test": 1, "domain": 2})
+    assert "'Pilot', 'pilot'" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("names", "several"),
+    [
+        (["greet and book", "greet / bye", "greet+bye", "bye & greet"], True),
+        (["greet_and_book", "greet and wait", "and/or", "greet/"], False),
+    ],
+)
+def test_names_made_of_other_names(names, several):
+    known = ["greet", "book", "bye"]
+    assert joined_names([*known, *names]) == (sorted(names) if several else [])
+
+
+def test_names_that_are_missing_values():
+    words = ["NULL", "None", "-", "n/a", "NaN"]
+    assert missing_values([*words, "nothing", "no_action", "nan_1"]) == sorted(words)
 
 
 def test_a_context_that_holds_the_answer():
@@ -94,6 +132,14 @@ def test_copies_in_other_parts_and_actions_that_train_lacks():
     assert {place.dialogue for place in by_check["duplicates"].places} == {"t2", "copy"}
     assert "1 action of test does not occur in train" in by_check["unseen-actions"].message
     assert "'new'" in by_check["unseen-actions"].message
+
+
+def test_dialogues_without_a_part_beside_others_that_have_one(monkeypatch):
+    monkeypatch.setattr("dialog_policy.corpus.statistics.part_of", part_of)
+    train = [Dialogue(id=f"t{i}", turns=d.turns, split="train") for i, d in enumerate(GOOD[1:])]
+    (problem,) = (p for p in examine([*train, GOOD[0]], tokenize)[1] if p.check == "no-part")
+    assert (problem.count, problem.message) == (1, "1 dialogue belongs to no part, while others name theirs")
+    assert not [p for p in examine(GOOD, tokenize)[1] if p.check == "no-part"]
 
 
 def test_nothing_to_learn():

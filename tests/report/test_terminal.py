@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections import Counter
 
 import pytest
 from hypothesis import example, given
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from dialog_policy.report import result_of, show, text_report
-from dialog_policy.report.words import lines_of
+from dialog_policy.report.document import Table
+from dialog_policy.report.subjects import document_of
+from dialog_policy.report.words import cell, lines_of, printable
 from tests.report.pages import make
 from tests.report.results import score_result
 
@@ -28,13 +31,36 @@ def test_names_are_broken_after_underscores():
     assert lines_of("inform_departure_time", 12) == ["inform_", "departure_", "time"]
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 140])
-def test_reports_fit_the_terminal(width):
+@pytest.mark.parametrize("width", [24, 40, 60, 80, 100, 140])
+def test_reports_fit_the_terminal_with_all_their_figures_and_names(width):
     made = make()
-    for result in (score_result(), made.score, made.comparison, made.value, made.summary):
-        lines = text_report(result_of(result), width=width).splitlines()
+    for result in map(result_of, (score_result(), made.score, made.comparison, made.value, made.summary)):
+        lines = text_report(result, width=width).splitlines()
         assert max(map(cell_len, lines)) <= width
         assert not any(line.endswith(" ") for line in lines)
+        shown, figures = Counter(" ".join(lines).split()), Counter[str]()
+        parts = [part for section in document_of(result).sections for part in section.parts]
+        for table in [part for part in parts if isinstance(part, Table)]:
+            for row in table.rows:
+                names = [printable(cell(row[column])) for column in table.left]
+                assert all(
+                    word in shown for name in names for word in name.split() if word.isalnum() and cell_len(word) < 9
+                )
+                for column in set(range(len(row))) - set(table.left):
+                    figures.update(printable(cell(row[column])).split())
+        assert figures <= shown, figures - shown
+
+
+def test_a_table_that_is_too_wide_is_shown_in_parts_each_with_the_names_of_its_rows():
+    lines = text_report(result_of(score_result()), width=40).splitlines()
+    tables = "\n".join(lines).split("\n\n")
+    with_policies = [table for table in tables if table.startswith(("policy", "       "))][:2]
+    assert [" ".join(table.split("─", 1)[0].split()) for table in with_policies] == [
+        "turn dialogue micro policy accuracy accuracy F1",
+        "macro weighted policy F1 F1",
+    ]
+    for table in with_policies:
+        assert all(name in table for name in ("this policy", "majority", "bigram"))
 
 
 def test_figures_are_aligned_with_names_of_any_script():

@@ -1,4 +1,5 @@
 import base64
+import copy
 import json
 import threading
 import zlib
@@ -320,9 +321,40 @@ def test_a_damaged_block_is_noticed_when_it_is_needed(policy):
 
 def test_low_confidence_is_marked(trained, tmp_path):
     trained.save(tmp_path / "run")
-    never, always = (Policy.load(tmp_path / "run", fallback_below=share) for share in (0.0, 1.1))
+    never, always = (Policy.load(tmp_path / "run", fallback_below=share) for share in (0.0, 1.0))
     assert not never.start().respond("hello").fallback
     assert always.start().respond("hello").fallback
+
+
+@pytest.mark.parametrize("share", [2, -0.1, float("nan"), float("inf"), "0.5"])
+def test_a_bound_of_confidence_that_is_no_share_is_refused(trained, tmp_path, share):
+    trained.save(tmp_path / "run")
+    with pytest.raises(OptionError, match="fallback_below: expected a number from 0 to 1, found"):
+        Policy.load(tmp_path / "run", fallback_below=share)
+    with pytest.raises(OptionError, match="threads: expected a whole number from 0, found"):
+        Policy.load(tmp_path / "run", threads=share if share != 2 else -2)
+
+
+@pytest.mark.parametrize("made", [copy.copy, copy.deepcopy])
+def test_a_copy_goes_on_by_itself(policy, made):
+    session = policy.start()
+    talk(session, SAID[:3])
+    before = session.to_bytes()
+    other = made(session)
+    close(talk(other, SAID[3:]), talk(policy.resume(before), SAID[3:]))
+    assert session.to_bytes() == before
+    assert session.respond("something else") == policy.resume(before).respond("something else")
+    assert len(other) == len(SAID)
+
+
+def test_what_is_not_even_bytes_is_said(policy):
+    for saved in ("text", None, {"version": 3}):
+        with pytest.raises(OptionError, match="expected the bytes that to_bytes"):
+            policy.resume(saved)
+    session = policy.start()
+    session.respond("hello")
+    for kind in (bytearray, memoryview):
+        assert policy.resume(kind(session.to_bytes())).turns == session.turns
 
 
 def test_nothing_is_decided_under_a_mask_only_where_it_is_asked_for(small):

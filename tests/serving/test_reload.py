@@ -1,6 +1,7 @@
 """A run that cannot be loaded, or was made to do harm, leaves the old one at work, and others are reloaded all the same."""
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -41,11 +42,12 @@ def another(run):
     return run
 
 
-def test_hostile_runs_are_refused_one_by_one_and_the_old_one_goes_on(serving, place, tmp_path):
+def test_hostile_runs_are_refused_one_by_one_and_the_old_one_goes_on(serving, place, tmp_path, caplog):
     (tmp_path / "folders").mkdir()
     client = serving(runs=Runs({"current": place}))
     old = client.get("/model").json()
     client.post("/sessions", json={"id": "s"})
+    caplog.clear()
     tried = [tried for tried in hostile.folders(tmp_path / "folders") if tried[1] not in UNREAD][::EACH]
     assert len(tried) > 30
     for name, named, run in tried:
@@ -56,6 +58,11 @@ def test_hostile_runs_are_refused_one_by_one_and_the_old_one_goes_on(serving, pl
         now = client.get("/model").json()
         assert named in now["problem"], name
         assert now | {"problem": None} == old, name
+    failures = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [(record.msg, record.run, record.exc_info) for record in failures] == [
+        ("reload failed", "current", None)
+    ] * len(tried)
+    assert all(named in record.reason for (_, named, _), record in zip(tried, failures, strict=True))
     assert client.post("/sessions/s/turns", json={"user": "hello"}).status_code == 201
     turn(place, another(tmp_path / "good"))
     assert client.post("/reload").status_code == 200

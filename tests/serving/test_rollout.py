@@ -157,7 +157,7 @@ class Moody(MemoryStore):
         return b"nonsense" if self.looks < 10 else await super().load_value(name)
 
 
-def test_a_store_in_trouble_is_asked_again(run, newer, tmp_path, quick_looks):
+def test_a_store_in_trouble_is_asked_again_and_logged(run, newer, tmp_path, quick_looks, monkeypatch):
     bring(run, tmp_path / "shop")
     new = Policy.load(newer).id
 
@@ -172,4 +172,31 @@ def test_a_store_in_trouble_is_asked_again(run, newer, tmp_path, quick_looks):
                 await asyncio.sleep(0.01)
         assert store.looks >= 10
 
+    logged = []
+    monkeypatch.setattr(module, "log", lambda event, **fields: logged.append((event, fields)))
     asyncio.run(work())
+    troubles = [(event, fields) for event, fields in logged if "store" in event]
+    assert troubles[:2] == [
+        ("the store does not answer", {"reason": "not there", "failed": True}),
+        ("the store answers again", {}),
+    ]
+
+
+def test_a_store_that_never_answers_is_logged_once(run, quick_looks, monkeypatch):
+    class Away(MemoryStore):
+        looks = 0
+
+        async def load_value(self, name):
+            self.looks += 1
+            raise StoreError("not there")
+
+    async def work():
+        store = Away()
+        async with Rollout(Runs({"shop": run, "other": run}), store):
+            while store.looks < 6:
+                await asyncio.sleep(0.001)
+
+    logged = []
+    monkeypatch.setattr(module, "log", lambda event, **fields: logged.append(event))
+    asyncio.run(work())
+    assert logged == ["the store does not answer"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 
 from dialog_policy.corpus.bits import HOW_TO_NAME, look_like_bits
 from dialog_policy.corpus.corpus import Corpus
 from dialog_policy.corpus.dialogue import Dialogue
+from dialog_policy.corpus.part_labels import misnamed_parts
 from dialog_policy.corpus.plain import PlainDialogues
 from dialog_policy.corpus.problems import LEVELS, Problem
 from dialog_policy.corpus.readers.known import readers
@@ -96,7 +98,8 @@ def load_corpus(
         gazetteer=opened.gazetteer,
         replies_are_templates=opened.replies_are_templates,
     )
-    _warn(opened.problems())
+    parts = Counter(dialogue.split for dialogue in corpus if dialogue.split is not None)
+    _warn([*opened.problems(), *misnamed_parts(parts)])
     if not len(corpus):
         raise CorpusError(f"expected dialogues in the format {opened.format!r}, found none.", path=_shown(path))
     if annotated:

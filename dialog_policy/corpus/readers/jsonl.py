@@ -13,6 +13,7 @@ from dialog_policy.corpus.problems import Place, Problem
 from dialog_policy.corpus.readers.reader import BITS, Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError, counted, did_you_mean
+from dialog_policy.text.surrogates import json_problem
 
 __all__ = ["READER"]
 
@@ -101,7 +102,8 @@ def _parse(
         dialogue = msgspec.convert(raw, kind)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         if raw is None:
-            raise CorpusError(f"expected a JSON object; found: {error}.", path=place, line=number) from None
+            problem = json_problem(error, line)
+            raise CorpusError(f"expected a JSON object; found: {problem}.", path=place, line=number) from None
         raise CorpusError(
             f'expected {{"id", "turns": [{{"user", "actions", "system"}}]}}; found: {error}.',
             path=place,

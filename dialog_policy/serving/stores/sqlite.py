@@ -86,8 +86,11 @@ class SqliteStore:
         self._copy: asyncio.Task[None] | None = None
         self._uncopied = 0
         self._failure: OSError | None = None
+        if not path.parent.is_dir():
+            raise StoreError(
+                f"sessions cannot be kept in {path}: there is no folder {path.parent}. Make it, or name another file by --store."
+            )
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._writer, self._reader, self._copier = (self._connect() for _ in range(3))
             self._writer.execute(f"PRAGMA busy_timeout = {int(_PATIENCE_S * 1e3)}")
