@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dialog_policy.baselines.process import fits_baselines
 from dialog_policy.corpus import ActionSpace
@@ -257,6 +258,16 @@ class DialogPolicy(Estimator):
             If the policy is not trained yet.
         """
         return self._fitted().predict(as_dialogues(corpus), free_running=free_running)
+
+    def predict_proba(self, corpus: Data) -> npt.NDArray[np.float64]:
+        """Compute the probability of each action at every target turn: see :meth:`dialog_policy.runtime.Policy.predict_proba`.
+
+        Raises
+        ------
+        RunError
+            If the policy is not trained yet.
+        """
+        return self._fitted().predict_proba(corpus)
 
     def score(self, corpus: Data, y: None = None) -> float:
         """Turn accuracy: share of target turns whose predicted set of actions is exactly the gold set; data as for :meth:`fit`.

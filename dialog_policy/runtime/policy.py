@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.corpus.data import Data, as_dialogues
@@ -202,6 +204,24 @@ class Policy:
         return predicting.teacher_forced(
             self.engine, dialogues, least=least, logged=logged, listed=logged, every_turn=every_turn
         )
+
+    def predict_proba(self, dialogues: Data) -> npt.NDArray[np.float64]:
+        """Compute the probability of each action at every target turn, given the true history.
+
+        Parameters
+        ----------
+        dialogues
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_target_turns, n_actions)
+            Turns in the order of the dialogues, actions in the order of :attr:`actions`. Where a turn may have several actions,
+            these are the probabilities of single ones. The sets that :meth:`predict` decides on are not always those over 0.5.
+        """
+        predicted = predicting.teacher_forced(self.engine, as_dialogues(dialogues), least=0.0)
+        rows = [list((prediction.probabilities or {}).values()) for prediction in predicted]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self.actions))
 
     def logged_probabilities(self, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
         """Predict every target turn as :meth:`predict` does, with the probability of the logged actions.
