@@ -64,8 +64,8 @@ def evaluate(
         Of the bootstrap.
     executor
         Runs the evaluation in several processes, a few thousand dialogues at a time, such as
-        :class:`~dialog_policy.executor.LocalProcesses`; the figures are exactly the same. The predictor must be a saved run,
-        which every process loads itself. None: this process.
+        :class:`~dialog_policy.executor.LocalProcesses`; the figures are exactly the same. The predictor must be a run,
+        which every process loads itself; one that is not saved is sent whole with every task. None: this process.
 
     Returns
     -------

@@ -150,6 +150,19 @@ class DialogPolicy(Estimator):
         vars(policy).update(_learnt(runtime))
         return policy
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return settings and, if it is trained, the run's files: a copy or a pickle has all but the Keras network."""
+        state = {name: value for name, value in vars(self).items() if name != "network_"}
+        if self.__sklearn_is_fitted__():
+            state["runtime_"] = repack(self.runtime_.run)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Load the run's files, with all checks of a run that is loaded."""
+        vars(self).update(state)
+        if self.__sklearn_is_fitted__():
+            vars(self).update(_learnt(Policy(RunReader.of_files(state["runtime_"], "the copied policy"))))
+
     def __sklearn_is_fitted__(self) -> bool:
         """Whether :meth:`fit` was called."""
         return hasattr(self, "runtime_")

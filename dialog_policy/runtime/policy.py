@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.corpus.data import Data, as_dialogues
-from dialog_policy.errors import OptionError, counted
+from dialog_policy.errors import counted
 from dialog_policy.prediction import Prediction
 from dialog_policy.runtime import predicting
 from dialog_policy.runtime.engine import Engine
+from dialog_policy.runtime.folder import repack
 from dialog_policy.runtime.run_reader import RunReader
 from dialog_policy.runtime.session import Request, Session, respond_together
 from dialog_policy.runtime.turns import Step
@@ -79,16 +80,10 @@ class Policy:
         """
         return cls(RunReader.open(run), threads=threads, fallback_below=fallback_below)
 
-    def __reduce__(self) -> tuple[Callable[..., Policy], tuple[str, int, float | None]]:
-        """Go to another process as the place of the run, which is loaded there, once.
-
-        Raises
-        ------
-        OptionError
-            If the run is not saved.
-        """
+    def __reduce__(self) -> tuple[Callable[..., Policy], tuple[Any, ...]]:
+        """Go to another process as the place of the run or, if it is not saved, as its files; there it is loaded, once."""
         if self.run.path is None:
-            raise OptionError("other processes can only use a saved run. Give `fit` a folder for it (out=…).")
+            return _of_files_once, (tuple(repack(self.run).items()), self.run.place, *self._options)
         return _loaded_once, (str(self.run.path.absolute()), *self._options)
 
     def __repr__(self) -> str:
@@ -254,3 +249,10 @@ class Policy:
 @lru_cache(maxsize=1)
 def _loaded_once(run: str, threads: int, fallback_below: float | None) -> Policy:
     return Policy.load(run, threads=threads, fallback_below=fallback_below)
+
+
+@lru_cache(maxsize=1)
+def _of_files_once(
+    files: tuple[tuple[str, bytes], ...], place: str, threads: int, fallback_below: float | None
+) -> Policy:
+    return Policy(RunReader.of_files(dict(files), place), threads=threads, fallback_below=fallback_below)

@@ -151,7 +151,7 @@ def test_what_is_no_set_of_actions_is_named():
 
 
 def test_probabilities_are_a_dict_and_rounding_is_forgiven(tmp_path):
-    with pytest.raises(OptionError, match="expected `probabilities` as a dict .*found ndarray"):
+    with pytest.raises(OptionError, match=r"expected `probabilities` as a dict .*found ndarray"):
         prediction("two", 0, probabilities=np.zeros(40))
     rounded = prediction("two", 0, probabilities={"a": 1.0000001, "b": -1e-7}, confidence=np.float32(1.0000001))
     assert (rounded.probabilities, rounded.confidence) == ({"a": 1.0, "b": 0.0}, 1.0)
