@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Protocol, runtime_checkable
 
 import msgspec
@@ -15,6 +15,9 @@ __all__ = ["SETS_LISTED", "Prediction", "Predictor", "Probability", "check_predi
 
 # So many of the most probable sets are listed in a prediction that lists them.
 SETS_LISTED = 5
+
+# By so much a probability may be outside of 0 to 1: sums in float32 are.
+_ROUNDING = 1e-6
 
 Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
@@ -29,9 +32,10 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     turn
         The turn's number in the dialogue, from 0.
     actions
-        The predicted set of actions.
+        The predicted set of actions. Any collection of names is taken, but no text.
     probabilities
-        Action to probability; actions that are left out are improbable.
+        Action to probability; actions that are left out are improbable. What is outside of 0 to 1 by no more than 1e-6 is put
+        inside.
     confidence
         Probability of the predicted set.
     logged
@@ -48,6 +52,31 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     logged: Probability | None = None
     sets: list[frozenset[str]] | None = None
 
+    def __post_init__(self) -> None:
+        """Take any collection of names, any mapping, and probabilities that rounding put just outside of 0 to 1.
+
+        Raises
+        ------
+        OptionError
+            If the actions are no collection of names, or the probabilities no mapping.
+        """
+        if type(self.actions) is not frozenset or not all(isinstance(name, str) for name in self.actions):
+            msgspec.structs.force_setattr(self, "actions", _names(self.actions))
+        if self.probabilities is not None:
+            if not isinstance(self.probabilities, Mapping):
+                raise OptionError(
+                    f"expected `probabilities` as a dict from action to probability, found {_shown(self.probabilities)}. "
+                    "dialog_policy.evaluation.PredictionArrays takes arrays."
+                )
+            values = self.probabilities.values()
+            if type(self.probabilities) is not dict or (values and not 0.0 <= min(values) <= max(values) <= 1.0):
+                rounded = {name: _rounded(value) for name, value in self.probabilities.items()}
+                msgspec.structs.force_setattr(self, "probabilities", rounded)
+        for field in ("confidence", "logged"):
+            value = getattr(self, field)
+            if value is not None and not 0.0 <= value <= 1.0:
+                msgspec.structs.force_setattr(self, field, _rounded(value))
+
     def out_of_bounds(self) -> str:
         """Say which probability is not from 0 to 1 (NaN is not), or return an empty string.
 
@@ -61,6 +90,27 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
             if value is not None and not 0.0 <= value <= 1.0:
                 return f"expected {name} from 0 to 1, found {value}."
         return ""
+
+
+def _names(actions: Any) -> frozenset[str]:
+    """Return a collection of action names as a set."""
+    if isinstance(actions, Iterable) and not isinstance(actions, str | bytes | Mapping):
+        names = list(actions)
+        if all(isinstance(name, str) for name in names):
+            return frozenset(names)
+    hint = (
+        f"Write {{{actions!r}}}." if isinstance(actions, str) else "ActionSpace.inverse_transform makes sets of bits."
+    )
+    raise OptionError(f"expected `actions` as a set of action names, found {_shown(actions)}. {hint}")
+
+
+def _shown(value: Any) -> str:
+    return f"{type(value).__name__} {str(value)[:60]!r}"
+
+
+def _rounded(value: float) -> float:
+    """Return a probability within 0 to 1, if it is but for the rounding of float32."""
+    return float(min(1.0, max(0.0, value))) if -_ROUNDING <= value <= 1.0 + _ROUNDING else value
 
 
 @runtime_checkable

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from dialog_policy.errors import OptionError
+
 __all__ = ["ActionSpace"]
 
 
@@ -22,9 +24,16 @@ class ActionSpace:
     ----------
     classes_
         Tuple of action names, one a bit.
+
+    Raises
+    ------
+    OptionError
+        If `classes` is a single text; and by the methods, if a single text is given for a set of actions.
     """
 
     def __init__(self, classes: Sequence[str] = ()) -> None:
+        if isinstance(classes, str):
+            raise OptionError(f"expected a list of action names, found the text {classes!r}. Write [{classes!r}].")
         self.classes_: tuple[str, ...] = tuple(classes)
         self._bit = {name: bit for bit, name in enumerate(self.classes_)}
         if len(self._bit) != len(self.classes_):
@@ -50,14 +59,14 @@ class ActionSpace:
 
     def fit(self, action_sets: Iterable[Iterable[str] | None]) -> ActionSpace:
         """Learn the actions that occur, sorted by name. None (a turn that is history only) is passed over."""
-        self.__init__(sorted({name for actions in action_sets if actions is not None for name in actions}))  # type: ignore[misc]
+        self.__init__(sorted({name for actions in action_sets for name in _as_set(actions)}))  # type: ignore[misc]
         return self
 
     def bits(self, actions: Iterable[str] | None) -> list[int]:
         """Bit positions of the known actions of one set, ascending; unknown actions have none."""
-        return sorted(self._bit[name] for name in actions or () if name in self._bit)
+        return sorted(self._bit[name] for name in _as_set(actions) if name in self._bit)
 
-    def transform(self, action_sets: Sequence[Iterable[str] | None]) -> npt.NDArray[np.float32]:
+    def transform(self, action_sets: Iterable[Iterable[str] | None]) -> npt.NDArray[np.float32]:
         """Encode action sets.
 
         Returns
@@ -65,7 +74,47 @@ class ActionSpace:
         ndarray of shape (n_sets, n_actions), float32
             One where the action is in the set. Actions unknown to this space have no bit; None gives a row of zeros.
         """
-        encoded = np.zeros((len(action_sets), len(self)), dtype=np.float32)
-        for row, actions in enumerate(action_sets):
-            encoded[row, self.bits(actions)] = 1.0
+        rows = [self.bits(actions) for actions in action_sets]
+        encoded = np.zeros((len(rows), len(self)), dtype=np.float32)
+        for row, bits in enumerate(rows):
+            encoded[row, bits] = 1.0
         return encoded
+
+    def inverse_transform(self, encoded: npt.ArrayLike) -> list[frozenset[str]]:
+        """Decode action sets.
+
+        Parameters
+        ----------
+        encoded
+            Bits, shape (n_sets, n_actions): 0 and 1, or False and True.
+
+        Returns
+        -------
+        list of frozenset
+            For each row the actions whose bit is set.
+
+        Raises
+        ------
+        OptionError
+            If the shape is another one, or a number is neither 0 nor 1, as in probabilities.
+        """
+        bits = np.asarray(encoded)
+        if bits.ndim != 2 or bits.shape[1] != len(self):
+            raise OptionError(
+                f"expected bits of shape (n_sets, {len(self)}), a column for each action; found {bits.shape}."
+            )
+        is_set = bits == 1
+        if not (is_set | (bits == 0)).all():
+            row, column = np.argwhere(~(is_set | (bits == 0)))[0].tolist()
+            raise OptionError(
+                f"expected bits, 0 or 1; found {bits[row, column]} in row {row}, column {column}. Of probabilities, "
+                "`probabilities > 0.5` are bits."
+            )
+        return [frozenset(self.classes_[bit] for bit in np.flatnonzero(row)) for row in is_set]
+
+
+def _as_set(actions: Iterable[str] | None) -> Iterable[str]:
+    """Return a set of actions, empty for None; the letters of a text are none."""
+    if isinstance(actions, str):
+        raise OptionError(f"expected a set of action names, found the text {actions!r}. Write {{{actions!r}}}.")
+    return actions or ()

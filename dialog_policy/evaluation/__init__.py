@@ -2,6 +2,7 @@
 
 from dialog_policy.evaluation.evaluation import Evaluation
 from dialog_policy.evaluation.evaluator import evaluate
+from dialog_policy.evaluation.prediction_arrays import PredictionArrays
 from dialog_policy.evaluation.prediction_files import PredictionFile
 
-__all__ = ["Evaluation", "PredictionFile", "evaluate"]
+__all__ = ["Evaluation", "PredictionArrays", "PredictionFile", "evaluate"]

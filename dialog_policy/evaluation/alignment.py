@@ -82,6 +82,11 @@ class ExpectedPredictions:
             predictions = predictions.predict(self._corpus)
         self._lines = predictions if isinstance(predictions, PredictionLines) else None
         is_made_here = self._lines is None
+        if not isinstance(predictions, Iterable):
+            raise OptionError(
+                f"expected `predict` to yield predictions, found{self._by} {type(predictions).__name__}. Does it end without "
+                "`yield` or `return`?"
+            )
         for prediction in predictions:
             if is_made_here and not isinstance(prediction, Prediction):
                 raise OptionError(

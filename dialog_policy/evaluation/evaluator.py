@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from dialog_policy.baselines import load_training_part
 from dialog_policy.corpus.data import Data, as_corpus
@@ -64,13 +64,14 @@ def evaluate(
         Of the bootstrap.
     executor
         Runs the evaluation in several processes, a few thousand dialogues at a time, such as
-        :class:`~dialog_policy.executor.LocalProcesses`; the figures are exactly the same. The predictor must be a saved run,
-        which every process loads itself. None: this process.
+        :class:`~dialog_policy.executor.LocalProcesses`; the figures are exactly the same. The predictor must be a run,
+        which every process loads itself; one that is not saved is sent whole with every task. None: this process.
 
     Returns
     -------
     Evaluation
-        Its `warnings` say whether the run was trained on some of these dialogues, and whether predictions leave some out.
+        Its `warnings` say whether the run was trained on some of these dialogues, whether predictions leave some out, and whether no
+        predicted action is known to the corpus.
 
     Raises
     ------
@@ -139,6 +140,7 @@ def evaluate(
         response_accuracy=None if judged.replies is None else judged.replies.accuracy,
     )
     sums.fill(evaluation, figures, intervals)
+    evaluation.warnings += _unknown_names(evaluation, sums.actions.names, {*plan.gold, *(known or ())})
     if runs_freely:
         evaluation.mode = "free-running" if free_running else "teacher-forced"
     if mistakes:
@@ -156,6 +158,17 @@ def _judge(whole: Job, executor: Executor | None) -> Judged:
     for judged in executor.map(judge, jobs):
         together.merge(judged)
     return together
+
+
+def _unknown_names(evaluation: Evaluation, names: Iterable[str], known: Collection[str]) -> list[str]:
+    """Say so where no predicted action is one of the training part or the corpus: then names were given in another form."""
+    unknown = sorted(name for name in names if name not in known)
+    if not unknown or any(row.predicted for row in evaluation.by_action if row.action in known):
+        return []
+    return [
+        f"No predicted action is known: neither training nor the corpus has {', '.join(map(repr, unknown[:3]))}. Predictions need "
+        "the names of actions; ActionSpace.inverse_transform makes sets of names of bits."
+    ]
 
 
 def _metrics(sums: PolicySums, resamples: int, seed: int) -> Metrics:

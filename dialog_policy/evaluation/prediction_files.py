@@ -101,7 +101,9 @@ class PredictionLines(Iterator[Prediction]):
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             place: dict[str, Any] = {"path": self.path, "line": self.line}
             loose = _without_bounds(line)
-            if loose is not None and (problem := loose.out_of_bounds()):
+            if loose is not None:
+                if not (problem := loose.out_of_bounds()):
+                    return loose  # but for rounding, it is within bounds
                 raise CorpusError(problem, dialogue=loose.dialogue, turn=loose.turn, **place) from None
             raise CorpusError(
                 f'expected {{"dialogue", "turn", "actions"}}; found: {json_problem(error, line)}.',

@@ -44,7 +44,7 @@ def predicted_in_parts(
     Parameters
     ----------
     policy
-        A saved run, which every process loads for itself.
+        A run, which every process loads for itself; one that is not saved is sent whole with every task.
     corpus
         The dialogues.
     executor

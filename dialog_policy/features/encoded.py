@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.errors import OptionError
+from dialog_policy.features.arrays_of_others import checked_arrays
 from dialog_policy.features.matrices import Matrix, SparseRows
 from dialog_policy.text.embedding import TrainableTable
 from dialog_policy.text.ragged import Ragged
@@ -157,28 +157,24 @@ class EncodedDialogues:
         Parameters
         ----------
         features, targets
-            For each dialogue arrays of shape (turns, n_features) and (turns, n_actions).
+            For each dialogue arrays of shape (turns, n_features) and (turns, n_actions). Targets are from 0 to 1, as a rule bits.
         is_target
-            For each dialogue whether its turns are to be predicted, shape (turns,); None: all are.
+            For each dialogue whether its turns are to be predicted, shape (turns,), False and True or 0 and 1; None: all are.
 
         Raises
         ------
         OptionError
-            If numbers of dialogues, turns or columns differ, or a number is NaN or infinite, in float32 too.
+            If numbers of dialogues, turns or columns differ, a number is NaN or infinite, in float32 too, or a target out of bounds.
         """
-        xs, ys = _float_arrays("features", features), _float_arrays("targets", targets)
-        goals = [np.ones(len(x), dtype=np.bool_) for x in xs] if is_target is None else list(map(np.asarray, is_target))
-        sizes = [[len(array) for array in arrays] for arrays in (xs, ys, goals)]
-        if not xs or not sizes[0] == sizes[1] == sizes[2]:
-            raise OptionError("expected features and targets for the same dialogues, and one row of each a turn.")
-        rows = np.arange(sum(sizes[0]), dtype=np.int32)
+        xs, ys, goals = checked_arrays(features, targets, is_target)
+        rows = np.arange(sum(map(len, xs)), dtype=np.int32)
         padded = [
             np.concatenate([*arrays, np.zeros_like(arrays[0][:1], shape=(1, arrays[0].shape[1]))])
             for arrays in (xs, ys)
         ]
-        offsets = np.concatenate([[0], np.cumsum(sizes[0])]).astype(np.int64)
+        offsets = np.concatenate([[0], np.cumsum([len(x) for x in xs])]).astype(np.int64)
         ids = [str(number) for number in range(len(xs))]
-        return cls(ids, offsets, [(padded[0], rows)], (padded[1], rows), np.concatenate(goals).astype(np.bool_))
+        return cls(ids, offsets, [(padded[0], rows)], (padded[1], rows), np.concatenate(goals))
 
     def padded_turns(
         self, dialogues: npt.ArrayLike, length: int | None = None, starts: npt.ArrayLike = 0
@@ -272,25 +268,6 @@ class EncodedDialogues:
     def weights(self, turns: npt.NDArray[np.int64]) -> FloatArray:
         """One where a turn is to be predicted, zero elsewhere and in the padding; shape of `turns`."""
         return np.where(turns == PADDING, False, self.is_target[turns]).astype(np.float32)
-
-
-def _float_arrays(name: str, arrays: Sequence[npt.ArrayLike]) -> list[FloatArray]:
-    """Return arrays of shape (turns, n), float32, n the same throughout; refuse what a network cannot learn from."""
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
-        converted = [np.asarray(array, dtype=np.float32) for array in arrays]
-    for number, array in enumerate(converted):
-        if array.ndim != 2 or array.shape[1] != converted[0].shape[-1]:
-            raise OptionError(
-                f"expected {name} of shape (turns, n), n the same in all dialogues; found {array.shape} in dialogue {number}, "
-                f"{converted[0].shape} in dialogue 0."
-            )
-        if not np.isfinite(array).all():
-            turn, column = np.argwhere(~np.isfinite(array))[0].tolist()
-            raise OptionError(
-                f"expected finite numbers as {name}, found {array[turn, column]} in dialogue {number}, turn {turn}, column "
-                f"{column}. A single such number prevents a network from learning."
-            )
-    return converted
 
 
 def _pick(rows: IntArray, turns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

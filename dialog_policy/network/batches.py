@@ -54,6 +54,7 @@ class DialogueBatches(keras.utils.PyDataset):
 
     Padding is on the right and has weight 0, so no mask is needed: a causal LSTM computes every real turn as if there were no
     padding. Use a loss with ``reduction="mean_with_sample_weight"``; with Keras' default reduction padding shrinks the loss.
+    Measure by :class:`~dialog_policy.network.turns.TurnMean`: padding and the batches change the figures of Keras' own metrics.
     Call ``fit`` with ``shuffle=False``: which dialogues share a batch, and the order of the batches, changes every epoch.
     All batches have the same number of rows, :attr:`batch_size`; where dialogues are missing, the rows are padding. (One batch
     may have fewer rows, see `max_lengths`.)

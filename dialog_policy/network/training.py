@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from dialog_policy.distributed import current_group
 from dialog_policy.errors import DivergenceError, RunError
-from dialog_policy.features.encoded import PADDING, EncodedDialogues
+from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.heap import keep_memory
 from dialog_policy.network.backend import compiles, feed, make_deterministic, use_cores
-from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches, evaluation_batches
+from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches
 from dialog_policy.network.calibration import judge
 from dialog_policy.network.callbacks import Checkpoint, EarlyStopping, Progress, loggers
 from dialog_policy.network.config import NetworkConfig
@@ -27,10 +27,10 @@ from dialog_policy.network.layers import build_network, windowed
 from dialog_policy.network.loss import ActionLoss
 from dialog_policy.network.multiprocess import local, share_of, shared_judge, spread
 from dialog_policy.network.optimizer import FusedAdamW
+from dialog_policy.network.turns import predict_turns
 from dialog_policy.runtime.decoder import Decoder
-from dialog_policy.text.table import FloatArray
 
-__all__ = ["Trained", "Validation", "predict_logits", "train_network"]
+__all__ = ["Trained", "Validation", "train_network"]
 
 _DEV_ACCURACY, _DEV_LIKELIHOOD = "dev_turn_accuracy", "dev_log_likelihood"
 
@@ -69,15 +69,6 @@ class Trained(NamedTuple):
 
     network: keras.Model
     history: list[dict[str, float]]
-
-
-def predict_logits(network: keras.Model, encoded: EncodedDialogues) -> FloatArray:
-    """Logits of every turn, in the order of the corpus and without padding: shape (n_turns, n_actions)."""
-    logits = np.empty((int(encoded.offsets[-1]), encoded.n_actions), dtype=np.float32)
-    for turns in evaluation_batches(encoded, max_lengths=COMPILED_LENGTHS if compiles() else None):
-        real = turns != PADDING
-        logits[turns[real]] = network.predict_on_batch(encoded.features(turns))[real]
-    return logits
 
 
 @spread()
@@ -187,7 +178,7 @@ def train_network(
                 own.set_weights(network.get_weights())
                 judged = shared_judge(own, dev_encoded, gold, decoder, impossible)
             else:
-                judged = judge(decoder, predict_logits(network, dev_encoded), gold, impossible)
+                judged = judge(decoder, predict_turns(network, dev_encoded), gold, impossible)
             return {_DEV_ACCURACY: judged.accuracy, _DEV_LIKELIHOOD: judged.mean_log_likelihood}
 
         stopping = EarlyStopping(_DEV_LIKELIHOOD, measure, config.patience)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
@@ -9,11 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 
 from dialog_policy.errors import OptionError, check_known
 from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.network.config import NetworkConfig
 from dialog_policy.policy.explain import explain
+from dialog_policy.text.vectors import VECTORS_TO_FILE
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -89,10 +92,7 @@ def make_config(settings: Mapping[str, Any], base: Config | None = None) -> Conf
                 "there is no bidirectional network, because a policy acts before it knows the next turns."
             )
         check_known("setting", name, known)
-    try:
-        merged = (base or Config()).flat() | msgspec.to_builtins(settings)
-    except TypeError as error:
-        raise OptionError(f"a setting has a value of an impossible type: {error}.") from None
+    merged = (base or Config()).flat() | {name: _builtins(name, value) for name, value in settings.items()}
     merged["encoders"] = {name: merged.pop(name) for name in EncoderSettings.__struct_fields__}
     _check_numbers(merged)
     try:
@@ -107,6 +107,25 @@ def make_config(settings: Mapping[str, Any], base: Config | None = None) -> Conf
                     f"setting {part}[{number}].ngrams: expected the shorter length first; found [{shortest}, {longest}]."
                 )
     return config
+
+
+def _builtins(name: str, value: Any) -> Any:
+    """Return a setting's value as JSON and TOML have it; numbers and arrays of NumPy, such as those of a grid, are plain ones."""
+
+    def plain(one: Any) -> Any:
+        if isinstance(one, np.generic | np.ndarray):
+            return one.tolist()
+        if isinstance(one, os.PathLike):
+            return os.fspath(one)
+        advice = ""
+        if hasattr(one, "save_word2vec_format") or hasattr(one, "wv"):
+            advice = f" {VECTORS_TO_FILE}"
+        raise OptionError(f"setting {name}: found a value of an impossible type, {type(one).__name__}.{advice}")
+
+    try:
+        return msgspec.to_builtins(value, enc_hook=plain)
+    except (TypeError, RecursionError) as error:  # such as a dict whose keys are no strings
+        raise OptionError(f"setting {name}: found a value of an impossible type ({error}).") from None
 
 
 def _check_numbers(settings: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dialog_policy.baselines.process import fits_baselines
 from dialog_policy.corpus import ActionSpace
@@ -149,6 +150,19 @@ class DialogPolicy(Estimator):
         vars(policy).update(_learnt(runtime))
         return policy
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return settings and, if it is trained, the run's files: a copy or a pickle has all but the Keras network."""
+        state = {name: value for name, value in vars(self).items() if name != "network_"}
+        if self.__sklearn_is_fitted__():
+            state["runtime_"] = repack(self.runtime_.run)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Load the run's files, with all checks of a run that is loaded."""
+        vars(self).update(state)
+        if self.__sklearn_is_fitted__():
+            vars(self).update(_learnt(Policy(RunReader.of_files(state["runtime_"], "the copied policy"))))
+
     def __sklearn_is_fitted__(self) -> bool:
         """Whether :meth:`fit` was called."""
         return hasattr(self, "runtime_")
@@ -257,6 +271,16 @@ class DialogPolicy(Estimator):
             If the policy is not trained yet.
         """
         return self._fitted().predict(as_dialogues(corpus), free_running=free_running)
+
+    def predict_proba(self, corpus: Data) -> npt.NDArray[np.float64]:
+        """Compute the probability of each action at every target turn: see :meth:`dialog_policy.runtime.Policy.predict_proba`.
+
+        Raises
+        ------
+        RunError
+            If the policy is not trained yet.
+        """
+        return self._fitted().predict_proba(corpus)
 
     def score(self, corpus: Data, y: None = None) -> float:
         """Turn accuracy: share of target turns whose predicted set of actions is exactly the gold set; data as for :meth:`fit`.

@@ -128,7 +128,9 @@ class Estimator:
 
     def __repr__(self) -> str:
         defaults = self.defaults()
-        changed = (f"{name}={value!r}" for name, value in self.get_params().items() if value != defaults[name])
+        # Compared as they are shown: whether an array equals something has no one answer.
+        shown = ((name, repr(value)) for name, value in self.get_params().items())
+        changed = (f"{name}={value}" for name, value in shown if value != repr(defaults[name]))
         return f"{type(self).__name__}({', '.join(changed)})"
 
     def __sklearn_tags__(self) -> Any:

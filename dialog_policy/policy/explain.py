@@ -12,6 +12,18 @@ from dialog_policy.errors import did_you_mean
 
 __all__ = ["explain"]
 
+# msgspec names the types of JSON.
+_WORDS = {
+    "array": "a list",
+    "bool": "True or False",
+    "float": "a number",
+    "int": "a whole number",
+    "null": "None",
+    "object": "a dict",
+    "str": "a string",
+}
+_ENCODER_LISTS, _AN_ENCODER = ("user", "system", "context"), '{"kind": "bits"}'
+
 
 def explain(error: msgspec.ValidationError, config: type[msgspec.Struct], settings: Any) -> str:
     """Say which setting is impossible, what was found, what is possible and why.
@@ -42,7 +54,22 @@ def explain(error: msgspec.ValidationError, config: type[msgspec.Struct], settin
         return f"setting {path}: expected one of {', '.join(possible)}; found {unknown!r}.{hint}"
     if isinstance(value, int | float) and not isinstance(value, bool) and (range_ := _range_of(kind, value)):
         return f"setting {path}: expected {range_}; found {value!r}."
-    return f"setting {path}: {problem[0].lower()}{problem[1:].replace('`', '')}; found {value!r}."
+    return f"setting {path}: {_in_python(problem, path)}; found {value!r}."
+
+
+def _in_python(problem: str, path: str) -> str:
+    """Say msgspec's problem, such as ``"Expected `array`, got `str`"``, in the words of Python."""
+    if re.fullmatch(r"Expected `(array|object)`, got .*", problem):
+        if path in _ENCODER_LISTS:
+            return f"expected a list of encoders, such as [{_AN_ENCODER}]"
+        if path.partition("[")[0] in _ENCODER_LISTS and path.endswith("]"):
+            return f"expected an encoder, such as {_AN_ENCODER}"
+    missing = re.fullmatch(r"Object missing required field `(\w+)`", problem)
+    if missing:
+        return f"expected the key {missing[1]!r}"
+    expected = problem.partition(", got ")[0]
+    words = re.sub(r"`([^`]+)`", lambda kinds: " or ".join(_WORDS.get(k, k) for k in kinds[1].split(" | ")), expected)
+    return words[0].lower() + words[1:]
 
 
 def _range_of(kind: inspect.Type, value: float) -> str:

@@ -110,7 +110,8 @@ def fit_policy(
         If processes that train together have other data, settings or features, or one of them is lost.
     """
     from dialog_policy.network.layers import weights_of, with_probabilities
-    from dialog_policy.network.training import Validation, predict_logits, train_network
+    from dialog_policy.network.training import Validation, train_network
+    from dialog_policy.network.turns import predict_turns
     from dialog_policy.runtime.onnx_graph import onnx_graph
 
     group = current_group()
@@ -176,7 +177,7 @@ def fit_policy(
     def files() -> dict[str, bytes]:
         fallback = None
         if validation is not None:
-            fallback = _calibrate(decoder, predict_logits(trained.network, validation.encoded), validation, config)
+            fallback = _calibrate(decoder, predict_turns(trained.network, validation.encoded), validation, config)
             validation.encoded.forget()
         if background is None:  # a large corpus: one thing in memory after the other
             fitted = fit_baselines(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.corpus.data import Data, as_dialogues
-from dialog_policy.errors import OptionError, counted
+from dialog_policy.errors import counted
 from dialog_policy.prediction import Prediction
 from dialog_policy.runtime import predicting
 from dialog_policy.runtime.engine import Engine
+from dialog_policy.runtime.folder import repack
 from dialog_policy.runtime.run_reader import RunReader
 from dialog_policy.runtime.session import Request, Session, respond_together
 from dialog_policy.runtime.turns import Step
@@ -79,16 +82,10 @@ class Policy:
         """
         return cls(RunReader.open(run), threads=threads, fallback_below=fallback_below)
 
-    def __reduce__(self) -> tuple[Callable[..., Policy], tuple[str, int, float | None]]:
-        """Go to another process as the place of the run, which is loaded there, once.
-
-        Raises
-        ------
-        OptionError
-            If the run is not saved.
-        """
+    def __reduce__(self) -> tuple[Callable[..., Policy], tuple[Any, ...]]:
+        """Go to another process as the place of the run or, if it is not saved, as its files; there it is loaded, once."""
         if self.run.path is None:
-            raise OptionError("other processes can only use a saved run. Give `fit` a folder for it (out=…).")
+            return _of_files_once, (tuple(repack(self.run).items()), self.run.place, *self._options)
         return _loaded_once, (str(self.run.path.absolute()), *self._options)
 
     def __repr__(self) -> str:
@@ -207,6 +204,24 @@ class Policy:
             self.engine, dialogues, least=least, logged=logged, listed=logged, every_turn=every_turn
         )
 
+    def predict_proba(self, dialogues: Data) -> npt.NDArray[np.float64]:
+        """Compute the probability of each action at every target turn, given the true history.
+
+        Parameters
+        ----------
+        dialogues
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_target_turns, n_actions)
+            Turns in the order of the dialogues, actions in the order of :attr:`actions`. Where a turn may have several actions,
+            these are the probabilities of single ones. The sets that :meth:`predict` decides on are not always those over 0.5.
+        """
+        predicted = predicting.teacher_forced(self.engine, as_dialogues(dialogues), least=0.0)
+        rows = [list((prediction.probabilities or {}).values()) for prediction in predicted]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self.actions))
+
     def logged_probabilities(self, dialogues: Iterable[Dialogue]) -> Iterator[Prediction]:
         """Predict every target turn as :meth:`predict` does, with the probability of the logged actions.
 
@@ -238,3 +253,10 @@ class Policy:
 @lru_cache(maxsize=1)
 def _loaded_once(run: str, threads: int, fallback_below: float | None) -> Policy:
     return Policy.load(run, threads=threads, fallback_below=fallback_below)
+
+
+@lru_cache(maxsize=1)
+def _of_files_once(
+    files: tuple[tuple[str, bytes], ...], place: str, threads: int, fallback_below: float | None
+) -> Policy:
+    return Policy(RunReader.of_files(dict(files), place), threads=threads, fallback_below=fallback_below)

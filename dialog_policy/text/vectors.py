@@ -17,8 +17,14 @@ from dialog_policy.text.static_tables import load_static_words
 from dialog_policy.text.table import GRAM, FloatArray, Pool, TermTable
 from dialog_policy.text.tokens import Analyzer, character_ngrams
 
-__all__ = ["common_component", "load_vectors", "train_vectors"]
+__all__ = ["VECTORS_TO_FILE", "common_component", "load_vectors", "train_vectors"]
 
+# What to do with vectors that are in memory, as messages say it.
+VECTORS_TO_FILE = (
+    "Word vectors are read from a file: write gensim's with vectors.save_word2vec_format('words.bin', binary=True) (for a Word2Vec "
+    "model: model.wv.save_word2vec_format), and use the encoder {'kind': 'pretrained', 'path': 'words.bin'}. A matrix and its words "
+    "become gensim's by vectors = gensim.models.KeyedVectors(matrix.shape[1]) and vectors.add_vectors(words, matrix)."
+)
 # Arora et al. (2017) weigh a word by a / (a + p(word)) and find a = 1e-3 to 1e-4 good.
 _SIF_A = 1e-3
 # gensim allocates every bucket of subword vectors, two million unless told otherwise. So many keep collisions rare among
@@ -82,6 +88,12 @@ def load_vectors(path: str, format: str, sentences: TokenLists, max_terms: int, 
         return _table_of_words(*load_static_words(path, sentences, max_terms), sentences, pools)
     if not Path(path).is_file():
         raise OptionError(f"there is no file of pretrained vectors at {path!r}.")
+    with open(path, "rb") as file:
+        begins = file.read(6)
+    # What gensim's `save` (a pickle, which could run code), numpy.save and numpy.savez write.
+    if begins.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x93NUMPY", b"PK\x03\x04")):
+        kind = "a pickle, such as gensim's save() writes" if begins.startswith(b"\x80") else "arrays of NumPy"
+        raise OptionError(f"{path}: expected vectors in {format} format, found {kind}. {VECTORS_TO_FILE}")
     models = require("gensim.models", extra="train", purpose="reading pretrained vectors")
     try:
         if format == "fasttext":

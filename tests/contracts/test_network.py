@@ -19,7 +19,8 @@ from dialog_policy.network.config import NetworkConfig
 from dialog_policy.network.layers import build_network, weights_of, windowed, with_probabilities
 from dialog_policy.network.loss import ActionLoss
 from dialog_policy.network.lstm import HoistedLSTM
-from dialog_policy.network.training import Validation, predict_logits, train_network
+from dialog_policy.network.training import Validation, train_network
+from dialog_policy.network.turns import predict_turns
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.runtime.onnx_graph import onnx_graph
 from dialog_policy.runtime.onnx_network import OnnxNetwork
@@ -82,7 +83,7 @@ lengths = st.lists(st.sampled_from([1, 4]) if IS_JAX else st.integers(1, 12), mi
 @given(lengths=lengths, seed=st.integers(0, 99))
 def test_every_real_turn_is_that_of_the_reference(network, lengths, seed):
     encoded = random_dialogues(seed, lengths)
-    computed = predict_logits(network, encoded)
+    computed = predict_turns(network, encoded)
     weights = weights_of(network)
     for start, end in zip(encoded.offsets[:-1], encoded.offsets[1:], strict=True):
         expected = reference(encoded.features(np.arange(start, end)), weights)
@@ -93,7 +94,7 @@ def test_every_real_turn_is_that_of_the_reference(network, lengths, seed):
 @given(lengths=lengths, seed=st.integers(0, 99))
 def test_mixed_precision_is_the_same_but_for_rounding(network, mixed, lengths, seed):
     encoded = random_dialogues(seed, [*lengths, 4, 4, 9])
-    computed, exact = predict_logits(mixed[0], encoded), predict_logits(network, encoded)
+    computed, exact = predict_turns(mixed[0], encoded), predict_turns(network, encoded)
     assert computed.dtype == np.float32
     assert (computed != exact).any()
     np.testing.assert_allclose(computed, exact, atol=0.1)
@@ -199,7 +200,7 @@ def test_a_window_at_a_time_is_the_whole_dialogue(network, lengths, seed, window
         computed[turns[real]] = model.predict_on_batch(x)[real]
         np.testing.assert_array_equal(y[real], encoded.targets(turns[real]))
         assert not w[~real].any()
-    np.testing.assert_allclose(computed, predict_logits(network, encoded), atol=1e-5)
+    np.testing.assert_allclose(computed, predict_turns(network, encoded), atol=1e-5)
 
 
 def reference_gradients(lstm, x, upstream):
@@ -301,7 +302,7 @@ def test_training_begins_with_how_often_each_action_occurs():
     decoder = Decoder.fit(ActionSpace("ab"), [frozenset("a"), frozenset("a"), frozenset()], single_action=False)
     config = NetworkConfig(epochs=1, learning_rate=1e-12, hidden=4)
     trained = train_network(encoded, None, decoder, config)
-    logits = predict_logits(trained.network, encoded)
+    logits = predict_turns(trained.network, encoded)
     np.testing.assert_allclose(1 / (1 + np.exp(-logits)), np.broadcast_to([2.5 / 4, 0.5 / 4], (4, 2)), rtol=1e-5)
 
 
@@ -325,7 +326,7 @@ def test_training_in_mixed_precision_leaves_a_network_in_full_precision(strategy
         trained = train_network(encoded, None, decoder, config)
         assert {layer.compute_dtype for layer in trained.network.layers} == {"float32"}
         assert trained.history[-1]["loss"] < trained.history[0]["loss"]
-        logits[precision] = predict_logits(trained.network, encoded)
+        logits[precision] = predict_turns(trained.network, encoded)
     assert (logits["mixed"] != logits["float32"]).any()
     np.testing.assert_allclose(logits["mixed"], logits["float32"], atol=0.1)
 
@@ -364,7 +365,7 @@ def test_averages_of_the_weights_are_judged_and_kept(has_dev):
     for weights in steps.epochs:
         network = build_network(F, K, hidden=(8,), dropout=0.0, seed=0)
         network.set_weights(weights)
-        logits = predict_logits(network, encoded)
+        logits = predict_turns(network, encoded)
         accuracies.append(decoder.judge(logits, gold)[0].mean())
         likelihoods.append(decoder.log_probabilities(logits, gold).mean())
     assert len(set(accuracies)) > 3

@@ -1,5 +1,6 @@
 """A corpus is a sequence of dialogues, and a table of turns."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
@@ -187,3 +188,30 @@ def test_action_spaces_are_iterable():
     assert "b" in actions
     assert "d" not in actions
     assert repr(actions) == "ActionSpace(['a', 'b', 'c'])"
+
+
+def test_action_spaces_decode_what_they_encode():
+    space, sets = ActionSpace(["b", "a"]), [frozenset("a"), frozenset(), frozenset("ab")]
+    assert space.inverse_transform(space.transform(iter(sets))) == sets
+    assert space.inverse_transform([[True, False]]) == [frozenset("b")]
+    assert space.inverse_transform(np.zeros((0, 2))) == []
+    with pytest.raises(OptionError, match=r"shape \(n_sets, 2\).*found \(2,\)"):
+        space.inverse_transform([0, 1])
+    with pytest.raises(OptionError, match=r"found 0.7 in row 0, column 1.*probabilities > 0.5"):
+        space.inverse_transform([[0, 0.7]])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: ActionSpace("abc"),
+        lambda: ActionSpace().fit(["abc"]),
+        lambda: ActionSpace(["abc"]).transform(["abc"]),
+        lambda: ActionSpace(["abc"]).bits("abc"),
+    ],
+)
+def test_a_text_is_no_set_of_actions(call):
+    with pytest.raises(
+        OptionError, match=r"expected a (list|set) of action names, found the text 'abc'. Write [\[{]'abc'[\]}]"
+    ):
+        call()

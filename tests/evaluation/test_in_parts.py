@@ -93,11 +93,14 @@ def test_parts_without_anything_to_predict_are_left_out(run, small):
         assert predicted == list(policy.predict(corpus, logged=logged))
 
 
-def test_what_cannot_be_loaded_elsewhere_is_refused(trained, small):
+def test_what_cannot_be_loaded_elsewhere_is_refused(small):
     with pytest.raises(OptionError, match="given is none"):
         evaluate(Given([]), small, executor=LocalProcesses(2))
-    with pytest.raises(OptionError, match="a saved run"):
-        evaluate(trained, small, executor=Elsewhere(), resamples=0)
+
+
+def test_a_policy_that_is_not_saved_goes_elsewhere_too(trained, small):
+    whole = evaluate(trained, small, resamples=0).to_json()
+    assert evaluate(trained, small, executor=Elsewhere(), resamples=0).to_json() == whole
 
 
 @pytest.mark.parametrize("most", [5, 40, 10_000])

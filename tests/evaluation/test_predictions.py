@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 
-from dialog_policy.corpus import Corpus, Dialogue, Turn
-from dialog_policy.errors import CorpusError
+from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
+from dialog_policy.errors import CorpusError, OptionError
+from dialog_policy.evaluation import PredictionArrays, evaluate
 from dialog_policy.evaluation.alignment import align
 from dialog_policy.evaluation.collect import collect_turns
 from dialog_policy.evaluation.prediction_files import PredictionFile, write_predictions
 from dialog_policy.prediction import Prediction
+from tests.predictors import Given
 
 CORPUS = Corpus(
     [
@@ -132,3 +134,59 @@ def test_turns_as_arrays():
     assert [part.tolist() for part in matched.probabilities] == [[0, 2, 2], [1, 0, 2], [1.0, 0.75, 0.5]]
     assert matched.exact.tolist() == [False, True, False]
     assert np.array_equal(matched.over(matched.training).per_turn(matched.over(matched.training).gold), [0, 0, 0])
+
+
+def test_what_is_no_set_of_actions_is_named():
+    for actions, message in (
+        ("greet", r"found str 'greet'. Write \{'greet'\}"),
+        ([0, 1, 0], "found list .*ActionSpace.inverse_transform"),
+        (frozenset([1]), "found frozenset"),
+        (np.array([1.0]), "found ndarray"),
+        (None, "found NoneType"),
+    ):
+        with pytest.raises(OptionError, match=f"expected `actions` as a set of action names, {message}"):
+            Prediction(dialogue="two", turn=0, actions=actions)
+    for actions in (["a", "b"], {"a", "b"}, ("b", "a"), np.array(["a", "b"])):
+        assert Prediction(dialogue="two", turn=0, actions=actions).actions == frozenset("ab")
+
+
+def test_probabilities_are_a_dict_and_rounding_is_forgiven(tmp_path):
+    with pytest.raises(OptionError, match=r"expected `probabilities` as a dict .*found ndarray"):
+        prediction("two", 0, probabilities=np.zeros(40))
+    rounded = prediction("two", 0, probabilities={"a": 1.0000001, "b": -1e-7}, confidence=np.float32(1.0000001))
+    assert (rounded.probabilities, rounded.confidence) == ({"a": 1.0, "b": 0.0}, 1.0)
+    (tmp_path / "p.jsonl").write_text(
+        '{"dialogue": "two", "turn": 0, "actions": [], "probabilities": {"a": 1.0000001}}'
+    )
+    assert next(iter(PredictionFile(tmp_path / "p.jsonl"))).probabilities == {"a": 1.0}
+
+
+def test_a_predict_that_returns_nothing_is_named():
+    with pytest.raises(OptionError, match="expected `predict` to yield predictions, found NoneType"):
+        align(None, CORPUS)
+
+
+def test_arrays_are_a_predictor():
+    gold = [turn.actions for dialogue in CORPUS for turn in dialogue.turns if turn.is_target]
+    space = ActionSpace(["b", "a"])
+    bits, shares = space.transform(gold), np.array([[0.25, 0.75], [0.0, 0.5], [1.0, 1.0]])
+    arrays = PredictionArrays(space, bits, shares)
+    assert [p.probabilities["b"] for p in arrays.predict(CORPUS)] == [0.25, 0.0, 1.0]
+    assert [(p.dialogue, p.turn) for p in arrays.predict(CORPUS)] == [("one", 0), ("one", 2), ("two", 0)]
+    judged = evaluate(PredictionArrays(["b", "a"], 1 - bits), CORPUS, resamples=0)
+    assert (evaluate(arrays, CORPUS, resamples=0).turn_accuracy, judged.turn_accuracy) == (1.0, 0.0)
+    assert judged.warnings == []
+    for rows in (bits[:2], np.vstack([bits, bits])):
+        with pytest.raises(OptionError, match=f"each of the 3 target turns of these dialogues, found {len(rows)} rows"):
+            evaluate(PredictionArrays(space, rows), CORPUS)
+    with pytest.raises(OptionError, match=r"same shape as the bits, \(3, 2\); found \(3,\)"):
+        PredictionArrays(space, bits, shares[:, 0])
+
+
+def test_predictions_of_which_no_action_is_known_are_warned_of():
+    wrong = [Prediction(dialogue="two", turn=0, actions=["0", "1"])]
+    (warning,) = evaluate(Given(wrong), CORPUS, resamples=0).warnings
+    assert "No predicted action is known: neither training nor the corpus has '0', '1'." in warning
+    for actions in ([], ["a", "1"]):
+        given = Given([Prediction(dialogue="two", turn=0, actions=actions)])
+        assert evaluate(given, CORPUS, resamples=0).warnings == []

@@ -228,3 +228,22 @@ ONES = np.ones((3, 2))
 def test_arrays_that_nothing_can_be_learnt_from_are_refused(x, y, match):
     with pytest.raises(OptionError, match=match):
         EncodedDialogues.from_arrays([ONES, x], [ONES, y])
+
+
+@pytest.mark.parametrize(
+    ("targets", "is_target", "message"),
+    [
+        (
+            [[0], [7]],
+            None,
+            "expected targets from 0 to 1, found 7 in dialogue 1, turn 1, column 0. .*ActionSpace.transform",
+        ),
+        ([1, 2], None, r"targets of shape \(turns, n_actions\), found \(2,\) in dialogue 1.*numpy.eye\(n_actions\)"),
+        ([[0], [1]], [[True], [False]], r"is_target as an array of shape \(turns,\) .*shape \(2, 1\) in dialogue 1"),
+        ([[0], [1]], [0.5, 1], "is_target .*other values in dialogue 1"),
+    ],
+)
+def test_targets_are_bits_and_say_which_turns_count(targets, is_target, message):
+    goals = None if is_target is None else [[True, True], is_target]
+    with pytest.raises(OptionError, match=message):
+        EncodedDialogues.from_arrays([np.ones((2, 3))] * 2, [np.ones((2, 1)), np.array(targets)], goals)

@@ -1,18 +1,23 @@
 """DialogPolicy as scikit-learn's tools know estimators, and the two classes that predict."""
 
+import copy
 import inspect
+import pickle
 import re
+import shutil
 import warnings
 
 import msgspec
+import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.validation import check_is_fitted
 
-from dialog_policy import Corpus, DialogPolicy, Dialogue, Turn
+from dialog_policy import Corpus, DialogPolicy, Dialogue, Turn, evaluate
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.errors import CorpusError, OptionError, RunError
+from dialog_policy.evaluation import PredictionArrays
 from dialog_policy.policy.config import Config, setting_names
 from dialog_policy.policy.parts import choose_parts
 from dialog_policy.prediction import Predictor
@@ -73,6 +78,50 @@ def test_scikit_learn_validates_and_searches(small):
     assert search.cv_results_["split0_test_score"][1] == score
     assert search.best_estimator_.hidden == search.best_params_["hidden"]
     assert 0 <= search.score(corpus) <= 1
+
+
+def test_copies_and_pickles_are_whole(trained, small, tmp_path):
+    expected = list(trained.predict(small[:3]))
+    trained.save(tmp_path / "run")
+    loaded = DialogPolicy.load(tmp_path / "run")
+    pickled = pickle.dumps(loaded)
+    shutil.rmtree(tmp_path / "run")
+    for copied in (pickle.loads(pickled), copy.deepcopy(trained), pickle.loads(pickle.dumps(trained))):  # noqa: S301 - its own
+        assert list(copied.predict(small[:3])) == expected
+        assert copied.runtime_.id == trained.runtime_.id
+        assert copied.get_params() == trained.get_params() or copied.config == trained.config
+        assert copied.history_ == trained.history_
+    assert copy.deepcopy(DialogPolicy(hidden=8)).get_params() == DialogPolicy(hidden=8).get_params()
+    damaged = trained.__getstate__()
+    damaged["runtime_"] = damaged["runtime_"] | {"decoder.json": b"{}"}
+    with pytest.raises(RunError, match="changed after training"):
+        DialogPolicy().__setstate__(damaged)
+
+
+def test_probabilities_and_bits_of_all_target_turns_and_back(trained, small):
+    test, space = small.split("test"), trained.actions_
+    shares = trained.predict_proba(test)
+    assert shares.shape == (test.n_targets, len(space))
+    for row, prediction in zip(shares, trained.predict(test), strict=True):
+        assert {a: p for a, p in zip(space, row.tolist(), strict=True) if p >= 0.001} == prediction.probabilities
+    bits = space.transform(prediction.actions for prediction in trained.predict(test))
+    again = evaluate(PredictionArrays(space, bits, shares), test, resamples=0)
+    assert again.turn_accuracy == trained.score(test)
+    assert trained.predict_proba([]).shape == (0, len(space))
+    with pytest.raises(RunError, match="call fit"):
+        DialogPolicy().predict_proba(test)
+
+
+def micro_f1(policy, corpus):
+    return evaluate(policy, corpus, resamples=0).micro_f1
+
+
+def test_scikit_learn_scores_by_any_figure_over_a_grid_of_numpy(small):
+    corpus, halves = small[:12], [(range(6), range(6, 12))]
+    grid = {"learning_rate": np.logspace(-3, -2, 2)[:1], "hidden": np.arange(8, 9)}
+    search = GridSearchCV(DialogPolicy(**FAST), grid, scoring=micro_f1, cv=halves, refit=False).fit(corpus)
+    again = DialogPolicy(**FAST | {"learning_rate": 0.001, "hidden": 8}).fit(list(corpus[:6]))
+    assert search.best_score_ == micro_f1(again, corpus[6:])
 
 
 def test_old_names_are_understood_with_a_warning():

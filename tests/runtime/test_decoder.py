@@ -13,7 +13,7 @@ from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.runtime.likeliest_sets import likeliest_sets
 from tests.reference import prior_by_hand
 
-SPACE = ActionSpace("abcd")
+SPACE = ActionSpace(list("abcd"))
 SEEN = [{"a"}, {"a"}, {"a"}, {"a", "b"}, {"c"}, set()]
 
 
@@ -256,5 +256,5 @@ def test_log_probabilities_of_many_turns_are_computed_in_pieces(monkeypatch, sin
 
 
 def test_an_only_action_is_certain():
-    made = Decoder.fit(ActionSpace("a"), [frozenset("a")], single_action=True)
+    made = Decoder.fit(ActionSpace(["a"]), [frozenset("a")], single_action=True)
     assert made.log_probabilities(np.array([[-3.0]]), [frozenset("a")]).tolist() == [0.0]
