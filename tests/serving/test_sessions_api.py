@@ -13,12 +13,12 @@ import pytest
 from dialog_policy.corpus.readers import load_corpus
 from dialog_policy.runtime import Policy
 from dialog_policy.serving.conversations import Conversations
-from dialog_policy.serving.errors import ConflictError
+from dialog_policy.serving.errors import ConflictError, TooManyError
 from dialog_policy.serving.metrics import Metrics
 from dialog_policy.serving.runs import Runs
 from dialog_policy.serving.schemas import TurnRequest
 from dialog_policy.serving.settings import Settings
-from dialog_policy.serving.stores import MemoryStore, RefusedValueError, SqliteStore
+from dialog_policy.serving.stores import MemoryStore, RefusedValueError, SqliteStore, Write
 from dialog_policy.serving.training import CorpusSource, Retraining
 
 
@@ -276,6 +276,54 @@ def test_a_long_session_and_too_many_sessions_are_refused(serving):
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
     client.delete("/sessions/s")
     assert client.post("/sessions").status_code == 201
+
+
+def test_sessions_are_counted_once_a_second(run, monkeypatch):
+    now, counted = 0.0, 0
+
+    async def count(self, real=MemoryStore.count):
+        nonlocal counted
+        counted += 1
+        return await real(self)
+
+    monkeypatch.setattr(MemoryStore, "count", count)
+
+    async def work(one, two):
+        loop = asyncio.get_running_loop()
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "time", lambda: now)
+            await asyncio.gather(*(one.create(name, None) for name in "abcd"))
+            with pytest.raises(ConflictError, match="already"):
+                await one.create("a", None)
+            assert (await one.count(), counted) == (4, 1)
+            for _ in range(3):  # full
+                await one.create("e", None)
+                with pytest.raises(TooManyError, match="--max-sessions"):
+                    await one.create("f", None)
+                await one.delete("e")
+            assert counted == 1
+            # What another server does is seen a second later.
+            await two.create("g", None)
+            await two.delete("a")
+            await two.delete("b")
+            assert await one.count() == 4
+            nonlocal now
+            now += 1.0
+            assert (await one.count(), await one.count()) == (3, 3)
+
+    two_servers(run, work, max_sessions=5)
+    assert counted == 3
+
+
+def test_a_full_store_is_swept_before_a_session_is_refused(run):
+    async def work(one, two):
+        await one.create("a", None)
+        (stored,) = await one.store.load(["a"])
+        await one.store.save([Write("a", stored.version, stored.version + 1, stored.data, 0.0)])
+        await two.create("b", None)
+        assert await two.count() == 1
+
+    two_servers(run, work, max_sessions=1)
 
 
 def test_of_turns_at_once_in_one_conversation_one_wins(serving):
