@@ -163,9 +163,9 @@ class Conversations:
         self.metrics.corrections.labels(opened.run.name).inc()
         return view
 
-    async def preview(self, id: str, turn: int, actions: Iterable[str] | None) -> str | None:
+    async def preview(self, id: str, turn: int, actions: Iterable[str] | None, system: str | None) -> str | None:
         """Return the reply that a correction of a turn would give, and change nothing; errors as for :meth:`correct`."""
-        return (await self._corrected(id, turn, actions, None)).session.turns[turn].system or None
+        return (await self._corrected(id, turn, actions, system)).session.turns[turn].system or None
 
     async def undo(self, id: str, turn: int) -> SessionView:
         """Take back a turn and all later ones; errors as for :meth:`correct`."""

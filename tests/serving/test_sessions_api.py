@@ -179,6 +179,8 @@ def test_the_dialogue_is_a_corpus(client, tmp_path):
         ("DELETE", "/sessions/s/turns/7", None, 404, "there is no turn 7; the session has turn 0 only"),
         ("POST", "/sessions/s/turns/0/reply", {"actions": ["gret"]}, 422, "Did you mean 'greet'?"),
         ("POST", "/sessions/s/turns/9/reply", {"actions": []}, 404, "there is no turn 9"),
+        ("POST", "/sessions/t/turns/0/reply", {"actions": [], "system": "x"}, 404, "there is no session 't'"),
+        ("POST", "/sessions/s/turns/0/reply", {"actions": [], "system": "x" * 2001}, 422, "--max-utterance"),
         ("POST", "/sessions", {"id": "s\n"}, 422, "expected an id"),
         ("POST", "/sessions", {"id": "x" * 129}, 422, "at most 128"),
         ("GET", "/corpus/dialogues", None, 409, "--corpus CORPUS"),
@@ -253,14 +255,15 @@ def test_the_reply_of_a_correction_is_shown_before_it_is_made(client):
     for user in ("hello", "a table please", "bye"):
         say(client, user)
     before = client.get("/sessions/s").json()
-    for turn, actions in itertools.product((0, 2), (["greet"], ["bye"], [], None)):
-        preview = client.post(f"/sessions/s/turns/{turn}/reply", json={"actions": actions})
+    said = ({}, {"system": None}, {"system": ""}, {"system": "Bye now."})
+    for turn, actions, system in itertools.product((0, 2), (["greet"], ["bye"], [], None), said):
+        preview = client.post(f"/sessions/s/turns/{turn}/reply", json={"actions": actions, **system})
         assert preview.status_code == 200, preview.text
         assert client.get("/sessions/s").json() == before
         copy = client.post("/sessions").json()["id"]
         for user in ("hello", "a table please", "bye"):
             say(client, user, session=copy)
-        corrected = client.put(f"/sessions/{copy}/turns/{turn}/actions", json={"actions": actions}).json()
+        corrected = client.put(f"/sessions/{copy}/turns/{turn}/actions", json={"actions": actions, **system}).json()
         assert preview.json() == {"reply": corrected["turns"][turn]["reply"]}
     assert client.post("/sessions/s/turns/0/reply", json={"actions": ["bye"]}).json()["reply"]
 
