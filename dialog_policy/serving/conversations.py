@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Iterable, Iterator
 
 from dialog_policy.corpus import Dialogue
@@ -22,6 +23,8 @@ from dialog_policy.serving.turns import PendingTurn, TurnQueue, TurnResult
 __all__ = ["Conversations"]
 
 _SWEEP_S = 60.0
+# To count the sessions of a full store takes longer than a turn: seconds for which a count is good.
+_COUNTED_S = 1.0
 
 
 class Conversations:
@@ -45,6 +48,7 @@ class Conversations:
         self._turns = TurnQueue(self._sessions, settings.max_turns, metrics)
         # Sessions that a request is changing, with the turn if it is one.
         self._busy: dict[str, PendingTurn | None] = {}
+        self._count, self._count_until, self._counting = 0, -math.inf, asyncio.Lock()
 
     async def __aenter__(self) -> Conversations:
         await self._turns.__aenter__()
@@ -70,20 +74,35 @@ class Conversations:
             If there are too many sessions.
         """
         served = self.runs.named(run)
-        if await self.store.count() >= self.settings.max_sessions:
-            await self.store.expire()
-            if await self.store.count() >= self.settings.max_sessions:
-                raise TooManyError(
-                    f"there are {self.settings.max_sessions} sessions (--max-sessions). Delete some, or wait until some expire.",
-                    retry_after_s=60,
-                )
+        if await self.count() >= self.settings.max_sessions:
+            raise TooManyError(
+                f"there are {self.settings.max_sessions} sessions (--max-sessions). Delete some, or wait until some expire.",
+                retry_after_s=60,
+            )
         policy = served.policy
         session = policy.start()
         record = SessionRecord.new(served.name, session)
         with self._alone(id):
             if not await self._sessions.save(id, 0, record):
                 raise ConflictError(f"there is a session {id!r} already.")
+        self._count += 1
         return OpenSession(id, 0, record, served, policy, session).view()
+
+    async def count(self) -> int:
+        """Return how many sessions there are: as the store had it within the last second, and what was begun and deleted here since."""
+        async with self._counting:
+            loop = asyncio.get_running_loop()
+            if loop.time() >= self._count_until:
+                count = await self.store.count()
+                if count >= self.settings.max_sessions:
+                    await self.store.expire()
+                    count = await self.store.count()
+                self._count, self._count_until = count, loop.time() + _COUNTED_S
+            return self._count
+
+    async def ready(self) -> None:
+        """Ask the store, by something that it finds at once; :class:`StoreError` if it does not answer."""
+        await self.store.load_value("ready")
 
     async def read(self, id: str) -> SessionView:
         """Return a session; :class:`NotFoundError` if there is none."""
@@ -101,6 +120,7 @@ class Conversations:
             stored = await self._sessions.load(id)
             if not (await self.store.save([Write(id, stored.version, 0, None, 0.0)]))[0]:
                 raise busy()
+        self._count -= 1
 
     async def respond(self, id: str, request: TurnRequest, key: str | None) -> TurnResult:
         """Go on by a turn.
@@ -143,9 +163,9 @@ class Conversations:
         self.metrics.corrections.labels(opened.run.name).inc()
         return view
 
-    async def preview(self, id: str, turn: int, actions: Iterable[str] | None) -> str | None:
+    async def preview(self, id: str, turn: int, actions: Iterable[str] | None, system: str | None) -> str | None:
         """Return the reply that a correction of a turn would give, and change nothing; errors as for :meth:`correct`."""
-        return (await self._corrected(id, turn, actions, None)).session.turns[turn].system or None
+        return (await self._corrected(id, turn, actions, system)).session.turns[turn].system or None
 
     async def undo(self, id: str, turn: int) -> SessionView:
         """Take back a turn and all later ones; errors as for :meth:`correct`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -18,6 +18,7 @@ from dialog_policy.serving.conversations import Conversations
 from dialog_policy.serving.errors import ConflictError, NotFoundError, UnprocessableError
 from dialog_policy.serving.rollout import Rollout
 from dialog_policy.serving.routing import body, described, errors, json, read
+from dialog_policy.serving.runs import Runs
 from dialog_policy.serving.schemas import (
     CorpusDialogue,
     CorpusEntry,
@@ -32,49 +33,37 @@ from dialog_policy.serving.training import Retraining
 
 __all__ = ["corpus_routes"]
 
+_T = TypeVar("_T")
+
 
 def corpus_routes(
     conversations: Conversations, rollout: Rollout, corpus: Corpus | None, retraining: Retraining | None
 ) -> APIRouter:
     """Return the routes; without a corpus each of them answers that the server was started without one."""
     routes = APIRouter(tags=["corpus"], responses=errors(401, 409, 413, 422, 429, 503))
-    texts = {dialogue.id: _searchable(dialogue) for dialogue in corpus or ()}
-    saving = asyncio.Lock()
+    _add_browsing(routes, None if corpus is None else _Browser(corpus))
+    _add_saving(routes, conversations, retraining)
+    _add_training(routes, conversations.runs, rollout, retraining)
+    return routes
 
-    def served_corpus() -> Corpus:
-        if corpus is None:
-            raise _no_corpus()
-        return corpus
 
-    def trainer() -> Retraining:
-        if retraining is None:
-            raise _no_corpus()
-        return retraining
-
+def _add_browsing(routes: APIRouter, browser: _Browser | None) -> None:
+    # In threads: to search many dialogues takes a while.
     @routes.get("/corpus/dialogues", responses={200: described(CorpusPage)})
     async def dialogues(
         query: str = "", offset: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=200)] = 50
     ) -> Response:
         """List dialogues of the corpus whose id, utterances or actions contain a text."""
-        phrase = query.casefold()
-        matches = [dialogue for dialogue in served_corpus() if phrase in texts[dialogue.id]]
-        entries = [
-            CorpusEntry(d.id, d.split, len(d), next((t.user for t in d.turns if t.user), ""))
-            for d in matches[offset : offset + limit]
-        ]
-        return json(CorpusPage(len(matches), offset, entries))
+        return json(await asyncio.to_thread(_there(browser).page, query, offset, limit))
 
     @routes.get("/corpus/dialogues/{id:path}", responses={200: described(CorpusDialogue), **errors(404)})
     async def dialogue(id: str) -> Response:
         """Return a dialogue of the corpus with its gold actions."""
-        if id not in served_corpus().ids:
-            raise NotFoundError(f"the corpus has no dialogue {id!r}.{did_you_mean(id, texts)}")
-        logged = served_corpus().dialogue(id)
-        turns = [
-            CorpusTurn(t.user, dict(t.context), None if t.actions is None else sorted(t.actions), t.system)
-            for t in logged.turns
-        ]
-        return json(CorpusDialogue(logged.id, logged.split, turns))
+        return json(await asyncio.to_thread(_there(browser).dialogue, id))
+
+
+def _add_saving(routes: APIRouter, conversations: Conversations, retraining: Retraining | None) -> None:
+    saving = asyncio.Lock()
 
     @routes.post(
         "/corpus/saved", status_code=201, openapi_extra=body(SessionName),
@@ -82,7 +71,7 @@ def corpus_routes(
     )  # fmt: skip
     async def save(request: Request) -> Response:
         """Add a conversation, as it was corrected, to the dialogues that the next training has besides the corpus."""
-        file = trainer().saved
+        file = _there(retraining).saved
         conversation = await conversations.dialogue((await read(request, SessionName)).session)
         if not conversation.turns:
             raise UnprocessableError("the session has no turns yet.")
@@ -90,20 +79,22 @@ def corpus_routes(
             saved, is_new = await asyncio.to_thread(_save, conversation, file)
         return json(saved, 201 if is_new else 200)
 
+
+def _add_training(routes: APIRouter, runs: Runs, rollout: Rollout, retraining: Retraining | None) -> None:
     @routes.post(
         "/train", status_code=202, openapi_extra=body(RunName, is_required=False),
         responses={202: described(Training), **errors(404)},
     )  # fmt: skip
     async def train(request: Request) -> Response:
         """Train a run again on the corpus and the saved dialogues, in the background; then it is loaded anew."""
-        start = trainer().start
-        run = conversations.runs.named((await read(request, RunName, is_required=False)).run)
+        start = _there(retraining).start
+        run = runs.named((await read(request, RunName, is_required=False)).run)
         return json(start(run, rollout), 202)
 
     @routes.get("/train", responses={200: described(Training)})
     async def progress() -> Response:
         """Return the progress of the training, and its result once it is done."""
-        return json(trainer().progress)
+        return json(_there(retraining).progress)
 
     @routes.post(
         "/train/restore", openapi_extra=body(RunName, is_required=False),
@@ -111,18 +102,48 @@ def corpus_routes(
     )  # fmt: skip
     async def restore(request: Request) -> Response:
         """Take back the last training: the previous policy is served again, and the retrained one is kept beside it."""
-        go_back = trainer().restore
-        run = conversations.runs.named((await read(request, RunName, is_required=False)).run)
+        go_back = _there(retraining).restore
+        run = runs.named((await read(request, RunName, is_required=False)).run)
         return json(await go_back(run, rollout))
 
-    return routes
+
+def _there(needed: _T | None) -> _T:
+    """Return what only a server with a corpus has."""
+    if needed is None:
+        raise ConflictError(
+            "this server was started without a corpus, so it has none to browse, to save to or to train on. "
+            "Start it with: dialog-policy serve RUN --corpus CORPUS."
+        )
+    return needed
 
 
-def _no_corpus() -> ConflictError:
-    return ConflictError(
-        "this server was started without a corpus, so it has none to browse, to save to or to train on. "
-        "Start it with: dialog-policy serve RUN --corpus CORPUS."
-    )
+class _Browser:
+    """Finds dialogues of a corpus."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+        self._texts = {dialogue.id: _searchable(dialogue) for dialogue in corpus}
+
+    def page(self, query: str, offset: int, limit: int) -> CorpusPage:
+        """Return some of the dialogues that contain a text."""
+        phrase = query.casefold()
+        found = [name for name, text in self._texts.items() if phrase in text]
+        entries = [
+            CorpusEntry(d.id, d.split, len(d), next((t.user for t in d.turns if t.user), ""))
+            for d in map(self.corpus.dialogue, found[offset : offset + limit])
+        ]
+        return CorpusPage(len(found), offset, entries)
+
+    def dialogue(self, id: str) -> CorpusDialogue:
+        """Return a dialogue; :class:`NotFoundError` if there is none."""
+        if id not in self._texts:
+            raise NotFoundError(f"the corpus has no dialogue {id[:200]!r}.{did_you_mean(id[:200], self._texts)}")
+        logged = self.corpus.dialogue(id)
+        turns = [
+            CorpusTurn(t.user, dict(t.context), None if t.actions is None else sorted(t.actions), t.system)
+            for t in logged.turns
+        ]
+        return CorpusDialogue(logged.id, logged.split, turns)
 
 
 def _searchable(dialogue: Dialogue) -> str:

@@ -56,7 +56,7 @@ def operation_routes(conversations: Conversations, *, has_corpus: bool) -> APIRo
     @routes.get("/ready", responses={200: described(Status), **errors(503)})
     async def ready() -> Response:
         """Say whether turns can be answered: the store is asked."""
-        await conversations.store.count()
+        await conversations.ready()
         return json(Status("ready"))
 
     @routes.get(
@@ -66,7 +66,7 @@ def operation_routes(conversations: Conversations, *, has_corpus: bool) -> APIRo
     )
     async def metrics() -> Response:
         """Return figures for Prometheus."""
-        text = conversations.metrics.text(await conversations.store.count(), conversations.runs)
+        text = conversations.metrics.text(await conversations.count(), conversations.runs)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return routes

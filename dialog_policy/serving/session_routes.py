@@ -12,10 +12,12 @@ from dialog_policy.serving.conversations import Conversations
 from dialog_policy.serving.errors import UnprocessableError
 from dialog_policy.serving.routing import DirectRoute, body, described, errors, json, read
 from dialog_policy.serving.schemas import Correction, NewSession, ReplyPreview, SessionView, TurnRequest, TurnView
+from dialog_policy.serving.settings import Settings
 
 __all__ = ["session_routes"]
 
 _KEY_LENGTH = 255
+_SESSION = {200: described(SessionView), **errors(404, 409)}
 _TURNS: dict[str, Any] = {
     "what the user said": {"user": "a table for two in the north, please"},
     "what a database answered": {"user": None, "context": {"results": [{"name": "The Oak", "price": "30 euros"}]}},
@@ -25,15 +27,14 @@ _TURNS: dict[str, Any] = {
 
 def session_routes(conversations: Conversations) -> APIRouter:
     """Return the routes."""
-    settings = conversations.settings
     routes = APIRouter(prefix="/sessions", tags=["sessions"], responses=errors(401, 413, 422, 429, 503))
-    session = {200: described(SessionView), **errors(404, 409)}
+    _add_turns(routes, conversations)
+    _add_sessions(routes, conversations)
+    return routes
 
-    def check_length(name: str, text: str | None) -> None:
-        if text is not None and len(text) > settings.max_utterance:
-            raise UnprocessableError(
-                f"{name}: expected at most {settings.max_utterance:,} characters (--max-utterance), found {len(text):,}."
-            )
+
+def _add_turns(routes: APIRouter, conversations: Conversations) -> None:
+    settings = conversations.settings
 
     async def respond(request: Request) -> Response:
         """Go on by a turn: what the user said, or what the system has learnt, comes in; what the bot is to do comes out.
@@ -43,7 +44,7 @@ def session_routes(conversations: Conversations) -> APIRouter:
         """
         name = request.path_params["id"]
         turn = await read(request, TurnRequest)
-        check_length("user", turn.user)
+        _check_length("user", turn.user, settings)
         key = request.headers.get("idempotency-key")
         if key is not None and not 0 < len(key) <= _KEY_LENGTH:
             raise UnprocessableError(f"Idempotency-Key: expected 1 to {_KEY_LENGTH} characters, found {len(key)}.")
@@ -59,6 +60,30 @@ def session_routes(conversations: Conversations) -> APIRouter:
         responses={201: described(TurnView), **errors(404, 409)}, openapi_extra=_TURN_PARAMETERS | body(TurnRequest, examples=_TURNS),
     )  # fmt: skip
 
+    @routes.put("/{id}/turns/{turn}/actions", responses=_SESSION, openapi_extra=body(Correction))
+    async def correct(id: str, turn: int, request: Request) -> Response:
+        """Say what the bot really did in a turn. Later turns stand as they are; the policy goes on from what was done."""
+        correction = await read(request, Correction)
+        _check_length("system", correction.system, settings)
+        return json(await conversations.correct(id, turn, correction.actions, correction.system))
+
+    @routes.post(
+        "/{id}/turns/{turn}/reply", responses={200: described(ReplyPreview), **errors(404, 409)},
+        openapi_extra=body(Correction),
+    )  # fmt: skip
+    async def preview(id: str, turn: int, request: Request) -> Response:
+        """Return the reply that a correction would give, without making it."""
+        correction = await read(request, Correction)
+        _check_length("system", correction.system, settings)
+        return json(ReplyPreview(await conversations.preview(id, turn, correction.actions, correction.system)))
+
+    @routes.delete("/{id}/turns/{turn}", responses=_SESSION)
+    async def undo(id: str, turn: int) -> Response:
+        """Take back a turn and all later ones."""
+        return json(await conversations.undo(id, turn))
+
+
+def _add_sessions(routes: APIRouter, conversations: Conversations) -> None:
     @routes.post(
         "", status_code=201, responses={201: described(SessionView), **errors(404, 409)},
         openapi_extra=body(NewSession, is_required=False),
@@ -70,7 +95,7 @@ def session_routes(conversations: Conversations) -> APIRouter:
         request.scope["log"]["session"] = name
         return json(await conversations.create(name, new.run), 201, {"Location": f"/sessions/{name}"})
 
-    @routes.get("/{id}", responses=session)
+    @routes.get("/{id}", responses=_SESSION)
     async def show(id: str) -> Response:
         """Return a conversation with all its turns."""
         return json(await conversations.read(id))
@@ -79,27 +104,6 @@ def session_routes(conversations: Conversations) -> APIRouter:
     async def delete(id: str) -> None:
         """Remove a conversation."""
         await conversations.delete(id)
-
-    @routes.put("/{id}/turns/{turn}/actions", responses=session, openapi_extra=body(Correction))
-    async def correct(id: str, turn: int, request: Request) -> Response:
-        """Say what the bot really did in a turn. Later turns stand as they are; the policy goes on from what was done."""
-        correction = await read(request, Correction)
-        check_length("system", correction.system)
-        return json(await conversations.correct(id, turn, correction.actions, correction.system))
-
-    @routes.post(
-        "/{id}/turns/{turn}/reply", responses={200: described(ReplyPreview), **errors(404, 409)},
-        openapi_extra=body(Correction),
-    )  # fmt: skip
-    async def preview(id: str, turn: int, request: Request) -> Response:
-        """Return the reply that a correction would give, without making it."""
-        correction = await read(request, Correction)
-        return json(ReplyPreview(correction.system or await conversations.preview(id, turn, correction.actions)))
-
-    @routes.delete("/{id}/turns/{turn}", responses=session)
-    async def undo(id: str, turn: int) -> Response:
-        """Take back a turn and all later ones."""
-        return json(await conversations.undo(id, turn))
 
     @routes.get(
         "/{id}/dialogue",
@@ -113,7 +117,12 @@ def session_routes(conversations: Conversations) -> APIRouter:
         """Return a conversation as a dialogue of a corpus, in the native form."""
         return Response(native_line(await conversations.dialogue(id)), media_type="application/x-ndjson")
 
-    return routes
+
+def _check_length(name: str, text: str | None, settings: Settings) -> None:
+    if text is not None and len(text) > settings.max_utterance:
+        raise UnprocessableError(
+            f"{name}: expected at most {settings.max_utterance:,} characters (--max-utterance), found {len(text):,}."
+        )
 
 
 _TURN_PARAMETERS: dict[str, Any] = {

@@ -13,12 +13,12 @@ import pytest
 from dialog_policy.corpus.readers import load_corpus
 from dialog_policy.runtime import Policy
 from dialog_policy.serving.conversations import Conversations
-from dialog_policy.serving.errors import ConflictError
+from dialog_policy.serving.errors import ConflictError, TooManyError
 from dialog_policy.serving.metrics import Metrics
 from dialog_policy.serving.runs import Runs
 from dialog_policy.serving.schemas import TurnRequest
 from dialog_policy.serving.settings import Settings
-from dialog_policy.serving.stores import MemoryStore, RefusedValueError, SqliteStore
+from dialog_policy.serving.stores import MemoryStore, RefusedValueError, SqliteStore, Write
 from dialog_policy.serving.training import CorpusSource, Retraining
 
 
@@ -179,6 +179,8 @@ def test_the_dialogue_is_a_corpus(client, tmp_path):
         ("DELETE", "/sessions/s/turns/7", None, 404, "there is no turn 7; the session has turn 0 only"),
         ("POST", "/sessions/s/turns/0/reply", {"actions": ["gret"]}, 422, "Did you mean 'greet'?"),
         ("POST", "/sessions/s/turns/9/reply", {"actions": []}, 404, "there is no turn 9"),
+        ("POST", "/sessions/t/turns/0/reply", {"actions": [], "system": "x"}, 404, "there is no session 't'"),
+        ("POST", "/sessions/s/turns/0/reply", {"actions": [], "system": "x" * 2001}, 422, "--max-utterance"),
         ("POST", "/sessions", {"id": "s\n"}, 422, "expected an id"),
         ("POST", "/sessions", {"id": "x" * 129}, 422, "at most 128"),
         ("GET", "/corpus/dialogues", None, 409, "--corpus CORPUS"),
@@ -254,14 +256,15 @@ def test_the_reply_of_a_correction_is_shown_before_it_is_made(client):
     for user in ("hello", "a table please", "bye"):
         say(client, user)
     before = client.get("/sessions/s").json()
-    for turn, actions in itertools.product((0, 2), (["greet"], ["bye"], [], None)):
-        preview = client.post(f"/sessions/s/turns/{turn}/reply", json={"actions": actions})
+    said = ({}, {"system": None}, {"system": ""}, {"system": "Bye now."})
+    for turn, actions, system in itertools.product((0, 2), (["greet"], ["bye"], [], None), said):
+        preview = client.post(f"/sessions/s/turns/{turn}/reply", json={"actions": actions, **system})
         assert preview.status_code == 200, preview.text
         assert client.get("/sessions/s").json() == before
         copy = client.post("/sessions").json()["id"]
         for user in ("hello", "a table please", "bye"):
             say(client, user, session=copy)
-        corrected = client.put(f"/sessions/{copy}/turns/{turn}/actions", json={"actions": actions}).json()
+        corrected = client.put(f"/sessions/{copy}/turns/{turn}/actions", json={"actions": actions, **system}).json()
         assert preview.json() == {"reply": corrected["turns"][turn]["reply"]}
     assert client.post("/sessions/s/turns/0/reply", json={"actions": ["bye"]}).json()["reply"]
 
@@ -277,6 +280,54 @@ def test_a_long_session_and_too_many_sessions_are_refused(serving):
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
     client.delete("/sessions/s")
     assert client.post("/sessions").status_code == 201
+
+
+def test_sessions_are_counted_once_a_second(run, monkeypatch):
+    now, counted = 0.0, 0
+
+    async def count(self, real=MemoryStore.count):
+        nonlocal counted
+        counted += 1
+        return await real(self)
+
+    monkeypatch.setattr(MemoryStore, "count", count)
+
+    async def work(one, two):
+        loop = asyncio.get_running_loop()
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "time", lambda: now)
+            await asyncio.gather(*(one.create(name, None) for name in "abcd"))
+            with pytest.raises(ConflictError, match="already"):
+                await one.create("a", None)
+            assert (await one.count(), counted) == (4, 1)
+            for _ in range(3):  # full
+                await one.create("e", None)
+                with pytest.raises(TooManyError, match="--max-sessions"):
+                    await one.create("f", None)
+                await one.delete("e")
+            assert counted == 1
+            # What another server does is seen a second later.
+            await two.create("g", None)
+            await two.delete("a")
+            await two.delete("b")
+            assert await one.count() == 4
+            nonlocal now
+            now += 1.0
+            assert (await one.count(), await one.count()) == (3, 3)
+
+    two_servers(run, work, max_sessions=5)
+    assert counted == 3
+
+
+def test_a_full_store_is_swept_before_a_session_is_refused(run):
+    async def work(one, two):
+        await one.create("a", None)
+        (stored,) = await one.store.load(["a"])
+        await one.store.save([Write("a", stored.version, stored.version + 1, stored.data, 0.0)])
+        await two.create("b", None)
+        assert await two.count() == 1
+
+    two_servers(run, work, max_sessions=1)
 
 
 def test_of_turns_at_once_in_one_conversation_one_wins(serving):
