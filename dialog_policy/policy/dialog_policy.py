@@ -21,6 +21,7 @@ from dialog_policy.distributed import current_group
 from dialog_policy.errors import CorpusError, OptionError, RunError
 from dialog_policy.network.checkpoint import CHECKPOINT
 from dialog_policy.network.summary import describe_network
+from dialog_policy.policy.callbacks import check_callbacks
 from dialog_policy.policy.estimator import Estimator
 from dialog_policy.policy.parts import choose_parts
 from dialog_policy.policy.workplace import workplace
@@ -200,7 +201,9 @@ class DialogPolicy(Estimator):
             the interruption. The corpus and all settings except `epochs` must be the same. False: discard a checkpoint and begin
             anew. None: begin anew, but raise if there is a checkpoint.
         callbacks
-            Further Keras callbacks.
+            Further Keras callbacks. The logs of an epoch have ``loss`` and, with a validation part of at least `smallest_dev`
+            dialogues, ``dev_turn_accuracy`` and ``dev_log_likelihood``, of the gold sets in nats per turn; of both more is better.
+            There is no ``val_loss``, since `loss` has dropout, label smoothing and weights in it, and these have none.
 
         Raises
         ------
@@ -218,7 +221,7 @@ class DialogPolicy(Estimator):
             If the extra `train` is not installed.
         """
         from dialog_policy.network.backend import load_keras
-        from dialog_policy.policy.fitting import check_callbacks, fit_policy, fits_beside
+        from dialog_policy.policy.fitting import fit_policy, fits_beside
 
         if y is not None:
             raise OptionError(
@@ -227,8 +230,8 @@ class DialogPolicy(Estimator):
         if resume and out is None:
             raise OptionError("resume=True needs out=…, the folder of the run to continue.")
         config = self.config
-        callbacks = check_callbacks(callbacks)
         parts = choose_parts(as_corpus(corpus), dev, config.smallest_dev)
+        callbacks = check_callbacks(callbacks, validated=parts.dev is not None)
         with ExitStack() as stack:
             baselines = stack.enter_context(fits_baselines(apart=fits_beside(parts.train)))
             load_keras()

@@ -21,7 +21,7 @@ from dialog_policy.corpus.action_slots import acts_with_named_slots, named_slots
 from dialog_policy.corpus.stored import StoredCorpus
 from dialog_policy.corpus.written_forms import with_written_forms
 from dialog_policy.distributed import current_group
-from dialog_policy.errors import CorpusError, OptionError
+from dialog_policy.errors import CorpusError
 from dialog_policy.features.encode import encode_parts
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.stored import digest, with_stored_gazetteer
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from dialog_policy.network.training import Validation
     from dialog_policy.text.table import FloatArray
 
-__all__ = ["Fitted", "check_callbacks", "fit_policy", "fits_beside"]
+__all__ = ["Fitted", "fit_policy", "fits_beside"]
 
 _OTHER_ENCODERS = (
     "They were fitted to the same dialogues, and come out differently on another kind of processor or with other versions of NumPy, "
@@ -285,18 +285,3 @@ def _described(parts: Parts) -> dict[str, Any]:
         "dev": None if dev is None else size(dev),
         "validation": validation,
     }
-
-
-def check_callbacks(callbacks: Any) -> list[Any]:
-    """Return callbacks as a list.
-
-    Raises
-    ------
-    OptionError
-        If one is no Keras callback.
-    """
-    listed = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
-    for callback in listed:
-        if not hasattr(callback, "set_model"):
-            raise OptionError(f"callbacks: expected keras.callbacks.Callback objects, found {callback!r}.")
-    return listed

@@ -76,7 +76,7 @@ class FoldedPolicy(FoldedBaseline):
 
 
 def cross_validate(
-    config: Config,
+    config: Config | DialogPolicy,
     corpus: Corpus,
     folds: int,
     *,
@@ -94,7 +94,7 @@ def cross_validate(
     Parameters
     ----------
     config
-        The settings of every policy.
+        The settings of every policy, or a :class:`~dialog_policy.policy.DialogPolicy` that has them.
     corpus
         The dialogues.
     folds
@@ -118,6 +118,8 @@ def cross_validate(
         )
     ids = [dialogue.id for dialogue in usable]
     fold_of = dict(zip(ids, fold_numbers(ids, folds), strict=True))
+    if isinstance(config, DialogPolicy):
+        config = config.config
     policies: list[Policy] = []
     for fold in tqdm(range(folds), desc="folds", disable=None):
         rest = part.with_dialogues(dialogue for dialogue in usable if fold_of[dialogue.id] != fold)

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from dialog_policy import Corpus, DialogPolicy, Dialogue, Turn
 from dialog_policy.baselines import load_baselines
 from dialog_policy.errors import CorpusError, OptionError, RunError
 from dialog_policy.policy import cross_validate, hold_out, make_config
+from dialog_policy.policy.callbacks import check_callbacks
 from dialog_policy.runtime import Policy
 from dialog_policy.runtime.history import kept_accuracy
 from tests.conftest import QUICK
@@ -246,7 +248,7 @@ def test_a_run_takes_the_place_of_a_run_and_of_nothing_else(trained, tmp_path):
 
 def test_cross_validation_tests_every_dialogue_once(small, trained):
     part = small.split("train")
-    result = cross_validate(make_config({**QUICK, "epochs": 1}), part, 3, mistakes=True, resamples=50)
+    result = cross_validate(DialogPolicy(**{**QUICK, "epochs": 1}), part, 3, mistakes=True, resamples=50)
     assert result.dialogues == sum(d.n_targets > 0 for d in part)
     assert result.turns == part.n_targets
     assert result.folds == 3
@@ -284,6 +286,11 @@ def test_importing_is_light(module):
     )
 
 
+def test_a_checkpoint_of_every_epoch_follows_nothing(tmp_path):
+    every = keras.callbacks.ModelCheckpoint(str(tmp_path / "{epoch}.keras"))
+    assert check_callbacks(every, validated=False) == [every]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -293,6 +300,14 @@ def test_importing_is_light(module):
         ),
         ({"callbacks": [3]}, r"callbacks: expected keras\.callbacks\.Callback objects, found 3"),
         ({"callbacks": 5}, "callbacks: expected .*, found 5"),
+        (
+            {"callbacks": keras.callbacks.EarlyStopping(monitor="val_loss")},
+            "callbacks: EarlyStopping follows 'val_loss', .* logs loss; of the validation part, dev_turn_accuracy and .* more is better",
+        ),
+        (
+            {"callbacks": [keras.callbacks.EarlyStopping(monitor="dev_log_likelihood")], "dev": None},
+            "follows 'dev_log_likelihood', .* logs loss; without a validation part",
+        ),
     ],
 )
 def test_arguments_of_fit_are_checked(small, arguments, message):

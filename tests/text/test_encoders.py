@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from gensim.models import KeyedVectors
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from dialog_policy.errors import OptionError
@@ -92,6 +93,15 @@ def test_pretrained_errors(tmp_path):
     (tmp_path / "bad.txt").write_text("this is\nno vector file\n")
     with pytest.raises(OptionError, match="word2vec format"):
         fit(Pretrained(path=str(tmp_path / "bad.txt")))
+    vectors = KeyedVectors(2)
+    vectors.add_vectors(["cheap"], np.ones((1, 2), dtype=np.float32))
+    vectors.save(str(tmp_path / "words.kv"))
+    np.save(tmp_path / "words.npy", np.ones((1, 2)))
+    for name, kind in (("words.kv", "a pickle, such as gensim's save"), ("words.npy", "arrays of NumPy")):
+        with pytest.raises(OptionError, match=f"word2vec format, found {kind}.*save_word2vec_format.*add_vectors"):
+            fit(Pretrained(path=str(tmp_path / name)))
+    vectors.save_word2vec_format(str(tmp_path / "words.bin"), binary=True)
+    assert fit(Pretrained(path=str(tmp_path / "words.bin"))).terms == ("cheap",)
     (tmp_path / "nan.txt").write_text("2 2\ncheap 1 2\nfood nan 4\n")
     with pytest.raises(OptionError, match="vector of 'food'"):
         fit(Pretrained(path=str(tmp_path / "nan.txt")))
