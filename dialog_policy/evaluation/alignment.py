@@ -155,7 +155,7 @@ class ExpectedPredictions:
         Raises
         ------
         CorpusError
-            If a turn of a dialogue has no prediction, or there is none at all.
+            If a turn of a dialogue has no prediction, there is none at all, or the corpus has nothing to predict.
         """
         missing = {begun.number: min(begun.awaited) for begun in self._open.values()}
         if everything:
@@ -171,6 +171,8 @@ class ExpectedPredictions:
                 dialogue=self._corpus[number].id,
                 turn=missing[number],
             )
+        if not self._corpus.n_targets:
+            raise CorpusError(f"{self._corpus.name} has no dialogue with system actions: there is nothing to predict.")
         if not self._is_done.any():
             problem = f"expected predictions{self._by} for dialogues of {self._corpus.name}, found none."
             raise CorpusError(problem, path=self._path)

@@ -46,6 +46,18 @@ def test_predictions_that_do_not_belong_are_refused_with_the_place(match_up, key
     assert error.value.line == (None if "found none" in message else len(keys) - keys[::-1].index(misfit))
 
 
+def test_a_corpus_without_anything_to_predict_is_at_fault_itself():
+    for empty in (
+        Corpus([], name="bare"),
+        Corpus([Dialogue(id="a", turns=(Turn(user="", actions=None),))], name="bare"),
+    ):
+        for predictions in ([], iter(())):
+            with pytest.raises(
+                CorpusError, match=r"^bare has no dialogue with system actions: there is nothing to predict"
+            ):
+                align(predictions, empty)
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
