@@ -178,7 +178,7 @@ class ExpectedPredictions:
             raise CorpusError(problem, path=self._path)
 
 
-def align(predictions: Iterable[Prediction], corpus: Corpus, *, complete: bool = False) -> list[list[Prediction]]:
+def align(predictions: Iterable[Prediction], corpus: Corpus) -> list[list[Prediction]]:
     """Sort predictions by the corpus' own order.
 
     Parameters
@@ -187,8 +187,6 @@ def align(predictions: Iterable[Prediction], corpus: Corpus, *, complete: bool =
         Exactly one for each target turn of every dialogue that they mention.
     corpus
         The corpus.
-    complete
-        Whether every dialogue of the corpus that has target turns must be mentioned.
 
     Returns
     -------
@@ -202,5 +200,5 @@ def align(predictions: Iterable[Prediction], corpus: Corpus, *, complete: bool =
     """
     expected = ExpectedPredictions(corpus)
     predicted = sorted(expected.over(predictions), key=lambda one: one.number)
-    expected.check_complete(everything=complete)
+    expected.check_complete()
     return [one.predictions for one in predicted]

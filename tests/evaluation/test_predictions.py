@@ -3,7 +3,7 @@ import pytest
 
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError
-from dialog_policy.evaluation.alignment import align
+from dialog_policy.evaluation.alignment import ExpectedPredictions, align
 from dialog_policy.evaluation.collect import collect_turns
 from dialog_policy.evaluation.prediction_files import PredictionFile, write_predictions
 from dialog_policy.prediction import Prediction
@@ -90,10 +90,11 @@ def test_some_without_probabilities_are_refused(key):
 
 def test_dialogues_without_predictions_are_left_out_unless_all_are_wanted():
     assert len(align([prediction("two", 0)], CORPUS)) == 1
+    expected = ExpectedPredictions(CORPUS)
+    assert len(list(expected.over([prediction("two", 0)]))) == 1
+    expected.check_complete()
     with pytest.raises(CorpusError, match="'one'"):
-        align([prediction("two", 0)], CORPUS, complete=True)
-    with pytest.raises(CorpusError, match="'one'"):
-        collect_turns([prediction("two", 0)], CORPUS, everything=True)
+        expected.check_complete(everything=True)
 
 
 def test_predictions_survive_writing_and_reading(tmp_path):
