@@ -42,6 +42,7 @@ def measure_tests(gain: float, runs: Iterable[int], *, dialogues: int = 60) -> d
         ).pairs
         turns, successes = rows
         p_values.append([turns.p_bootstrap, turns.p_randomisation, successes.p_randomisation, successes.p_mcnemar])
+        assert turns.ci95 is not None
         covered.append(turns.ci95[0] <= -gain <= turns.ci95[1])
     shares = (np.array(p_values) <= 0.05).mean(axis=0).tolist()
     names = ("turns, bootstrap", "turns, randomisation", "dialogues, randomisation", "dialogues, McNemar")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Iterable
+from numbers import Integral
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +24,7 @@ __all__ = [
     "RunError",
     "SessionError",
     "check_known",
+    "check_whole",
     "closest",
     "counted",
     "did_you_mean",
@@ -152,6 +154,18 @@ def check_known(noun: str, name: str, known: Iterable[str]) -> None:
     names = list(known)
     if name not in names:
         raise OptionError(f"there is no {noun} {name!r}; known: {', '.join(names)}.{did_you_mean(name, names)}")
+
+
+def check_whole(name: str, number: object, least: int) -> None:
+    """Refuse what is not a whole number from `least` on.
+
+    Raises
+    ------
+    OptionError
+        If it is none: with the option's `name`.
+    """
+    if not isinstance(number, Integral) or number < least:
+        raise OptionError(f"{name}: expected a whole number from {least}, found {number!r}.")
 
 
 def require(module: str, *, extra: str, purpose: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Protocol, runtime_checkable
@@ -11,7 +12,7 @@ import msgspec
 from dialog_policy.corpus import ActionSpace, Dialogue
 from dialog_policy.errors import OptionError
 
-__all__ = ["SETS_LISTED", "Prediction", "Predictor", "Probability", "check_predictor"]
+__all__ = ["SETS_LISTED", "Prediction", "Predictor", "Probability", "check_predictor", "distinct_names"]
 
 # So many of the most probable sets are listed in a prediction that lists them.
 SETS_LISTED = 5
@@ -153,3 +154,12 @@ def check_predictor(candidate: Any) -> None:
             "dialog_policy.evaluation.PredictionFile(path), a run's baselines with dialog_policy.baselines.load_baselines."
         )
     raise OptionError(f"{expected}; found {type(candidate).__name__} without {', '.join(missing)}.")
+
+
+def distinct_names(names: Iterable[str]) -> list[str]:
+    """Return the names of several policies with a number after each that another one has: ``"pred"``, ``"pred (2)"``."""
+    distinct: dict[str, None] = {}
+    for name in names:
+        numbered = itertools.chain([name], (f"{name} ({number})" for number in itertools.count(2)))
+        distinct[next(candidate for candidate in numbered if candidate not in distinct)] = None
+    return list(distinct)

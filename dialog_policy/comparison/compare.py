@@ -23,7 +23,7 @@ from dialog_policy.comparison.significance import bootstrap_p, holm, mcnemar_p, 
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.data import Data, as_corpus
 from dialog_policy.errors import OptionError, check_known
-from dialog_policy.evaluation.intervals import check_resamples
+from dialog_policy.evaluation.intervals import check_resamples, defined_interval
 from dialog_policy.evaluation.provenance import coverage_warnings, describe_run, policy_of, training_warnings
 from dialog_policy.evaluation.scored_turns import Pairs, ScoredTurns
 from dialog_policy.evaluation.totals import SCALARS
@@ -106,7 +106,7 @@ def compare(
                 name=name,
                 run=None if (run := policy_of(policies[name])) is None else describe_run(run),
                 **dict(zip(SCALARS, values.tolist(), strict=True)),
-                ci95=dict(zip(SCALARS, map(tuple, bounds.tolist()), strict=True)),
+                ci95=dict(zip(SCALARS, map(defined_interval, bounds), strict=True)),
             )
             for name, values, bounds in zip(names, paired.values, intervals, strict=False)
         ],
@@ -152,7 +152,6 @@ def _differences(
         # The spread of what one dialogue adds to the difference, in the first order.
         spread = (drawn[:, i] - drawn[:, j]).std(axis=0) * np.sqrt(n)
         for m in chosen:
-            low, high = intervals[number, m].tolist()
             difference = float(observed[number, m])
             rows.append(
                 PolicyDifference(
@@ -160,7 +159,7 @@ def _differences(
                     b=names[j],
                     metric=SCALARS[m],
                     difference=difference,
-                    ci95=(low, high),
+                    ci95=defined_interval(intervals[number, m]),
                     p_bootstrap=float(p_bootstrap[number][m]),
                     p_randomisation=float(p_randomisation[number, m]),
                     p_holm=p_holm[m][number],

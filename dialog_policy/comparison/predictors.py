@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import CorpusError, OptionError
-from dialog_policy.prediction import Prediction, Predictor, check_predictor
+from dialog_policy.prediction import Prediction, Predictor, check_predictor, distinct_names
 from dialog_policy.runtime import Policy
 
 __all__ = ["Source", "named_predictors", "predictions_of", "training_actions"]
@@ -27,17 +26,17 @@ def named_predictors(predictors: Mapping[str, Source] | Sequence[Predictor | Pol
     """
     if isinstance(predictors, Mapping):
         return {name: _runtime(source) for name, source in predictors.items()}
-    named: dict[str, Source] = {}
-    seen: Counter[str] = Counter()
-    for predictor in map(_runtime, predictors):
-        name = getattr(predictor, "name", None)
-        if not isinstance(name, str):
-            raise OptionError(
-                f"expected predictors with a name, found {type(predictor).__name__}. Compare {{name: predictor, ...}} instead."
-            )
-        seen[name] += 1
-        named[name if seen[name] == 1 else f"{name} ({seen[name]})"] = predictor
-    return named
+    sources = [_runtime(predictor) for predictor in predictors]
+    return dict(zip(distinct_names(map(_name, sources)), sources, strict=True))
+
+
+def _name(predictor: Source) -> str:
+    name = getattr(predictor, "name", None)
+    if not isinstance(name, str):
+        raise OptionError(
+            f"expected predictors with a name, found {type(predictor).__name__}. Compare {{name: predictor, ...}} instead."
+        )
+    return name
 
 
 def _runtime(source: Source) -> Source:

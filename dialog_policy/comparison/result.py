@@ -9,6 +9,7 @@ import msgspec
 
 from dialog_policy.errors import counted, require
 from dialog_policy.evaluation.evaluation import Scores
+from dialog_policy.evaluation.intervals import Interval
 from dialog_policy.evaluation.json_object import frame_as_html, json_object
 from dialog_policy.evaluation.provenance import RunDescription
 
@@ -23,12 +24,11 @@ __all__ = [
     "curve_steps",
 ]
 
-Interval = tuple[float, float]
 SIGNIFICANT = 0.05
 
 
 class ComparedPolicy(Scores, kw_only=True, omit_defaults=True):
-    """One policy's metrics, and their 95 % intervals by metric.
+    """One policy's metrics, and their 95 % intervals by metric; None where nothing can be said.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class ComparedPolicy(Scores, kw_only=True, omit_defaults=True):
 
     name: str
     run: RunDescription | None = None
-    ci95: dict[str, Interval]
+    ci95: dict[str, Interval | None]
 
 
 class PolicyDifference(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class PolicyDifference(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     difference, ci95
-        a − b, and its 95 % interval.
+        a − b, and its 95 % interval; None where nothing can be said, as of a single dialogue.
     p_bootstrap, p_randomisation, p_holm, p_mcnemar
         Two-sided p values: shifted bootstrap, approximate randomisation, the latter with Holm's correction over the pairs, exact
         McNemar test (of `dialogue_accuracy` only, else None).
@@ -63,7 +63,7 @@ class PolicyDifference(msgspec.Struct, frozen=True, kw_only=True):
     b: str
     metric: str
     difference: float
-    ci95: Interval
+    ci95: Interval | None
     p_bootstrap: float
     p_randomisation: float
     p_holm: float
@@ -217,7 +217,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         rows = []
         for pair in self.pairs:
             row = msgspec.structs.asdict(pair)
-            row["lower"], row["upper"] = row.pop("ci95")
+            row["lower"], row["upper"] = row.pop("ci95") or (None, None)
             rows.append(row)
         return pandas.DataFrame(rows).set_index(["a", "b", "metric"])
 

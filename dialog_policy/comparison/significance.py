@@ -22,7 +22,7 @@ _EQUAL = 1e-9
 def resampled(totals: Floats, statistic: Callable[[Floats], Floats], *, resamples: int, seed: int) -> Floats:
     """Return the statistic of totals, shape (resamples, …), in bootstrap resamples of dialogues; `totals` of shape (n, columns)."""
     weights = dialogue_weights(len(totals), resamples, seed, totals.shape[1])
-    return np.concatenate([statistic((block @ totals).astype(np.float64)) for block in weights])
+    return np.concatenate([statistic(block @ totals) for block in weights])
 
 
 def bootstrap_p(drawn: Floats, observed: Floats) -> Floats:

@@ -160,7 +160,7 @@ class ExpectedPredictions:
         Raises
         ------
         CorpusError
-            If a turn of a dialogue has no prediction, or there is none at all.
+            If a turn of a dialogue has no prediction, there is none at all, or the corpus has nothing to predict.
         """
         missing = {begun.number: min(begun.awaited) for begun in self._open.values()}
         if everything:
@@ -176,12 +176,14 @@ class ExpectedPredictions:
                 dialogue=self._corpus[number].id,
                 turn=missing[number],
             )
+        if not self._corpus.n_targets:
+            raise CorpusError(f"{self._corpus.name} has no dialogue with system actions: there is nothing to predict.")
         if not self._is_done.any():
             problem = f"expected predictions{self._by} for dialogues of {self._corpus.name}, found none."
             raise CorpusError(problem, path=self._path)
 
 
-def align(predictions: Iterable[Prediction], corpus: Corpus, *, complete: bool = False) -> list[list[Prediction]]:
+def align(predictions: Iterable[Prediction], corpus: Corpus) -> list[list[Prediction]]:
     """Sort predictions by the corpus' own order.
 
     Parameters
@@ -190,8 +192,6 @@ def align(predictions: Iterable[Prediction], corpus: Corpus, *, complete: bool =
         Exactly one for each target turn of every dialogue that they mention.
     corpus
         The corpus.
-    complete
-        Whether every dialogue of the corpus that has target turns must be mentioned.
 
     Returns
     -------
@@ -205,5 +205,5 @@ def align(predictions: Iterable[Prediction], corpus: Corpus, *, complete: bool =
     """
     expected = ExpectedPredictions(corpus)
     predicted = sorted(expected.over(predictions), key=lambda one: one.number)
-    expected.check_complete(everything=complete)
+    expected.check_complete()
     return [one.predictions for one in predicted]

@@ -220,7 +220,6 @@ def collect_turns(
     corpus: Corpus,
     *,
     known_actions: Iterable[str] | None = None,
-    everything: bool = False,
     by: str = "",
 ) -> ScoredTurns:
     """Match predictions to a corpus and return all its scored turns; parameters and errors as those of :class:`Collector`.
@@ -228,7 +227,7 @@ def collect_turns(
     Actions are in the order of their names; those that only predictions have come last.
     """
     collector = Collector(corpus, Actions(known_actions, gold_counts(corpus)), by)
-    chunks = list(collector.chunks(predictions, everything=everything, together=None))
+    chunks = list(collector.chunks(predictions, together=None))
     return _sorted(chunks[0].turns)
 
 

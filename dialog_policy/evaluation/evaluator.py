@@ -51,7 +51,8 @@ def evaluate(
     training
         Description of the training part, for the slices by unknown words and by rare actions. None: a run's own.
     baselines
-        Policies to compare with. None: those of a run; none for other predictors.
+        Policies to compare with; of those with the same name, all but the first are numbered. None: those of a run; none for
+        other predictors.
     tokenizer
         Name of the tokenizer that splits utterances into words. None: a run's own or, for other predictors, the default.
     free_running

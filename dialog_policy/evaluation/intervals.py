@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from numbers import Integral
 from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 from dialog_policy.arrays import Floats
-from dialog_policy.errors import OptionError
+from dialog_policy.errors import OptionError, check_whole
 
 __all__ = [
     "LEVEL",
     "MOST_RESAMPLES",
     "RESAMPLES",
+    "Interval",
     "bootstrap_intervals",
     "check_resamples",
+    "defined_interval",
     "dialogue_weights",
     "t_quantile",
 ]
 
 Statistic = Callable[[Floats], Floats]
+# Lower and upper end.
+Interval = tuple[float, float]
 
 LEVEL = 0.95
 RESAMPLES = 2_000
@@ -34,26 +39,29 @@ RESAMPLES = 2_000
 MOST_RESAMPLES = 100_000
 
 # Weights that are held in memory at once.
-_WEIGHTS_AT_ONCE = 1 << 23
+_WEIGHTS_AT_ONCE = 1 << 22
 # More dialogues are put into as many groups at random, and the groups are resampled: as good, and quicker.
 _RESAMPLED = 10_000
 # Likewise for the jackknife, whose acceleration does not depend on the size of the groups.
 _LEFT_OUT = 1_000
 # Fewer dialogues are not resampled.
 _FEW = 10
+# Values whose relative difference is smaller differ by the order of their sums alone.
+_ROUNDING = 1e-12
 _NORMAL = NormalDist()
 
 
 def check_resamples(resamples: int, least: int = 0, *, seed: int = 0) -> None:
-    """Refuse a number of resamples that would not fit into memory, and a seed below 0.
+    """Refuse a number of resamples that would not fit into memory, a seed below 0, and what is no whole number.
 
     Raises
     ------
     OptionError
-        If the number is not from `least` to 100,000, or the seed is negative.
+        If the number is not a whole one from `least` to 100,000, or the seed not a whole number from 0.
     """
-    if seed < 0:
-        raise OptionError(f"seed: expected an integer of at least 0, found {seed}.")
+    check_whole("seed", seed, 0)
+    if not isinstance(resamples, Integral):
+        raise OptionError(f"resamples: expected a whole number, found {resamples!r}.")
     if not least <= resamples <= MOST_RESAMPLES:
         raise OptionError(
             f"resamples: expected a number from {least:,} to {MOST_RESAMPLES:,}, found {resamples:,}. More would "
@@ -61,15 +69,21 @@ def check_resamples(resamples: int, least: int = 0, *, seed: int = 0) -> None:
         )
 
 
+def defined_interval(ends: Floats) -> Interval | None:
+    """Return the lower and the upper end of an interval, shape (2,); None where nothing can be said, which is NaN here."""
+    low, high = ends.tolist()
+    return None if math.isnan(low) or math.isnan(high) else (low, high)
+
+
 def dialogue_weights(n: int, resamples: int, seed: int, columns: int = 1) -> Iterator[Floats]:
-    """Yield, in blocks of rows, how often each of `n` dialogues is in each resample: float32, shape (block, n).
+    """Yield, in blocks of rows, how often each of `n` dialogues is in each resample, shape (block, n).
 
     Blocks are so small that their products with `columns` columns fit into memory, too.
     """
     random = np.random.default_rng(seed)
     at_once = max(1, min(resamples, _WEIGHTS_AT_ONCE // max(n, columns)))
     for start in range(0, resamples, at_once):
-        weights = np.empty((min(at_once, resamples - start), n), dtype=np.float32)
+        weights = np.empty((min(at_once, resamples - start), n))
         for row in weights:
             row[:] = np.bincount(random.integers(n, size=n, dtype=np.uint32), minlength=n)
         yield weights
@@ -117,13 +131,13 @@ def bootstrap_intervals(
     """
     check_resamples(resamples)
     point = statistic(totals.sum(axis=0, dtype=np.float64)[None])[0]
-    totals = _grouped(totals, _RESAMPLED, seed).astype(np.float32)
+    totals = _grouped(totals, _RESAMPLED, seed)
     units = np.broadcast_to(np.asarray(units, dtype=np.int64), point.shape)
     bounded = np.broadcast_to(np.asarray(bounded, dtype=np.bool_), point.shape)
     drawn = np.empty((len(point), resamples))
     done = 0
     for weights in dialogue_weights(len(totals), resamples, seed, totals.shape[1]):
-        drawn[:, done : done + len(weights)] = statistic((weights @ totals).astype(np.float64)).T
+        drawn[:, done : done + len(weights)] = statistic(weights @ totals).T
         done += len(weights)
     left_out = _jackknife(totals, statistic)
     intervals = np.full((len(point), 2), np.nan)
@@ -138,12 +152,16 @@ def bootstrap_intervals(
 
 
 def _grouped(totals: Floats, most: int, seed: int) -> Floats:
-    """Put rows into at most `most` groups of equal size (but for one row more or less) at random; return the totals of each."""
+    """Put rows into at most `most` groups of equal size (but for one row more or less) at random; return the totals of each.
+
+    They are of double precision, because rewards may be large beside their spread, or beyond single precision.
+    """
     n = len(totals)
     if n <= most:
-        return totals
+        return totals.astype(np.float64, copy=False)
     order = np.random.default_rng(seed).permutation(n)
-    grouped: Floats = np.add.reduceat(totals[order], np.linspace(0, n, most, endpoint=False).astype(np.intp), axis=0)
+    starts = np.linspace(0, n, most, endpoint=False).astype(np.intp)
+    grouped: Floats = np.add.reduceat(totals[order], starts, axis=0, dtype=np.float64)
     return grouped
 
 
@@ -168,7 +186,9 @@ def _bca(drawn: Floats, point: float, d: Floats, units: int, *, bounded: bool) -
     values = np.sort(drawn[~np.isnan(drawn)])
     if not len(values) or values[0] == values[-1]:
         return _agreed(point, units) if bounded and point in (0.0, 1.0) else (point, point)
-    share = float(np.searchsorted(values, point, "left") + np.searchsorted(values, point, "right")) / 2 / len(values)
+    near = _ROUNDING * float(np.abs(values[[0, -1]]).max())
+    ends = np.searchsorted(values, point - near, "left"), np.searchsorted(values, point + near, "right")
+    share = float(sum(ends)) / 2 / len(values)
     least = 0.5 / len(values)
     z0 = _NORMAL.inv_cdf(min(max(share, least), 1 - least))
     below = 6 * float(np.square(d).sum()) ** 1.5
@@ -190,8 +210,9 @@ def _jackknife(totals: Floats, statistic: Statistic) -> Floats:
 
     Σd³ / 6(Σd²)^1.5 is the acceleration (Efron & Tibshirani 1993, equation 14.15).
     """
-    groups = _grouped(totals, _LEFT_OUT, seed=0).astype(np.float64)
-    left_out = statistic(groups.sum(axis=0) - groups)
+    groups = _grouped(totals, _LEFT_OUT, seed=0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # without the only dialogue nothing is left to divide by
+        left_out = statistic(groups.sum(axis=0) - groups)
     # A statistic that one group decides is undefined without it; such a group says nothing.
     is_defined = ~np.isnan(left_out)
     mean = np.where(is_defined, left_out, 0.0).sum(axis=0) / np.maximum(1, is_defined.sum(axis=0))

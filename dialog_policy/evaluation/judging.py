@@ -17,7 +17,7 @@ from dialog_policy.evaluation.policy_sums import Plan, PolicySums
 from dialog_policy.evaluation.predictions_in_parts import DIALOGUES_TOGETHER
 from dialog_policy.evaluation.provenance import Run
 from dialog_policy.evaluation.scored_turns import ScoredTurns
-from dialog_policy.prediction import Prediction, Predictor
+from dialog_policy.prediction import Prediction, Predictor, distinct_names
 
 __all__ = ["Job", "Judged", "Replying", "jobs_of", "judge"]
 
@@ -73,7 +73,7 @@ class Judged:
     Attributes
     ----------
     sums, baselines
-        Those of the policy, and of each baseline by its name.
+        Those of the policy, and of each baseline by its name; further ones of a name are numbered.
     replies
         Counts replies; None: they are not judged.
     mistakes
@@ -152,10 +152,10 @@ def judge(job: Job) -> Judged:
     else:
         baselines = job.baselines
     scored = part.only(collector.is_scored.tolist())
-    for baseline in baselines:
+    for name, baseline in zip(distinct_names(one.name for one in baselines), baselines, strict=True):
         own_predictions = _of_dialogues(baseline.predict(scored), scored, part)
-        sums = judged.of_baseline(baseline.name)
-        by = f"the baseline {baseline.name!r}"
+        sums = judged.of_baseline(name)
+        by = f"the baseline {name!r}"
         of_baseline = Collector(scored, sums.actions, by, first=job.first_scored)
         for chunk in of_baseline.chunks(own_predictions, everything=True):
             sums.add(chunk)

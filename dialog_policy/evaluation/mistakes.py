@@ -18,7 +18,7 @@ from dialog_policy.corpus.summary import ContradictionSummary
 from dialog_policy.evaluation.scored_turns import ScoredTurns
 from dialog_policy.text.tokens import get_tokenizer
 
-__all__ = ["MistakeSums", "Mistakes", "find_mistakes"]
+__all__ = ["MistakeSums", "Mistakes"]
 
 _Actions = frozenset[str]
 _SHOWN_PROBABILITIES = 5
@@ -240,26 +240,6 @@ class MistakeSums:
             after_error={name: sums.after_error() for name, sums in {mode: self, **(others or {})}.items()},
             contradictions=self._contradictions.summary(find),
         )
-
-
-def find_mistakes(modes: Mapping[str, ScoredTurns], *, dialogues: int = 5, tokenizer: str = "default") -> Mistakes:
-    """Describe the mistakes of a policy.
-
-    Parameters
-    ----------
-    modes
-        Mode (``"teacher-forced"``, ``"free-running"``) to the policy's scored turns in it. All is said of the first mode; the
-        others are beside it in ``after_error``.
-    dialogues
-        How many dialogues to show turn by turn.
-    tokenizer
-        Name of what splits utterances into words, where histories are compared.
-    """
-    found = {mode: MistakeSums(dialogues, tokenizer) for mode in modes}
-    for mode, turns in modes.items():
-        found[mode].add(turns, range(len(turns.dialogues)))
-    first = next(iter(modes))
-    return found.pop(first).mistakes(first, found)
 
 
 def _by_dialogue(turns: ScoredTurns) -> list[tuple[Dialogue, list[_Judged]]]:

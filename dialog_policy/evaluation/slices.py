@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from dialog_policy.corpus import Dialogue
 from dialog_policy.evaluation.scored_turns import Integers, ScoredTurns
-from dialog_policy.text.tokens import Tokenizer
+from dialog_policy.text.tokens import Tokenizer, finite
 
 __all__ = ["LENGTH_BINS", "SMALL", "FieldSlicing", "FieldValues", "SlicePlan", "Slicing", "slicings"]
 
@@ -55,7 +56,7 @@ class FieldSlicing(NamedTuple):
         values = _values(dialogue, self.field)
         if isinstance(self.number_of, np.ndarray):
             ends = self.number_of
-            numbers = [value for value in values if isinstance(value, int | float)]
+            numbers = [n for n in map(_number, values) if n is not None]
             return sorted({min(int(np.searchsorted(ends, number, side="left")), len(ends) - 1) for number in numbers})
         other = len(self.names) - 1
         return sorted({self.number_of.get(_name(value), other) for value in values})
@@ -94,7 +95,7 @@ class FieldValues:
             counts = self._counts.setdefault(field, Counter())
             counts.update(set(map(_name, values)))
             numbers = self._numbers.setdefault(field, array("d"))
-            numbers.extend(v for v in values if isinstance(v, int | float) and not isinstance(v, bool))
+            numbers.extend(n for n in map(_number, values) if n is not None)
             if len(counts) > _MOST_VALUES:  # a name for every dialogue: what is rare cannot be among the frequent ones
                 self._counts[field] = Counter({name: n for name, n in counts.items() if n > 1} | {_RARE: 1, _RARER: 1})
 
@@ -201,6 +202,14 @@ def _values(dialogue: Dialogue, field: str) -> list[Any]:
     value = dialogue.fields.get(field)
     items = list(value) if isinstance(value, list | tuple | Mapping) else [value]
     return [item for item in items if isinstance(item, str | int | float | bool)]
+
+
+def _number(value: Any) -> float | None:
+    """Return a value that is a number, within what a float can hold; booleans, NaN and infinities are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    number = finite(value)
+    return number if math.isfinite(number) else None
 
 
 def _name(value: Any) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any, NamedTuple, get_args
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.errors import OptionError, check_whole, did_you_mean
 from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.network.backend import compiles
 from dialog_policy.network.config import ClassWeight, Strategy, Weighting
@@ -133,8 +132,7 @@ class DialogueBatches(keras.utils.PyDataset):
             ("max_lengths", 1 if max_lengths is None else max_lengths, 1),
             ("seed", seed, 0),
         ):
-            if not isinstance(number, Integral) or number < least:
-                raise OptionError(f"{name}: expected a whole number from {least}, found {number!r}.")
+            check_whole(name, number, least)
         for name, value, known in (
             ("strategy", strategy, get_args(Strategy)),
             ("weighting", weighting, get_args(Weighting)),

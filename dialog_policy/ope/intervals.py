@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from dialog_policy.arrays import Floats
-from dialog_policy.evaluation.intervals import bootstrap_intervals
+from dialog_policy.evaluation.intervals import bootstrap_intervals, defined_interval
 from dialog_policy.ope.evidence import Estimator, Evidence, Terms
 from dialog_policy.ope.importance import LoggedReturn
 from dialog_policy.ope.overlap import effective_sample_size, examine_overlap
@@ -35,7 +35,8 @@ class EstimateIntervals:
     logged, logged_ci95
         What the logging policy earned.
     values, values_ci95, differences_ci95, parameters
-        Key to estimate, its interval, that of its difference from `logged`, what the estimator chose.
+        Key to estimate, its interval, that of its difference from `logged`, what the estimator chose. An interval is None where
+        nothing can be said.
     overlap
         Key to overlap: of whole dialogues for estimators that weigh them, else up to the last decision that matters.
     whole
@@ -62,7 +63,7 @@ class EstimateIntervals:
         of_values = [sizes[0 if estimator.weighs_dialogues else 1] for estimator in estimators.values()]
         units = [n, n, n, *of_values, *of_values]
         bounds = bootstrap_intervals(columns, statistics, units, bounded=False, resamples=resamples, seed=seed)
-        intervals = [(float(low), float(high)) for low, high in bounds.tolist()]
+        intervals = list(map(defined_interval, bounds))
         values = statistics(columns.sum(axis=0, dtype=np.float64)[None])[0].tolist()
         n_estimators = len(estimators)
         self.whole = examine_overlap(whole, intervals[0])

@@ -56,6 +56,13 @@ class Log(NamedTuple):
         table[self.dialogue, self.step] = values
         return table
 
+    def returns(self, gamma: float) -> Floats:
+        """Return Σ_s γ^s r_t+s from each decision t on, shape (n_decisions,)."""
+        table = self.spread(self.rewards, 0.0)
+        for step in range(table.shape[1] - 2, -1, -1):
+            table[:, step] += gamma * table[:, step + 1]
+        return table[self.dialogue, self.step]
+
 
 def read_log(corpus: Corpus, ids: Iterable[str] | None = None, *, propensities: bool = True) -> Log:
     """Read rewards and propensities of the dialogues that have target turns.

@@ -37,9 +37,11 @@ class EstimatedPropensities(NamedTuple):
 
 
 def multinomial_regression(
-    features: Floats, targets: npt.NDArray[np.int64], n_classes: int, *, penalty: float = 1.0, iterations: int = 300
+    features: Floats, targets: npt.NDArray[np.int64], n_classes: int, *, iterations: int = 300
 ) -> Floats:
-    """Fit a multinomial logistic regression with half the penalty times the sum of squared weights.
+    """Fit a multinomial logistic regression with a penalty of half the sum of squared weights.
+
+    The penalty is on the constant, too: it draws the classes a little to equal shares, so one that does not occur has a probability.
 
     Accelerated descent (Nesterov 1983, restarted after O'Donoghue & Candès 2015) whose step divides by Böhning's bound of the
     Hessian, ½ (I − 11ᵀ/K) ⊗ XᵀX (Böhning 1992): one matrix to factor, no step size to search.
@@ -52,8 +54,6 @@ def multinomial_regression(
         Shape (n,): class numbers.
     n_classes
         Number of classes.
-    penalty
-        Weight of the penalty.
     iterations
         Number of steps.
 
@@ -62,14 +62,14 @@ def multinomial_regression(
     ndarray of shape (n_features, n_classes)
     """
     gram = 0.5 * features.T @ features
-    gram[np.diag_indices_from(gram)] += penalty
+    gram[np.diag_indices_from(gram)] += 1.0
     inverse = np.linalg.inv(gram)
     onehot = np.zeros((len(targets), n_classes))
     onehot[np.arange(len(targets)), targets] = 1.0
     weights = np.zeros((features.shape[1], n_classes))
     ahead, momentum = weights, 1.0
     for _ in range(iterations):
-        gradient = features.T @ (softmax(features @ ahead) - onehot) + penalty * ahead
+        gradient = features.T @ (softmax(features @ ahead) - onehot) + ahead
         step = inverse @ gradient
         moved = ahead - step
         if float((gradient * (moved - weights)).sum()) > 0:

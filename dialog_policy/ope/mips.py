@@ -74,14 +74,14 @@ def marginal_weights(
 
     The ratio of an embedding is the mean ratio of the sets that share it, p(e|x, π) / p(e|x, b) = E_b[ρ | x, e] (Saito & Joachims
     2022): a cross-fitted ridge regression of ρ on the state, the kept bits and their products. Bits are given up in the order of
-    how little the log's returns depend on them, by a regression of the returns on the same features.
+    how little the log's discounted returns depend on them, by a regression of the returns on the same features.
 
     Parameters
     ----------
     log
         The log, m decisions.
     states
-        Shape (m, n_features), with a constant.
+        Shape (m, n_features), the constant first.
     logged_bits
         Shape (m, n_actions): bits of the logged sets.
     ratios
@@ -100,7 +100,7 @@ def marginal_weights(
     """
     folds = fold_of_dialogues(log)[log.dialogue]
     directions = principal_directions(states, logged_bits.shape[1])
-    fitted = crossfitted(interactions(states, directions, logged_bits), _returns(log), folds)
+    fitted = crossfitted(interactions(states, directions, logged_bits), log.returns(gamma), folds)
     effects = directions @ fitted.coefficients[states.shape[1] :].reshape(directions.shape[1], -1)
     # A bit matters by how much it moves the return where it is set or not.
     matters = (effects * (logged_bits - logged_bits.mean(axis=0))).std(axis=0)
@@ -110,9 +110,9 @@ def marginal_weights(
     discounted = log.spread(log.rewards, 0.0) * gamma ** np.arange(int(log.step.max()) + 1)
     for size in sizes[1:]:
         bits = np.sort(order[:size])
-        # The penalty draws ratios to 1, their mean.
-        fitted = crossfitted(interactions(states, directions, logged_bits[:, bits]), ratios - 1.0, folds)
-        estimated = np.clip(1.0 + fitted.predictions, 0.0, ratios.max())
+        # The penalty draws ratios to their mean.
+        fitted = crossfitted(interactions(states, directions, logged_bits[:, bits]), ratios, folds)
+        estimated = np.clip(fitted.predictions, 0.0, ratios.max())
         weights = cumulative_weights(log.spread(estimated, 1.0), clip)
         # A dialogue's sum grows with a ratio by all that comes after it, divided by the ratio.
         following = np.cumsum((weights * discounted)[:, ::-1], axis=1)[:, ::-1][log.dialogue, log.step]
@@ -120,10 +120,3 @@ def marginal_weights(
         moved = np.bincount(log.dialogue, fitted.influence(gradient), minlength=len(log.dialogues))
         embeddings.append(MarginalWeights([names[bit] for bit in bits], weights, moved - moved.mean()))
     return embeddings
-
-
-def _returns(log: Log) -> Floats:
-    """Shape (m,): the sum of the rewards from each decision on."""
-    table = log.spread(log.rewards, 0.0)
-    returns: Floats = np.cumsum(table[:, ::-1], axis=1)[:, ::-1][log.dialogue, log.step]
-    return returns

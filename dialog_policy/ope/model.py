@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dialog_policy.arrays import Floats
 from dialog_policy.ope.folds import fold_of_dialogues
 from dialog_policy.ope.log import Log
-from dialog_policy.ope.regression import PENALTY, interactions, principal_directions
+from dialog_policy.ope.regression import interactions, penalized, principal_directions
 
 __all__ = ["RewardModel", "fit_reward_model"]
 
@@ -47,7 +47,8 @@ def fit_reward_model(log: Log, states: Floats, logged_bits: Floats, expected: Fl
 
     Q̂ is a ridge regression on state, actions, and their products with up to 16 principal directions of the state. It is linear in
     the actions, so V̂(x) = E_π[Q̂(x, ·)] needs the policy's probability of each action only. Targets r + γ V̂(x′) are iterated once
-    for every step of the longest dialogue and kept within the returns that can occur.
+    for every step of the longest dialogue, from the mean return as V̂, and V̂ is kept within the returns of the log. So what is
+    added to the reward of every dialogue's last decision is, without a discount, added to Q̂ and V̂.
 
     The influence of a dialogue on a fit is that of an M-estimator (van der Vaart 1998, §5.3): its terms of the fit's equations
     Σ φ (r + γ φ̄′·w − φ·w) = 0 times the inverse of their derivative by w.
@@ -57,7 +58,7 @@ def fit_reward_model(log: Log, states: Floats, logged_bits: Floats, expected: Fl
     log
         The log.
     states
-        Shape (n_decisions, n_features), with a constant.
+        Shape (n_decisions, n_features), the constant first.
     logged_bits, expected
         Shape (n_decisions, n_actions): bits of the logged actions, the target policy's probabilities of the actions.
     gamma
@@ -68,18 +69,19 @@ def fit_reward_model(log: Log, states: Floats, logged_bits: Floats, expected: Fl
     goes_on = np.append(log.dialogue[1:] == log.dialogue[:-1], False)
     folds = fold_of_dialogues(log)[log.dialogue]
     horizon = int(log.step.max()) + 1
-    lowest, highest = _bounds(log, gamma)
+    returns = log.returns(gamma)
+    lowest, highest = returns.min(), returns.max()
     q, v = np.empty(len(logged)), np.empty(len(logged))
     whole_gram = logged.T @ logged
     fitted = []
     for fold in range(int(folds.max()) + 1):
         inside = folds == fold
         outside = (~inside).astype(np.float64)
-        gram = whole_gram - logged[inside].T @ logged[inside]
-        gram[np.diag_indices_from(gram)] += PENALTY
+        gram = penalized(whole_gram - logged[inside].T @ logged[inside])
         inverse = np.linalg.inv(gram)
-        weights = inverse @ (logged.T @ (outside * log.rewards))
-        for _ in range(horizon - 1):
+        weights = np.zeros(logged.shape[1])
+        weights[0] = returns[~inside].mean()
+        for _ in range(horizon):
             after = np.where(goes_on, np.roll(np.clip(chosen @ weights, lowest, highest), -1), 0.0)
             weights = inverse @ (logged.T @ (outside * (log.rewards + gamma * after)))
         predicted, valued = logged @ weights, chosen @ weights
@@ -102,14 +104,3 @@ def fit_reward_model(log: Log, states: Floats, logged_bits: Floats, expected: Fl
         return moved
 
     return RewardModel(q, v, fit_influence)
-
-
-def _bounds(log: Log, gamma: float) -> tuple[float, float]:
-    """Return the least and the greatest discounted sum of rewards that a dialogue had from any decision on."""
-    rewards = log.spread(log.rewards, 0.0)
-    sums = np.zeros(len(rewards))
-    lowest, highest = 0.0, 0.0
-    for step in range(rewards.shape[1] - 1, -1, -1):
-        sums = rewards[:, step] + gamma * sums
-        lowest, highest = min(lowest, float(sums.min())), max(highest, float(sums.max()))
-    return lowest, highest

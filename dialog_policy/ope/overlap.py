@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dialog_policy.arrays import Floats
+from dialog_policy.evaluation.intervals import Interval
 
 __all__ = ["SMALLEST_SAMPLE", "WORST_MEAN", "Overlap", "effective_sample_size", "examine_overlap", "pareto_k"]
 
@@ -26,7 +27,7 @@ class Overlap(NamedTuple):
     effective_sample_size
         (Σ w)² / Σ w² (Kish 1965; for importance sampling Kong 1992; Owen 2013, §9.3).
     mean_weight, mean_weight_ci95
-        1 in expectation where the log covers what the policy does.
+        1 in expectation where the log covers what the policy does; no interval where nothing can be said.
     largest_share
         Share of the greatest weight in the sum.
     pareto_k, pareto_k_limit
@@ -39,7 +40,7 @@ class Overlap(NamedTuple):
 
     effective_sample_size: float
     mean_weight: float
-    mean_weight_ci95: tuple[float, float]
+    mean_weight_ci95: Interval | None
     largest_share: float
     pareto_k: float | None
     pareto_k_limit: float
@@ -86,7 +87,7 @@ def pareto_k(weights: Floats) -> float | None:
     return (shape * size + 0.5 * 10) / (size + 10)
 
 
-def examine_overlap(weights: Floats, mean_ci95: tuple[float, float]) -> Overlap:
+def examine_overlap(weights: Floats, mean_ci95: Interval | None) -> Overlap:
     """Look at the weights that an estimate rests on.
 
     Parameters
@@ -94,11 +95,10 @@ def examine_overlap(weights: Floats, mean_ci95: tuple[float, float]) -> Overlap:
     weights
         Shape (n,): of each dialogue.
     mean_ci95
-        95 % interval of their mean.
+        95 % interval of their mean, if there is one.
     """
     n = len(weights)
     size = float(effective_sample_size(weights))
-    low, high = mean_ci95
     total = float(weights.sum())
     k = pareto_k(weights)
     limit = float(min(1 - 1 / np.log10(n), 0.7)) if n > 10 else 0.0
@@ -111,10 +111,11 @@ def examine_overlap(weights: Floats, mean_ci95: tuple[float, float]) -> Overlap:
         )
     elif k is not None and k >= limit:
         refused = f"a few dialogues have almost all the weight: Pareto k {k:.2f}, and from {limit:.2f} on no estimate is reliable"
-    elif not (low <= 1 + WORST_MEAN and high >= 1 - WORST_MEAN):
+    elif mean_ci95 is not None and not (mean_ci95[0] <= 1 + WORST_MEAN and mean_ci95[1] >= 1 - WORST_MEAN):
+        low, high = mean_ci95
         refused = (
             f"the weights have mean {total / n:.2f} [{low:.2f}, {high:.2f}] and not 1: the policy does what the log never shows, "
             "the propensities are wrong, or too much is clipped"
         )
     share = float(weights.max()) / total if total else 0.0
-    return Overlap(size, total / n, (low, high), share, k, limit, refused)
+    return Overlap(size, total / n, mean_ci95, share, k, limit, refused)

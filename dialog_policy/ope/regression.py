@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from dialog_policy.arrays import Floats
 
-__all__ = ["PENALTY", "crossfitted", "interactions", "principal_directions"]
+__all__ = ["crossfitted", "interactions", "penalized", "principal_directions"]
 
-PENALTY = 1.0
+_PENALTY = 1.0
 # Directions of the state that interact with the action; fewer where many actions would make too many products.
 _DIRECTIONS, _PRODUCTS = 16, 480
 
@@ -22,6 +22,18 @@ def principal_directions(states: Floats, n_actions: int) -> Floats:
     _, vectors = np.linalg.eigh(centred.T @ centred)
     kept = vectors[:, -max(1, min(_DIRECTIONS, _PRODUCTS // max(1, n_actions))) :]
     return np.concatenate([np.ones((len(states), 1)), centred @ kept], axis=1)
+
+
+def penalized(gram: Floats) -> Floats:
+    """Return the matrix of a ridge regression's equations from FᵀF, shape (f, f), of features F that begin with the constant.
+
+    The constant is not penalised (Hastie, Tibshirani & Friedman 2009, §3.4.1), so what is added to all targets is added to all
+    predictions.
+    """
+    penalties = np.full(len(gram), _PENALTY)
+    penalties[0] = 0.0
+    matrix: Floats = gram + np.diag(penalties)
+    return matrix
 
 
 def interactions(states: Floats, directions: Floats, actions: Floats) -> Floats:
@@ -80,25 +92,21 @@ def crossfitted(features: Floats, targets: Floats, folds: npt.NDArray[np.int64])
     Parameters
     ----------
     features
-        Shape (m, f).
+        Shape (m, f), the constant first.
     targets
         Shape (m,).
     folds
         Shape (m,): the fold of each row, from 0.
     """
     gram, moments = features.T @ features, features.T @ targets
-    diagonal = np.diag_indices_from(gram)
     predictions = np.empty(len(targets))
     inverses, errors = [], []
     for fold in range(int(folds.max()) + 1):
         inside = folds == fold
         own = features[inside]
-        rest = gram - own.T @ own
-        rest[diagonal] += PENALTY
-        inverse = np.linalg.inv(rest)
+        inverse = np.linalg.inv(penalized(gram - own.T @ own))
         weights = inverse @ (moments - own.T @ targets[inside])
         predictions[inside] = own @ weights
         inverses.append(inverse)
         errors.append(np.where(inside, 0.0, targets - features @ weights))
-    gram[diagonal] += PENALTY
-    return Crossfitted(predictions, np.linalg.solve(gram, moments), features, folds, inverses, errors)
+    return Crossfitted(predictions, np.linalg.solve(penalized(gram), moments), features, folds, inverses, errors)

@@ -8,6 +8,7 @@ import msgspec
 
 from dialog_policy.errors import require
 from dialog_policy.evaluation.evaluation import CalibrationBin
+from dialog_policy.evaluation.intervals import Interval
 from dialog_policy.evaluation.json_object import frame_as_html, json_object
 from dialog_policy.evaluation.provenance import RunDescription
 
@@ -22,14 +23,12 @@ __all__ = [
     "WeightHistogram",
 ]
 
-Interval = tuple[float, float]
-
 
 class LoggedValue(msgspec.Struct, frozen=True):
-    """What the logging policy earned a dialogue, with its 95 % interval."""
+    """What the logging policy earned a dialogue, with its 95 % interval; None where nothing can be said, as of one dialogue."""
 
     value: float
-    ci95: Interval
+    ci95: Interval | None
 
 
 class Propensities(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"source": "from"}):
@@ -59,12 +58,12 @@ class Propensities(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class UnreliableEstimate(msgspec.Struct, frozen=True, kw_only=True):
-    """The bare numbers of an estimate that was refused."""
+    """The bare numbers of an estimate that was refused; no intervals where nothing can be said, as where all weights are 0."""
 
     value: float
-    ci95: Interval
+    ci95: Interval | None
     difference: float
-    difference_ci95: Interval
+    difference_ci95: Interval | None
 
 
 class PolicyEstimate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -130,7 +129,7 @@ class OverlapSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     effective_sample_size: float
     mean_weight: float
-    mean_weight_ci95: Interval
+    mean_weight_ci95: Interval | None
     largest_share: float
     pareto_k: float | None
     pareto_k_limit: float

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from dialog_policy.baselines import load_baselines
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
 from dialog_policy.corpus.splits import fold_numbers
-from dialog_policy.errors import CorpusError, counted
+from dialog_policy.errors import CorpusError, check_whole, counted
 from dialog_policy.evaluation import Evaluation, evaluate
 from dialog_policy.evaluation.intervals import RESAMPLES, check_resamples
 from dialog_policy.policy.config import Config
@@ -108,7 +108,10 @@ def cross_validate(
     ------
     CorpusError
         If there are fewer dialogues with target turns than folds.
+    OptionError
+        If there are fewer than two folds.
     """
+    check_whole("folds", folds, 2)
     check_resamples(resamples)
     part = corpus.split(split)
     usable = [dialogue for dialogue in part if dialogue.n_targets]

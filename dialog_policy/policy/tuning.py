@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.stored import StoredCorpus
-from dialog_policy.errors import CorpusError, OptionError, RunError, require
+from dialog_policy.errors import CorpusError, DivergenceError, OptionError, RunError, counted, require
 from dialog_policy.files import output_folder
 from dialog_policy.network.backend import load_keras
 from dialog_policy.policy.config import Config, make_config
@@ -49,7 +49,8 @@ def tune(
     """Search, and keep every trial in a database, so that a later call goes on.
 
     The first trial is `base` itself. Then a tree-structured Parzen estimator proposes (Bergstra et al. 2011), and a trial whose
-    dev turn accuracy is below the median of the trials before it at the same epoch is cut short.
+    dev turn accuracy is below the median of the trials before it at the same epoch is cut short. A trial whose training diverges
+    fails, and the search goes on.
 
     Parameters
     ----------
@@ -120,12 +121,29 @@ def tune(
         with tqdm(total=remaining, desc="trials", disable=None) as bar:
             states = tuple(state for state in optuna.trial.TrialState if state.is_finished())
             enough = optuna.study.MaxTrialsCallback(trials, states=states)
-            study.optimize(objective, n_trials=remaining, timeout=timeout, callbacks=[lambda *_: bar.update(), enough])
+            study.optimize(
+                objective,
+                n_trials=remaining,
+                timeout=timeout,
+                catch=(DivergenceError,),
+                callbacks=[lambda *_: bar.update(), enough],
+            )
     return study
 
 
 def best_settings(study: optuna.Study) -> dict[str, Any]:
-    """Return the settings of the best trial that differ from what the search began with, as a configuration file has them."""
+    """Return the settings of the best trial that differ from what the search began with, as a configuration file has them.
+
+    Raises
+    ------
+    RunError
+        If no trial was completed.
+    """
+    if all(trial.value is None for trial in study.trials):
+        raise RunError(
+            f"none of the {counted(len(study.trials), 'trial')} was completed, so there are no best settings. If the trainings "
+            "diverged, begin with a smaller learning_rate; else search with more trials or more time."
+        )
     settings = _settings(study.best_trial.params)
     best: dict[str, Any] = msgspec.to_builtins(settings)
     return best

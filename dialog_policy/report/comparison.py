@@ -11,7 +11,7 @@ from dialog_policy.report.words import (
     LOWER_IS_BETTER,
     Estimate,
     action_set,
-    interval,
+    interval_or_dash,
     metric_name,
     number,
     p_value,
@@ -75,7 +75,7 @@ def verdicts(result: Comparison) -> list[str]:
 def _verdict(row: PolicyDifference) -> str:
     metric = metric_name(row.metric)
     evidence = (
-        f"difference {signed(row.difference)}, 95 % CI {interval(row.ci95, signed)}, "
+        f"difference {signed(row.difference)}, 95 % CI {interval_or_dash(row.ci95, signed)}, "
         f"p {_equals(row.p_holm)} after Holm's correction"
     )
     if not row.is_significant:
@@ -103,7 +103,7 @@ def pairs_table(result: Comparison, *, short: bool = False) -> Table:
             f"{row.a} − {row.b}",
             metric_name(row.metric),
             signed(row.difference),
-            interval(row.ci95, signed),
+            interval_or_dash(row.ci95, signed),
             p_value(row.p_randomisation),
             p_value(row.p_holm),
             "–" if row.effect_size is None else f"{row.effect_size:+.2f}",

@@ -90,7 +90,7 @@ def _metrics(result: Result, document: Mapping[str, Any]) -> list[dict[str, Any]
     for policy, own in scores.items():
         figures = numbers({name: value for name, value in own.items() if name != "baselines"})
         for metric, value in figures.items():
-            low, high = own.get("ci95", {}).get(metric, (None, None))
+            low, high = own.get("ci95", {}).get(metric) or (None, None)
             row = {"policy": policy, "metric": metric, "value": value, "low": low, "high": high}
             rows.append({"warning": warnings, **row} if warnings else row)
     return rows
@@ -99,11 +99,12 @@ def _metrics(result: Result, document: Mapping[str, Any]) -> list[dict[str, Any]
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in row.items():
-        if name == "ci95" and not isinstance(value, Mapping):
-            flat["low"], flat["high"] = value or (None, None)
-        elif name.endswith("ci95") and isinstance(value, Mapping):
-            for figure, (low, high) in value.items():
-                flat |= {f"{figure}_low": low, f"{figure}_high": high}
+        if name.endswith("ci95") and not isinstance(value, Mapping):
+            figure = name.removesuffix("ci95")  # such as difference_
+            flat[f"{figure}low"], flat[f"{figure}high"] = value or (None, None)
+        elif name.endswith("ci95"):
+            for figure, ends in value.items():
+                flat[f"{figure}_low"], flat[f"{figure}_high"] = ends or (None, None)
         elif isinstance(value, list):
             if all(isinstance(item, str) for item in value):
                 flat[name] = "|".join(value)

@@ -6,7 +6,7 @@ from dialog_policy.errors import counted
 from dialog_policy.ope.result import OffPolicyValue
 from dialog_policy.report.document import Document, Paragraph, Section, Table
 from dialog_policy.report.words import (
-    interval,
+    interval_or_dash,
     number,
     rate,
     run_sentence,
@@ -67,16 +67,16 @@ def estimates_table(result: OffPolicyValue, *, reasons: bool = False) -> Table:
     """Return the value by every estimator; with `reasons`, why some are refused."""
     logged = result.logged
     header = ["estimator", "value", "95 % CI", "difference from the log", "95 % CI"]
-    rows: list[list[object]] = [[LOGGING_POLICY, number(logged.value), interval(logged.ci95, number), "", ""]]
+    rows: list[list[object]] = [[LOGGING_POLICY, number(logged.value), interval_or_dash(logged.ci95, number), "", ""]]
     for row in result.estimates:
         if row.refused is None:
             rows.append(
                 [
                     row.name,
                     number(row.value),
-                    interval(row.ci95, number),
+                    interval_or_dash(row.ci95, number),
                     signed_number(row.difference),
-                    interval(row.difference_ci95, signed_number),
+                    interval_or_dash(row.difference_ci95, signed_number),
                 ]
             )
         else:
@@ -97,7 +97,7 @@ def overlap_sentences(result: OffPolicyValue) -> list[str]:
     sentences = [
         f"The policy agrees with the log in {100 * overlap.agreement:.1f} % of the decisions on average.",
         f"The effective sample size is {overlap.effective_sample_size:.1f} of {dialogues}.",
-        f"The mean weight is {number(overlap.mean_weight)}, 95 % CI {interval(overlap.mean_weight_ci95, number)}; "
+        f"The mean weight is {number(overlap.mean_weight)}, 95 % CI {interval_or_dash(overlap.mean_weight_ci95, number)}; "
         "it is 1 where the log covers the policy.",
     ]
     if overlap.pareto_k is not None:

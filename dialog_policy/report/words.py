@@ -135,6 +135,11 @@ def interval(ends: Sequence[float] | None, write: Callable[[float], str] = rate)
     return "" if not ends else f"[{write(ends[0])}, {write(ends[1])}]"
 
 
+def interval_or_dash(ends: Sequence[float] | None, write: Callable[[float], str] = rate) -> str:
+    """Return the same where intervals were computed: a dash where nothing can be said."""
+    return interval(ends, write) or "–"
+
+
 def p_value(p: float) -> str:
     """Return a p-value."""
     return f"{p:.4f}" if p >= 0.0001 else "< 0.0001"

@@ -215,4 +215,7 @@ class Engine:
 def _as_set(names: Iterable[str]) -> frozenset[str]:
     if isinstance(names, str):
         raise OptionError(f"expected a set of actions, found the string {names!r}; write {{{names!r}}}.")
-    return frozenset(names)
+    try:
+        return frozenset(names)
+    except TypeError:  # no iterable, or of what is no name
+        raise OptionError(f"expected a set of actions, found {names!r}.") from None

@@ -22,8 +22,9 @@ def likeliest_sets(
 ) -> list[list[frozenset[str]]]:
     """Return the `k` most probable action sets of each turn, the most probable first; fewer where there are fewer.
 
-    They are exact: all 2^K sets of K actions compete, as in :class:`~dialog_policy.runtime.decoder.Decoder`. With joint
-    decoding the first one is what is decided. Sets that leaving out impossible actions makes equal count as one, with the place
+    They are exact: all 2^K sets of K actions compete, as in :class:`~dialog_policy.runtime.decoder.Decoder`, without the
+    empty set where the training part has sets and none is empty, because it is never decided there. With joint decoding the first
+    one is what is decided. Sets that leaving out impossible actions makes equal count as one, with the place
     of the more probable.
 
     Parameters
@@ -72,7 +73,8 @@ def _ranked(
         while place < len(seen) and scores[seen[place]] >= score + log_new:
             yield decoder.sets[seen[place]]
             place += 1
-        if bits.tobytes() not in known:
+        # Doing nothing, where the system always did something, is not decided either.
+        if bits.tobytes() not in known and (bits.any() or not known):
             yield frozenset(names[bit] for bit in np.flatnonzero(bits))
     for number in seen[place:]:
         yield decoder.sets[number]

@@ -101,6 +101,15 @@ def test_replies_and_baselines():
     assert "response_accuracy" not in judged(mine, corpus)
 
 
+def test_baselines_of_one_name_are_numbered_and_judged_apart():
+    corpus = Corpus([Dialogue(id="d", turns=(Turn(user="", actions=frozenset("a")),))])
+    given = {label: [Prediction(dialogue="d", turn=0, actions=frozenset(label))] for label in "ab"}
+    baselines = [Given(given["a"], "x"), Given(given["b"], "x"), Given(given["b"], "x (2)"), Given(given["a"], "y")]
+    result = evaluate(Given(given["a"]), corpus, baselines=baselines)
+    shares = {name: row.turn_accuracy for name, row in result.baselines.items()}
+    assert shares == {"x": 1, "x (2)": 0, "x (2) (2)": 0, "y": 1}
+
+
 def test_seen_has_only_the_labels_of_training():
     turns = (Turn(user="", actions=frozenset({"a", "new"})), Turn(user="", actions=frozenset({"b"})))
     corpus = Corpus([Dialogue(id="d", turns=turns)])

@@ -3,8 +3,8 @@ import pytest
 
 from dialog_policy.corpus import Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError
-from dialog_policy.evaluation import mistakes as evaluated
 from dialog_policy.evaluation.collect import collect_turns
+from dialog_policy.evaluation.mistakes import MistakeSums
 from dialog_policy.prediction import Prediction
 
 
@@ -28,8 +28,12 @@ def predict(name, *predicted, **more):
 
 
 def find_mistakes(modes, corpus, **options):
-    turns = {mode: collect_turns(predictions, corpus) for mode, predictions in modes.items()}
-    return msgspec.to_builtins(evaluated.find_mistakes(turns, **options))
+    sums = {mode: MistakeSums(**options) for mode in modes}
+    for mode, predictions in modes.items():
+        turns = collect_turns(predictions, corpus)
+        sums[mode].add(turns, range(len(turns.dialogues)))
+    first = next(iter(modes))
+    return msgspec.to_builtins(sums.pop(first).mistakes(first, sums))
 
 
 CORPUS = Corpus(

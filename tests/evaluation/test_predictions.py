@@ -4,7 +4,7 @@ import pytest
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue, Turn
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.evaluation import PredictionArrays, evaluate
-from dialog_policy.evaluation.alignment import align
+from dialog_policy.evaluation.alignment import ExpectedPredictions, align
 from dialog_policy.evaluation.collect import collect_turns
 from dialog_policy.evaluation.prediction_files import PredictionFile, write_predictions
 from dialog_policy.prediction import Prediction
@@ -48,6 +48,18 @@ def test_predictions_that_do_not_belong_are_refused_with_the_place(match_up, key
     assert error.value.line == (None if "found none" in message else len(keys) - keys[::-1].index(misfit))
 
 
+def test_a_corpus_without_anything_to_predict_is_at_fault_itself():
+    for empty in (
+        Corpus([], name="bare"),
+        Corpus([Dialogue(id="a", turns=(Turn(user="", actions=None),))], name="bare"),
+    ):
+        for predictions in ([], iter(())):
+            with pytest.raises(
+                CorpusError, match=r"^bare has no dialogue with system actions: there is nothing to predict"
+            ):
+                align(predictions, empty)
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -80,10 +92,11 @@ def test_some_without_probabilities_are_refused(key):
 
 def test_dialogues_without_predictions_are_left_out_unless_all_are_wanted():
     assert len(align([prediction("two", 0)], CORPUS)) == 1
+    expected = ExpectedPredictions(CORPUS)
+    assert len(list(expected.over([prediction("two", 0)]))) == 1
+    expected.check_complete()
     with pytest.raises(CorpusError, match="'one'"):
-        align([prediction("two", 0)], CORPUS, complete=True)
-    with pytest.raises(CorpusError, match="'one'"):
-        collect_turns([prediction("two", 0)], CORPUS, everything=True)
+        expected.check_complete(everything=True)
 
 
 def test_predictions_survive_writing_and_reading(tmp_path):

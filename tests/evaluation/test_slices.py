@@ -129,3 +129,11 @@ def test_slices_of_a_partition_add_up(desk):
         assert sum(row["turns"] for row in rows) == result["turns"]
         right = sum(row["turns"] * row["turn_accuracy"] for row in rows)
         assert right / result["turns"] == pytest.approx(result["turn_accuracy"])
+
+
+def test_numbers_of_any_size_are_sliced_and_nan_infinity_and_booleans_are_none():
+    values = [*range(40), 10**400, -(10**400), float("nan"), True, float("inf")]
+    predictions, corpus = case([dialogue(f"d{i}", ("hi", "a"), size=value) for i, value in enumerate(values)])
+    rows = slices_of(judged(predictions, corpus, resamples=0), "size")
+    assert sum(row["turns"] for row in rows.values()) == len(values) - 3
+    assert not any(word in name for name in rows for word in ("nan", "inf"))

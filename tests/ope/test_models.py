@@ -99,7 +99,7 @@ def test_ridge_predictions_come_from_other_folds():
     features = np.concatenate([np.ones((40, 1)), random.normal(size=(40, 3))], axis=1)
     targets, folds = random.normal(size=40), np.arange(40) % 4
     fitted = crossfitted(features, targets, folds)
-    model = Ridge(alpha=1.0, fit_intercept=False).fit(features[folds != 2], targets[folds != 2])
-    assert fitted.predictions[folds == 2] == pytest.approx(model.predict(features[folds == 2]))
-    whole = Ridge(alpha=1.0, fit_intercept=False).fit(features, targets)
-    assert fitted.coefficients == pytest.approx(whole.coef_)
+    model = Ridge(alpha=1.0).fit(features[folds != 2, 1:], targets[folds != 2])
+    assert fitted.predictions[folds == 2] == pytest.approx(model.predict(features[folds == 2, 1:]))
+    whole = Ridge(alpha=1.0).fit(features[:, 1:], targets)
+    assert fitted.coefficients == pytest.approx(np.array([whole.intercept_, *whole.coef_]))

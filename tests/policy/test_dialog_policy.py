@@ -260,6 +260,9 @@ def test_cross_validation_tests_every_dialogue_once(small, trained):
     assert result.warnings == []
     with pytest.raises(CorpusError, match="fold"):
         cross_validate(make_config(QUICK), part, 999)
+    for folds in (0, 1, 2.5):
+        with pytest.raises(OptionError, match=f"folds: expected a whole number from 2, found {folds}"):
+            cross_validate(make_config(QUICK), part, folds)
 
 
 def test_the_summary_shows_what_is_computed(trained, small, tmp_path):

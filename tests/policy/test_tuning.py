@@ -5,7 +5,7 @@ import pytest
 
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.write import write_corpus
-from dialog_policy.errors import RunError
+from dialog_policy.errors import DivergenceError, RunError
 from dialog_policy.policy import make_config, tuning
 from dialog_policy.policy.config import tomllib
 from dialog_policy.policy.tuning import best_settings, tune
@@ -89,6 +89,27 @@ def test_two_calls_at_once_share_a_search(small, tmp_path, monkeypatch):
     assert len(trained) == len(trials), "no trial is trained by both"
     assert trials[0].params["dropout"] == QUICK.dropout
     assert len({trial.params["dropout"] for trial in trials}) == len(trials)
+
+
+def test_a_diverging_trial_fails_and_the_search_goes_on(small, tmp_path, monkeypatch):
+    class Fake:
+        history_ = ({"dev_turn_accuracy": 0.5},)
+        fits = 0
+        diverging = (1, 2)
+
+        def fit(self, *parts, **options):
+            Fake.fits += 1
+            if Fake.fits in Fake.diverging:
+                raise DivergenceError("the loss is not finite.")
+
+    monkeypatch.setattr(tuning.DialogPolicy, "from_config", lambda config: Fake())
+    options = {"dev": small.split("dev"), "base": QUICK, "out": tmp_path}
+    study = tune(small.split("train"), trials=2, **options)
+    with pytest.raises(RunError, match=r"none of the 2 trials was completed.*smaller learning_rate"):
+        best_settings(study)
+    study = tune(small.split("train"), trials=3, **options)
+    assert [trial.value for trial in study.trials] == [None, None, 0.5]
+    assert best_settings(study)["hidden"] == study.trials[2].params["hidden"]
 
 
 def test_the_command_leaves_settings_that_train_takes(small, tmp_path):

@@ -105,7 +105,7 @@ def score_result(n_actions: int = 12) -> dict[str, Any]:
 
 
 def mistakes(names: list[str]) -> dict[str, Any]:
-    """What `find_mistakes` returns."""
+    """What `evaluate` finds with `mistakes`."""
     after = {
         "turn_accuracy": 0.78,
         "first": {"turns": 100, "turn_accuracy": 0.9},

@@ -76,6 +76,19 @@ def test_the_first_of_the_most_probable_sets_is_what_is_decided(z):
     ]
 
 
+def test_doing_nothing_is_not_among_the_sets_where_the_system_always_did_something():
+    space = ActionSpace(["a", "b"])
+    made = Decoder.fit(space, [frozenset("a"), frozenset("b"), frozenset("ab")], single_action=False)
+    z = np.array([[-6.0, -6.0]])
+    (chosen,) = made.decide(z).actions
+    (listed,) = likeliest_sets(made, z, 5)
+    assert listed[0] == chosen
+    assert frozenset() not in listed
+    independent = Decoder.fit(space, [frozenset("a")], single_action=False, whole_sets=False)
+    assert independent.decide(z).actions == [frozenset()]
+    assert likeliest_sets(independent, z, 5)[0][0] == frozenset()
+
+
 @settings(max_examples=200)
 @given(logits, st.sampled_from([0.5, 1.0, 3.0]), st.sampled_from(["abcd", "ac", "bd", "d"]), st.booleans())
 def test_sets_are_decided_among_all_sets(z, temperature, allowed, allow_none):

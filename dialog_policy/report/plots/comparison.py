@@ -9,7 +9,7 @@ from dialog_policy.report.groups import listed
 from dialog_policy.report.plots.figure import Plot
 from dialog_policy.report.plots.rows import Row, draw_rows, rows_size
 from dialog_policy.report.plots.training import curve_plot
-from dialog_policy.report.words import LOWER_IS_BETTER, Estimate, cell, interval, metric_name, rate, signed
+from dialog_policy.report.words import LOWER_IS_BETTER, Estimate, cell, interval_or_dash, metric_name, rate, signed
 
 __all__ = ["comparison_plots", "reach"]
 
@@ -46,7 +46,7 @@ def _policies(result: Comparison) -> Plot:
         draw=lambda figure, paint: draw_rows(figure, paint, drawn, label="value of the metric"),
         header=("policy", "metric", "value", "lower", "upper"),
         rows=[
-            (row.name, metric_name(metric), getattr(row, metric), *row.ci95[metric])
+            (row.name, metric_name(metric), getattr(row, metric), *(row.ci95[metric] or ("", "")))
             for metric in result.metrics
             for row in result.policies
         ],
@@ -61,10 +61,10 @@ def _differences(result: Comparison) -> Plot:
         drawn.append(Row(metric_name(metric)))
         for row in result.pairs:
             if row.metric == metric:
-                note = f"{signed(row.difference)} {interval(row.ci95, signed)}"
+                note = f"{signed(row.difference)} {interval_or_dash(row.ci95, signed)}"
                 colour = 0 if row.is_significant else 5
                 drawn.append(Row(f"{row.a} − {row.b}", row.difference, row.ci95, note, colour))
-    ends = [end for row in result.pairs for end in row.ci95]
+    ends = [end for row in result.pairs for end in row.ci95 or (row.difference,)]
     significant = sum(row.is_significant for row in result.pairs)
     are = "is" if significant == 1 else "are"
     return Plot(
@@ -76,7 +76,8 @@ def _differences(result: Comparison) -> Plot:
         ),
         header=("a", "b", "metric", "a − b", "lower", "upper", "p", "p (Holm)"),
         rows=[
-            (r.a, r.b, metric_name(r.metric), r.difference, *r.ci95, r.p_randomisation, r.p_holm) for r in result.pairs
+            (r.a, r.b, metric_name(r.metric), r.difference, *(r.ci95 or ("", "")), r.p_randomisation, r.p_holm)
+            for r in result.pairs
         ],
         left=(0, 1, 2),
         size=rows_size(drawn),

@@ -17,7 +17,7 @@ _SHOWN_SETS = 10
 
 
 def mistake_plots(mistakes: Mistakes) -> list[Plot]:
-    """Return the plots of what :func:`~dialog_policy.evaluation.mistakes.find_mistakes` found."""
+    """Return the plots of what :func:`~dialog_policy.evaluation.evaluate` found with `mistakes`."""
     return [plot for plot in (_confusions(mistakes), _after_error(mistakes)) if plot is not None]
 
 

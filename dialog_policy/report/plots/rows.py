@@ -14,6 +14,8 @@ __all__ = ["Row", "draw_rows", "numbered", "rows_size"]
 _WIDTH, _MARGIN, _LINE, _BAR, _GAP, _AXIS = 4.5, 0.12, 0.16, 0.11, 0.13, 0.48
 # Columns of text that fit beside the note.
 _LABEL, _NOTE_SIZE = 38, 8.0
+# Columns of a line of a legend.
+_LEGEND = 50
 
 
 class Row(NamedTuple):
@@ -105,10 +107,10 @@ def _draw_value(axes: Any, paint: Paint, row: Row, y: float, *, bars: bool, orig
         axes.plot([row.value], [y], color=colour, markerfacecolor=face, marker="o", markersize=5, clip_on=False)
 
 
-def numbered(names: Sequence[str], columns: int = 50) -> list[str]:
+def numbered(names: Sequence[str]) -> list[str]:
     """Return the lines of a list of names, numbered from 1."""
     lines = []
     for number, name in enumerate(names, 1):
-        first, *more = lines_of(name, columns)
+        first, *more = lines_of(name, _LEGEND)
         lines += [f"{number}  {first}", *(f"     {line}" for line in more)]
     return lines

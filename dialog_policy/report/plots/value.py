@@ -12,7 +12,7 @@ from dialog_policy.report.plots.figure import Paint, Plot
 from dialog_policy.report.plots.probabilities import RELIABILITY_SIZE, draw_reliability, widest_gap
 from dialog_policy.report.plots.rows import Row, draw_rows, rows_size
 from dialog_policy.report.value import LOGGING_POLICY
-from dialog_policy.report.words import interval, number, rate
+from dialog_policy.report.words import interval_or_dash, number, rate
 
 __all__ = ["value_plots"]
 
@@ -30,7 +30,7 @@ def _estimates(result: OffPolicyValue) -> Plot:
         Row(LOGGING_POLICY, logged.value, logged.ci95, _note(logged), 5),
         *(Row(row.name, row.value, row.ci95, _note(row)) for row in usable),
     ]
-    limits = reach([end for row in drawn for end in row.interval or ()])
+    limits = reach([end for row in drawn for end in row.interval or (row.value or 0.0,)])
     refused = len(result.estimates) - len(usable)
     text = f"The vertical line is the value of the logging policy ({number(logged.value)})."
     if usable:
@@ -52,7 +52,7 @@ def _estimates(result: OffPolicyValue) -> Plot:
 
 
 def _note(row: LoggedValue | PolicyEstimate) -> str:
-    return f"{number(row.value)} {interval(row.ci95, number)}"
+    return f"{number(row.value)} {interval_or_dash(row.ci95, number)}"
 
 
 def _sample_size(result: OffPolicyValue) -> Plot | None:
