@@ -160,6 +160,16 @@ def test_permissions_of_an_existing_file_stay_and_new_ones_follow_the_umask(tmp_
 
 
 @posix
+def test_nobody_reads_a_private_file_while_it_is_rewritten(tmp_path: Path) -> None:
+    write(tmp_path / "file")
+    (tmp_path / "file").chmod(0o600)
+    with atomic_write(tmp_path / "file") as file:
+        file.write(b"secret")
+        file.flush()
+        assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+
+
+@posix
 def test_pipes_and_devices_are_written_through(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -48,7 +48,7 @@ def append_dialogues(
     Parameters
     ----------
     path
-        The file: ``.jsonl``, ``.csv`` or ``.tsv``; a new one may have any name that :func:`write_corpus` takes.
+        The file: ``.jsonl``, ``.ndjson``, ``.csv`` or ``.tsv``; a new one may have any name that :func:`write_corpus` takes.
     dialogues
         What to add. Dialogues whose content the file has already are left out; one whose id is taken gets another:
         ``chat (2)``.
@@ -80,7 +80,7 @@ def append_dialogues(
             return len(added)
         if suffix not in _LINES + _TABLES:
             raise OptionError(
-                f"{path}: dialogues can be added to .jsonl, .csv and .tsv files; nothing was changed. {_elsewhere(target)}"
+                f"{path}: dialogues can be added to .jsonl, .ndjson, .csv and .tsv files; nothing was changed. {_elsewhere(target)}"
             )
         try:
             if suffix in _LINES:

@@ -171,11 +171,11 @@ class Corpus(Sequence[Dialogue]):
         """Names that :meth:`split` accepts for this corpus, besides ``"all"``."""
         return splits_of(self.labels)
 
-    def with_dialogues(self, dialogues: Iterable[Dialogue], *, name: str | None = None) -> Corpus:
-        """Return a corpus with the same description, unless another one is given, and other dialogues."""
+    def with_dialogues(self, dialogues: Iterable[Dialogue]) -> Corpus:
+        """Return a corpus with the same description and other dialogues."""
         return Corpus(
             dialogues,
-            name=name or self.name,
+            name=self.name,
             format=self.format,
             reader_options=self.reader_options,
             gazetteer=self.gazetteer,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import sys
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ import msgspec
 from tqdm import tqdm
 
 from dialog_policy.errors import CorpusError, OptionError, check_known, require
-from dialog_policy.files import atomic_write, sha256_of
+from dialog_policy.files import CACHE, atomic_write, sha256_of, user_folder
 
 __all__ = ["Entry", "catalogue", "download"]
 
@@ -92,7 +91,7 @@ def download(
     name
         A name of the catalogue.
     cache
-        Folder for all corpora; default: the user's cache folder, or ``DIALOG_POLICY_CACHE`` if that is set.
+        Folder for all corpora; default: the user's cache folder, or ``DIALOG_POLICY_CACHE`` if that is set (empty: there is none).
     mirror
         Address to use instead of the pinned one: ``MIRROR/NAME/FILE``. The SHA-256 must be the same.
     known
@@ -106,7 +105,7 @@ def download(
     Raises
     ------
     OptionError
-        If the catalogue has no such corpus.
+        If the catalogue has no such corpus, or there is no folder to keep it.
     CorpusError
         If a file cannot be fetched or has another SHA-256.
     OptionError
@@ -118,8 +117,11 @@ def download(
     check_known("corpus", name, known)
     entry = known[name]
     pooch = require("pooch", extra="download", purpose="downloading")
-    root = os.environ.get("DIALOG_POLICY_CACHE", pooch.os_cache("dialog-policy")) if cache is None else cache
-    folder = Path(root) / name
+    folder = user_folder("cache", CACHE, name) if cache is None else Path(cache) / name
+    if folder is None:
+        raise OptionError(
+            f"{CACHE} is empty, so nothing is kept in the user's cache folder. Name a folder for the corpus: --cache FOLDER."
+        )
     # One file shows its bytes, several show how many there are.
     one = len(entry.files) == 1
     for file in tqdm(entry.files, desc=name, unit="file", leave=False, disable=one or not sys.stderr.isatty()):

@@ -10,16 +10,16 @@ from typing import NamedTuple
 
 import regex
 
-__all__ = ["Entries", "Gazetteer", "Mention", "find_mentions", "mark", "static_gazetteer", "tokens_of"]
+__all__ = ["NO_SPACES", "Entries", "Gazetteer", "Mention", "find_mentions", "mark", "static_gazetteer", "tokens_of"]
 
 Entries = Mapping[str, Sequence[str | tuple[str, str]]]
 """Entity type to values; a pair is another way to write a value, and the value: ``("moderately", "moderate")``."""
 
 _ASCII_TOKEN = re.compile(r"\w+(?:['\-:.&]\w+)*|\S")
-# In scripts without spaces a value may begin and end anywhere.
-_NO_SPACES = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]\p{M}*"
-_WORD = rf"(?:(?!{_NO_SPACES})\w)+"
-_TOKEN = regex.compile(rf"{_NO_SPACES}|{_WORD}(?:['’\-:.&]{_WORD})*|\S")
+# A character of a script written without spaces: there a word, or a value, may begin and end anywhere.
+NO_SPACES = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]\p{M}*"
+_WORD = rf"(?:(?!{NO_SPACES})\w)+"
+_TOKEN = regex.compile(rf"{NO_SPACES}|{_WORD}(?:['’\-:.&]{_WORD})*|\S")
 # Longer values are not looked for: nobody says a paragraph word by word, and the search at a position takes as many steps.
 _LONGEST_VALUE = 64
 # The tokens of texts up to this length are remembered: what a bot says, and much of what users say, is said again.

@@ -79,7 +79,7 @@ def json_object(value: object) -> dict[str, Any]:
     try:
         plain = msgspec.json.decode(msgspec.json.encode(_in_order(value)))
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
-        raise ValueError(f"a context must be a JSON object: {error}") from None
+        raise ValueError(f"a context must be a JSON object, with JSON values only: {error}") from None
     if not isinstance(plain, dict):
         raise ValueError(f"expected a context as a JSON object, found {str(value)[:60]!r}")
     return plain

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn
+from dialog_policy.corpus.stored_files import check_stored, read_stored, unreadable
 from dialog_policy.errors import CorpusError, require
 from dialog_policy.files import refusals
 
@@ -137,34 +138,6 @@ def _not_unicode(dialogues: Iterable[Dialogue]) -> CorpusError:
     return CorpusError("an id or a split is not Unicode.")
 
 
-def _content(folder: Path, shard: ShardFile) -> bytes:
-    """Return the bytes of a shard.
-
-    Raises
-    ------
-    CorpusError
-        If it is missing, cut or changed.
-    """
-    place = folder / shard.file
-    try:
-        content = place.read_bytes()
-    except OSError as error:
-        raise CorpusError(f"a shard of the store cannot be read ({error.strerror}). {_REMEDY}", path=place) from None
-    check_shard(place, shard.bytes, len(content))
-    if hashlib.sha256(content).hexdigest() != shard.sha256:
-        raise CorpusError(f"checksum mismatch: the shard was changed. {_REMEDY}", path=place)
-    return content
-
-
-_REMEDY = "Put the file back, or prepare the store again; its other shards are untouched."
-
-
-def check_shard(place: Path, expected: int, found: int) -> None:
-    """Refuse a shard of another size than the manifest says."""
-    if expected != found:
-        raise CorpusError(f"expected a shard of {expected:,} bytes, found {found:,}. {_REMEDY}", path=place)
-
-
 def read_columns_of(folder: Path, shards: Iterable[ShardFile], columns: Sequence[str]) -> Any:
     """Return some columns of all shards as a PyArrow table; nothing else is read.
 
@@ -178,13 +151,10 @@ def read_columns_of(folder: Path, shards: Iterable[ShardFile], columns: Sequence
     for shard in shards:
         place = folder / shard.file
         try:
-            check_shard(place, shard.bytes, place.stat().st_size)
+            check_stored(place, shard.bytes)
             tables.append(parquet.read_table(place, columns=list(columns), partitioning=None))
-        except OSError as error:
-            problem = error.strerror or str(error)
-            raise CorpusError(f"a shard of the store cannot be read ({problem}). {_REMEDY}", path=place) from None
-        except arrow.ArrowException as error:
-            raise CorpusError(f"a shard of the store cannot be read ({error}). {_REMEDY}", path=place) from None
+        except (OSError, arrow.ArrowException) as error:
+            raise unreadable(place, error) from None
     return arrow.concat_tables(tables)
 
 
@@ -197,7 +167,7 @@ def read_shard(folder: Path, shard: ShardFile, rows: Sequence[int] | None = None
         If the shard is missing, cut, or not the one of the manifest.
     """
     arrow, parquet = _library()
-    content = _content(folder, shard)
+    content = read_stored(folder / shard.file, shard.bytes, shard.sha256)
     try:
         table = parquet.read_table(arrow.BufferReader(content))
         return list(_dialogues(table if rows is None else table.take(rows)))

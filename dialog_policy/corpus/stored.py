@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dialog_policy.corpus.corpus import Corpus
 from dialog_policy.corpus.dialogue import Dialogue
+from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.corpus.shards import ShardFile, read_columns_of
 from dialog_policy.corpus.stored_index import StoredIds, StoreIndex
 from dialog_policy.errors import CorpusError
@@ -127,10 +128,11 @@ class StoredCorpus(Corpus):
         self._numbers = numbers
         self._ids = StoredIds(self._index, numbers)
 
-    def __reduce__(self) -> tuple[Callable[..., StoredCorpus], tuple[str, bytes | None]]:
-        """Go to another process as the store's place, which is opened there, once, and the numbers of the dialogues."""
+    def __reduce__(self) -> tuple[Callable[..., StoredCorpus], tuple[str, bytes | None, Entries | None]]:
+        """Go to another process as the store's place, which is opened there, once, and what is not the store's own."""
         numbers = None if self._numbers is None else self._numbers.tobytes()
-        return _part_of, (str(self.path.absolute()), numbers)
+        own = None if self.gazetteer == self.manifest.gazetteer else self.gazetteer
+        return _part_of, (str(self.path.absolute()), numbers, own)
 
     def check_ids(self) -> None:
         """Check that no id occurs twice.
@@ -280,6 +282,6 @@ def _opened_once(path: str) -> StoredCorpus:
     return StoredCorpus(Path(path))
 
 
-def _part_of(path: str, numbers: bytes | None) -> StoredCorpus:
-    store = _opened_once(path)
+def _part_of(path: str, numbers: bytes | None, gazetteer: Entries | None) -> StoredCorpus:
+    store = _opened_once(path) if gazetteer is None else _opened_once(path).with_gazetteer(gazetteer)
     return store if numbers is None else store.numbered(np.frombuffer(numbers, dtype=np.int64))

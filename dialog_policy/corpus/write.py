@@ -20,7 +20,7 @@ from dialog_policy.files import atomic_folder, atomic_write
 
 __all__ = ["write_corpus", "write_parts"]
 
-_SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")
+_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
 
 def write_corpus(dialogues: Iterable[Dialogue], path: str | os.PathLike[str]) -> None:
@@ -31,7 +31,7 @@ def write_corpus(dialogues: Iterable[Dialogue], path: str | os.PathLike[str]) ->
     CorpusError
         If a table cannot hold a dialogue: it has no turns; or a field of it has a name that JSON Lines need themselves.
     OptionError
-        If the suffix is none of ``.jsonl``, ``.csv``, ``.tsv``, ``.parquet``.
+        If the suffix is none of ``.jsonl``, ``.ndjson``, ``.csv``, ``.tsv``, ``.parquet``.
     MissingExtraError
         If Parquet is wanted and pyarrow is not installed.
     """
@@ -42,7 +42,7 @@ def write_corpus(dialogues: Iterable[Dialogue], path: str | os.PathLike[str]) ->
     if suffix == ".parquet":
         require("pyarrow", extra="parquet", purpose="writing Parquet")
     with atomic_write(path) as file:
-        if suffix == ".jsonl":
+        if suffix in (".jsonl", ".ndjson"):
             for dialogue in dialogues:
                 file.write(native_line(dialogue))
         elif suffix == ".parquet":

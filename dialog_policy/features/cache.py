@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import time
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 import msgspec
 from safetensors import SafetensorError
 
+from dialog_policy.compiled import lookup
 from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.errors import DialogPolicyError
@@ -83,15 +85,17 @@ def _status(path: Path) -> os.stat_result | None:
 
 @cache
 def _code() -> list[Any]:
-    """Versions of what computes, and a hash of our own modules: an entry of other code is not found."""
-    versions = {}
-    for package in ("dialog-policy", "numpy", "scipy", "scikit-learn", "gensim", "onnxruntime", "tokenizers"):
+    """Versions of what computes, and a hash of our own code, compiled or not: an entry of other code is not found."""
+    versions = {"unicode": unicodedata.unidata_version}  # by which Python folds the case of a text
+    for package in ("dialog-policy", "numpy", "scipy", "scikit-learn", "gensim", "onnxruntime", "regex", "tokenizers"):
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
     root = Path(__file__).resolve().parent.parent
     digest = sha256()
     for module in sorted(path for room in ("corpus", "features", "text") for path in (root / room).glob("*.py")):
         digest.update(module.read_bytes())
+    if lookup is not None:
+        digest.update(Path(lookup.__file__).read_bytes())
     return [versions, digest.hexdigest()]
 
 

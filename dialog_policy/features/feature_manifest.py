@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 
-from dialog_policy.errors import CorpusError
+from dialog_policy.corpus.stored_files import StoredFile
 from dialog_policy.features.settings import EncoderSettings
-from dialog_policy.files import sha256_of
 
-__all__ = ["REMEDY", "FeatureShard", "Features", "StoredFile", "check_files", "describe_files"]
-
-REMEDY = "Put the file back, or prepare the store again; its other shards are untouched."
-
-
-class StoredFile(msgspec.Struct, frozen=True):
-    """Size and SHA-256 of a file."""
-
-    bytes: int
-    sha256: str
+__all__ = ["FeatureShard", "Features"]
 
 
 class FeatureShard(msgspec.Struct, frozen=True):
@@ -70,30 +58,3 @@ class Features(msgspec.Struct, kw_only=True):
     dev_dialogues: str
     svd_texts: dict[str, tuple[int, int]]
     gazetteer: dict[str, tuple[str | tuple[str, str], ...]] | None = None
-
-
-def describe_files(folder: Path) -> dict[str, StoredFile]:
-    """Return size and hash of each file of a folder."""
-    paths = sorted(path for path in folder.iterdir() if path.is_file())
-    return {path.name: StoredFile(path.stat().st_size, sha256_of(path)) for path in paths}
-
-
-def check_files(folder: Path, files: dict[str, StoredFile], *, content: bool) -> None:
-    """Refuse files that are missing, cut or, where their content is looked at, changed.
-
-    Raises
-    ------
-    CorpusError
-        If one is: which.
-    """
-    for name, file in files.items():
-        place = folder / name
-        try:
-            size = place.stat().st_size
-            is_other = content and size == file.bytes and sha256_of(place) != file.sha256
-        except OSError as error:
-            raise CorpusError(f"a file of the store cannot be read ({error.strerror}). {REMEDY}", path=place) from None
-        if size != file.bytes:
-            raise CorpusError(f"expected {file.bytes:,} bytes, found {size:,}. {REMEDY}", path=place)
-        if is_other:
-            raise CorpusError(f"checksum mismatch: the file was changed. {REMEDY}", path=place)

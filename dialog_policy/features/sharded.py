@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
+from dialog_policy.corpus.stored_files import check_files, unreadable
 from dialog_policy.errors import CorpusError
 from dialog_policy.features.encoded import PADDING, EmbeddedTexts, EncodedDialogues, PackedTurns
 from dialog_policy.features.encoded_files import read_dialogues, write_dialogues
-from dialog_policy.features.feature_manifest import REMEDY, FeatureShard, check_files
+from dialog_policy.features.feature_manifest import FeatureShard
 from dialog_policy.features.matrices import SparseRows
 from dialog_policy.text.embedding import TrainableTable
 from dialog_policy.text.ragged import Ragged
@@ -100,7 +101,7 @@ class ShardedDialogues(EncodedDialogues):
             with safe_open(place, framework="np") as file:
                 return {name: file.get_tensor(name) for name in names}
         except (SafetensorError, OSError) as error:
-            raise CorpusError(f"a shard of the store cannot be read ({error}). {REMEDY}", path=place) from None
+            raise unreadable(place, error) from None
 
     def _shard(self, number: int) -> EncodedDialogues:
         if number in self._kept:
@@ -114,7 +115,7 @@ class ShardedDialogues(EncodedDialogues):
         try:
             encoded = read_dialogues(folder, _NAME, [""] * shard.dialogues, self._tables)
         except (OSError, ValueError, KeyError, TypeError, StopIteration, SafetensorError) as error:
-            raise CorpusError(f"a shard of the store cannot be read ({error}). {REMEDY}", path=folder) from None
+            raise unreadable(folder, error) from None
         self._kept[number] = encoded, _size(encoded)
         while len(self._kept) > 1 and sum(size for _, size in self._kept.values()) > _KEPT_BYTES:
             self._kept.popitem(last=False)

@@ -9,10 +9,11 @@ import msgspec
 
 from dialog_policy.corpus import ActionSpace, Corpus
 from dialog_policy.corpus.stored import StoredCorpus
+from dialog_policy.corpus.stored_files import check_files
 from dialog_policy.errors import CorpusError, OptionError, counted
 from dialog_policy.features.cache import EncodedParts
 from dialog_policy.features.encoded_files import read_encoder
-from dialog_policy.features.feature_manifest import Features, check_files
+from dialog_policy.features.feature_manifest import Features
 from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.features.sharded import ShardedDialogues
 

@@ -62,14 +62,16 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     with contextlib.ExitStack() as stack:
         with refusals(given):
             stack.enter_context(parent_of(target))
-            aside, descriptor = make_aside(target, folder=False)
+            # What is private is so from its first byte on.
+            kept = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
+            aside, descriptor = make_aside(target, folder=False, mode=0o666 if kept is None else kept & 0o777)
         stack.callback(unlink, aside)
         file = stack.enter_context(_closing(io.BufferedWriter(_RawFile(descriptor, given))))
         yield file
         file.flush()
         with refusals(given):
-            if target.exists():
-                os.chmod(aside, stat.S_IMODE(target.stat().st_mode))
+            if kept is not None:
+                os.chmod(aside, kept)
             os.fsync(descriptor)
             if sys.platform == "win32":  # which does not rename open files
                 file.close()

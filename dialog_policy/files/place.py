@@ -153,10 +153,19 @@ def unlink(path: Path) -> None:
         os.unlink(path)
 
 
-def make_aside(target: Path, *, folder: bool) -> tuple[Path, int]:
+def make_aside(target: Path, *, folder: bool, mode: int = 0o666) -> tuple[Path, int]:
     """Make a new file or folder beside `target`, locked as long as its descriptor is open and the process lives.
 
     What killed processes left under such names is removed.
+
+    Parameters
+    ----------
+    target
+        What it will replace.
+    folder
+        Whether it is a folder.
+    mode
+        Permissions of a file, of which the process' umask takes some away.
     """
     prefix, suffix = f".{target.name[:100]}.", ".partial"
     for path in target.parent.iterdir():
@@ -168,7 +177,7 @@ def make_aside(target: Path, *, folder: bool) -> tuple[Path, int]:
             aside.mkdir()
             descriptor = os.open(aside, os.O_RDONLY) if sys.platform != "win32" else os.open(os.devnull, os.O_RDONLY)
         else:
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
         if sys.platform != "win32":
             with contextlib.suppress(OSError):  # a file system without locks
                 fcntl.flock(descriptor, fcntl.LOCK_EX)

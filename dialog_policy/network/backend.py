@@ -17,6 +17,7 @@ from typing import Any
 
 from dialog_policy.collector import uncollected
 from dialog_policy.errors import OptionError, require
+from dialog_policy.executor import cores
 from dialog_policy.files import CACHE, user_folder
 from dialog_policy.heap import keep_memory
 
@@ -163,13 +164,13 @@ def use_cores() -> None:
 
     TensorFlow takes this once a process, and the last bits of its sums depend on it.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if load_keras().backend.backend() == "tensorflow" and cores <= _FEW_CORES:
+    n_cores = cores()
+    if load_keras().backend.backend() == "tensorflow" and n_cores <= _FEW_CORES:
         import tensorflow
 
         with contextlib.suppress(RuntimeError):  # it has computed already, with the threads that somebody else wanted
-            tensorflow.config.threading.set_intra_op_parallelism_threads(max(1, cores // 2))
-            tensorflow.config.threading.set_inter_op_parallelism_threads(max(2, cores))
+            tensorflow.config.threading.set_intra_op_parallelism_threads(max(1, n_cores // 2))
+            tensorflow.config.threading.set_inter_op_parallelism_threads(max(2, n_cores))
 
 
 def feed(batches: Any) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from dialog_policy.errors import OptionError, counted
 from dialog_policy.files import check_output, locked
 from dialog_policy.metric_names import MAIN_METRICS, METRIC_NAMES
@@ -14,7 +16,32 @@ from dialog_policy.runtime.folder import repack, write_archive
 from dialog_policy.runtime.policy import Policy
 from dialog_policy.runtime.run_reader import RunReader
 
-__all__ = ["export_run", "model_card"]
+__all__ = ["export_run"]
+
+
+class _Metrics(msgspec.Struct):
+    """What the card shows of a policy or baseline, by the names of :data:`MAIN_METRICS`; None where a figure is undefined."""
+
+    turn_accuracy: float | None
+    dialogue_accuracy: float | None
+    micro_f1: float | None
+    macro_f1: float | None
+    weighted_f1: float | None
+
+
+class _Figures(_Metrics, kw_only=True):
+    """What the card shows of an evaluation."""
+
+    policy: str
+    corpus: str
+    split: str
+    mode: str
+    dialogues: int
+    turns: int
+    warnings: list[str] = []
+    baselines: dict[str, _Metrics] = {}
+    ci95: dict[str, tuple[float, float] | None] | None = None
+
 
 _SERVING = (
     "decoder.json", "dialogues.json", "encoder.json", "encoder.safetensors", "model.onnx", "network.safetensors",
@@ -49,7 +76,7 @@ def export_run(
     RunError
         If the run is incomplete or was changed.
     OptionError
-        If the target's name does not end in ``.zip`` or the evaluation is not one of this run.
+        If the target's name does not end in ``.zip`` or the evaluation is not a whole one of this run.
     """
     path = Path(target)
     if path.suffix != ".zip":
@@ -57,22 +84,24 @@ def export_run(
     check_output(path)
     reader = RunReader.open(run)
     policy = Policy(reader)
-    if evaluation is not None and evaluation.get("policy") != policy.id:
-        raise OptionError(
-            f"this evaluation is not one of the run {reader.place}. "
-            f"`dialog-policy evaluate {reader.place} CORPUS --json FILE` makes one."
-        )
-    card = {"MODEL_CARD.md": model_card(policy, licence, evaluation).encode()}
+    figures = None if evaluation is None else _figures(evaluation, policy, reader.place)
+    card = {"MODEL_CARD.md": "\n".join((*_card(policy, licence, figures), "")).encode()}
     with locked(path, "exporting"):
         write_archive(path, repack(reader, _SERVING, card))
 
 
-def model_card(policy: Policy, licence: str | None, evaluation: Mapping[str, Any] | None) -> str:
-    """Return a page of Markdown: what the policy does, from which data, how often it is right, what it cannot do."""
-    return "\n".join(_card(policy, licence, evaluation)) + "\n"
+def _figures(evaluation: Mapping[str, Any], policy: Policy, place: str) -> _Figures:
+    remedy = f"`dialog-policy evaluate {place} CORPUS --json FILE` makes one."
+    if evaluation.get("policy") != policy.id:
+        raise OptionError(f"this evaluation is not one of the run {place}. {remedy}")
+    try:
+        return msgspec.convert(evaluation, _Figures)
+    except msgspec.ValidationError as error:
+        raise OptionError(f"this is not a whole evaluation of the run {place}: {error}. {remedy}") from None
 
 
-def _card(policy: Policy, licence: str | None, evaluation: Mapping[str, Any] | None) -> Iterator[str]:
+def _card(policy: Policy, licence: str | None, figures: _Figures | None) -> Iterator[str]:
+    """Yield the lines of a page: what the policy does, from which data, how often it is right, what it cannot do."""
     info = policy.info
     corpus, config, names = info["corpus"], info["config"], policy.actions.classes_
     train, dev = corpus["train"], corpus["dev"]
@@ -103,10 +132,10 @@ def _card(policy: Policy, licence: str | None, evaluation: Mapping[str, Any] | N
     epochs = counted(len(info["history"]), "epoch")
     yield from (f"An LSTM over turns ({units} units), {epochs}, seed {config['seed']}.", "")
     yield from ("## How often it is right", "")
-    if evaluation is None:
+    if figures is None:
         yield from ("Not evaluated, or the evaluation was not given to the export.", "")
     else:
-        yield from _results(evaluation)
+        yield from _results(figures)
     yield from ("## Limits", "")
     yield "- It knows the words, actions and kinds of dialogue of its corpus; outside of them its figures say nothing."
     yield (
@@ -116,17 +145,19 @@ def _card(policy: Policy, licence: str | None, evaluation: Mapping[str, Any] | N
     yield "- Replies are templates of the corpus, filled from the dialogue. They are as good, and as biased, as it is."
 
 
-def _results(evaluation: Mapping[str, Any]) -> Iterator[str]:
-    for warning in evaluation.get("warnings", ()):
+def _results(figures: _Figures) -> Iterator[str]:
+    for warning in figures.warnings:
         yield from (f"**Warning:** {warning}", "")
-    sizes = f"{counted(evaluation['dialogues'], 'dialogue')}, {counted(evaluation['turns'], 'turn')}"
-    yield f"{evaluation['corpus']}, split {evaluation['split']}: {sizes}, {evaluation['mode']}."
+    sizes = f"{counted(figures.dialogues, 'dialogue')}, {counted(figures.turns, 'turn')}"
+    yield f"{figures.corpus}, split {figures.split}: {sizes}, {figures.mode}."
     yield from (
         "",
         f"| | {' | '.join(METRIC_NAMES[metric] for metric in MAIN_METRICS)} |",
         f"| --- |{' ---: |' * len(MAIN_METRICS)}",
     )
-    for row, metrics in {"this policy": evaluation, **evaluation.get("baselines", {})}.items():
-        yield f"| {row} | {' | '.join(f'{metrics[metric]:.3f}' for metric in MAIN_METRICS)} |"
-    low, high = evaluation["ci95"]["turn_accuracy"]
-    yield from ("", f"95 % CI of the turn accuracy, over dialogues: {low:.3f} to {high:.3f}.", "")
+    for row, metrics in {"this policy": figures, **figures.baselines}.items():
+        values = (getattr(metrics, metric) for metric in MAIN_METRICS)
+        yield f"| {row} | {' | '.join('–' if value is None else f'{value:.3f}' for value in values)} |"
+    yield ""
+    if interval := (figures.ci95 or {}).get("turn_accuracy"):
+        yield from (f"95 % CI of the turn accuracy, over dialogues: {interval[0]:.3f} to {interval[1]:.3f}.", "")

@@ -20,11 +20,12 @@ from dialog_policy.corpus.readers.warehouse import is_address, name_of_address
 from dialog_policy.corpus.record_memory import unlisted_values
 from dialog_policy.corpus.shards import ShardFile, write_shard
 from dialog_policy.corpus.stored import FORMAT, STORE_MANIFEST, StoredCorpus, StoreManifest
+from dialog_policy.corpus.stored_files import StoredFile, describe_files
 from dialog_policy.corpus.written_forms import with_written_forms
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.executor import Executor, LocalProcesses
 from dialog_policy.features.encoded_files import write_encoder
-from dialog_policy.features.feature_manifest import Features, StoredFile, describe_files
+from dialog_policy.features.feature_manifest import Features
 from dialog_policy.features.fit import fit_tables
 from dialog_policy.features.stored import digest
 from dialog_policy.features.streamed import Totals, streamed_texts

@@ -18,10 +18,11 @@ from dialog_policy.collector import uncollected
 from dialog_policy.corpus import ActionSpace, Dialogue
 from dialog_policy.corpus.shards import read_shard
 from dialog_policy.corpus.stored import StoreManifest
+from dialog_policy.corpus.stored_files import describe_files
 from dialog_policy.features.encode import encode_dialogues
 from dialog_policy.features.encoded_files import read_encoder
 from dialog_policy.features.encoder import TurnEncoder
-from dialog_policy.features.feature_manifest import FeatureShard, describe_files
+from dialog_policy.features.feature_manifest import FeatureShard
 from dialog_policy.features.matrices import new_file
 from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.features.sharded import write_shard

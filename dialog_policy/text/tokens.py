@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 import regex
 
+from dialog_policy.corpus.gazetteer import NO_SPACES
 from dialog_policy.errors import OptionError, did_you_mean
 
 __all__ = [
@@ -28,11 +29,10 @@ __all__ = [
 
 Tokenizer = Callable[[str], list[str]]
 
-# Scripts written without spaces. Each of their characters is a token, so that the word n-grams of an encoder are the
-# overlapping character n-grams which search engines use for these scripts.
-_NO_SPACES = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]\p{M}*"
-_WORD = rf"(?:(?!{_NO_SPACES})[\p{{L}}\p{{M}}\p{{N}}_])+"
-_UNICODE = regex.compile(rf"{_NO_SPACES}|{_WORD}(?:['’]{_WORD})*|[?!¿¡؟]")
+# Each character of a script written without spaces is a token, so that the word n-grams of an encoder are the overlapping
+# character n-grams which search engines use for these scripts.
+_WORD = rf"(?:(?!{NO_SPACES})[\p{{L}}\p{{M}}\p{{N}}_])+"
+_UNICODE = regex.compile(rf"{NO_SPACES}|{_WORD}(?:['’]{_WORD})*|[?!¿¡؟]")
 _ASCII = re.compile(r"[a-z0-9_]+(?:'[a-z0-9_]+)*|[?!]")
 
 # A list as long as this or longer is "many"; its first items are looked at.

@@ -81,6 +81,14 @@ def test_json_lines_get_lines(tmp_path, content):
     assert list(stream(path)) == [*before, chat("x"), chat("1 (2)" if content else "1", "other")]
 
 
+def test_json_lines_of_either_name_may_be_new_or_empty(tmp_path):
+    (tmp_path / "empty.ndjson").touch()
+    for name in ("new.ndjson", "empty.ndjson"):
+        for expected in (1, 0):
+            assert append_dialogues(tmp_path / name, [chat("x")]) == expected
+        assert list(stream(tmp_path / name)) == [chat("x")]
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv"])
 @settings(max_examples=60, deadline=None)
 @given(

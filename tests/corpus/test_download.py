@@ -81,6 +81,16 @@ def test_several_files_make_a_folder(known, tmp_path, monkeypatch):
     assert files(path) == {"x/b.json", "c.json"}
 
 
+def test_the_cache_is_the_one_of_everything_else(known, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("DIALOG_POLICY_CACHE", "~/corpora")
+    assert download("one", known=known) == tmp_path / "corpora" / "one" / "a.jsonl"
+    monkeypatch.setenv("DIALOG_POLICY_CACHE", "")
+    with pytest.raises(OptionError, match=r"DIALOG_POLICY_CACHE is empty.*--cache FOLDER"):
+        download("one", known=known)
+
+
 def test_a_mirror_instead_of_the_pinned_address(server, known, tmp_path):
     away = {"one": msgspec.structs.replace(known["one"], url="http://127.0.0.1:9/{file}")}
     with pytest.raises(CorpusError, match="the connection failed"):

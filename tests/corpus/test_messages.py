@@ -73,6 +73,21 @@ def test_content_blocks_are_read_alike(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("results", "expected"),
+    [
+        (["[1, 2]"], [1, 2]),
+        (["[1, 2]", "[3]"], [[1, 2], [3]]),
+        (['{"a": 1}', "[3]", "none"], [{"a": 1}, [3], "none"]),
+    ],
+)
+def test_several_results_of_a_tool_are_a_list_of_them(tmp_path, results, expected):
+    answers = [{"role": "tool", "name": "find", "content": content} for content in results]
+    messages = [{"role": "user", "content": "hi"}, *answers, {"role": "assistant", "content": "done"}]
+    (dialogue,) = load_corpus(write(tmp_path / "c.json", [{"id": "x", "messages": messages}]))
+    assert dialogue.turns[0].context == {"find": expected}
+
+
 def test_json_lines_and_trajectories_with_trials_and_rewards(tmp_path):
     lines = [{"task_id": 3, "trial": t, "reward": t / 2, "info": {"task": "secret"}, "traj": OPENAI} for t in range(2)]
     corpus = load_corpus(write(tmp_path / "train.jsonl", "\n".join(map(json.dumps, lines)) + "\n\n"))

@@ -71,8 +71,8 @@ def test_contexts_that_are_gone_are_not_taken_for_others():
         ({"actions": [1]}, "expected names of actions, found '1'"),
         ({"actions": 0}, "expected names of actions, found '0'"),
         ({"user": None}, "expected a text as 'user', found 'None'"),
-        ({"context": {"a": object()}}, "a context must be a JSON object: "),
-        ({"context": {"a": {"\ud800"}}}, "a context must be a JSON object: "),
+        ({"context": {"a": object()}}, "a context must be a JSON object, with JSON values only: "),
+        ({"context": {"a": {"\ud800"}}}, "a context must be a JSON object, with JSON values only: "),
         ({"context": None}, "expected a context as a JSON object, found 'None'"),
     ],
 )

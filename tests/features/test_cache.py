@@ -3,6 +3,8 @@ import os
 import shutil
 import subprocess
 import sys
+import unicodedata
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -90,6 +92,27 @@ def test_other_content_settings_or_code_are_not_found(folder, small, monkeypatch
     monkeypatch.setattr(cache, "_code", lambda: ["another version"])
     with pytest.raises(AssertionError):
         encode_small(small)
+
+
+@pytest.mark.parametrize("what", ["unicode", "regex", "lookup"])
+def test_what_else_decides_how_texts_are_cut_is_part_of_the_name(monkeypatch, what):
+    code = vars(cache)["_code"]
+
+    def name():
+        code.cache_clear()  # as in a new process
+        return cache.entry_name(SETTINGS, 0, {}, ActionSpace(["a"]), {})
+
+    before = name()
+    assert name() == before
+    if what == "unicode":
+        monkeypatch.setattr(unicodedata, "unidata_version", "99")
+    elif what == "regex":
+        known = cache.version
+        monkeypatch.setattr(cache, "version", lambda package: "99" if package == "regex" else known(package))
+    else:
+        monkeypatch.setattr(cache, "lookup", None if cache.lookup else SimpleNamespace(__file__=__file__))
+    assert name() != before
+    code.cache_clear()
 
 
 @pytest.mark.parametrize("pattern", ["train.user.1.npy", "train.safetensors", "encoder.json", "entry.json"])

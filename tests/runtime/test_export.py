@@ -59,6 +59,16 @@ def test_the_card_says_what_was_measured(run, evaluation, tmp_path):
         assert f"`{action}`" in card
 
 
+@pytest.mark.parametrize("intervals", [None, {}, {"turn_accuracy": None}])
+def test_a_card_without_intervals_or_a_figure_leaves_them_out(run, evaluation, tmp_path, intervals):
+    measured = {key: value for key, value in evaluation.items() if key != "ci95"} | {"micro_f1": None}
+    export_run(run, tmp_path / "p.zip", evaluation=measured | ({} if intervals is None else {"ci95": intervals}))
+    with zipfile.ZipFile(tmp_path / "p.zip") as archive:
+        card = archive.read("MODEL_CARD.md").decode()
+    assert "95 % CI" not in card
+    assert f"| this policy | {evaluation['turn_accuracy']:.3f} | {evaluation['dialogue_accuracy']:.3f} | – |" in card
+
+
 def test_without_an_evaluation_the_card_says_so(run, tmp_path):
     export_run(run, tmp_path / "p.zip")
     with zipfile.ZipFile(tmp_path / "p.zip") as archive:
@@ -81,6 +91,8 @@ def test_mistakes_leave_nothing(run, evaluation, tmp_path):
         export_run(run, tmp_path / "p.tar")
     with pytest.raises(OptionError, match="not one of the run"):
         export_run(run, tmp_path / "p.zip", evaluation={**evaluation, "policy": "another"})
+    with pytest.raises(OptionError, match=r"not a whole evaluation .* missing required field"):
+        export_run(run, tmp_path / "p.zip", evaluation={"policy": evaluation["policy"]})
     with pytest.raises(RunError, match="no run"):
         export_run(tmp_path / "nowhere", tmp_path / "p.zip")
     for content in ("[]", "{"):

@@ -1,3 +1,4 @@
+import copy
 import json
 import shutil
 
@@ -61,6 +62,16 @@ def test_a_store_is_the_corpus_that_it_was_made_of(made, small):
     assert one.id not in store.split("dev").ids
     with pytest.raises(CorpusError, match="no dialogue with the id"):
         store.split("dev").dialogue(one.id)
+
+
+def test_a_store_with_another_gazetteer_keeps_it_on_the_way_to_another_process(made):
+    store = load_corpus(made[1].path)
+    changed = store.with_gazetteer({"price": ["cheap"]})
+    for corpus in (changed, changed[2:4]):
+        there = copy.copy(corpus)  # by what pickling sends
+        assert there.gazetteer == {"price": ["cheap"]}
+        assert list(there) == list(corpus)
+    assert copy.copy(store[2:4]).gazetteer == store.gazetteer
 
 
 @pytest.mark.parametrize("more", [(), (Word2Vec(dim=4, epochs=2, pools=("sif",)),), (Embedding(dim=4, init="random"),)])

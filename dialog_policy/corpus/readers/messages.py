@@ -2,7 +2,8 @@
 
 A file is one JSON array, or JSON Lines, of conversations: each a list of messages, or an object that has it under ``messages`` or
 ``traj`` (τ-bench). What an assistant's message does is its set of actions: the names of the tools that it calls, or ``reply``
-where it only speaks. What tools returned since its last message is its context, under their names. Messages of the roles
+where it only speaks. What tools returned since its last message is its context, under their names: a list of results where a
+tool was called several times. Messages of the roles
 ``system`` and ``developer`` are instructions, the same in every conversation, and are not read; nor is anything beside the
 messages, such as a task's solution.
 """
@@ -113,23 +114,19 @@ def _parsed(content: Any) -> Any:
 
 def _utterances(messages: list[_Message]) -> Iterator[Utterance]:
     names: dict[str, str] = {}
-    context: dict[str, Any] = {}
+    returned: dict[str, list[Any]] = {}
     for message in messages:
         for id_, name, content in _returned(message):
-            tool = name or names.get(id_, "tool")
-            value = _parsed(content)
-            if tool in context:
-                before = context[tool]
-                value = [*(before if isinstance(before, list) else [before]), value]
-            context[tool] = value
+            returned.setdefault(name or names.get(id_, "tool"), []).append(_parsed(content))
         text = _text(message)
         if message.role == "user" and text:
             yield Utterance(True, text)
         elif message.role == "assistant":
             calls = _calls(message)
             names.update(calls)
+            context = {tool: results[0] if len(results) == 1 else results for tool, results in returned.items()}
             yield Utterance(False, text, frozenset(name for _, name in calls) or frozenset(["reply"]), context)
-            context = {}
+            returned = {}
 
 
 def _dialogue(conversation: _Conversation | list[_Message], number: int, split: str | None, place: str) -> Dialogue:
