@@ -19,6 +19,7 @@ SETS_LISTED = 5
 
 # By so much a probability may be outside of 0 to 1: sums in float32 are.
 _ROUNDING = 1e-6
+_STRINGS = frozenset([str])
 
 Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
@@ -61,22 +62,20 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
         OptionError
             If the actions are no collection of names, or the probabilities no mapping.
         """
-        if type(self.actions) is not frozenset or not all(isinstance(name, str) for name in self.actions):
+        # Checked for every turn, so what is as it should be costs little.
+        if type(self.actions) is not frozenset or not _STRINGS.issuperset(map(type, self.actions)):
             msgspec.structs.force_setattr(self, "actions", _names(self.actions))
         if self.probabilities is not None:
-            if not isinstance(self.probabilities, Mapping):
-                raise OptionError(
-                    f"expected `probabilities` as a dict from action to probability, found {_shown(self.probabilities)}. "
-                    "dialog_policy.evaluation.PredictionArrays takes arrays."
-                )
+            if not isinstance(self.probabilities, dict):
+                msgspec.structs.force_setattr(self, "probabilities", _shares(self.probabilities))
             values = self.probabilities.values()
-            if type(self.probabilities) is not dict or (values and not 0.0 <= min(values) <= max(values) <= 1.0):
+            if values and not 0.0 <= min(values) <= max(values) <= 1.0:
                 rounded = {name: _rounded(value) for name, value in self.probabilities.items()}
                 msgspec.structs.force_setattr(self, "probabilities", rounded)
-        for field in ("confidence", "logged"):
-            value = getattr(self, field)
-            if value is not None and not 0.0 <= value <= 1.0:
-                msgspec.structs.force_setattr(self, field, _rounded(value))
+        if self.confidence is not None and not 0.0 <= self.confidence <= 1.0:
+            msgspec.structs.force_setattr(self, "confidence", _rounded(self.confidence))
+        if self.logged is not None and not 0.0 <= self.logged <= 1.0:
+            msgspec.structs.force_setattr(self, "logged", _rounded(self.logged))
 
     def out_of_bounds(self) -> str:
         """Say which probability is not from 0 to 1 (NaN is not), or return an empty string.
@@ -103,6 +102,16 @@ def _names(actions: Any) -> frozenset[str]:
         f"Write {{{actions!r}}}." if isinstance(actions, str) else "ActionSpace.inverse_transform makes sets of bits."
     )
     raise OptionError(f"expected `actions` as a set of action names, found {_shown(actions)}. {hint}")
+
+
+def _shares(probabilities: Any) -> dict[str, float]:
+    """Return a mapping of probabilities as a dict."""
+    if isinstance(probabilities, Mapping):
+        return dict(probabilities)
+    raise OptionError(
+        f"expected `probabilities` as a dict from action to probability, found {_shown(probabilities)}. "
+        "dialog_policy.evaluation.PredictionArrays takes arrays."
+    )
 
 
 def _shown(value: Any) -> str:
