@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from dialog_policy.corpus import ActionSpace, Dialogue
+from dialog_policy.corpus.surrogates import json_problem
 from dialog_policy.errors import CorpusError, did_you_mean
 from dialog_policy.files import atomic_write
 from dialog_policy.prediction import Prediction
-from dialog_policy.text.surrogates import json_problem
 
 __all__ = ["PredictionFile", "PredictionLines", "write_predictions"]
 

@@ -12,9 +12,9 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dialog_policy.corpus.surrogates import json_problem
 from dialog_policy.serving.errors import UnprocessableError
 from dialog_policy.serving.schemas import EXAMPLES, MODELS, Error
-from dialog_policy.text.surrogates import json_problem
 
 __all__ = ["App", "Direct", "DirectRoute", "body", "described", "errors", "json", "read"]
 

@@ -12,8 +12,8 @@ from dialog_policy.corpus.dialogue import Dialogue, Turn, huge_number
 from dialog_policy.corpus.problems import Place, Problem
 from dialog_policy.corpus.readers.reader import BITS, Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
+from dialog_policy.corpus.surrogates import json_problem
 from dialog_policy.errors import CorpusError, counted, did_you_mean
-from dialog_policy.text.surrogates import json_problem
 
 __all__ = ["READER"]
 

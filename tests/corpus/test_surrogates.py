@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialog_policy.corpus.readers import load_corpus
+from dialog_policy.corpus.surrogates import json_problem
 from dialog_policy.errors import CorpusError
-from dialog_policy.text.surrogates import json_problem
 
 
 @given(st.text(st.sampled_from('a\\"u\ud83d\ude00\U0001f600'), max_size=8))
