@@ -26,7 +26,7 @@ __all__ = [
     "title",
 ]
 
-_BAR, _BINS, _LONGEST_CONTEXT = 40, 16, 80
+_BAR, _BINS, _LONGEST_CONTEXT = 20, 16, 80
 _SHOWN_ACTIONS, _SHOWN_PAIRS, _SHOWN_CONFLICTS, _SHOWN_OUTCOMES = 20, 5, 3, 10
 # Below these, accuracy on a test part and learning an action are matters of chance.
 _ENOUGH_TEST_TURNS, _ENOUGH_TURNS_OF_ACTION = 300, 10

@@ -45,11 +45,6 @@ class Engine:
     fallback_below
         A decision with less confidence is a fallback; from 0 to 1. None: what training chose, or 0.3.
 
-    Raises
-    ------
-    OptionError
-        If `threads` or `fallback_below` is out of bounds.
-
     Attributes
     ----------
     actions
@@ -58,6 +53,11 @@ class Engine:
         The run's parts; the network computes one turn of any number of dialogues.
     id
         SHA-256 over everything that decides how the policy behaves (hexadecimal).
+
+    Raises
+    ------
+    OptionError
+        If `threads` or `fallback_below` is out of bounds.
     """
 
     def __init__(self, run: RunReader, *, threads: int = 0, fallback_below: float | None = None) -> None:
