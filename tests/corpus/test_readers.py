@@ -10,7 +10,7 @@ import pytest
 
 from dialog_policy.corpus.readers import load_corpus
 from dialog_policy.corpus.write import write_corpus
-from dialog_policy.errors import CorpusError, OptionError
+from dialog_policy.errors import CorpusError, CorpusWarning, OptionError
 
 STAR_DIALOGUE = {
     "AnonymizedUserWorkerID": "u",
@@ -256,12 +256,18 @@ def test_rows_whose_order_or_numbers_are_not_known_are_refused(tmp_path, rows, m
         load_corpus(tmp_path / "t.csv")
 
 
-def test_ids_have_no_spaces_and_numbers_may_have_a_decimal_comma(tmp_path):
-    (tmp_path / "t.csv").write_text(
-        f"{ROWS}\nA;1;hi;greet;0,125\n A ;2,0;so;bye;-1,5\n ;3;x;bye;12,5\nB;1;hi;greet;.5\n"
-    )
+def test_numbers_may_have_a_decimal_comma(tmp_path):
+    (tmp_path / "t.csv").write_text(f"{ROWS}\nA;1;hi;greet;0,125\nA;2,0;so;bye;-1,5\n;3;x;bye;12,5\nB;1;hi;greet;.5\n")
     corpus = load_corpus(tmp_path / "t.csv")
     assert [(d.id, [turn.reward for turn in d.turns]) for d in corpus] == [("A", [0.125, -1.5, 12.5]), ("B", [0.5])]
+
+
+def test_ids_with_spaces_at_an_end_are_told(tmp_path):
+    (tmp_path / "t.csv").write_text("dialogue_id,user,actions\nA,hi,greet\nA ,b,bye\n A,c,bye\n")
+    with pytest.warns(
+        CorpusWarning, match="2 dialogue ids with spaces at an end: ' A' is another id than 'A'.*remove the"
+    ):
+        assert [d.id for d in load_corpus(tmp_path / "t.csv")] == ["A", "A ", " A"]
 
 
 def test_a_title_above_a_sheets_header_and_dates_in_it(tmp_path):

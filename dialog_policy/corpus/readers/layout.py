@@ -84,14 +84,11 @@ class _ActionCells:
 
 
 def with_ids(table: Table, columns: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows with the id of their dialogue, as text without spaces around it; an empty cell stands for the id above.
-
-    Merged cells leave empty ones.
-    """
+    """Rows with the id of their dialogue, as text; an empty cell, such as merged cells leave, stands for the id above."""
     column, last = columns["dialogue_id"], ""
     for line, row in table.rows():
         cell = row.get(column)
-        last = ("" if cell is None else str(cell).strip()) or last
+        last = ("" if cell is None else str(cell)) or last
         if not last and column in row:
             raise CorpusError(f"the cell {column!r} is empty.", path=table.place, line=line)
         if column in row:

@@ -25,7 +25,7 @@ from dialog_policy.corpus.readers.layout import SEPARATOR, TableLayout, layout_o
 from dialog_policy.corpus.readers.reader import BITS, Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.sheet import SUFFIXES, Table, tables, unread_sheets
 from dialog_policy.corpus.readers.source import Source
-from dialog_policy.errors import CorpusError, did_you_mean
+from dialog_policy.errors import CorpusError, counted, did_you_mean
 
 __all__ = ["COLUMN_OPTIONS", "READER", "read_stream"]
 
@@ -48,13 +48,18 @@ class _Remarks:
         Columns that cannot be fields, since they differ within a dialogue.
     misspelt
         Columns that are read as fields and are nearly called like one of ours, and which.
+    spaced
+        Ids of dialogues that have spaces around them.
     """
 
     left_out: set[str] = field(default_factory=set)
     misspelt: set[tuple[str, str]] = field(default_factory=set)
+    spaced: set[str] = field(default_factory=set)
 
     def take(self, dialogue_id: str, rows: DialogueRows) -> Dialogue:
         self.left_out |= rows.varying
+        if dialogue_id != dialogue_id.strip():
+            self.spaced.add(dialogue_id)
         return rows.dialogue(dialogue_id)
 
     def look_at(self, header: Iterable[str], columns: Mapping[str, str]) -> None:
@@ -184,6 +189,11 @@ def _problems(source: Source, id_column: str, remarks: _Remarks) -> Iterator[Pro
     for name, hint in sorted(remarks.misspelt):
         message = f"The column {name!r} is read as a field of the dialogue"
         yield Problem("warning", "unknown-column", message, hint, places=[Place(file=str(source.path))])
+    if spaced := sorted(remarks.spaced):
+        message = f"{counted(len(spaced), 'dialogue id')} with spaces at an end: {spaced[0]!r} is another id than {spaced[0].strip()!r}"
+        remedy = "If these rows belong to one dialogue, remove the spaces."
+        places = [Place(file=str(source.path), dialogue=spaced[0])]
+        yield Problem("warning", "spaces-in-id", message, remedy, len(spaced), places)
     if left_out := sorted(remarks.left_out):
         subject = "The column {} differs" if len(left_out) == 1 else "The columns {} differ"
         message = f"{subject.format(', '.join(map(repr, left_out)))} within a dialogue and cannot be a field of it"
