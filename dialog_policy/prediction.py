@@ -65,13 +65,21 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
         # Checked for every turn, so what is as it should be costs little.
         if type(self.actions) is not frozenset or not _STRINGS.issuperset(map(type, self.actions)):
             msgspec.structs.force_setattr(self, "actions", _names(self.actions))
-        if self.probabilities is not None:
-            if not isinstance(self.probabilities, dict):
-                msgspec.structs.force_setattr(self, "probabilities", _shares(self.probabilities))
-            values = self.probabilities.values()
-            if values and not 0.0 <= min(values) <= max(values) <= 1.0:
-                rounded = {name: _rounded(value) for name, value in self.probabilities.items()}
-                msgspec.structs.force_setattr(self, "probabilities", rounded)
+        if self.probabilities is not None and not isinstance(self.probabilities, dict):
+            msgspec.structs.force_setattr(self, "probabilities", _shares(self.probabilities))
+        try:
+            self._put_inside()
+        except (TypeError, ValueError):  # what cannot be compared with a number
+            raise OptionError(
+                f"expected probabilities, confidence and logged as numbers from 0 to 1; found {_shown(self.probabilities)}, "
+                f"{self.confidence!r} and {self.logged!r}."
+            ) from None
+
+    def _put_inside(self) -> None:
+        values = () if self.probabilities is None else self.probabilities.values()
+        if values and not 0.0 <= min(values) <= max(values) <= 1.0:
+            rounded = {name: _rounded(value) for name, value in (self.probabilities or {}).items()}
+            msgspec.structs.force_setattr(self, "probabilities", rounded)
         if self.confidence is not None and not 0.0 <= self.confidence <= 1.0:
             msgspec.structs.force_setattr(self, "confidence", _rounded(self.confidence))
         if self.logged is not None and not 0.0 <= self.logged <= 1.0:

@@ -147,8 +147,10 @@ def predict(
 
     if sets and free_running:
         raise click.UsageError("--sets needs the true history; leave out --free-running.")
-    if Path(out).suffix not in ("", ".jsonl", ".ndjson"):
-        raise OptionError(f"--out {out}: predictions are written as JSON Lines. Call the file {Path(out).stem}.jsonl.")
+    if Path(out).suffix.lower() not in ("", ".jsonl", ".ndjson"):
+        name = Path(out).with_suffix("")
+        better = name if name.suffix.lower() in (".jsonl", ".ndjson") else name.with_suffix(".jsonl")
+        raise OptionError(f"--out {out}: predictions are written as JSON Lines. Call the file {better}.")
     check_output(out)
     keep_inputs([*corpora, run], out)
     with opened_executor(processes, ray) as executor:

@@ -98,7 +98,12 @@ class ActionSpace:
         OptionError
             If the shape is another one, or a number is neither 0 nor 1, as in probabilities.
         """
-        bits = np.asarray(encoded)
+        try:
+            bits = np.asarray(encoded)
+        except ValueError as error:  # rows of different lengths
+            raise OptionError(
+                f"expected bits of shape (n_sets, {len(self)}), a column for each action ({error})."
+            ) from None
         if bits.ndim != 2 or bits.shape[1] != len(self):
             raise OptionError(
                 f"expected bits of shape (n_sets, {len(self)}), a column for each action; found {bits.shape}."

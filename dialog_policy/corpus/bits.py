@@ -16,6 +16,7 @@ __all__ = [
     "bit_names",
     "bits_of_actions",
     "is_bit",
+    "is_missing",
     "look_like_bits",
     "written",
 ]
@@ -91,7 +92,8 @@ def actions_of_bits(vector: Any, names: Sequence[str]) -> frozenset[str] | None:
     if text is None:
         items = [written(item) for item in vector]
     else:
-        items = [written(piece) for piece in _BETWEEN.split(text.strip("[]() ")) if piece]
+        pieces = _BETWEEN.split(text.strip("[]() ").casefold())
+        items = [piece[0] if piece in _AS_NUMPY_WRITES else piece for piece in pieces if piece]
         if len(items) == 1 and items[0].isdecimal():
             # A number never begins with a zero: a text that does is a vector of its own length.
             is_number = items[0] == "0" or items[0][0] != "0"
@@ -122,12 +124,22 @@ def bits_of_actions(actions: Collection[str] | None, names: Sequence[str]) -> st
 
 def written(item: Any) -> str:
     """Return a cell or item as it is compared, in small letters: ``1`` for 1.0 and ``1.0``, nothing for what is missing."""
-    if item is None or type(item).__name__ in ("NAType", "NaTType") or (isinstance(item, Real) and item != item):
-        return ""
-    if isinstance(item, float) and item.is_integer():
-        item = int(item)
+    if type(item) is int:
+        return str(item)
+    if type(item) is not str:
+        if is_missing(item):
+            return ""
+        if isinstance(item, float) and item.is_integer():
+            item = int(item)
     text = str(item).strip().casefold()
     return text[0] if text in _AS_NUMPY_WRITES else text
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell has what pandas puts where nothing is known: None, NaN, NaT or NA."""
+    return (
+        value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, Real) and value != value)
+    )
 
 
 def is_bit(item: Any) -> bool:
@@ -137,7 +149,8 @@ def is_bit(item: Any) -> bool:
 
 def are_repeated_bits(items: Collection[Any]) -> bool:
     """Whether a list that should hold names of actions holds zeros and ones, one of them twice: it is a bit vector then."""
-    return len(set(map(written, items))) < len(items) and all(map(is_bit, items))
+    bits = set(map(written, items))
+    return len(bits) < len(items) and bits <= _BITS.keys()
 
 
 def look_like_bits(names: Iterable[str]) -> int:

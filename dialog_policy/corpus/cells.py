@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, time
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,10 +14,12 @@ from dialog_policy.corpus.bits import HOW_TO_NAME, are_repeated_bits
 from dialog_policy.corpus.dialogue import huge_number
 from dialog_policy.errors import CorpusError
 
-__all__ = ["COLUMNS", "LISTED", "Cells", "actions_of_cell"]
+__all__ = ["COLUMNS", "LISTED", "RESERVED", "Cells", "actions_of_cell", "with_date"]
 
 # One row a turn.
 COLUMNS = ("dialogue_id", "turn", "user", "actions", "system", "context", "split", "reward", "propensity", "fields")
+# Columns of these names are no fields: a dialogue has them already, in another meaning.
+RESERVED = frozenset(("id", "turns", "split"))
 # What people write between actions in the place of a bar.
 LISTED = re.compile(r"[,;\n]")
 # 0,5 as spreadsheets in many languages write it. Three digits after the comma may also mean thousands, unless a zero is before it.
@@ -47,6 +50,13 @@ def actions_of_cell(cell: Any, separator: str) -> frozenset[str] | None:
             f"{str(cell)[:40]!r} is a bit vector and no list of names. {HOW_TO_NAME.format(count=len(names))}"
         )
     return frozenset(names)
+
+
+def with_date(cell: Any) -> Any:
+    """Return a date as text, without the midnight that spreadsheets and pandas give it; anything else as it is."""
+    if isinstance(cell, datetime):
+        return str(cell.date() if cell.time() == time() else cell)
+    return cell
 
 
 def _object(cell: Any) -> dict[str, Any]:

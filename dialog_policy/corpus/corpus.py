@@ -14,6 +14,7 @@ from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.frame import dialogues_of_frame
 from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.corpus.plain import PlainDialogues, plain_dialogues
+from dialog_policy.corpus.positions import Positions
 from dialog_policy.corpus.splits import in_split, splits_of
 from dialog_policy.errors import CorpusError, OptionError, counted, did_you_mean, require
 
@@ -226,6 +227,8 @@ class Corpus(Sequence[Dialogue]):
     def take(self, positions: Iterable[SupportsIndex], axis: int = 0) -> Corpus:
         """Return a corpus with the same description and the dialogues at these positions, in their order.
 
+        Of a store they stay on disk where the positions ascend, and are read into memory otherwise.
+
         Parameters
         ----------
         positions
@@ -249,13 +252,14 @@ class Corpus(Sequence[Dialogue]):
         return self.with_dialogues(PlainDialogues(self[place] for place in places))
 
     @property
-    def iloc(self) -> Corpus:
-        """The corpus, which is indexed by position.
+    def iloc(self) -> Positions:
+        """Corpora by position; scikit-learn looks for it.
 
-        scikit-learn looks for it: ``cross_val_score`` and ``train_test_split`` make corpora by :meth:`take` then, with gazetteer and
-        all, where they would make lists of dialogues.
+        ``cross_val_score`` and ``train_test_split`` make corpora then, with gazetteer and all, where they would make lists.
         """
-        return self
+        return Positions(self)
+
+    loc = iloc
 
     def fingerprints(self) -> list[str]:
         """Return the :meth:`Dialogue.fingerprint` of each dialogue, in their order."""

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dialog_policy.corpus.bits import actions_of_bits, are_repeated_bits, is_bit
-from dialog_policy.corpus.cells import COLUMNS, Cells
+from dialog_policy.corpus.bits import actions_of_bits, are_repeated_bits, is_bit, is_missing
+from dialog_policy.corpus.cells import COLUMNS, RESERVED, Cells, with_date
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.dialogue_rows import DialogueRows
+from dialog_policy.corpus.plain import json_object
 from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, did_you_mean
 
 if TYPE_CHECKING:
@@ -30,19 +31,20 @@ def dialogues_of_frame(frame: pandas.DataFrame, bits: Sequence[str]) -> list[Dia
         )
     if levels := [level for level in frame.index.names if level in COLUMNS and level not in frame.columns]:
         frame = frame.reset_index(levels)
-    found = Counter(map(str, frame.columns))
+    frame = frame.rename(columns=str)
+    found = Counter(frame.columns)
     if "actions" not in found and bits and all(name in found for name in bits):
         vectors = frame[list(bits)].to_numpy().tolist()
         frame = frame.drop(columns=list(bits)).assign(actions=vectors)
-        found = Counter(map(str, frame.columns))
+        found = Counter(frame.columns)
     _check_columns(frame, found)
-    others = [name for name in found if name not in COLUMNS]
+    unread = {name for name in found if name in RESERVED or _holds_arrays(frame[name])} - set(COLUMNS)
+    others = [name for name in found if name not in COLUMNS and name not in unread]
     given = [column for column in COLUMNS if column in found]
     cells = Cells({column: column for column in COLUMNS}, partial(_actions, bits=bits))
     dialogues: dict[str, DialogueRows] = {}
-    frame = frame.rename(columns=str)
     for number, values in enumerate(zip(*(frame[name].tolist() for name in (*given, *others)), strict=True)):
-        row = {name: value for name, value in zip((*given, *others), values, strict=True) if not _is_missing(value)}
+        row = {name: value for name, value in zip((*given, *others), values, strict=True) if not is_missing(value)}
         if "dialogue_id" not in row:
             raise CorpusError(f"row {number} has no dialogue_id.", remedy="Give every row the id of its dialogue.")
         dialogue_id = _id(row["dialogue_id"])
@@ -50,10 +52,11 @@ def dialogues_of_frame(frame: pandas.DataFrame, bits: Sequence[str]) -> list[Dia
         turn = len(known)
         converted = cells(row, dialogue_id, turn=turn)
         try:
-            known.add(converted, {name: row[name] for name in others if name in row}, f"row {number}")
+            fields = json_object({name: with_date(row[name]) for name in others if name in row})
+            known.add(converted, fields, f"row {number}")
         except ValueError as error:
             raise CorpusError(f"{error}.", dialogue=dialogue_id, turn=turn) from None
-    _warn(frame, others, set().union(*(rows.varying for rows in dialogues.values())))
+    _warn(frame, others, unread, set().union(*(rows.varying for rows in dialogues.values())))
     return [rows.dialogue(dialogue_id) for dialogue_id, rows in dialogues.items()]
 
 
@@ -62,7 +65,7 @@ def _check_columns(frame: pandas.DataFrame, found: Counter[str]) -> None:
         raise CorpusError(f"there are {found[twice]} columns {twice!r}.", remedy="Rename or drop the others.")
     for column in ("dialogue_id", "actions"):
         if column not in found:
-            of_bits = [str(name) for name in frame if name not in COLUMNS and frame[name].map(is_bit).all()]
+            of_bits = [str(name) for name in frame if name not in COLUMNS and all(map(is_bit, frame[name]))]
             remedy = ""
             if column == "actions" and len(of_bits) > 1:
                 remedy = f"If columns have a 1 where the system took their action: bits={of_bits}."
@@ -70,25 +73,26 @@ def _check_columns(frame: pandas.DataFrame, found: Counter[str]) -> None:
             raise CorpusError(f"expected a column {column!r}, found: {', '.join(found)}.{hint}", remedy=remedy)
 
 
-def _warn(frame: pandas.DataFrame, others: Sequence[str], varying: set[str]) -> None:
+def _holds_arrays(column: pandas.Series[Any]) -> bool:
+    return any(getattr(value, "ndim", 0) for value in column)
+
+
+def _warn(frame: pandas.DataFrame, others: Sequence[str], unread: set[str], varying: set[str]) -> None:
     """Say which columns are read otherwise than their owner may think."""
     for name in others:
         if hint := did_you_mean(name, set(COLUMNS) - set(frame.columns), cutoff=0.8).strip():
             warnings.warn(
                 f"The column {name!r} is read as a field of the dialogue. {hint}", CorpusWarning, stacklevel=4
             )
+    if unread:
+        named = ", ".join(map(repr, sorted(unread)))
+        message = f"Columns that cannot be fields of a dialogue, by their names or because they hold arrays, are not read: {named}."
+        warnings.warn(message, CorpusWarning, stacklevel=4)
     if varying:
         named = ", ".join(map(repr, sorted(varying)))
         message = f"What differs within a dialogue cannot be a field of it, and is left out where it does: {named}."
         advice = "What the system learnt in a turn belongs in the column 'context'."
         warnings.warn(f"{message} {advice}", CorpusWarning, stacklevel=4)
-
-
-def _is_missing(value: Any) -> bool:
-    """Whether a cell has what pandas puts where nothing is known: None, NaN, NaT or NA."""
-    return (
-        value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
-    )
 
 
 def _id(value: Any) -> str:

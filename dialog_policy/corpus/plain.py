@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn
 from dialog_policy.errors import CorpusError
 
 __all__ = ["PlainDialogues", "json_object", "plain_dialogue", "plain_dialogues"]
 
-_SIMPLE = frozenset((str, int, float, bool, type(None)))
+# Floats are looked at: NaN and infinities are none of JSON's.
+_SIMPLE = frozenset((str, int, bool, type(None)))
 
 
 class PlainDialogues(tuple[Dialogue, ...]):
@@ -77,7 +80,14 @@ def json_object(value: object) -> dict[str, Any]:
         If it is no object that JSON can express.
     """
     try:
-        plain = msgspec.json.decode(msgspec.json.encode(_in_order(value)))
+        plain = msgspec.json.decode(msgspec.json.encode(value))
+        # Nearly every context is as JSON has it. What is not differs from its JSON: tuples and sets from lists, NaN from null.
+        if type(plain) is dict and plain == value:
+            return plain
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        pass
+    try:
+        plain = msgspec.json.decode(msgspec.json.encode(_in_json(value, "it")))
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise ValueError(f"a context must be a JSON object, with JSON values only: {error}") from None
     if not isinstance(plain, dict):
@@ -85,13 +95,33 @@ def json_object(value: object) -> dict[str, Any]:
     return plain
 
 
-def _in_order(value: Any) -> Any:
-    """Put sets in an order, which Python gives them anew in every process, and views of dictionaries into dictionaries."""
+def _in_json(value: Any, place: str) -> Any:
+    """Return what JSON has for a value, such as lists for sets, whose order Python makes anew in every process.
+
+    Parameters
+    ----------
+    value
+        The value.
+    place
+        What it is called in messages.
+    """
+    if type(value) in _SIMPLE or type(value) is float:
+        return value
     if isinstance(value, Mapping):
-        return {key: _in_order(inner) for key, inner in value.items()}
+        return {key: _in_json(inner, f"the key {key!r}") for key, inner in value.items()}
     if isinstance(value, Set):
-        return msgspec.json.decode(msgspec.json.encode(set(value), order="deterministic"))
-    return [_in_order(inner) for inner in value] if isinstance(value, list | tuple) else value
+        try:
+            return msgspec.json.decode(msgspec.json.encode(set(value), order="deterministic"))
+        except TypeError:
+            raise ValueError(f"{place} has a set whose values cannot be sorted. Write a list") from None
+    if isinstance(value, list | tuple):
+        return [_in_json(inner, place) for inner in value]
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    try:
+        return msgspec.json.decode(msgspec.json.encode(value))
+    except TypeError:
+        raise ValueError(f"{place} has a {type(value).__name__}, which JSON cannot express") from None
 
 
 def _is_plain_context(context: object, seen: dict[int, object]) -> bool:
@@ -112,7 +142,7 @@ def _is_plain(value: Any, seen: dict[int, object]) -> bool:
         return True
     if kind is list:
         return all(type(inner) in _SIMPLE or _is_plain(inner, seen) for inner in value)
-    return kind in _SIMPLE
+    return kind in _SIMPLE or (kind is float and math.isfinite(value))
 
 
 def _are_plain_actions(actions: object, seen: dict[int, object]) -> bool:

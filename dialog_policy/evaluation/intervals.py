@@ -75,7 +75,9 @@ def defined_interval(ends: Floats) -> Interval | None:
     return None if math.isnan(low) or math.isnan(high) else (low, high)
 
 
-def dialogue_weights(n: int, resamples: int, seed: int, columns: int = 1) -> Iterator[Floats]:
+def dialogue_weights(
+    n: int, resamples: int, seed: int, columns: int = 1, dtype: npt.DTypeLike = np.float64
+) -> Iterator[Floats]:
     """Yield, in blocks of rows, how often each of `n` dialogues is in each resample, shape (block, n).
 
     Blocks are so small that their products with `columns` columns fit into memory, too.
@@ -83,7 +85,7 @@ def dialogue_weights(n: int, resamples: int, seed: int, columns: int = 1) -> Ite
     random = np.random.default_rng(seed)
     at_once = max(1, min(resamples, _WEIGHTS_AT_ONCE // max(n, columns)))
     for start in range(0, resamples, at_once):
-        weights = np.empty((min(at_once, resamples - start), n))
+        weights = np.empty((min(at_once, resamples - start), n), dtype=dtype)
         for row in weights:
             row[:] = np.bincount(random.integers(n, size=n, dtype=np.uint32), minlength=n)
         yield weights
@@ -132,12 +134,15 @@ def bootstrap_intervals(
     check_resamples(resamples)
     point = statistic(totals.sum(axis=0, dtype=np.float64)[None])[0]
     totals = _grouped(totals, _RESAMPLED, seed)
+    # Sums of counts have the same bits in single precision, which takes a third of the time.
+    precision = np.float32 if _are_counts(totals) else np.float64
+    columns = totals.astype(precision, copy=False)
     units = np.broadcast_to(np.asarray(units, dtype=np.int64), point.shape)
     bounded = np.broadcast_to(np.asarray(bounded, dtype=np.bool_), point.shape)
     drawn = np.empty((len(point), resamples))
     done = 0
-    for weights in dialogue_weights(len(totals), resamples, seed, totals.shape[1]):
-        drawn[:, done : done + len(weights)] = statistic(weights @ totals).T
+    for weights in dialogue_weights(len(totals), resamples, seed, totals.shape[1], precision):
+        drawn[:, done : done + len(weights)] = statistic((weights @ columns).astype(np.float64, copy=False)).T
         done += len(weights)
     left_out = _jackknife(totals, statistic)
     intervals = np.full((len(point), 2), np.nan)
@@ -149,6 +154,11 @@ def bootstrap_intervals(
         else:
             intervals[i] = _bca(drawn[i], at, left_out[:, i], int(units[i]), bounded=bool(bounded[i]))
     return intervals
+
+
+def _are_counts(totals: Floats) -> bool:
+    """Whether all are whole, and sums of as many rows, whichever, are below 2²⁴, up to which single precision has every number."""
+    return bool(len(totals) * np.abs(totals).max(initial=0) < 2**24) and np.array_equal(totals, np.rint(totals))
 
 
 def _grouped(totals: Floats, most: int, seed: int) -> Floats:

@@ -52,7 +52,12 @@ class PredictionArrays:
         self.name = name
         self.actions = actions if isinstance(actions, ActionSpace) else ActionSpace(actions)
         self._sets = self.actions.inverse_transform(bits)
-        self._shares = None if probabilities is None else np.asarray(probabilities, dtype=np.float64)
+        try:
+            self._shares = None if probabilities is None else np.asarray(probabilities, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise OptionError(
+                f"expected probabilities as an array of numbers, found {type(probabilities).__name__} ({error})."
+            ) from None
         expected = len(self._sets), len(self.actions)
         if self._shares is not None and self._shares.shape != expected:
             raise OptionError(

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.corpus.entity_tracker import EntityTracker
 from dialog_policy.corpus.gazetteer import static_gazetteer
-from dialog_policy.errors import OptionError, did_you_mean
+from dialog_policy.errors import OptionError, check_whole, did_you_mean
 from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.runtime.decoder import Decoder
 from dialog_policy.runtime.numpy_lstm import NumpyLSTM
@@ -61,11 +61,10 @@ class Engine:
     """
 
     def __init__(self, run: RunReader, *, threads: int = 0, fallback_below: float | None = None) -> None:
-        if not isinstance(threads, int) or threads < 0:
-            raise OptionError(f"threads: expected a whole number from 0, found {threads!r}.")
+        check_whole("threads", threads, 0)
         if fallback_below is not None and not (isinstance(fallback_below, Real) and 0 <= fallback_below <= 1):
             raise OptionError(f"fallback_below: expected a number from 0 to 1, found {fallback_below!r}.")
-        self._run, self._threads = run, threads
+        self._run, self._threads = run, int(threads)
         self.actions = ActionSpace(run.manifest["actions"])
         with run.contents("replies.json"):
             self.replies = Replies.from_json(run.document("replies.json"))

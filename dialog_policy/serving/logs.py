@@ -99,5 +99,6 @@ def log(event: str, *, failed: bool = False, **fields: Any) -> None:
     level = logging.ERROR if failed else logging.INFO
     if _logger.isEnabledFor(level):
         # Not `_logger.log`, which looks for the line of code that called it.
-        about = sys.exc_info() if failed and not isinstance(sys.exc_info()[1], DialogPolicyError) else None
+        handled = sys.exc_info()
+        about = handled if failed and handled[1] and not isinstance(handled[1], DialogPolicyError) else None
         _logger.handle(_logger.makeRecord(_logger.name, level, "", 0, event, (), about, extra=fields))

@@ -122,7 +122,8 @@ class Retraining:
         else:
             self._update(state="failed", message=problem or self._progress.message)
         self._update(finished=time.time(), policy=run.policy.id)
-        log("training ended", run=run.name, state=self._progress.state, outcome=self._progress.message)
+        outcome = self._progress.message
+        log("training ended", run=run.name, state=self._progress.state, outcome=outcome, failed=problem is not None)
 
     def _update(self, **changes: Any) -> None:
         self._progress = msgspec.convert(msgspec.structs.asdict(self._progress) | changes, Training)

@@ -90,7 +90,7 @@ def test_a_column_for_each_action_as_spreadsheets_and_people_write_it(tmp_path, 
 
 def test_options_from_python_may_be_lists(tmp_path):
     assert read(tmp_path, "c.csv", f"{HEAD}\n1,hi,0110", reader={"bits": list(NAMES)}) == [{"query", "book"}]
-    for wrong in ([0, 1], {}, [], None, ["a,b"]):
+    for wrong in ([0, 1], {}, [], None, ["a,b"], True):
         with pytest.raises(OptionError, match=r"bits=.*expected a text, a number, or a list of names"):
             load_corpus(tmp_path / "c.csv", reader={"bits": wrong})
 

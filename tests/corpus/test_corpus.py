@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 
 from dialog_policy import ActionSpace, Corpus, Dialogue, Turn, load_corpus
+from dialog_policy.corpus.write import write_corpus
 from dialog_policy.errors import CorpusError, CorpusWarning, OptionError
 from tests.strategies import corpora
 
@@ -72,6 +73,10 @@ def test_scikit_learn_divides_a_corpus_into_corpora():
         assert isinstance(part, Corpus)
         assert ([d.id for d in part], part.gazetteer, part.name) == (ids, corpus.gazetteer, "c")
     assert [d.id for d in corpus.take([-1, 0])] == ["three", "one"]
+    assert [d.id for d in corpus.loc[np.array([True, False, True])]] == ["one", "three"]
+    assert [d.id for d in corpus.iloc[1:]] == ["two", "three"]
+    with pytest.raises(IndexError, match="expected 3 truth values, one a dialogue; found 2"):
+        corpus.loc[[True, False]]
     with pytest.raises(IndexError):
         corpus.take([3])
     with pytest.raises(CorpusError, match="occurs twice"):
@@ -149,6 +154,36 @@ def test_a_frame_may_have_a_column_for_each_bit_and_columns_of_its_own():
     assert [turn.actions for turn in one.turns] == [{"greet"}, {"bye"}]
     with pytest.warns(CorpusWarning, match="'usr' is read as a field of the dialogue. Did you mean 'user'"):
         Corpus.from_frame(frame.rename(columns={"user": "usr"}).drop(columns="clock"), bits=["greet", "bye"])
+
+
+def test_columns_of_a_frame_that_cannot_be_fields_are_not_read_and_told(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"dialogue_id": ["a", "a"], "actions": [["b"], ["c"]], "id": 7, "vip": np.True_})
+    frame = frame.assign(vector=[np.zeros(2), np.ones(2)], day=pandas.Timestamp("2026-03-01"))
+    with pytest.warns(CorpusWarning, match="are not read: 'id', 'vector'"):
+        corpus = Corpus.from_frame(frame)
+    assert corpus[0].fields == {"vip": True, "day": "2026-03-01"}
+    write_corpus(corpus, tmp_path / "c.jsonl")
+    assert list(load_corpus(tmp_path / "c.jsonl")) == list(corpus)
+
+
+def test_a_frame_of_an_array_has_numbers_for_names_of_columns():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(np.array([[1, 0], [0, 1]])).assign(dialogue_id="a")
+    (one,) = Corpus.from_frame(frame, bits=["0", "1"])
+    assert [turn.actions for turn in one.turns] == [{"0"}, {"1"}]
+
+
+def test_contexts_have_values_of_json_only():
+    numbers = {"n": np.int64(3), "x": [np.float64(0.5), float("nan")], "list": np.arange(2), "set": {"b", "a"}}
+    (one,) = Corpus([Dialogue(id="a", turns=(Turn(context=numbers),))])
+    assert one.turns[0].context == {"n": 3, "x": [0.5, None], "list": [0, 1], "set": ["a", "b"]}
+    for wrong, message in (
+        ({"a": {1, "b"}}, "'a' has a set whose values cannot be sorted"),
+        ({"a": object()}, "'a' has a object"),
+    ):
+        with pytest.raises(CorpusError, match=message):
+            Corpus([Dialogue(id="a", turns=(Turn(context=wrong),))])
 
 
 def test_a_frame_may_have_ids_and_turns_in_its_index():

@@ -197,9 +197,11 @@ def test_arrays_are_a_predictor():
 
 
 def test_predictions_of_which_no_action_is_known_are_warned_of():
-    wrong = [Prediction(dialogue="two", turn=0, actions=["0", "1"])]
-    (warning,) = evaluate(Given(wrong), CORPUS, resamples=0).warnings
-    assert "No predicted action is known: neither training nor the corpus has '0', '1'." in warning
-    for actions in ([], ["a", "1"]):
+    def told(actions):
         given = Given([Prediction(dialogue="two", turn=0, actions=actions)])
-        assert evaluate(given, CORPUS, resamples=0).warnings == []
+        warnings = evaluate(given, CORPUS, resamples=0).warnings
+        return [warning for warning in warnings if warning.startswith("No predicted action is known")]
+
+    (warning,) = told(["0", "1"])
+    assert "neither training nor the corpus has '0', '1'." in warning
+    assert told([]) == told(["a", "1"]) == []

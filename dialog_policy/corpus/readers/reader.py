@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import NamedTuple
 
 from dialog_policy.corpus.dialogue import Dialogue
@@ -128,7 +129,7 @@ def option_text(name: str, value: str | int | Iterable[str]) -> str:
     OptionError
         If it is anything else.
     """
-    if isinstance(value, (str, int)):
+    if isinstance(value, (str, Integral)) and not isinstance(value, bool):
         return str(value)
     names = list(value) if isinstance(value, Iterable) else []
     if not names or not all(isinstance(one, str) and "," not in one for one in names):

@@ -8,9 +8,9 @@ import itertools
 import re
 import zipfile
 from collections.abc import Callable, Iterator
-from datetime import datetime, time
 from typing import Any, NamedTuple, TextIO
 
+from dialog_policy.corpus.cells import with_date
 from dialog_policy.corpus.readers.limits import LONGEST_LINE, MOST_COLUMNS, bounded_lines
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError, require
@@ -300,6 +300,4 @@ def _shown(value: Any) -> str:
         return str(value).upper()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    if isinstance(value, datetime) and value.time() == time():
-        return str(value.date())  # a cell with a date has midnight
-    return str(value)
+    return str(with_date(value))

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from dialog_policy.corpus.bits import actions_of_bits, bit_names
-from dialog_policy.corpus.cells import COLUMNS, Cells, actions_of_cell
+from dialog_policy.corpus.cells import COLUMNS, RESERVED, Cells, actions_of_cell
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.dialogue_rows import DialogueRows
 from dialog_policy.corpus.problems import Place, Problem
@@ -29,8 +29,6 @@ from dialog_policy.errors import CorpusError, counted, did_you_mean
 
 __all__ = ["COLUMN_OPTIONS", "READER", "read_stream"]
 
-# Columns of these names are no fields: a dialogue has them already, in another meaning.
-_TAKEN = {"id", "turns", "split"}
 COLUMN_OPTIONS = {name: Option(name, f"the column with {name}") for name in COLUMNS} | {
     "actions": Option(
         "actions", "the column with actions; or columns with a 1 where an action was taken: greet,bye or act_*"
@@ -122,7 +120,7 @@ def _read_table(
     layout = layout_of(table, columns) if layout is None else layout
     to_actions = partial(actions_of_bits, names=bits) if bits else partial(actions_of_cell, separator=layout.separator)
     cells = Cells(columns, to_actions, table.place)
-    known = _TAKEN | set(columns.values())
+    known = RESERVED | set(columns.values())
     rows = with_ids(table, columns)
     if layout.is_scattered:
         rows = _gathered(rows, columns["dialogue_id"])

@@ -189,7 +189,7 @@ class SqliteStore:
         """Wait until all that was written so far is on the disk."""
         with self._as_store_error():
             if self._failure is not None:
-                raise self._failure
+                raise self._failure.with_traceback(None)
             try:
                 await self._disk.wait()
             except OSError as error:
@@ -258,7 +258,7 @@ class SqliteStore:
         """Do something as soon as no other process has the file locked."""
         until = time.monotonic() + _PATIENCE_S
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)
         while True:
             try:
                 return work()
