@@ -276,7 +276,7 @@ def test_loss_by_hand():
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_loss_is_the_likelihood_of_the_set_among_all_sets(smoothing):
-    space, random = ActionSpace("abcd"), np.random.default_rng(0)
+    space, random = ActionSpace(list("abcd")), np.random.default_rng(0)
     seen = [frozenset(s) for s in ("a", "a", "ab", "c", "")]
     decoder = Decoder.fit(space, seen, single_action=False)
     everything = [frozenset(s) for n in range(5) for s in itertools.combinations("abcd", n)]
@@ -299,7 +299,7 @@ def test_training_begins_with_how_often_each_action_occurs():
     y = np.array([[1, 0], [1, 0], [0, 0], [1, 1]], dtype=np.float32)
     encoded = EncodedDialogues.from_arrays([np.zeros((4, 3), dtype=np.float32)], [y], [[True, True, True, False]])
     np.testing.assert_allclose(encoded.action_rates(), [2.5 / 4, 0.5 / 4])
-    decoder = Decoder.fit(ActionSpace("ab"), [frozenset("a"), frozenset("a"), frozenset()], single_action=False)
+    decoder = Decoder.fit(ActionSpace(list("ab")), [frozenset("a"), frozenset("a"), frozenset()], single_action=False)
     config = NetworkConfig(epochs=1, learning_rate=1e-12, hidden=4)
     trained = train_network(encoded, None, decoder, config)
     logits = predict_turns(trained.network, encoded)
@@ -310,7 +310,7 @@ def test_training_begins_with_how_often_each_action_occurs():
 def test_training_in_mixed_precision_leaves_a_network_in_full_precision(strategy):
     """It learns, from another rounding, about what full precision learns."""
     encoded = random_dialogues(0, [4, 9, 4, 1, 9, 4])
-    decoder = Decoder.fit(ActionSpace("abcd"), [], single_action=False)
+    decoder = Decoder.fit(ActionSpace(list("abcd")), [], single_action=False)
     logits = {}
     for precision in ("float32", "mixed"):
         config = NetworkConfig(
@@ -352,7 +352,7 @@ class Steps(keras.callbacks.Callback):
 @pytest.mark.parametrize("has_dev", [False, True])
 def test_averages_of_the_weights_are_judged_and_kept(has_dev):
     encoded = random_dialogues(0, [4, 9, 4, 1, 9, 4])
-    space = ActionSpace("abcd")
+    space = ActionSpace(list("abcd"))
     gold = [
         frozenset(space.classes_[bit] for bit in np.flatnonzero(bits)) for bits in encoded.goals[0][encoded.goals[1]]
     ]
