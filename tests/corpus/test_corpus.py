@@ -239,7 +239,7 @@ def test_action_spaces_decode_what_they_encode():
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: ActionSpace(list("abc")),
+        lambda: ActionSpace("abc"),
         lambda: ActionSpace().fit(["abc"]),
         lambda: ActionSpace(["abc"]).transform(["abc"]),
         lambda: ActionSpace(["abc"]).bits("abc"),
