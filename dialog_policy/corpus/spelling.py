@@ -1,4 +1,4 @@
-"""Action names that are probably one action, written in two ways."""
+"""Names that are probably not what somebody meant: one name in two ways, several names in one, a word for nothing."""
 
 from __future__ import annotations
 

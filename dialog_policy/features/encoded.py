@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.features.arrays_of_others import checked_arrays
+from dialog_policy.features.checked_arrays import checked_arrays
 from dialog_policy.features.matrices import Matrix, SparseRows
 from dialog_policy.text.embedding import TrainableTable
 from dialog_policy.text.ragged import Ragged

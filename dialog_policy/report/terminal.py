@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from rich import box
 from rich.cells import cell_len
@@ -44,15 +44,7 @@ def show(result: Result) -> None:
     # https://no-color.org; what is no terminal gets no codes from rich.
     colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
     width, height = shutil.get_terminal_size((_WIDTH, 24))
-    console = Console(
-        width=max(width, _NARROWEST),
-        height=height,
-        color_system=colours,
-        force_jupyter=False,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
+    console = _console(width, height=height, color_system=colours)
     with console.capture() as capture:
         _print(console, document_of(result), wrap=console.is_terminal)
     text = _TRAILING_SPACES.sub("", capture.get())
@@ -73,17 +65,16 @@ def text_report(result: Result, *, width: int = _WIDTH) -> str:
         Columns that a line may fill, at least 24.
     """
     stream = io.StringIO()
-    console = Console(
-        file=stream,
-        width=max(width, _NARROWEST),
-        color_system=None,
-        force_jupyter=False,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
+    console = _console(width, file=stream, color_system=None)
     _print(console, document_of(result), wrap=True)
     return _TRAILING_SPACES.sub("", stream.getvalue()).rstrip("\n")
+
+
+def _console(width: int, **options: Any) -> Console:
+    """Return a console that shows texts as they are."""
+    return Console(
+        width=max(width, _NARROWEST), force_jupyter=False, highlight=False, markup=False, emoji=False, **options
+    )
 
 
 def _print(console: Console, document: Document, *, wrap: bool) -> None:

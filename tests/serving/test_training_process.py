@@ -22,7 +22,7 @@ ENDED = '{"order": NUMBER, "ended": 0}'
 
 
 def train(*orders, report=None):
-    """Return what came of each order: its result or error, the messages, and whether the process is the one of before."""
+    """Return the result, or error, and the messages of each order, and how many processes were started for all of them."""
 
     async def work():
         process, started, results = TrainingProcess(), [], []
