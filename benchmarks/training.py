@@ -49,7 +49,7 @@ def measure_training(lengths: Sequence[int] | None = None, *, rounds: int = _ROU
         ``ratios`` (our real turns/s on the best backend ÷ those of ``keras_masking``, ``batch_of_one``, ``torch_packed`` and
         ``torch_padded``; ``sgemm``: our GFLOP/s ÷ those of a 1024³ matrix multiplication), ``best``, ``contenders`` (name to
         turns_per_s, low, high, padding, first_epoch_s, first_batch_s, gflop_per_s, rss_mb, loss), ``sgemm_gflop_per_s``,
-        ``missing``, ``not_compared`` (contenders whose loss in the end differs from that of ``best`` by more than 1 %; batches of
+        ``missing``, ``not_compared`` (contenders whose loss in the end differs from the median by more than 1 %; batches of
         one see a sample in more steps, and may be below); all of it at batch 32, the same under ``batch_128``; ``scaling``:
         :func:`~benchmarks.scaling.measure_scaling`; ``machine``: :func:`~benchmarks.machine.machine`.
     """
@@ -97,7 +97,7 @@ def _measure(histogram: Sequence[int], batch_size: int, rounds: int) -> dict[str
             "loss": ended[name]["loss"],
         }
     best = best_of(contenders)
-    ours, others = contenders[best], not_compared(contenders, best)
+    ours, others = contenders[best], not_compared(contenders)
     compared = [name for name in _RIVALS if name in contenders and name not in others]
     ratios = {name: ours["turns_per_s"] / contenders[name]["turns_per_s"] for name in compared}
     ratios["sgemm"] = ours["gflop_per_s"] / sgemm
@@ -118,23 +118,31 @@ Measured = Mapping[str, Mapping[str, float]]
 
 
 def best_of(contenders: Measured) -> str:
-    """Name the fastest of our backends, of those that have learnt what the best learner of them has."""
-    ours = {name: contenders[name] for name in _OURS if name in contenders}
-    lowest = min(measured["loss"] for measured in ours.values())
-    # Without a number as the loss none has learnt anything.
-    learnt = [name for name, measured in ours.items() if measured["loss"] <= _WITHIN * lowest] or list(ours)
-    return max(learnt, key=lambda name: ours[name]["turns_per_s"])
+    """Name the fastest of our backends, of those that have learnt what most contenders have."""
+    ours = [name for name in _OURS if name in contenders]
+    left_out = not_compared(contenders)
+    return max(
+        [name for name in ours if name not in left_out] or ours, key=lambda name: contenders[name]["turns_per_s"]
+    )
 
 
-def not_compared(contenders: Measured, best: str) -> list[str]:
-    """Name those that have learnt less, or more, than our best; batches of one see a sample in more steps, and may learn more."""
-    loss = contenders[best]["loss"]
-    highest, lowest = _WITHIN * loss, loss / _WITHIN
+def not_compared(contenders: Measured) -> list[str]:
+    """Name those that have learnt less, or more, than most: their loss is more than 1 % from the median.
+
+    Batches of one see a sample in more steps. They do not count for the median, and may learn more.
+    """
+    median = usual_loss(contenders)
     return [
         name
         for name, measured in contenders.items()
-        if not measured["loss"] <= highest or (measured["loss"] < lowest and name != "batch_of_one")
+        if not measured["loss"] <= _WITHIN * median or (measured["loss"] < median / _WITHIN and name != "batch_of_one")
     ]
+
+
+def usual_loss(contenders: Measured) -> float:
+    """Return the median of the losses, without that of batches of one; one that is not a number is above all others."""
+    losses = [measured["loss"] for name, measured in contenders.items() if name != "batch_of_one"]
+    return float(np.median(np.nan_to_num(losses, nan=np.inf)))
 
 
 _NAMES = {
@@ -165,10 +173,9 @@ def describe_training(result: dict[str, Any]) -> str:
                 f"{measured['loss']:8.4f}"
             )
         ratios = part["ratios"]
-        ours = part["contenders"][part["best"]]
         for name in part["not_compared"]:
-            ratio = part["contenders"][name]["loss"] / ours["loss"]
-            lines.append(f"  {_NAMES[name]} is not compared: its loss is {ratio:.3f} × that of {_NAMES[part['best']]}.")
+            ratio = part["contenders"][name]["loss"] / usual_loss(part["contenders"])
+            lines.append(f"  {_NAMES[name]} is not compared: its loss is {ratio:.3f} × the median of all.")
         against = ", ".join(f"{ratios[name]:.2f} × {_NAMES[name]}" for name in _RIVALS if name in ratios)
         lines += [
             f"  {_NAMES[part['best']]} is {against or 'compared with none'},",
