@@ -174,7 +174,7 @@ def _add_rows(source: Source, target: Path, dialogues: Iterable[Dialogue], optio
     if not added:
         return 0
     columns = {name: options[name] for name in COLUMNS}
-    (sheet,) = tables(source, member, columns["dialogue_id"], options["encoding"])
+    (sheet,) = tables(source, member, columns, options["encoding"])
     separator = layout_of(sheet, columns).separator
     encoding = options["encoding"] or _encoding(source)
     of_bits = bit_columns(columns["actions"], dialect.header, sheet.place)

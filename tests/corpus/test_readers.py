@@ -285,6 +285,24 @@ def test_a_title_above_a_sheets_header_and_dates_in_it(tmp_path):
     assert load_corpus(tmp_path / "t.xlsx")[0].turns[0].user == "2026-03-01"
 
 
+@pytest.mark.parametrize(
+    ("above", "line"), [("Our bot", 2), ("Our bot;;;", 2), ("\nOur bot;;;\n;;;", 4), ("greetings, and more", 2)]
+)
+@pytest.mark.parametrize("ids", ["dialogue_id", "number"])
+def test_a_title_above_the_header_of_a_csv_file_is_named(tmp_path, above, line, ids):
+    path = tmp_path / "title.csv"
+    path.write_text(f"{above}\n{ids};user;actions;system\n1;hi;greet;Hello!\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match=f"The header seems to be in line {line}. Delete the rows above"):
+        load_corpus(path)
+
+
+def test_words_that_columns_are_called_by_make_no_row_a_header(tmp_path):
+    path = tmp_path / "words.csv"
+    path.write_text('Gespräch,Frage,actions\n1,"user, system, actions",greet\n1,turn,split\n', encoding="utf-8")
+    (dialogue,) = load_corpus(path, reader={"dialogue_id": "Gespräch", "user": "Frage"})
+    assert [turn.user for turn in dialogue.turns] == ["user, system, actions", "turn"]
+
+
 def test_columns_can_be_named(tmp_path):
     (tmp_path / "c.csv").write_text("conv;said;did\n1;hi;a\n")
     options = {"dialogue_id": "conv", "user": "said", "actions": "did"}

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from dialog_policy.corpus.bits import written
-from dialog_policy.corpus.readers.sheet import Row, Table
+from dialog_policy.corpus.readers.named_rows import Row, Table
 from dialog_policy.errors import CorpusError, did_you_mean
 
 __all__ = ["bit_columns", "columns_of_bits", "with_actions"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from shlex import quote
 
 from dialog_policy.corpus.readers.bit_columns import columns_of_bits
-from dialog_policy.corpus.readers.sheet import Row
+from dialog_policy.corpus.readers.named_rows import Row
 from dialog_policy.errors import CorpusError, closest
 
 __all__ = ["check_header"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from dialog_policy.corpus.cells import LISTED
-from dialog_policy.corpus.readers.sheet import Table
+from dialog_policy.corpus.readers.named_rows import Table
 from dialog_policy.errors import CorpusError
 
 __all__ = ["SEPARATOR", "TableLayout", "layout_of", "with_ids"]

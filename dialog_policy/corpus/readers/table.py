@@ -22,9 +22,11 @@ from dialog_policy.corpus.problems import Place, Problem
 from dialog_policy.corpus.readers.bit_columns import with_actions
 from dialog_policy.corpus.readers.header import check_header
 from dialog_policy.corpus.readers.layout import SEPARATOR, TableLayout, layout_of, with_ids
+from dialog_policy.corpus.readers.named_rows import Table
 from dialog_policy.corpus.readers.reader import BITS, Opened, Option, Options, Reader
-from dialog_policy.corpus.readers.sheet import SUFFIXES, Table, tables, unread_sheets
+from dialog_policy.corpus.readers.sheet import SUFFIXES, tables
 from dialog_policy.corpus.readers.source import Source
+from dialog_policy.corpus.readers.workbook import unread_sheets
 from dialog_policy.errors import CorpusError, counted, did_you_mean
 
 __all__ = ["COLUMN_OPTIONS", "READER", "read_stream"]
@@ -157,7 +159,7 @@ def _read(source: Source, options: Options, remarks: _Remarks, *, annotated: boo
     columns = {name: options[name] for name in COLUMNS}
     bits = bit_names(options["bits"])
     for member in _members(source):
-        for table in tables(source, member, columns["dialogue_id"], options["encoding"]):
+        for table in tables(source, member, columns, options["encoding"]):
             yield from _read_table(table, columns, remarks, bits, annotated=annotated)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from dialog_policy.corpus.bits import bit_names
 from dialog_policy.corpus.cells import COLUMNS
 from dialog_policy.corpus.readers.bit_columns import bit_columns
+from dialog_policy.corpus.readers.named_rows import Row, Table
 from dialog_policy.corpus.readers.reader import BITS, Opened, Option, Options, Reader
-from dialog_policy.corpus.readers.sheet import Row, Table
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.corpus.readers.table import COLUMN_OPTIONS, read_stream
 from dialog_policy.errors import CorpusError, DialogPolicyError, OptionError, require
