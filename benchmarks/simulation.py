@@ -182,11 +182,11 @@ def _probability(bits: npt.NDArray[np.bool_], shares: FloatArray) -> float:
 
 
 class Run(NamedTuple):
-    """One estimate in one simulated log: how far it is off, whether its interval has the truth, what it rests on."""
+    """One estimate in one simulated log: how far it is off, whether its interval, if it has one, has the truth, what it rests on."""
 
     estimator: str
     error: float
-    covered: bool
+    covered: bool | None
     effective_sample_size: float
     refused: bool
 
@@ -226,17 +226,15 @@ def measure(
         result = estimate_value(predictions, corpus, resamples=resamples, seed=seed)
         for row in result.estimates:
             shown = row if row.refused is None else row.unreliable
-            # Predictions have probabilities, so every estimate has numbers, refused or not.
+            # Predictions have probabilities, so every estimate has a number, refused or not.
             assert isinstance(shown, PolicyEstimate | UnreliableEstimate)
             assert shown.value is not None
-            assert shown.ci95 is not None
             assert row.effective_sample_size is not None
-            low, high = shown.ci95
             measured.append(
                 Run(
                     row.estimator,
                     shown.value - truth,
-                    low <= truth <= high,
+                    None if shown.ci95 is None else shown.ci95[0] <= truth <= shown.ci95[1],
                     row.effective_sample_size,
                     row.refused is not None,
                 )
@@ -257,7 +255,7 @@ def describe_coverage(runs: Sequence[Run]) -> list[dict[str, Any]]:
                 "bias_error": float(errors.std() / np.sqrt(len(errors))),
                 "deviation": float(errors.std()),
                 "mse": float(np.square(errors).mean()),
-                "coverage": float(np.mean([run.covered for run in own])),
+                "coverage": float(np.mean([run.covered for run in own if run.covered is not None])),
                 "refused": float(np.mean([run.refused for run in own])),
             }
         )
@@ -271,7 +269,7 @@ def describe_overlap(runs: Sequence[Run]) -> list[dict[str, Any]]:
         chosen = [run for run in runs if low <= run.effective_sample_size < high]
         row: dict[str, Any] = {"from": low, "to": high, "logs": len(chosen) // len(ESTIMATORS)}
         for key in ESTIMATORS:
-            covered = [run.covered for run in chosen if run.estimator == key]
+            covered = [run.covered for run in chosen if run.estimator == key and run.covered is not None]
             row[key] = float(np.mean(covered)) if covered else None
         rows.append(row)
     return rows
