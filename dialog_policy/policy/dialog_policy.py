@@ -203,7 +203,9 @@ class DialogPolicy(Estimator):
         callbacks
             Further Keras callbacks. The logs of an epoch have ``loss`` and, with a validation part of at least `smallest_dev`
             dialogues, ``dev_turn_accuracy`` and ``dev_log_likelihood``, of the gold sets in nats per turn; of both more is better.
-            There is no ``val_loss``, since `loss` has dropout, label smoothing and weights in it, and these have none.
+            There is no ``val_loss``, since `loss` has dropout, label smoothing and weights in it, and these have none. The model of
+            a callback is the network in training: it gives logits, and its weights are not averaged yet. What sets the learning
+            rate or restores weights is refused, because it would have no effect.
 
         Raises
         ------
@@ -220,7 +222,7 @@ class DialogPolicy(Estimator):
         MissingExtraError
             If the extra `train` is not installed.
         """
-        from dialog_policy.network.backend import load_keras
+        from dialog_policy.network.backend import keep_random_state, load_keras
         from dialog_policy.policy.fitting import fit_policy, fits_beside
 
         if y is not None:
@@ -235,6 +237,7 @@ class DialogPolicy(Estimator):
         with ExitStack() as stack:
             baselines = stack.enter_context(fits_baselines(apart=fits_beside(parts.train)))
             load_keras()
+            stack.enter_context(keep_random_state())
             stack.enter_context(one_thread())  # also where the baselines, fitted meanwhile, want it so
             folder = None
             if out is not None and current_group().leads:

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import random
 import re
 import subprocess
 import sys
@@ -76,9 +77,21 @@ def _other_system_side(turn):
     return Turn(user=turn.user, context=turn.context, actions=frozenset(["bye"]), system="other")
 
 
+def random_numbers():
+    return random.random(), np.random.random()  # noqa: NPY002 (those that Keras seeds)
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(trained, small, tmp_path):
+    random.seed(3)
+    np.random.seed(3)  # noqa: NPY002
+    expected = [random_numbers() for _ in range(3)]
+    random.seed(3)
+    np.random.seed(3)  # noqa: NPY002
+    drawn = [random_numbers()]
     for name, seed in (("a", 0), ("b", 1)):
         DialogPolicy(**QUICK, seed=seed).fit(small.split("train"), dev=small.split("dev"), out=tmp_path / name)
+        drawn.append(random_numbers())
+    assert drawn == expected  # a training leaves the caller's generators as they are
     trained.save(tmp_path / "saved")
     a, b, saved = (digests(tmp_path / name) for name in ("a", "b", "saved"))
     assert {name: digest for name, digest in a.items() if name != "training.safetensors"} == saved
@@ -306,6 +319,22 @@ def test_a_checkpoint_of_every_epoch_follows_nothing(tmp_path):
         (
             {"callbacks": keras.callbacks.EarlyStopping(monitor="val_loss")},
             "callbacks: EarlyStopping follows 'val_loss', .* logs loss; of the validation part, dev_turn_accuracy and .* more is better",
+        ),
+        ({"callbacks": "EarlyStopping"}, "callbacks: expected .*, found 'EarlyStopping'"),
+        ({"callbacks": keras.callbacks.EarlyStopping}, r"found the class EarlyStopping\. Write EarlyStopping\(…\)"),
+        (
+            {"callbacks": keras.callbacks.ReduceLROnPlateau("loss")},
+            "ReduceLROnPlateau sets the learning rate, which follows a cosine",
+        ),
+        ({"callbacks": keras.callbacks.LearningRateScheduler(float)}, "LearningRateScheduler sets the learning rate"),
+        ({"callbacks": keras.callbacks.BackupAndRestore("x")}, r"BackupAndRestore restores .* resume=True after"),
+        (
+            {"callbacks": keras.callbacks.EarlyStopping("loss", restore_best_weights=True)},
+            r"EarlyStopping\(restore_best_weights=True\) would have no effect",
+        ),
+        (
+            {"callbacks": keras.callbacks.EarlyStopping(monitor="dev_turn_accuracy")},
+            "follows dev_turn_accuracy, of which more is better: expected mode=\"max\", found 'auto'",
         ),
         (
             {"callbacks": [keras.callbacks.EarlyStopping(monitor="dev_log_likelihood")], "dev": None},
