@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DialogPolicy"]
 
+_UNTRAINED = "this policy is not trained yet: call fit(corpus) first."
+
 
 class DialogPolicy(Estimator):
     """Predicts the system's next actions by an LSTM over the turns of a dialogue.
@@ -115,9 +117,10 @@ class DialogPolicy(Estimator):
     validation_
         A description of the validation part.
     network_
-        The trained Keras model, from features of shape (batch, time, n_features) to probabilities of shape (batch, time,
-        n_actions). Where a turn may have several actions, these are independent probabilities; the decoder makes whole sets from
-        their logits. A loaded run does not have this attribute.
+        The trained network as a Keras model of Keras' own layers, from features of shape (batch, time, n_features) to
+        probabilities of shape (batch, time, n_actions). Where a turn may have several actions, these are independent
+        probabilities; the decoder makes whole sets from their logits. It is made of the run when it is first asked for (extra
+        `train`), of a loaded run, too. Training it further changes neither this policy nor what it saves.
 
     Raises
     ------
@@ -135,7 +138,7 @@ class DialogPolicy(Estimator):
     actions_: ActionSpace
     history_: list[dict[str, float]]
     validation_: str
-    network_: keras.Model
+    _network: keras.Model
 
     @classmethod
     def load(cls, run: str | os.PathLike[str]) -> DialogPolicy:
@@ -152,8 +155,8 @@ class DialogPolicy(Estimator):
         return policy
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return settings and, if it is trained, the run's files: a copy or a pickle has all but the Keras network."""
-        state = {name: value for name, value in vars(self).items() if name != "network_"}
+        """Return settings and, if it is trained, the run's files, of which a copy or a pickle makes everything anew."""
+        state = {name: value for name, value in vars(self).items() if name != "_network"}
         if self.__sklearn_is_fitted__():
             state["runtime_"] = repack(self.runtime_.run)
         return state
@@ -242,7 +245,7 @@ class DialogPolicy(Estimator):
             folder = None
             if out is not None and current_group().leads:
                 folder = stack.enter_context(workplace(Path(out), resume))
-            fitted = fit_policy(
+            files = fit_policy(
                 parts,
                 config,
                 name=None if out is None else Path(out).name,
@@ -252,11 +255,37 @@ class DialogPolicy(Estimator):
                 baselines=baselines,
             )
             if folder is not None:
-                write_run(folder, fitted.files, present=[CHECKPOINT])
+                write_run(folder, files, present=[CHECKPOINT])
         # Loaded from what is saved: what is measured here is what a loaded run does.
-        vars(self).update(_learnt(Policy(RunReader.of_files(fitted.files, "the trained policy"))))
-        self.network_ = fitted.network
+        vars(self).update(_learnt(Policy(RunReader.of_files(files, "the trained policy"))))
+        vars(self).pop("_network", None)
         return self
+
+    @property
+    def network_(self) -> keras.Model:
+        """The trained network as a Keras model.
+
+        Raises
+        ------
+        AttributeError
+            If the policy is not trained yet.
+        MissingExtraError
+            If the extra `train` is not installed.
+        """
+        if not self.__sklearn_is_fitted__():
+            raise AttributeError(_UNTRAINED)
+        if "_network" not in vars(self):
+            from dialog_policy.network.backend import load_keras
+
+            load_keras()
+            from dialog_policy.network.layers import plain_network
+
+            self._network = plain_network(
+                self.runtime_.run.arrays("network.safetensors"),
+                dropout=self.runtime_.info["config"]["dropout"],
+                single_action=self.runtime_.takes_one_action,
+            )
+        return self._network
 
     @property
     def name(self) -> str:
@@ -330,7 +359,7 @@ class DialogPolicy(Estimator):
 
     def _fitted(self) -> Policy:
         if not self.__sklearn_is_fitted__():
-            raise RunError("this policy is not trained yet: call fit(corpus) first.")
+            raise RunError(_UNTRAINED)
         return self.runtime_
 
 

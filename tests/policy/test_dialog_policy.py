@@ -12,6 +12,8 @@ import pytest
 from dialog_policy import Corpus, DialogPolicy, Dialogue, Turn
 from dialog_policy.baselines import load_baselines
 from dialog_policy.errors import CorpusError, OptionError, RunError
+from dialog_policy.features.encode import encode_dialogues
+from dialog_policy.network.turns import predict_turns
 from dialog_policy.policy import cross_validate, hold_out, make_config
 from dialog_policy.policy.callbacks import check_callbacks
 from dialog_policy.runtime import Policy
@@ -291,6 +293,28 @@ def test_the_summary_shows_what_is_computed(trained, small, tmp_path):
         assert f"{policy.network_.input_shape[-1]} + {units}): the turn's own features beside the LSTM's output" in text
     trained.save(tmp_path / "run")
     assert DialogPolicy.load(tmp_path / "run").summary() == trained.summary()
+
+
+def test_the_network_is_of_keras_own_layers_also_of_a_loaded_run(trained, small, tmp_path):
+    trained.save(tmp_path / "run")
+    loaded = DialogPolicy.load(tmp_path / "run")
+    loaded.network_.save(tmp_path / "network.keras")
+    network = keras.models.load_model(tmp_path / "network.keras")
+    assert {type(layer).__module__.split(".")[0] for layer in network.layers} == {"keras"}
+    assert loaded.network_ is loaded.network_
+    assert not hasattr(DialogPolicy(), "network_")
+    engine = loaded.runtime_.engine
+    encoded = encode_dialogues(small.split("test"), engine.encoder)
+    graph = [
+        engine.onnx_network.run(x, engine.onnx_network.start(1)).logits[0]
+        for x in (encoded.features(encoded.padded_turns([number])) for number in range(len(encoded)))
+    ]
+    expected = 1 / (1 + np.exp(-np.concatenate(graph)))
+    for each in (network, trained.network_):
+        np.testing.assert_allclose(predict_turns(each, encoded), expected, atol=1e-6)
+    again = DialogPolicy(**{**QUICK, "epochs": 1}).fit(small.split("test")[:9], dev=None)
+    before = again.network_
+    assert again.fit(small.split("test")[:5]).network_ is not before
 
 
 @pytest.mark.parametrize("module", ["dialog_policy", "dialog_policy.runtime", "dialog_policy.cli"])
