@@ -96,7 +96,7 @@ def fit_policy(
     """
     from dialog_policy.network.layers import weights_of
     from dialog_policy.network.training import Validation, train_network
-    from dialog_policy.network.turns import predict_turns
+    from dialog_policy.network.turns import turns_of
     from dialog_policy.runtime.onnx_graph import onnx_graph
 
     group = current_group()
@@ -162,7 +162,7 @@ def fit_policy(
     def files() -> dict[str, bytes]:
         fallback = None
         if validation is not None:
-            fallback = _calibrate(decoder, predict_turns(trained.network, validation.encoded), validation, config)
+            fallback = _calibrate(decoder, turns_of(trained.network, validation.encoded), validation, config)
             validation.encoded.forget()
         if background is None:  # a large corpus: one thing in memory after the other
             fitted = fit_baselines(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
