@@ -6,6 +6,7 @@ More than 300 lines: two thirds describe parameters and errors to users.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +19,7 @@ from dialog_policy.baselines.process import fits_baselines
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.corpus.data import Data, as_corpus, as_dialogues
 from dialog_policy.distributed import current_group
-from dialog_policy.errors import CorpusError, OptionError, RunError
+from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, RunError
 from dialog_policy.network.checkpoint import CHECKPOINT
 from dialog_policy.network.summary import describe_network
 from dialog_policy.policy.callbacks import check_callbacks
@@ -101,7 +102,8 @@ class DialogPolicy(Estimator):
         in the user's utterance, and the network also sees which of them the dialogue has given so far.
     fallback_precision
         Accuracy that the policy should reach in the steps that are no fallback. The confidence below which a step is a fallback
-        is chosen for it on the validation part. None: a fixed confidence of 0.3.
+        is chosen for it on the validation part; :meth:`fit` warns if there is none, or the accuracy is not reached. None: a fixed
+        confidence of 0.3.
     **old_names
         Settings under their names in earlier versions, with a DeprecationWarning.
 
@@ -259,6 +261,7 @@ class DialogPolicy(Estimator):
         # Loaded from what is saved: what is measured here is what a loaded run does.
         vars(self).update(_learnt(Policy(RunReader.of_files(files, "the trained policy"))))
         vars(self).pop("_network", None)
+        self._warn_of_fallback(config.fallback_precision)
         return self
 
     @property
@@ -356,6 +359,20 @@ class DialogPolicy(Estimator):
             runtime.engine.encoder.layout,
             one_action=runtime.takes_one_action,
         )
+
+    def _warn_of_fallback(self, wanted: float | None) -> None:
+        """Warn where the wanted precision could not be had on the validation part."""
+        chosen, setting = self.runtime_.info["fallback"], f"the setting fallback_precision={wanted}"
+        problem = None
+        if wanted is not None and chosen is None:
+            problem = f"{setting} had no effect, because it needs a validation part to choose the threshold. Validation: {self.validation_}."
+        elif wanted is not None and chosen["precision"] < wanted:
+            problem = (
+                f"{setting} is not reached on the validation part: of the turns with the highest confidence, {chosen['below']:.2f}, "
+                f"{chosen['precision']:.1%} are right. All other steps are fallbacks."
+            )
+        if problem is not None:
+            warnings.warn(problem, CorpusWarning, stacklevel=3)
 
     def _fitted(self) -> Policy:
         if not self.__sklearn_is_fitted__():

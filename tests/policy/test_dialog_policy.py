@@ -11,7 +11,7 @@ import pytest
 
 from dialog_policy import Corpus, DialogPolicy, Dialogue, Turn
 from dialog_policy.baselines import load_baselines
-from dialog_policy.errors import CorpusError, OptionError, RunError
+from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, RunError
 from dialog_policy.features.encode import encode_dialogues
 from dialog_policy.network.turns import predict_turns
 from dialog_policy.policy import cross_validate, hold_out, make_config
@@ -144,6 +144,21 @@ def test_the_best_epoch_is_kept(small):
     best = max(policy.history_, key=lambda row: row["dev_log_likelihood"])
     assert kept_accuracy(policy.history_) == best["dev_turn_accuracy"]
     assert policy.score(small.split("dev")) == pytest.approx(best["dev_turn_accuracy"])
+
+
+def test_a_fallback_precision_that_cannot_be_had_is_warned_of(small):
+    train, dev = small.split("train")[:9], small.split("dev")
+    settings = {**QUICK, "epochs": 1, "smallest_dev": 1}
+    with pytest.warns(
+        CorpusWarning, match=r"fallback_precision=0\.9 had no effect, .* Validation: none \(as requested\)"
+    ):
+        policy = DialogPolicy(**settings, fallback_precision=0.9).fit(train, dev=None)
+    assert policy.runtime_.info["fallback"] is None
+    with pytest.warns(
+        CorpusWarning, match=r"fallback_precision=0\.999 is not reached on the validation part: .* are right"
+    ):
+        policy = DialogPolicy(**settings, fallback_precision=0.999).fit(train, dev=dev)
+    assert policy.runtime_.info["fallback"]["precision"] < 0.999
 
 
 def test_a_dev_part_is_used_in_every_epoch(trained):
