@@ -162,13 +162,17 @@ def check_predictor(candidate: Any) -> None:
         If it has no `name`, no `actions` or no `predict(dialogues)`.
     """
     missing = [name for name in ("name", "actions", "predict") if not hasattr(candidate, name)]
-    if not missing:
+    if not missing and not isinstance(candidate, type):
         return
     expected = "expected a predictor, with `name`, `actions` (None where they are not known) and `predict(dialogues)`"
     if isinstance(candidate, str | os.PathLike):
         raise OptionError(
             f"{expected}; found {os.fspath(candidate)!r}. Load a run with Policy.load(path), a file of predictions with "
             "dialog_policy.evaluation.PredictionFile(path), a run's baselines with dialog_policy.baselines.load_baselines."
+        )
+    if isinstance(candidate, type):
+        raise OptionError(
+            f"{expected}; found the class {candidate.__name__}. Give an object of it, such as a trained policy."
         )
     raise OptionError(f"{expected}; found {type(candidate).__name__} without {', '.join(missing)}.")
 

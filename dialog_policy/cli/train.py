@@ -230,6 +230,4 @@ def _report(policy: DialogPolicy, out: str, before: str) -> Iterator[str]:
             f"Fallback threshold: a confidence of {below:.2f}. The policy is at least so confident in {coverage:.1%} of the "
             f"validation turns, and right in {precision:.1%} of these."
         )
-    elif policy.fallback_precision is not None:
-        yield "Warning: the setting fallback_precision had no effect, because it needs a validation part to choose the threshold."
     yield f"The run is in {out}. {before}".rstrip()

@@ -22,10 +22,12 @@ def named_predictors(predictors: Mapping[str, Source] | Sequence[Predictor | Pol
     Raises
     ------
     OptionError
-        If a predictor of a sequence has no name.
+        If they are no sequence, or a predictor of it has no name.
     """
     if isinstance(predictors, Mapping):
         return {name: _runtime(source) for name, source in predictors.items()}
+    if not isinstance(predictors, Iterable):
+        raise OptionError(f"expected a list of at least two policies to compare, found {type(predictors).__name__}.")
     sources = [_runtime(predictor) for predictor in predictors]
     return dict(zip(distinct_names(map(_name, sources)), sources, strict=True))
 

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import os
 import platform
+import random
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import numpy as np
 
 from dialog_policy.collector import uncollected
 from dialog_policy.errors import OptionError, require
@@ -27,6 +30,7 @@ __all__ = [
     "compiles",
     "feed",
     "has_gpu",
+    "keep_random_state",
     "load_keras",
     "make_deterministic",
     "scan",
@@ -145,8 +149,19 @@ def silent(descriptor: int) -> Iterator[None]:
         os.close(kept)
 
 
+@contextlib.contextmanager
+def keep_random_state() -> Iterator[None]:
+    """Give the generators of Python and NumPy back as they were found: a training seeds them, but they are the caller's."""
+    of_python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (Keras seeds this one)
+    try:
+        yield
+    finally:
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)  # noqa: NPY002
+
+
 def make_deterministic(seed: int) -> None:
-    """Seed every generator and ask the backend for operations that give the same bits every time."""
+    """Seed every generator (see :func:`keep_random_state`) and ask the backend for operations that give the same bits every time."""
     keras = load_keras()
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":

@@ -124,8 +124,8 @@ class DialogueBatches(keras.utils.PyDataset):
                 f"expected encoded dialogues, found {type(encoded).__name__}. dialog_policy.features.encode.encode_dialogues"
                 "(corpus, encoder) encodes a corpus, EncodedDialogues.from_arrays(features, targets) takes arrays of your own."
             )
-        if not len(encoded):
-            raise OptionError("there are no dialogues to make batches of.")
+        if not encoded.lengths.sum():
+            raise OptionError("there are no dialogues with turns to make batches of.")
         for name, number, least in (
             ("batch_size", batch_size, 1),
             ("window", window, 1),
@@ -230,12 +230,13 @@ def evaluation_batches(
     """
     order = np.argsort(encoded.lengths, kind="stable")
     groups = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    longest = [max(1, int(encoded.lengths[group].max())) for group in groups]
     if max_lengths is None:
-        return [encoded.padded_turns(group) for group in groups]
-    padded = few_lengths([encoded.lengths[group].max() for group in groups], max_lengths)
+        return [encoded.padded_turns(*batch) for batch in zip(groups, longest, strict=True)]
+    padded = few_lengths(longest, max_lengths)
     batches = []
-    for group in groups:
+    for group, least in zip(groups, longest, strict=True):
         rows = np.full(batch_size, NOBODY, dtype=np.int64)
         rows[: len(group)] = group
-        batches.append(encoded.padded_turns(rows, next(n for n in padded if n >= encoded.lengths[group].max())))
+        batches.append(encoded.padded_turns(rows, next(n for n in padded if n >= least)))
     return batches

@@ -233,9 +233,9 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Show the epoch's figures."""
-        self._bar.set_postfix(
-            {"epoch": f"{epoch + 1}/{self.epochs}", **{k: f"{v:.3f}" for k, v in (logs or {}).items()}}
-        )
+        # A callback of the user's may have logged anything.
+        numbers = {k: f"{v:.3f}" for k, v in (logs or {}).items() if isinstance(v, int | float | np.number)}
+        self._bar.set_postfix({"epoch": f"{epoch + 1}/{self.epochs}", **numbers})
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Close the bar."""

@@ -12,7 +12,7 @@ import numpy as np
 from dialog_policy.network.config import Precision
 from dialog_policy.network.lstm import CarriedLSTM, HoistedLSTM
 
-__all__ = ["FoldedTimeDistributed", "build_network", "weights_of", "windowed", "with_probabilities"]
+__all__ = ["FoldedTimeDistributed", "build_network", "plain_network", "weights_of", "windowed"]
 
 # What features are multiplied with before anything is learnt from them. A step of AdamW moves every weight by about as much, so
 # a logit by as much times the sum of a turn's hundreds of features: with features as they are, training learns its part by heart
@@ -95,7 +95,8 @@ def build_network(
 
 
 def _connect(layers: Mapping[str, Any], inputs: Any) -> Any:
-    turn = layers["feature_dropout"](layers["feature_scale"](inputs))
+    scaled = layers["feature_scale"](inputs) if "feature_scale" in layers else inputs
+    turn = layers["feature_dropout"](scaled)
     memory = turn
     for number in range(sum(name.startswith("lstm_") for name in layers)):
         memory = layers[f"dropout_{number}"](layers[f"lstm_{number}"](memory))
@@ -128,14 +129,44 @@ def windowed(network: keras.Model, batch_size: int) -> keras.Model:
     return keras.Model({"features": inputs, "fresh": fresh}, _connect(layers, inputs), name="dialog_policy_windowed")
 
 
-def with_probabilities(network: keras.Model, *, single_action: bool) -> keras.Model:
-    """Return the same network, sharing its weights, with probabilities in place of logits.
+def plain_network(weights: Mapping[str, Any], *, dropout: float, single_action: bool) -> keras.Model:
+    """Build the network that a run describes of Keras' own layers, which any installation of Keras loads.
 
-    Softmax over the actions where every turn has exactly one, else a sigmoid an action.
+    Parameters
+    ----------
+    weights
+        As :func:`weights_of` names them.
+    dropout
+        Share of features, and of LSTM outputs, dropped if it is trained further.
+    single_action
+        Whether the actions exclude each other.
+
+    Returns
+    -------
+    keras.Model
+        From features as an encoder makes them, shape (batch, time, n_features), to probabilities, shape (batch, time,
+        n_actions): softmax over the actions where every turn has exactly one, else a sigmoid an action.
     """
-    activation = "softmax" if single_action else "sigmoid"
-    probabilities = keras.layers.Activation(activation, name="probabilities")(network.outputs[0])
-    return keras.Model(network.inputs, probabilities, name=network.name)
+    n_features, n_actions = len(weights["lstm_0.kernel"]), len(weights["head.bias"])
+    layers: dict[str, Any] = {"feature_dropout": keras.layers.Dropout(dropout, name="feature_dropout")}
+    for number in range(sum(name.endswith(".recurrent_kernel") for name in weights)):
+        units = len(weights[f"lstm_{number}.recurrent_kernel"])
+        layers[f"lstm_{number}"] = keras.layers.LSTM(units, return_sequences=True, name=f"lstm_{number}")
+        layers[f"dropout_{number}"] = keras.layers.Dropout(dropout, name=f"dropout_{number}")
+    layers["turn_and_memory"] = keras.layers.Concatenate(name="turn_and_memory")
+    layers["logits"] = keras.layers.TimeDistributed(keras.layers.Dense(n_actions, name="actions"), name="logits")
+    inputs = keras.Input((None, n_features), name="features")
+    activation = keras.layers.Activation("softmax" if single_action else "sigmoid", name="probabilities")
+    network = keras.Model(inputs, activation(_connect(layers, inputs)), name="dialog_policy")
+    network.set_weights([weights[name] for name in _names_of(network)])
+    return network
+
+
+def _names_of(network: keras.Model) -> list[str]:
+    """Return the names of all weights, in Keras' order, as :func:`weights_of` has them."""
+    recurrent = [layer.name for layer in network.layers if isinstance(layer, keras.layers.LSTM)]
+    of_lstm = [f"{name}.{part}" for name in recurrent for part in ("kernel", "recurrent_kernel", "bias")]
+    return [*of_lstm, "head.kernel", "head.bias"]
 
 
 def weights_of(network: keras.Model) -> dict[str, Any]:
@@ -151,16 +182,7 @@ def weights_of(network: keras.Model) -> dict[str, Any]:
     dict
         ``lstm_0.kernel``, ``lstm_0.recurrent_kernel``, ``lstm_0.bias``, …, ``head.kernel``, ``head.bias``.
     """
-    layers = {
-        f"lstm_{n}": layer for n, layer in enumerate(x for x in network.layers if isinstance(x, keras.layers.LSTM))
-    }
-    layers["head"] = network.get_layer("logits")
-    names = ("kernel", "recurrent_kernel", "bias")
-    weights = {
-        f"{name}.{part}": array
-        for name, layer in layers.items()
-        for part, array in zip(names if name != "head" else names[::2], layer.get_weights(), strict=True)
-    }
+    weights = dict(zip(_names_of(network), network.get_weights(), strict=True))
     scale = np.float32(network.get_layer("feature_scale").scale)
     n_features = network.input_shape[-1]
     weights["lstm_0.kernel"] = weights["lstm_0.kernel"] * scale

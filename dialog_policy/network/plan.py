@@ -166,7 +166,8 @@ class BatchPlan:
 
     def _padded_length(self, dialogues: _IntArray) -> int:
         longest = int(self._lengths[dialogues].max())
-        return longest if self._padded is None else next(n for n in self._padded if n >= longest)
+        # No backend computes an LSTM of no steps, as of a batch of empty dialogues.
+        return max(1, longest if self._padded is None else next(n for n in self._padded if n >= longest))
 
     def _rows(self, dialogues: _IntArray) -> int:
         """Return how many rows a batch of these dialogues has: all batches the same, but one that is made smaller."""
@@ -199,5 +200,7 @@ class BatchPlan:
             steps = [np.arange(sizes[dialogue]) for dialogue in shuffled]
             n = int(sizes[shuffled].sum())
             dialogues[:n, row] = np.repeat(shuffled, sizes[shuffled])
-            starts[:n, row] = np.concatenate(steps) * self._window
+            starts[:n, row] = (
+                np.concatenate([np.arange(0), *steps]) * self._window
+            )  # a row may have none, if many are empty
         return [Batch(*both, self._window) for both in zip(dialogues, starts, strict=True)]

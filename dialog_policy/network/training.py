@@ -27,7 +27,7 @@ from dialog_policy.network.layers import build_network, windowed
 from dialog_policy.network.loss import ActionLoss
 from dialog_policy.network.multiprocess import local, share_of, shared_judge, spread
 from dialog_policy.network.optimizer import FusedAdamW
-from dialog_policy.network.turns import predict_turns
+from dialog_policy.network.turns import turns_of
 from dialog_policy.runtime.decoder import Decoder
 
 __all__ = ["Trained", "Validation", "train_network"]
@@ -178,7 +178,7 @@ def train_network(
                 own.set_weights(network.get_weights())
                 judged = shared_judge(own, dev_encoded, gold, decoder, impossible)
             else:
-                judged = judge(decoder, predict_turns(network, dev_encoded), gold, impossible)
+                judged = judge(decoder, turns_of(network, dev_encoded), gold, impossible)
             return {_DEV_ACCURACY: judged.accuracy, _DEV_LIKELIHOOD: judged.mean_log_likelihood}
 
         stopping = EarlyStopping(_DEV_LIKELIHOOD, measure, config.patience)

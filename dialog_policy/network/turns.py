@@ -15,7 +15,10 @@ from dialog_policy.network.backend import compiles
 from dialog_policy.network.batches import COMPILED_LENGTHS, evaluation_batches
 from dialog_policy.text.table import FloatArray
 
-__all__ = ["TurnAccuracy", "TurnMean", "predict_turns"]
+__all__ = ["TurnAccuracy", "TurnMean", "predict_turns", "turns_of"]
+
+# Turns of a dialogue by which a model is checked for looking ahead.
+_CHECKED_TURNS = 8
 
 
 def predict_turns(model: keras.Model, encoded: EncodedDialogues) -> FloatArray:
@@ -25,7 +28,7 @@ def predict_turns(model: keras.Model, encoded: EncodedDialogues) -> FloatArray:
     ----------
     model
         From features of shape (batch, time, n_features) to (batch, time, n), both batch and time of any size. What it gives at a
-        turn must not depend on later turns.
+        turn must not depend on later turns, nor on what was computed before.
     encoded
         The dialogues.
 
@@ -37,21 +40,52 @@ def predict_turns(model: keras.Model, encoded: EncodedDialogues) -> FloatArray:
     Raises
     ------
     OptionError
-        If the model does not give one row for every turn.
+        If the model does not give one row for every turn, or padding changes what it gives at a turn.
     """
+    if encoded.lengths.any():
+        _check_causal(model, encoded)
+    return turns_of(model, encoded)
+
+
+def turns_of(model: keras.Model, encoded: EncodedDialogues) -> FloatArray:
+    """Do what :func:`predict_turns` does for a model that is known to be causal."""
     predicted: FloatArray | None = None
     for turns in evaluation_batches(encoded, max_lengths=COMPILED_LENGTHS if compiles() else None):
-        output = model.predict_on_batch(encoded.features(turns))
-        if np.ndim(output) != 3 or output.shape[:2] != turns.shape:
-            raise OptionError(
-                f"expected a model whose output has the shape (batch, time, n), {(*turns.shape, 'n')} here; found "
-                f"{np.shape(output)}. LSTMs of such a model have return_sequences=True."
-            )
+        real = turns != PADDING
+        if not real.any():
+            continue
+        output = _outputs(model, encoded.features(turns))
         if predicted is None:
             predicted = np.empty((int(encoded.offsets[-1]), output.shape[-1]), dtype=np.float32)
-        real = turns != PADDING
         predicted[turns[real]] = output[real]
     return np.empty((0, encoded.n_actions), dtype=np.float32) if predicted is None else predicted
+
+
+def _outputs(model: keras.Model, features: FloatArray) -> FloatArray:
+    output: Any = model.predict_on_batch(features)
+    if not isinstance(output, np.ndarray) or output.ndim != 3 or output.shape[:2] != features.shape[:2]:
+        found = output.shape if isinstance(output, np.ndarray) else f"a {type(output).__name__}"
+        raise OptionError(
+            f"expected a model whose output has the shape (batch, time, n), {(*features.shape[:2], 'n')} here; found "
+            f"{found}. LSTMs of such a model have return_sequences=True."
+        )
+    return output
+
+
+def _check_causal(model: keras.Model, encoded: EncodedDialogues) -> None:
+    """Refuse a model that computes the first turns of a dialogue differently if something follows them."""
+    longest = int(encoded.lengths.argmax())
+    features = encoded.features(encoded.padded_turns([longest], min(_CHECKED_TURNS, int(encoded.lengths[longest]))))
+    padding = np.zeros_like(features[:, :1])
+    one, other = (
+        _outputs(model, np.concatenate([features, after], axis=1))[:, :-1] for after in (padding, padding + 1)
+    )
+    if np.abs(one - other).max() > 1e-5 * max(1.0, np.abs(one).max()):
+        raise OptionError(
+            "what the model gives at a turn depends on what follows it, such as padding, or on what was computed before. Use layers "
+            "that read from left to right (no Bidirectional, no attention to later turns) and are not stateful, and no dropout "
+            "with training=True."
+        )
 
 
 @keras.saving.register_keras_serializable(package="dialog_policy")

@@ -6,6 +6,7 @@ More than 300 lines: two thirds describe parameters and errors to users.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +19,7 @@ from dialog_policy.baselines.process import fits_baselines
 from dialog_policy.corpus import ActionSpace
 from dialog_policy.corpus.data import Data, as_corpus, as_dialogues
 from dialog_policy.distributed import current_group
-from dialog_policy.errors import CorpusError, OptionError, RunError
+from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, RunError
 from dialog_policy.network.checkpoint import CHECKPOINT
 from dialog_policy.network.summary import describe_network
 from dialog_policy.policy.callbacks import check_callbacks
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     import keras
 
 __all__ = ["DialogPolicy"]
+
+_UNTRAINED = "this policy is not trained yet: call fit(corpus) first."
 
 
 class DialogPolicy(Estimator):
@@ -99,7 +102,8 @@ class DialogPolicy(Estimator):
         in the user's utterance, and the network also sees which of them the dialogue has given so far.
     fallback_precision
         Accuracy that the policy should reach in the steps that are no fallback. The confidence below which a step is a fallback
-        is chosen for it on the validation part. None: a fixed confidence of 0.3.
+        is chosen for it on the validation part; :meth:`fit` warns if there is none, or the accuracy is not reached. None: a fixed
+        confidence of 0.3.
     **old_names
         Settings under their names in earlier versions, with a DeprecationWarning.
 
@@ -115,9 +119,10 @@ class DialogPolicy(Estimator):
     validation_
         A description of the validation part.
     network_
-        The trained Keras model, from features of shape (batch, time, n_features) to probabilities of shape (batch, time,
-        n_actions). Where a turn may have several actions, these are independent probabilities; the decoder makes whole sets from
-        their logits. A loaded run does not have this attribute.
+        The trained network as a Keras model of Keras' own layers, from features of shape (batch, time, n_features) to
+        probabilities of shape (batch, time, n_actions). Where a turn may have several actions, these are independent
+        probabilities; the decoder makes whole sets from their logits. It is made of the run when it is first asked for (extra
+        `train`), of a loaded run, too. Training it further changes neither this policy nor what it saves.
 
     Raises
     ------
@@ -135,7 +140,7 @@ class DialogPolicy(Estimator):
     actions_: ActionSpace
     history_: list[dict[str, float]]
     validation_: str
-    network_: keras.Model
+    _network: keras.Model
 
     @classmethod
     def load(cls, run: str | os.PathLike[str]) -> DialogPolicy:
@@ -152,8 +157,8 @@ class DialogPolicy(Estimator):
         return policy
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return settings and, if it is trained, the run's files: a copy or a pickle has all but the Keras network."""
-        state = {name: value for name, value in vars(self).items() if name != "network_"}
+        """Return settings and, if it is trained, the run's files, of which a copy or a pickle makes everything anew."""
+        state = {name: value for name, value in vars(self).items() if name != "_network"}
         if self.__sklearn_is_fitted__():
             state["runtime_"] = repack(self.runtime_.run)
         return state
@@ -203,7 +208,9 @@ class DialogPolicy(Estimator):
         callbacks
             Further Keras callbacks. The logs of an epoch have ``loss`` and, with a validation part of at least `smallest_dev`
             dialogues, ``dev_turn_accuracy`` and ``dev_log_likelihood``, of the gold sets in nats per turn; of both more is better.
-            There is no ``val_loss``, since `loss` has dropout, label smoothing and weights in it, and these have none.
+            There is no ``val_loss``, since `loss` has dropout, label smoothing and weights in it, and these have none. The model of
+            a callback is the network in training: it gives logits, and its weights are not averaged yet. What sets the learning
+            rate or restores weights is refused, because it would have no effect.
 
         Raises
         ------
@@ -220,7 +227,7 @@ class DialogPolicy(Estimator):
         MissingExtraError
             If the extra `train` is not installed.
         """
-        from dialog_policy.network.backend import load_keras
+        from dialog_policy.network.backend import keep_random_state, load_keras
         from dialog_policy.policy.fitting import fit_policy, fits_beside
 
         if y is not None:
@@ -235,11 +242,12 @@ class DialogPolicy(Estimator):
         with ExitStack() as stack:
             baselines = stack.enter_context(fits_baselines(apart=fits_beside(parts.train)))
             load_keras()
+            stack.enter_context(keep_random_state())
             stack.enter_context(one_thread())  # also where the baselines, fitted meanwhile, want it so
             folder = None
             if out is not None and current_group().leads:
                 folder = stack.enter_context(workplace(Path(out), resume))
-            fitted = fit_policy(
+            files = fit_policy(
                 parts,
                 config,
                 name=None if out is None else Path(out).name,
@@ -249,11 +257,38 @@ class DialogPolicy(Estimator):
                 baselines=baselines,
             )
             if folder is not None:
-                write_run(folder, fitted.files, present=[CHECKPOINT])
+                write_run(folder, files, present=[CHECKPOINT])
         # Loaded from what is saved: what is measured here is what a loaded run does.
-        vars(self).update(_learnt(Policy(RunReader.of_files(fitted.files, "the trained policy"))))
-        self.network_ = fitted.network
+        vars(self).update(_learnt(Policy(RunReader.of_files(files, "the trained policy"))))
+        vars(self).pop("_network", None)
+        self._warn_of_fallback(config.fallback_precision)
         return self
+
+    @property
+    def network_(self) -> keras.Model:
+        """The trained network as a Keras model.
+
+        Raises
+        ------
+        AttributeError
+            If the policy is not trained yet.
+        MissingExtraError
+            If the extra `train` is not installed.
+        """
+        if not self.__sklearn_is_fitted__():
+            raise AttributeError(_UNTRAINED)
+        if "_network" not in vars(self):
+            from dialog_policy.network.backend import load_keras
+
+            load_keras()
+            from dialog_policy.network.layers import plain_network
+
+            self._network = plain_network(
+                self.runtime_.run.arrays("network.safetensors"),
+                dropout=self.runtime_.info["config"]["dropout"],
+                single_action=self.runtime_.takes_one_action,
+            )
+        return self._network
 
     @property
     def name(self) -> str:
@@ -325,9 +360,23 @@ class DialogPolicy(Estimator):
             one_action=runtime.takes_one_action,
         )
 
+    def _warn_of_fallback(self, wanted: float | None) -> None:
+        """Warn where the wanted precision could not be had on the validation part."""
+        chosen, setting = self.runtime_.info["fallback"], f"the setting fallback_precision={wanted}"
+        problem = None
+        if wanted is not None and chosen is None:
+            problem = f"{setting} had no effect, because it needs a validation part to choose the threshold. Validation: {self.validation_}."
+        elif wanted is not None and chosen["precision"] < wanted:
+            problem = (
+                f"{setting} is not reached on the validation part: of the turns with the highest confidence, {chosen['below']:.2f}, "
+                f"{chosen['precision']:.1%} are right. All other steps are fallbacks."
+            )
+        if problem is not None:
+            warnings.warn(problem, CorpusWarning, stacklevel=3)
+
     def _fitted(self) -> Policy:
         if not self.__sklearn_is_fitted__():
-            raise RunError("this policy is not trained yet: call fit(corpus) first.")
+            raise RunError(_UNTRAINED)
         return self.runtime_
 
 

@@ -10,7 +10,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from dialog_policy.network.training import Validation
     from dialog_policy.text.table import FloatArray
 
-__all__ = ["Fitted", "fit_policy", "fits_beside"]
+__all__ = ["fit_policy", "fits_beside"]
 
 _OTHER_ENCODERS = (
     "They were fitted to the same dialogues, and come out differently on another kind of processor or with other versions of NumPy, "
@@ -53,21 +53,6 @@ _MOST_LISTED = 900_000
 _MOST_BESIDE = 200_000
 
 
-class Fitted(NamedTuple):
-    """What training leaves.
-
-    Attributes
-    ----------
-    files
-        The files of a run by name.
-    network
-        The Keras model with the weights that are kept, from features to probabilities.
-    """
-
-    files: dict[str, bytes]
-    network: keras.Model
-
-
 def fit_policy(
     parts: Parts,
     config: Config,
@@ -77,8 +62,8 @@ def fit_policy(
     resume: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     baselines: FitsBaselines,
-) -> Fitted:
-    """Train a policy.
+) -> dict[str, bytes]:
+    """Train a policy, and return the files of a run by name.
 
     Parameters
     ----------
@@ -109,9 +94,9 @@ def fit_policy(
     GroupError
         If processes that train together have other data, settings or features, or one of them is lost.
     """
-    from dialog_policy.network.layers import weights_of, with_probabilities
+    from dialog_policy.network.layers import weights_of
     from dialog_policy.network.training import Validation, train_network
-    from dialog_policy.network.turns import predict_turns
+    from dialog_policy.network.turns import turns_of
     from dialog_policy.runtime.onnx_graph import onnx_graph
 
     group = current_group()
@@ -177,7 +162,7 @@ def fit_policy(
     def files() -> dict[str, bytes]:
         fallback = None
         if validation is not None:
-            fallback = _calibrate(decoder, predict_turns(trained.network, validation.encoded), validation, config)
+            fallback = _calibrate(decoder, turns_of(trained.network, validation.encoded), validation, config)
             validation.encoded.forget()
         if background is None:  # a large corpus: one thing in memory after the other
             fitted = fit_baselines(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
@@ -218,7 +203,7 @@ def fit_policy(
             },
         )
 
-    return Fitted(group.once(files, dict[str, bytes]), with_probabilities(trained.network, single_action=single))
+    return group.once(files, dict[str, bytes])
 
 
 def _calibrate(decoder: Decoder, logits: FloatArray, validation: Validation, config: Config) -> dict[str, float] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dialog_policy.errors import OptionError, require
+from dialog_policy.errors import CorpusWarning, OptionError, require
 from dialog_policy.text.counts import TokenLists
 from dialog_policy.text.static_tables import load_static_words
 from dialog_policy.text.table import GRAM, FloatArray, Pool, TermTable
@@ -30,6 +31,8 @@ _SIF_A = 1e-3
 # gensim allocates every bucket of subword vectors, two million unless told otherwise. So many keep collisions rare among
 # the n-grams of a dialogue corpus.
 _BUCKETS = 100_000
+# Under this share of the words that are said, most texts are vectors of unknown words.
+_FEW_KNOWN = 0.5
 # Texts whose sums are in memory together.
 _TOGETHER = 65_536
 
@@ -80,12 +83,14 @@ def load_vectors(path: str, format: str, sentences: TokenLists, max_terms: int, 
     Raises
     ------
     OptionError
-        If the file is missing, is not in this format, or has a number that is NaN or infinite.
+        If the file is missing, is not in this format, has a number that is NaN or infinite, or no word of the sentences.
     MissingExtraError
         If the extra `static`, for the format model2vec, is not installed.
     """
     if format == "model2vec":
-        return _table_of_words(*load_static_words(path, sentences, max_terms), sentences, pools)
+        return _known(
+            _table_of_words(*load_static_words(path, sentences, max_terms), sentences, pools), path, sentences
+        )
     if not Path(path).is_file():
         raise OptionError(f"there is no file of pretrained vectors at {path!r}.")
     with open(path, "rb") as file:
@@ -110,7 +115,25 @@ def load_vectors(path: str, format: str, sentences: TokenLists, max_terms: int, 
             "(a folder)."
         ) from None
     _check_finite(vectors, path)
-    return _word_table(vectors, sentences, pools, None)
+    return _known(_word_table(vectors, sentences, pools, None), path, sentences)
+
+
+def _known(table: TermTable, path: str, sentences: TokenLists) -> TermTable:
+    """Return a table of words if it has any of the training part's; warn if it lacks most of what is said there."""
+    said, known = Counter(token for tokens in sentences for token in tokens), set(table.terms)
+    share = sum(count for word, count in said.items() if word in known) / max(1, said.total())
+    if not said or share >= _FEW_KNOWN:
+        return table
+    lacking = ", ".join([repr(word) for word, _ in said.most_common() if word not in known][:3])
+    what = f"{share:.0%} of the words of the training part have a vector; frequent ones without are {lacking}."
+    if not share:
+        raise OptionError(f"{path}: none{what[2:]} Give vectors of the corpus' language and of whole words.")
+    warnings.warn(
+        f"{path}: only {what} Are the vectors of the corpus' language, and is max_terms high enough?",
+        CorpusWarning,
+        stacklevel=2,
+    )
+    return table
 
 
 def _check_finite(vectors: Any, path: str) -> None:

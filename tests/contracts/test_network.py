@@ -16,7 +16,7 @@ from dialog_policy.corpus import ActionSpace
 from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.network.batches import DialogueBatches
 from dialog_policy.network.config import NetworkConfig
-from dialog_policy.network.layers import build_network, weights_of, windowed, with_probabilities
+from dialog_policy.network.layers import build_network, plain_network, weights_of, windowed
 from dialog_policy.network.loss import ActionLoss
 from dialog_policy.network.lstm import HoistedLSTM
 from dialog_policy.network.training import Validation, train_network
@@ -133,7 +133,7 @@ def test_the_graph_is_the_network_at_once_and_turn_by_turn(network, lengths, see
 
 @pytest.mark.parametrize("shapes", [[(2, 4), (2, 7), (2, 5)], [(3, 3), (5, 3), (1, 9), (4, 1)]])
 def test_lengths_of_outputs_follow_those_of_inputs(network, shapes):
-    model = with_probabilities(network, single_action=True)
+    model = plain_network(weights_of(network), dropout=0.1, single_action=True)
     for batch, time in shapes:
         computed = model.predict(np.zeros((batch, time, F), dtype=np.float32), verbose=0)
         assert computed.shape == (batch, time, K)

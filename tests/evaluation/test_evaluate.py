@@ -217,6 +217,8 @@ class Wrong:
             lambda p, c: evaluate("runs/x", c),
             r"expected a predictor, .*; found 'runs/x'\. Load a run with Policy\.load",
         ),
+        (lambda p, c: evaluate(Wrong, c), r"expected a predictor, .*; found the class Wrong\. Give an object of it"),
+        (lambda p, c: compare(p, c), "expected a list of at least two policies to compare, found Policy"),
         (lambda p, c: evaluate(5, c), r"found int without name, actions, predict"),
         (lambda p, c: evaluate(p, c, baselines=["bigram"]), r"found 'bigram'\. .*load_baselines"),
         (lambda p, c: evaluate(p, 5), "expected a corpus, the path of one, or a sequence of dialogues; found 5"),

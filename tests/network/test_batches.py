@@ -73,6 +73,17 @@ def test_every_turn_comes_once_and_is_itself(strategy, lengths, size, epoch, win
     assert sorted(seen) == list(range(sum(lengths)))
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("limit", [None, 2])
+def test_empty_dialogues_are_padding_of_a_step(strategy, limit):
+    encoded = dialogues([0] * 9 + [3, 2])
+    batches = DialogueBatches(encoded, 4, strategy=strategy, max_lengths=limit)
+    for turns in ([batches.turns(i) for i in range(len(batches))], evaluation_batches(encoded, 3, limit)):
+        assert all(part.shape[1] > 0 for part in turns)
+        assert sorted(np.concatenate([part[part >= 0] for part in turns])) == list(range(5))
+    assert all(batches[i][2].shape == batches.turns(i).shape for i in range(len(batches)))
+
+
 @settings(max_examples=40, deadline=None)
 @given(lengths=some_lengths, size=st.integers(1, 4), limit=st.integers(1, 3))
 def test_each_strategy_keeps_its_shapes(lengths, size, limit):

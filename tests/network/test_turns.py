@@ -1,3 +1,5 @@
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -112,7 +114,40 @@ def test_every_turn_has_its_output_in_the_order_of_the_corpus():
         np.testing.assert_allclose(row, alone, atol=1e-6)
 
 
+def of_layer(layer, **options):
+    return keras.Sequential([keras.Input((None, 3), **options), layer])
+
+
+def test_a_model_that_looks_ahead_or_remembers_is_refused():
+    lstm = partial(keras.layers.LSTM, 4, return_sequences=True, bias_initializer="ones")
+    entry = keras.Input((None, 3))
+    attentive = keras.Model(entry, keras.layers.Attention()([entry, entry]))
+    ahead = [
+        of_layer(keras.layers.Bidirectional(lstm())),
+        of_layer(keras.layers.Conv1D(4, 3, padding="same")),
+        attentive,
+    ]
+    for model in (*ahead, of_layer(lstm(stateful=True), batch_size=1)):
+        with pytest.raises(
+            OptionError, match="depends on what follows it, such as padding, or on what was computed before"
+        ):
+            predict_turns(model, encoded())
+    for layer in (lstm(), keras.layers.GRU(4, return_sequences=True), keras.layers.Conv1D(4, 3, padding="causal")):
+        assert predict_turns(of_layer(layer), encoded()).shape[1] == 4
+
+
+def test_empty_dialogues_have_no_rows():
+    dialogues = EncodedDialogues.from_arrays(
+        [np.zeros((n, 3)) for n in (0, 2, 0)], [np.zeros((n, 2)) for n in (0, 2, 0)]
+    )
+    assert predict_turns(of_layer(keras.layers.LSTM(4, return_sequences=True)), dialogues).shape == (2, 4)
+
+
 def test_mistakes_are_named():
+    entry = keras.Input((None, 3))
+    both = keras.Model(entry, [keras.layers.Dense(n)(entry) for n in (2, 3)])
+    with pytest.raises(OptionError, match="found a list"):
+        predict_turns(both, encoded())
     many_to_one = keras.Sequential([keras.Input((None, 3)), keras.layers.LSTM(4)])
     with pytest.raises(OptionError, match="return_sequences=True"):
         predict_turns(many_to_one, encoded())

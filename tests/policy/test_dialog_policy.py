@@ -1,5 +1,6 @@
 import hashlib
 import json
+import random
 import re
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import pytest
 
 from dialog_policy import Corpus, DialogPolicy, Dialogue, Turn
 from dialog_policy.baselines import load_baselines
-from dialog_policy.errors import CorpusError, OptionError, RunError
+from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, RunError
+from dialog_policy.features.encode import encode_dialogues
+from dialog_policy.network.turns import predict_turns
 from dialog_policy.policy import cross_validate, hold_out, make_config
 from dialog_policy.policy.callbacks import check_callbacks
 from dialog_policy.runtime import Policy
@@ -76,9 +79,21 @@ def _other_system_side(turn):
     return Turn(user=turn.user, context=turn.context, actions=frozenset(["bye"]), system="other")
 
 
+def random_numbers():
+    return random.random(), np.random.random()  # noqa: NPY002 (those that Keras seeds)
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(trained, small, tmp_path):
+    random.seed(3)
+    np.random.seed(3)  # noqa: NPY002
+    expected = [random_numbers() for _ in range(3)]
+    random.seed(3)
+    np.random.seed(3)  # noqa: NPY002
+    drawn = [random_numbers()]
     for name, seed in (("a", 0), ("b", 1)):
         DialogPolicy(**QUICK, seed=seed).fit(small.split("train"), dev=small.split("dev"), out=tmp_path / name)
+        drawn.append(random_numbers())
+    assert drawn == expected  # a training leaves the caller's generators as they are
     trained.save(tmp_path / "saved")
     a, b, saved = (digests(tmp_path / name) for name in ("a", "b", "saved"))
     assert {name: digest for name, digest in a.items() if name != "training.safetensors"} == saved
@@ -129,6 +144,21 @@ def test_the_best_epoch_is_kept(small):
     best = max(policy.history_, key=lambda row: row["dev_log_likelihood"])
     assert kept_accuracy(policy.history_) == best["dev_turn_accuracy"]
     assert policy.score(small.split("dev")) == pytest.approx(best["dev_turn_accuracy"])
+
+
+def test_a_fallback_precision_that_cannot_be_had_is_warned_of(small):
+    train, dev = small.split("train")[:9], small.split("dev")
+    settings = {**QUICK, "epochs": 1, "smallest_dev": 1}
+    with pytest.warns(
+        CorpusWarning, match=r"fallback_precision=0\.9 had no effect, .* Validation: none \(as requested\)"
+    ):
+        policy = DialogPolicy(**settings, fallback_precision=0.9).fit(train, dev=None)
+    assert policy.runtime_.info["fallback"] is None
+    with pytest.warns(
+        CorpusWarning, match=r"fallback_precision=0\.999 is not reached on the validation part: .* are right"
+    ):
+        policy = DialogPolicy(**settings, fallback_precision=0.999).fit(train, dev=dev)
+    assert policy.runtime_.info["fallback"]["precision"] < 0.999
 
 
 def test_a_dev_part_is_used_in_every_epoch(trained):
@@ -280,6 +310,28 @@ def test_the_summary_shows_what_is_computed(trained, small, tmp_path):
     assert DialogPolicy.load(tmp_path / "run").summary() == trained.summary()
 
 
+def test_the_network_is_of_keras_own_layers_also_of_a_loaded_run(trained, small, tmp_path):
+    trained.save(tmp_path / "run")
+    loaded = DialogPolicy.load(tmp_path / "run")
+    loaded.network_.save(tmp_path / "network.keras")
+    network = keras.models.load_model(tmp_path / "network.keras")
+    assert {type(layer).__module__.split(".")[0] for layer in network.layers} == {"keras"}
+    assert loaded.network_ is loaded.network_
+    assert not hasattr(DialogPolicy(), "network_")
+    engine = loaded.runtime_.engine
+    encoded = encode_dialogues(small.split("test"), engine.encoder)
+    graph = [
+        engine.onnx_network.run(x, engine.onnx_network.start(1)).logits[0]
+        for x in (encoded.features(encoded.padded_turns([number])) for number in range(len(encoded)))
+    ]
+    expected = 1 / (1 + np.exp(-np.concatenate(graph)))
+    for each in (network, trained.network_):
+        np.testing.assert_allclose(predict_turns(each, encoded), expected, atol=1e-6)
+    again = DialogPolicy(**{**QUICK, "epochs": 1}).fit(small.split("test")[:9], dev=None)
+    before = again.network_
+    assert again.fit(small.split("test")[:5]).network_ is not before
+
+
 @pytest.mark.parametrize("module", ["dialog_policy", "dialog_policy.runtime", "dialog_policy.cli"])
 def test_importing_is_light(module):
     heavy = {"tensorflow", "keras", "gensim", "sklearn", "pandas", "scipy", "jax", "torch"}
@@ -306,6 +358,22 @@ def test_a_checkpoint_of_every_epoch_follows_nothing(tmp_path):
         (
             {"callbacks": keras.callbacks.EarlyStopping(monitor="val_loss")},
             "callbacks: EarlyStopping follows 'val_loss', .* logs loss; of the validation part, dev_turn_accuracy and .* more is better",
+        ),
+        ({"callbacks": "EarlyStopping"}, "callbacks: expected .*, found 'EarlyStopping'"),
+        ({"callbacks": keras.callbacks.EarlyStopping}, r"found the class EarlyStopping\. Write EarlyStopping\(…\)"),
+        (
+            {"callbacks": keras.callbacks.ReduceLROnPlateau("loss")},
+            "ReduceLROnPlateau sets the learning rate, which follows a cosine",
+        ),
+        ({"callbacks": keras.callbacks.LearningRateScheduler(float)}, "LearningRateScheduler sets the learning rate"),
+        ({"callbacks": keras.callbacks.BackupAndRestore("x")}, r"BackupAndRestore restores .* resume=True after"),
+        (
+            {"callbacks": keras.callbacks.EarlyStopping("loss", restore_best_weights=True)},
+            r"EarlyStopping\(restore_best_weights=True\) would have no effect",
+        ),
+        (
+            {"callbacks": keras.callbacks.EarlyStopping(monitor="dev_turn_accuracy")},
+            "follows dev_turn_accuracy, of which more is better: expected mode=\"max\", found 'auto'",
         ),
         (
             {"callbacks": [keras.callbacks.EarlyStopping(monitor="dev_log_likelihood")], "dev": None},

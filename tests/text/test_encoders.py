@@ -3,7 +3,7 @@ import pytest
 from gensim.models import KeyedVectors
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from dialog_policy.errors import OptionError
+from dialog_policy.errors import CorpusWarning, OptionError
 from dialog_policy.testing import encoder_checks, parametrize_with_checks
 from dialog_policy.text.embedding import PADDING_ID
 from dialog_policy.text.encoders import Bits, Embedding, FastText, Lsa, Pretrained, Word2Vec, fit_encoder
@@ -81,6 +81,7 @@ def test_sif_removes_the_common_component():
     ("name", "format", "text"),
     [("v.txt", "word2vec", "2 2\nCheap 1 2\nfood 3 4\n"), ("g.txt", "glove", "Cheap 1 2\nfood 3 4\n")],
 )
+@pytest.mark.filterwarnings("ignore:.*have a vector")
 def test_pretrained_vectors(tmp_path, name, format, text):
     (tmp_path / name).write_text(text)
     table = fit(Pretrained(path=str(tmp_path / name), format=format, pools=("mean",)))
@@ -101,7 +102,15 @@ def test_pretrained_errors(tmp_path):
         with pytest.raises(OptionError, match=f"word2vec format, found {kind}.*save_word2vec_format.*add_vectors"):
             fit(Pretrained(path=str(tmp_path / name)))
     vectors.save_word2vec_format(str(tmp_path / "words.bin"), binary=True)
-    assert fit(Pretrained(path=str(tmp_path / "words.bin"))).terms == ("cheap",)
+    with pytest.warns(
+        CorpusWarning, match=r"words\.bin: only 17% of the words .* frequent ones without are 'a', 'italian', 'place'"
+    ):
+        assert fit(Pretrained(path=str(tmp_path / "words.bin"))).terms == ("cheap",)
+    (tmp_path / "french.txt").write_text("2 2\nbonjour 1 2\nmaison 3 4\n")
+    with pytest.raises(
+        OptionError, match=r"french\.txt: none of the words of the training part have a vector; .* language"
+    ):
+        fit(Pretrained(path=str(tmp_path / "french.txt")))
     (tmp_path / "nan.txt").write_text("2 2\ncheap 1 2\nfood nan 4\n")
     with pytest.raises(OptionError, match="vector of 'food'"):
         fit(Pretrained(path=str(tmp_path / "nan.txt")))
