@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from dialog_policy.corpus.dialogue import Dialogue, Turn
@@ -21,8 +23,9 @@ class DialogueRows:
 
     def __init__(self) -> None:
         self.varying: set[str] = set()
-        self._numbers: dict[float | None, str] = {}
-        self._turns: list[tuple[float, Turn]] = []
+        self._numbers: dict[float | datetime | None, str] = {}
+        self._kind = ""
+        self._turns: list[tuple[Any, Turn]] = []
         self._fields: dict[str, Any] = {}
         self._split: str | None = None
 
@@ -44,14 +47,17 @@ class DialogueRows:
         Raises
         ------
         ValueError
-            If an earlier row has another split or the same turn number, or only some rows have a turn number.
+            If an earlier row has another split, the same turn number or time, or another kind of it, or none.
         """
         order, split, fields = cells.pop("turn"), cells.pop("split"), cells.pop("fields")
-        if self._numbers and (None in self._numbers) != (order is None):
-            raise ValueError("some of its rows have a turn number and others have none, so their order is not known")
+        kind = _kind(order)
+        if self._numbers and kind != self._kind:
+            raise ValueError(f"one of its rows has {self._kind}, and this one has {kind}, so their order is not known")
+        self._kind = kind
         if order is not None and order in self._numbers:
+            shown = f"time {order}" if isinstance(order, datetime) else f"number {order:g}"
             raise ValueError(
-                f"it has two turns with the number {order:g}, in {self._numbers[order]} and {row}. If two dialogues have this id, "
+                f"it has two turns with the {shown}, in {self._numbers[order]} and {row}. If two dialogues have this id, "
                 "give each an id of its own; if it is one turn, write all its actions into one row"
             )
         self._numbers[order] = row
@@ -65,6 +71,12 @@ class DialogueRows:
 
     def dialogue(self, dialogue_id: str) -> Dialogue:
         """Return the dialogue; its turns are in the order of their numbers, or as they came."""
-        turns = tuple(turn for _, turn in sorted(self._turns, key=lambda item: item[0]))
+        turns = tuple(turn for _, turn in sorted(self._turns, key=itemgetter(0)))
         fields = {name: value for name, value in self._fields.items() if name not in self.varying}
         return Dialogue(id=dialogue_id, turns=turns, split=self._split, fields=fields)
+
+
+def _kind(order: float | datetime | None) -> str:
+    if isinstance(order, datetime):
+        return "a time without a time zone" if order.tzinfo is None else "a time with a time zone"
+    return "no turn number" if order is None else "a turn number"

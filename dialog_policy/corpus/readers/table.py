@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from dialog_policy.corpus.bits import actions_of_bits, bit_names
-from dialog_policy.corpus.cells import COLUMNS, RESERVED, Cells, actions_of_cell
+from dialog_policy.corpus.bits import actions_of_bits, bit_names, is_missing
+from dialog_policy.corpus.cells import COLUMNS, RESERVED, Cells, actions_of_cell, with_date
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.dialogue_rows import DialogueRows
+from dialog_policy.corpus.plain import json_object
 from dialog_policy.corpus.problems import Place, Problem
 from dialog_policy.corpus.readers.bit_columns import with_actions
 from dialog_policy.corpus.readers.header import check_header
@@ -146,8 +147,12 @@ def _read_table(
         converted = cells(row, dialogue_id, line=line)
         if not annotated and not layout.has_actions:
             converted["actions"] = None
-        others = {name: value for name, value in row.items() if name not in known and value not in (None, "")}
+        others = {
+            name: value for name, value in row.items() if name not in known and not is_missing(value) and value != ""
+        }
         try:
+            if not table.is_text:
+                others = json_object({name: with_date(value) for name, value in others.items()})
             collected.add(converted, others, f"line {line}")
         except ValueError as error:
             raise CorpusError(f"{error}.", path=table.place, line=line, dialogue=dialogue_id) from None
