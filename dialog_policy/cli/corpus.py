@@ -26,7 +26,7 @@ from dialog_policy.corpus import Dialogue
 from dialog_policy.corpus.checks import examine
 from dialog_policy.corpus.download import catalogue
 from dialog_policy.corpus.download import download as fetch
-from dialog_policy.corpus.problems import LEVELS
+from dialog_policy.corpus.problems import LEVELS, warn_of
 from dialog_policy.corpus.readers import OpenCorpus, open_corpus, open_source
 from dialog_policy.corpus.readers.warehouse import is_address, name_of_address
 from dialog_policy.corpus.stratify import assign
@@ -164,6 +164,7 @@ def split(
     # Read twice, so that the dialogues need not be kept: to deal them, and to write them.
     assigned = assign(opened.dialogues(), shares, seed=seed, group_by=group_by)
     write_parts(opened.dialogues(), assigned, out)
+    warn_of(opened.problems())
     counts = Counter(assigned)
     for name in shares:
         share = counts[name] / len(assigned)

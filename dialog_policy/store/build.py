@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dialog_policy.collector import uncollected
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
+from dialog_policy.corpus.part_labels import part_problems
+from dialog_policy.corpus.problems import warn_of
 from dialog_policy.corpus.readers import OpenCorpus, Paths, open_corpus
 from dialog_policy.corpus.readers.warehouse import is_address, name_of_address
 from dialog_policy.corpus.record_memory import unlisted_values
@@ -103,6 +106,11 @@ def prepare(
         If an option is impossible, or the disk is full: what is finished is kept then.
     RunError
         If another process makes this store, there is something else at its place, or a process was lost.
+
+    Warns
+    -----
+    CorpusWarning
+        If something in the corpus is not read, or should be checked.
     """
     config, executor, place = config or Config(), executor or LocalProcesses(1), Path(store)
     opened = _of_corpus(corpus) if isinstance(corpus, Corpus) else open_corpus(corpus, format=format, reader=reader)
@@ -131,6 +139,7 @@ def prepare(
         )
         whole = StoredCorpus(folder, manifest)
         whole.check_ids()
+        warn_of([*opened.problems(), *part_problems(Counter(whole.labels))])
         if split != "none":
             own = own_dev(whole, dev)
             if isinstance(own, str) and own != "inner":

@@ -71,3 +71,13 @@ def test_times_that_cannot_be_compared_are_refused(read):
         read(turn=["2026-01-01T10:00:00Z", "2026-01-01 10:00:01"])
     with pytest.raises(CorpusError, match="two turns with the time 2026-01-01 10:00:00, in line 1 and line 2"):
         read(turn=["2026-01-01 10:00:00"] * 2)
+
+
+def test_folders_that_name_columns(tmp_path):
+    for part, city in (("train", "Kiel"), ("test", "__HIVE_DEFAULT_PARTITION__")):
+        folder = tmp_path / f"split={part}" / f"home%20town={city}"
+        folder.mkdir(parents=True)
+        parquet.write_table(arrow.table({"dialogue_id": [part], "user": ["x"], "actions": ["g"]}), folder / "0.parquet")
+    test, train = load_corpus(tmp_path)
+    assert (train.id, train.split, train.fields) == ("train", "train", {"home town": "Kiel"})
+    assert (test.split, test.fields) == ("test", {})

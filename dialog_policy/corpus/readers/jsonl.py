@@ -10,6 +10,7 @@ import msgspec
 from dialog_policy.corpus.bits import HOW_TO_NAME, actions_of_bits, bit_names
 from dialog_policy.corpus.dialogue import Dialogue, Turn, huge_number
 from dialog_policy.corpus.problems import Place, Problem
+from dialog_policy.corpus.readers.part_names import in_part
 from dialog_policy.corpus.readers.reader import BITS, Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.corpus.surrogates import json_problem
@@ -145,7 +146,8 @@ def _read(source: Source, bits: Sequence[str], unknown: set[str], *, annotated: 
         kind: type[_Dialogue] = _Dialogue if annotated or _has_actions(source, member) else _Unannotated
         for number, line in source.lines(member):
             if line.strip():
-                yield _parse(line, source.place(member), number, kind, bits, unknown)
+                dialogue = _parse(line, source.place(member), number, kind, bits, unknown)
+                yield in_part(dialogue, source.parts.get(member))
 
 
 def _has_actions(source: Source, member: str) -> bool:

@@ -14,12 +14,14 @@ import tarfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from dialog_policy.corpus.readers import limits
 from dialog_policy.corpus.readers.limits import bounded_lines, check_name, largest_unpacked
+from dialog_policy.corpus.readers.part_names import parts_of_files
 from dialog_policy.errors import CorpusError, OptionError, did_you_mean
 from dialog_policy.files import open_zip
 
@@ -72,6 +74,11 @@ class Source:
     def is_single_file(self) -> bool:
         """Whether the user named a plain file."""
         return False
+
+    @cached_property
+    def parts(self) -> Mapping[str, str]:
+        """Parts of the members whose names say one; see :func:`~dialog_policy.corpus.readers.part_names.parts_of_files`."""
+        return parts_of_files(self.members)
 
     def place(self, member: str) -> str:
         """Return how a member is named in messages."""

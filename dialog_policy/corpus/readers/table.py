@@ -24,6 +24,7 @@ from dialog_policy.corpus.readers.bit_columns import with_actions
 from dialog_policy.corpus.readers.header import check_header
 from dialog_policy.corpus.readers.layout import SEPARATOR, TableLayout, layout_of, with_ids
 from dialog_policy.corpus.readers.named_rows import Table
+from dialog_policy.corpus.readers.part_names import in_part
 from dialog_policy.corpus.readers.reader import BITS, Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.sheet import SUFFIXES, tables
 from dialog_policy.corpus.readers.source import Source
@@ -165,7 +166,8 @@ def _read(source: Source, options: Options, remarks: _Remarks, *, annotated: boo
     bits = bit_names(options["bits"])
     for member in _members(source):
         for table in tables(source, member, columns, options["encoding"]):
-            yield from _read_table(table, columns, remarks, bits, annotated=annotated)
+            for dialogue in _read_table(table, columns, remarks, bits, annotated=annotated):
+                yield in_part(dialogue, source.parts.get(member))
 
 
 def _members(source: Source) -> list[str]:
