@@ -23,15 +23,15 @@ _TURN_KEYS = frozenset({"user", "context", "actions", "system", "reward", "prope
 
 class _Turn(msgspec.Struct):
     actions: frozenset[str] | None
-    user: str = ""
-    context: dict[str, Any] = {}
-    system: str = ""
+    user: str | None = None
+    context: dict[str, Any] | None = None
+    system: str | None = None
     reward: float | None = None
     propensity: float | None = None
 
 
 class _Dialogue(msgspec.Struct):
-    id: str
+    id: str | int
     turns: list[_Turn]
     split: str | None = None
 
@@ -104,7 +104,12 @@ def _parse(
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         if raw is None:
             problem = json_problem(error, line)
-            raise CorpusError(f"expected a JSON object; found: {problem}.", path=place, line=number) from None
+            raise CorpusError(
+                f"expected a JSON object; found: {problem}.",
+                path=place,
+                line=number,
+                remedy="Write each dialogue as an object in a line of its own.",
+            ) from None
         raise CorpusError(
             f'expected {{"id", "turns": [{{"user", "actions", "system"}}]}}; found: {error}.',
             path=place,
@@ -120,16 +125,16 @@ def _parse(
             "it has an integer of more than 308 digits.",
             path=place,
             line=number,
-            dialogue=dialogue.id,
+            dialogue=str(dialogue.id),
             turn=next((n for n, turn in enumerate(raw["turns"]) if huge_number(line, turn)), None),
             remedy="Write it as a text, or leave it out.",
         )
     turns = tuple(
         Turn(
-            user=turn.user,
-            context=turn.context,
+            user=turn.user or "",
+            context=turn.context or {},
             actions=turn.actions,
-            system=turn.system,
+            system=turn.system or "",
             reward=turn.reward,
             propensity=turn.propensity,
         )
@@ -137,7 +142,7 @@ def _parse(
     )
     unknown.update(*(turn.keys() - _TURN_KEYS for turn in raw["turns"]))
     fields = {name: value for name, value in raw.items() if name not in _KNOWN}
-    return Dialogue(id=dialogue.id, turns=turns, split=dialogue.split or None, fields=fields)
+    return Dialogue(id=str(dialogue.id), turns=turns, split=dialogue.split or None, fields=fields)
 
 
 def _read(source: Source, bits: Sequence[str], unknown: set[str], *, annotated: bool) -> Iterator[Dialogue]:
