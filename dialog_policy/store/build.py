@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,6 +53,8 @@ from dialog_policy.threads import one_thread
 __all__ = ["prepare"]
 
 _TURNS_A_SHARD = 50_000
+# Bytes of text after which a shard ends all the same: it is in memory while it is written and while it is read.
+_BYTES_A_SHARD = 128 << 20
 _TEXT = "text"
 
 _Task = TypeVar("_Task")
@@ -94,7 +96,7 @@ def prepare(
     executor
         What works on shards. None: this process.
     turns_a_shard
-        A shard ends with the dialogue that makes it so many turns.
+        A shard ends with the dialogue that makes it so many turns, or 128 MiB of text.
     say
         Takes sentences about what is going on.
 
@@ -197,15 +199,23 @@ def _write_text(opened: OpenCorpus, folder: Path, turns_a_shard: int) -> list[Sh
 
 def _cut(dialogues: Iterator[Dialogue], turns: int) -> Iterator[list[Dialogue]]:
     collected: list[Dialogue] = []
-    size = 0
+    size = text = 0
     for dialogue in dialogues:
         collected.append(dialogue)
         size += max(1, len(dialogue))
-        if size >= turns:
+        text += sum(len(turn.user) + len(turn.system) + _bytes_of(turn.context) for turn in dialogue.turns)
+        if size >= turns or text >= _BYTES_A_SHARD:
             yield collected
-            collected, size = [], 0
+            collected, size, text = [], 0, 0
     if collected:
         yield collected
+
+
+def _bytes_of(context: Mapping[str, Any]) -> int:
+    try:
+        return len(msgspec.json.encode(context)) if context else 0
+    except (TypeError, ValueError):  # writing says what is wrong with it
+        return 0
 
 
 def _make_features(
