@@ -15,7 +15,17 @@ from dialog_policy.corpus.dialogue import huge_number
 from dialog_policy.corpus.plain import json_object
 from dialog_policy.errors import CorpusError
 
-__all__ = ["COLUMNS", "LISTED", "RESERVED", "Cells", "actions_of_cell", "id_text", "with_date"]
+__all__ = [
+    "COLUMNS",
+    "LISTED",
+    "RESERVED",
+    "Cells",
+    "actions_of_cell",
+    "id_text",
+    "kind_of_order",
+    "order_of_cell",
+    "with_date",
+]
 
 # One row a turn.
 COLUMNS = ("dialogue_id", "turn", "user", "actions", "system", "context", "split", "reward", "propensity", "fields")
@@ -104,8 +114,14 @@ def _number(cell: Any) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _order(cell: Any) -> float | datetime | None:
-    """Return what orders the rows of a dialogue: a number, or the time of a turn."""
+def order_of_cell(cell: Any) -> float | datetime | None:
+    """Return what orders turns or dialogues: a number, or a time.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
     if isinstance(cell, date):
         return cell if isinstance(cell, datetime) else datetime.combine(cell, time())
     try:
@@ -119,6 +135,13 @@ def _order(cell: Any) -> float | datetime | None:
             ) from None
 
 
+def kind_of_order(order: float | datetime | None) -> str:
+    """Return which kind of order a value is of, for messages; values of different kinds cannot be compared."""
+    if isinstance(order, datetime):
+        return "a time without a time zone" if order.tzinfo is None else "a time with a time zone"
+    return "no number" if order is None else "a number"
+
+
 def _text(cell: Any) -> str:
     if isinstance(cell, Collection) and not isinstance(cell, str):
         raise ValueError(f"expected a text, found {str(cell)[:40]}")
@@ -126,7 +149,7 @@ def _text(cell: Any) -> str:
 
 
 _CELLS: Mapping[str, Callable[[Any], Any]] = {
-    "turn": _order,
+    "turn": order_of_cell,
     "user": _text,
     "context": _object,
     "system": _text,

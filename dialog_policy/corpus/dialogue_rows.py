@@ -7,6 +7,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
+from dialog_policy.corpus.cells import kind_of_order
 from dialog_policy.corpus.dialogue import Dialogue, Turn
 
 __all__ = ["DialogueRows"]
@@ -50,9 +51,11 @@ class DialogueRows:
             If an earlier row has another split, the same turn number or time, or another kind of it, or none.
         """
         order, split, fields = cells.pop("turn"), cells.pop("split"), cells.pop("fields")
-        kind = _kind(order)
+        kind = kind_of_order(order)
         if self._numbers and kind != self._kind:
-            raise ValueError(f"one of its rows has {self._kind}, and this one has {kind}, so their order is not known")
+            raise ValueError(
+                f"one of its rows has {self._kind} as its turn, and this one has {kind}, so their order is not known"
+            )
         self._kind = kind
         if order is not None and order in self._numbers:
             shown = f"time {order}" if isinstance(order, datetime) else f"number {order:g}"
@@ -74,9 +77,3 @@ class DialogueRows:
         turns = tuple(turn for _, turn in sorted(self._turns, key=itemgetter(0)))
         fields = {name: value for name, value in self._fields.items() if name not in self.varying}
         return Dialogue(id=dialogue_id, turns=turns, split=self._split, fields=fields)
-
-
-def _kind(order: float | datetime | None) -> str:
-    if isinstance(order, datetime):
-        return "a time without a time zone" if order.tzinfo is None else "a time with a time zone"
-    return "no turn number" if order is None else "a turn number"

@@ -118,7 +118,7 @@ def test_cells_of_a_frame_mean_what_cells_of_a_sheet_mean():
         (
             "turn",
             [1, None],
-            "dialogue 'a', turn 1 .*one of its rows has a turn number, and this one has no turn number",
+            "dialogue 'a', turn 1 .*one of its rows has a number as its turn, and this one has no number",
         ),
         ("turn", [1, 1.0], "dialogue 'a', turn 1 .*two turns with the number 1, in row 0 and row 1. If two dialogues"),
         ("split", ["dev", "test"], "dialogue 'a', turn 1 .*in the split 'dev' and, from here on, in 'test'"),

@@ -67,7 +67,9 @@ def test_times_order_the_turns(read, times):
 
 
 def test_times_that_cannot_be_compared_are_refused(read):
-    with pytest.raises(CorpusError, match="has a time with a time zone, and this one has a time without a time zone"):
+    with pytest.raises(
+        CorpusError, match="has a time with a time zone as its turn, and this one has a time without a time zone"
+    ):
         read(turn=["2026-01-01T10:00:00Z", "2026-01-01 10:00:01"])
     with pytest.raises(CorpusError, match="two turns with the time 2026-01-01 10:00:00, in line 1 and line 2"):
         read(turn=["2026-01-01 10:00:00"] * 2)
