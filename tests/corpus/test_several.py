@@ -1,6 +1,7 @@
 """Several corpora, or files of several formats in one folder, read as one: whole, or refused with their names."""
 
 import json
+import warnings
 
 import pytest
 
@@ -111,6 +112,19 @@ def test_files_called_after_the_parts_are_the_parts(tmp_path, names):
             continue
         assert [len(corpus.split(part)) for part in ("train", "dev", "test")] == [20, 20, 1]
         assert all(dialogue.id.startswith("t") for dialogue in corpus.split("train"))
+
+
+def test_a_share_of_a_file_that_is_called_after_the_part_is_warned_of(tmp_path):
+    write_folder(tmp_path, {"test.jsonl": lines(*map(str, range(40))), "calls.jsonl": lines(*map(str, range(40)))})
+    with pytest.warns(
+        CorpusWarning, match=r"test\.jsonl names no parts, so that 'test' is \d of its 40 dialogues.*--split all"
+    ):
+        load_corpus(tmp_path / "test.jsonl").split("test")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_corpus(tmp_path / "test.jsonl").split("train")
+        load_corpus(tmp_path / "test.jsonl").split("all")
+        load_corpus(tmp_path / "calls.jsonl").split("test")
 
 
 def test_a_name_alone_makes_no_part_and_a_dialogue_knows_its_own(tmp_path):
