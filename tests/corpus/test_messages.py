@@ -153,3 +153,14 @@ def test_a_file_may_be_one_conversation_and_ids_have_several_names(tmp_path):
     write(tmp_path / "e.json", json.dumps([messages]))
     ids = [dialogue.id for dialogue in load_corpus(tmp_path)]
     assert ids == ["a.json:conversation-0", "b.json:conversation-0", "7", "x", "e.json:conversation-0"]
+
+
+def test_folders_and_numbered_files_are_parts(tmp_path):
+    line = json.dumps([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}])
+    for name in ("train/a.jsonl", "test/a.jsonl"):
+        (tmp_path / name).parent.mkdir()
+        write(tmp_path / name, line)
+    assert [dialogue.split for dialogue in load_corpus(tmp_path)] == ["test", "train"]
+    # Beside dialogues in the native format they keep their own reader.
+    write(tmp_path / "dev.jsonl", json.dumps({"id": "d", "turns": [{"user": "hi", "actions": ["reply"]}]}))
+    assert {dialogue.split for dialogue in load_corpus(tmp_path)} == {"train", "dev", "test"}

@@ -10,6 +10,7 @@ import msgspec
 from dialog_policy.corpus.bits import HOW_TO_NAME, actions_of_bits, bit_names
 from dialog_policy.corpus.dialogue import Dialogue, Turn, huge_number
 from dialog_policy.corpus.problems import Place, Problem
+from dialog_policy.corpus.readers.messages import files_of_messages
 from dialog_policy.corpus.readers.part_names import in_part
 from dialog_policy.corpus.readers.reader import BITS, Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
@@ -173,7 +174,9 @@ def _members(source: Source) -> list[str]:
 
 
 def _lines_files(source: Source) -> list[str]:
-    return [member for member in source.members if member.lower().endswith((".jsonl", ".ndjson"))]
+    # Logs of chat messages may be JSON Lines, too, and have a reader of their own.
+    others = set(files_of_messages(source))
+    return [m for m in source.members if m.lower().endswith((".jsonl", ".ndjson")) and m not in others]
 
 
 def _recognises(source: Source) -> bool:

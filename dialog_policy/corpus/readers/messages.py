@@ -27,7 +27,7 @@ from dialog_policy.corpus.readers.reader import Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError
 
-__all__ = ["READER"]
+__all__ = ["READER", "files_of_messages"]
 
 _ROLE = re.compile(rb'"role":\s*"(?:system|developer|user|assistant|tool)"')
 _TEXTS = ("text", "input_text", "output_text", "refusal")
@@ -212,13 +212,14 @@ def _conversations(source: Source, member: str) -> Iterator[_Conversation | list
 def _read(source: Source) -> Iterator[Dialogue]:
     members = _members(source)
     for member in members:
-        split = part_of(PurePosixPath(member).stem)
+        split = source.parts.get(member) or part_of(PurePosixPath(member).stem)
         stem = "" if len(members) == 1 else f"{member}:"
         for number, conversation in enumerate(_conversations(source, member)):
             yield _dialogue(conversation, number, split, source.place(member), stem)
 
 
-def _recognised(source: Source) -> list[str]:
+def files_of_messages(source: Source) -> list[str]:
+    """Return the members that begin like logs of chat messages."""
     names = [member for member in source.members if member.lower().endswith((".json", ".jsonl", ".ndjson"))]
     heads = ((member, source.head([member], 4096)) for member in names)
     # Our own format may have such words in a context.
@@ -227,11 +228,11 @@ def _recognised(source: Source) -> list[str]:
 
 def _members(source: Source) -> list[str]:
     # A single file that is said to have this format is read, so that what is wrong with it is named.
-    return source.members if source.is_single_file else _recognised(source)
+    return source.members if source.is_single_file else files_of_messages(source)
 
 
 def _recognises(source: Source) -> bool:
-    return bool(_recognised(source))
+    return bool(files_of_messages(source))
 
 
 def _open(source: Source, options: Options) -> Opened:
