@@ -22,14 +22,15 @@ from dialog_policy.cli.options import (
     write_json,
 )
 from dialog_policy.cli.terminal import printable
-from dialog_policy.corpus import Dialogue
+from dialog_policy.corpus import Corpus, Dialogue
 from dialog_policy.corpus.checks import examine
+from dialog_policy.corpus.chronology import assign_in_order
 from dialog_policy.corpus.download import catalogue
 from dialog_policy.corpus.download import download as fetch
-from dialog_policy.corpus.problems import LEVELS
+from dialog_policy.corpus.problems import LEVELS, warn_of
 from dialog_policy.corpus.readers import OpenCorpus, open_corpus, open_source
 from dialog_policy.corpus.readers.warehouse import is_address, name_of_address
-from dialog_policy.corpus.stratify import assign
+from dialog_policy.corpus.stratify import assign, check_shares
 from dialog_policy.corpus.summary import CorpusSummary
 from dialog_policy.corpus.write import write_corpus, write_parts
 from dialog_policy.errors import CorpusError, OptionError, counted
@@ -128,6 +129,7 @@ def convert(corpora: tuple[str, ...], out: str, format_: str | None, reader: tup
     corpus = read_corpus(corpora, format_, reader)
     write_corpus(corpus, out)
     say(f"{counted(len(corpus), 'dialogue')} with {counted(corpus.n_turns, 'turn')} written to {out}.")
+    _say_what_stays(corpus)
 
 
 @click.command(cls=Command)
@@ -142,6 +144,11 @@ def convert(corpora: tuple[str, ...], out: str, format_: str | None, reader: tup
 )
 @click.option("--seed", default=0, show_default=True, help="Seed; each seed gives another split.")
 @click.option("--group-by", metavar="FIELD", help="Keep dialogues with the same value of this field in one part.")
+@click.option(
+    "--order-by",
+    metavar="FIELD",
+    help="Make parts that follow each other in time: the first has the dialogues with the lowest numbers or earliest dates in this field.",
+)
 @click.option("--force", is_flag=True, help="Replace the parts that an earlier split left in OUT.")
 def split(
     corpora: tuple[str, ...],
@@ -151,23 +158,41 @@ def split(
     parts: tuple[str, ...],
     seed: int,
     group_by: str | None,
+    order_by: str | None,
     force: bool,
 ) -> None:
     """Divide a corpus into parts: OUT/train.jsonl, OUT/dev.jsonl, OUT/test.jsonl.
 
     Every part gets its share of the dialogues with each action; dialogues with the same content stay together. The same
-    seed gives the same parts on every machine. Parts that the corpus already has are ignored. OUT is written completely or not at all.
+    seed gives the same parts on every machine. With --order-by the parts follow each other in time instead. Parts that the corpus already has are ignored. OUT is written completely or not at all.
     """
     shares = {name: _share(name, value) for name, value in assignments(parts or _PARTS, "--parts").items()}
+    if order_by is not None and (group_by is not None or seed):
+        raise OptionError("--order-by alone decides about the parts: leave out --group-by and --seed.")
+    check_shares(shares)
     _check_folder(Path(out), {f"{name}.jsonl" for name in shares}, force)
     opened = open_corpus(corpora, format=format_, reader=assignments(reader, "--reader"))
     # Read twice, so that the dialogues need not be kept: to deal them, and to write them.
-    assigned = assign(opened.dialogues(), shares, seed=seed, group_by=group_by)
+    if order_by is None:
+        assigned = assign(opened.dialogues(), shares, seed=seed, group_by=group_by)
+    else:
+        assigned = assign_in_order(opened.dialogues(), shares, order_by)
     write_parts(opened.dialogues(), assigned, out)
+    warn_of(opened.problems())
+    _say_what_stays(opened)
     counts = Counter(assigned)
     for name in shares:
         share = counts[name] / len(assigned)
         click.echo(printable(f"{Path(out) / f'{name}.jsonl'}: {counted(counts[name], 'dialogue')} ({share:.1%})"))
+
+
+def _say_what_stays(corpus: Corpus | OpenCorpus) -> None:
+    """Say what a corpus has beside its dialogues, which their files have no place for."""
+    known = "the values of its database, by which names are found in texts" if corpus.gazetteer else ""
+    replies = "that its replies are templates" if corpus.replies_are_templates else ""
+    if known or replies:
+        what = " and ".join(filter(None, (known, replies)))
+        say(f"Note: the files have the dialogues only, not {what}. A policy trained on the original has them.")
 
 
 def _check_folder(folder: Path, parts: Set[str], force: bool) -> None:

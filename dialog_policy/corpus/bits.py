@@ -137,6 +137,8 @@ def written(item: Any) -> str:
 
 def is_missing(value: Any) -> bool:
     """Whether a cell has what pandas puts where nothing is known: None, NaN, NaT or NA."""
+    if type(value) is str:  # nearly all are
+        return False
     return (
         value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, Real) and value != value)
     )

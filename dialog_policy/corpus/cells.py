@@ -5,16 +5,27 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime, time
+from datetime import date, datetime, time
 from typing import Any, NamedTuple
 
 import msgspec
 
-from dialog_policy.corpus.bits import HOW_TO_NAME, are_repeated_bits
+from dialog_policy.corpus.bits import HOW_TO_NAME, are_repeated_bits, is_missing
 from dialog_policy.corpus.dialogue import huge_number
+from dialog_policy.corpus.plain import json_object
 from dialog_policy.errors import CorpusError
 
-__all__ = ["COLUMNS", "LISTED", "RESERVED", "Cells", "actions_of_cell", "with_date"]
+__all__ = [
+    "COLUMNS",
+    "LISTED",
+    "RESERVED",
+    "Cells",
+    "actions_of_cell",
+    "id_text",
+    "kind_of_order",
+    "order_of_cell",
+    "with_date",
+]
 
 # One row a turn.
 COLUMNS = ("dialogue_id", "turn", "user", "actions", "system", "context", "split", "reward", "propensity", "fields")
@@ -34,11 +45,11 @@ def actions_of_cell(cell: Any, separator: str) -> frozenset[str] | None:
     ValueError
         If it is a bit vector, or a JSON list of something else than names.
     """
-    if cell is None:
+    if is_missing(cell):
         return None
     if isinstance(cell, list):
-        names = list(map(str, cell))
-    elif (text := str(cell).strip()) == "null":
+        names = list(map(_name, cell))
+    elif (text := _name(cell).strip()) == "null":
         return None
     elif text.startswith("["):
         names = list(map(str, msgspec.json.decode(text, type=list[str | int])))
@@ -50,6 +61,18 @@ def actions_of_cell(cell: Any, separator: str) -> frozenset[str] | None:
             f"{str(cell)[:40]!r} is a bit vector and no list of names. {HOW_TO_NAME.format(count=len(names))}"
         )
     return frozenset(names)
+
+
+def _name(value: Any) -> str:
+    """Return an action's name as text."""
+    if value is None or (isinstance(value, (bytes, Collection)) and not isinstance(value, str)):
+        raise ValueError(f"expected names of actions, found {str(value)[:40]}")
+    return id_text(value)
+
+
+def id_text(value: Any) -> str:
+    """Return an id as text; whole numbers become floats where one of a column is missing."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def with_date(cell: Any) -> Any:
@@ -65,7 +88,7 @@ def _object(cell: Any) -> dict[str, Any]:
     if cell is None or cell == "":
         return {}
     if isinstance(cell, dict):
-        return cell
+        return json_object(cell)
     try:
         value = msgspec.json.decode(cell, type=dict[str, Any])
     except (msgspec.DecodeError, TypeError) as error:
@@ -91,14 +114,42 @@ def _number(cell: Any) -> float | None:
     return None if math.isnan(value) else value
 
 
+def order_of_cell(cell: Any) -> float | datetime | None:
+    """Return what orders turns or dialogues: a number, or a time.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if isinstance(cell, date):
+        return cell if isinstance(cell, datetime) else datetime.combine(cell, time())
+    try:
+        return _number(cell)
+    except ValueError:
+        try:
+            return datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", cell.strip()))
+        except (AttributeError, ValueError):
+            raise ValueError(
+                f"expected a number or a time such as 2026-03-01 09:30:00, found {str(cell)[:40]!r}"
+            ) from None
+
+
+def kind_of_order(order: float | datetime | None) -> str:
+    """Return which kind of order a value is of, for messages; values of different kinds cannot be compared."""
+    if isinstance(order, datetime):
+        return "a time without a time zone" if order.tzinfo is None else "a time with a time zone"
+    return "no number" if order is None else "a number"
+
+
 def _text(cell: Any) -> str:
     if isinstance(cell, Collection) and not isinstance(cell, str):
         raise ValueError(f"expected a text, found {str(cell)[:40]}")
-    return "" if cell is None else str(cell)
+    return "" if is_missing(cell) else str(cell)
 
 
 _CELLS: Mapping[str, Callable[[Any], Any]] = {
-    "turn": _number,
+    "turn": order_of_cell,
     "user": _text,
     "context": _object,
     "system": _text,
@@ -108,7 +159,7 @@ _CELLS: Mapping[str, Callable[[Any], Any]] = {
     "fields": _object,
 }
 _REMEDIES = {
-    "turn": "Number the turns of each dialogue: 0, 1, 2, …",
+    "turn": "Number the turns of each dialogue: 0, 1, 2, …; or write date and time of each.",
     "context": "Write the cell as JSON, or rename the column: then it is a field of the dialogue.",
     "fields": "Write the cell as JSON, or rename the column: then it is a field of the dialogue.",
 }

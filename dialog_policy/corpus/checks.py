@@ -11,7 +11,7 @@ import msgspec
 
 from dialog_policy.corpus.bits import HOW_TO_NAME, look_like_bits
 from dialog_policy.corpus.dialogue import Dialogue, Turn
-from dialog_policy.corpus.part_labels import misnamed_parts
+from dialog_policy.corpus.part_labels import part_problems
 from dialog_policy.corpus.problems import LEVELS, SHOWN_PLACES, Level, Place, Problem, of_reading
 from dialog_policy.corpus.spelling import joined_names, missing_values, same_but_for_marks, similar
 from dialog_policy.corpus.statistics import Statistics
@@ -178,11 +178,8 @@ def _of_the_whole(summary: CorpusCounts) -> list[Problem]:
         pair = copies.examples[0].dialogues
         other = next((d for d in pair[1:] if d.split != pair[0].split), pair[1])
         problem.places = [Place(d.dialogue) for d in (pair[0], other)]
-    parts = {part: size.dialogues for part, size in summary.splits.items()}
-    problems += misnamed_parts(parts)
-    if left := summary.dialogues - sum(parts.values()):
-        message = f"{_sentence(left, 'dialogue', 'belongs to no part')}, while others name theirs"
-        add("warning", "no-part", message, "Name their part, or use them with --split all only.", left)
+    parts: dict[str | None, int] = {part: size.dialogues for part, size in summary.splits.items()}
+    problems += part_problems(parts | {None: summary.dialogues - sum(parts.values())})
     for part in summary.splits if "train" in summary.splits and summary.splits["train"].target_turns else ():
         new = [r.action for r in summary.actions if r.splits[part] and not r.splits["train"]]
         if new:

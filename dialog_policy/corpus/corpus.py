@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import itertools
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
 from typing import TYPE_CHECKING, SupportsIndex, TypeVar, overload
@@ -13,10 +14,11 @@ from dialog_policy.corpus.cells import COLUMNS
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.frame import dialogues_of_frame
 from dialog_policy.corpus.gazetteer import Entries
+from dialog_policy.corpus.part_labels import USUAL_PARTS
 from dialog_policy.corpus.plain import PlainDialogues, plain_dialogues
 from dialog_policy.corpus.positions import Positions
 from dialog_policy.corpus.splits import in_split, splits_of
-from dialog_policy.errors import CorpusError, OptionError, counted, did_you_mean, require
+from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, counted, did_you_mean, require
 
 if TYPE_CHECKING:
     import pandas
@@ -204,10 +206,22 @@ class Corpus(Sequence[Dialogue]):
         ------
         CorpusError
             If the corpus has no such part, or the part is empty.
+
+        Warns
+        -----
+        CorpusWarning
+            If a file that is called after this part names no parts, so that only a share of it is taken.
         """
         if name == "all":
             return self
-        return self.only(in_split(name, self.ids, self.labels, corpus=self.name))
+        labels = self.labels
+        part = self.only(in_split(name, self.ids, labels, corpus=self.name))
+        called = USUAL_PARTS.get(self.name.partition(".")[0].casefold())
+        if called == name and len(part) < len(self) and not any(labels):
+            message = f"{self.name} names no parts, so that {name!r} is {len(part):,} of its {counted(len(self), 'dialogue')}, by the hash of their ids."
+            advice = "Take all of them with --split all, or name the files of all parts together."
+            warnings.warn(f"{message} {advice}", CorpusWarning, stacklevel=2)
+        return part
 
     @property
     def labels(self) -> list[str | None]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
+from dialog_policy.corpus.cells import kind_of_order
 from dialog_policy.corpus.dialogue import Dialogue, Turn
 
 __all__ = ["DialogueRows"]
@@ -21,8 +24,9 @@ class DialogueRows:
 
     def __init__(self) -> None:
         self.varying: set[str] = set()
-        self._numbers: dict[float | None, str] = {}
-        self._turns: list[tuple[float, Turn]] = []
+        self._numbers: dict[float | datetime | None, str] = {}
+        self._kind = ""
+        self._turns: list[tuple[Any, Turn]] = []
         self._fields: dict[str, Any] = {}
         self._split: str | None = None
 
@@ -44,14 +48,19 @@ class DialogueRows:
         Raises
         ------
         ValueError
-            If an earlier row has another split or the same turn number, or only some rows have a turn number.
+            If an earlier row has another split, the same turn number or time, or another kind of it, or none.
         """
         order, split, fields = cells.pop("turn"), cells.pop("split"), cells.pop("fields")
-        if self._numbers and (None in self._numbers) != (order is None):
-            raise ValueError("some of its rows have a turn number and others have none, so their order is not known")
-        if order is not None and order in self._numbers:
+        kind = kind_of_order(order)
+        if self._numbers and kind != self._kind:
             raise ValueError(
-                f"it has two turns with the number {order:g}, in {self._numbers[order]} and {row}. If two dialogues have this id, "
+                f"one of its rows has {self._kind} as its turn, and this one has {kind}, so their order is not known"
+            )
+        self._kind = kind
+        if order is not None and order in self._numbers:
+            shown = f"time {order}" if isinstance(order, datetime) else f"number {order:g}"
+            raise ValueError(
+                f"it has two turns with the {shown}, in {self._numbers[order]} and {row}. If two dialogues have this id, "
                 "give each an id of its own; if it is one turn, write all its actions into one row"
             )
         self._numbers[order] = row
@@ -65,6 +74,6 @@ class DialogueRows:
 
     def dialogue(self, dialogue_id: str) -> Dialogue:
         """Return the dialogue; its turns are in the order of their numbers, or as they came."""
-        turns = tuple(turn for _, turn in sorted(self._turns, key=lambda item: item[0]))
+        turns = tuple(turn for _, turn in sorted(self._turns, key=itemgetter(0)))
         fields = {name: value for name, value in self._fields.items() if name not in self.varying}
         return Dialogue(id=dialogue_id, turns=turns, split=self._split, fields=fields)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dialog_policy.corpus.bits import actions_of_bits, are_repeated_bits, is_bit, is_missing
-from dialog_policy.corpus.cells import COLUMNS, RESERVED, Cells, with_date
+from dialog_policy.corpus.cells import COLUMNS, RESERVED, Cells, id_text, with_date
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.dialogue_rows import DialogueRows
 from dialog_policy.corpus.plain import json_object
@@ -47,7 +47,7 @@ def dialogues_of_frame(frame: pandas.DataFrame, bits: Sequence[str]) -> list[Dia
         row = {name: value for name, value in zip((*given, *others), values, strict=True) if not is_missing(value)}
         if "dialogue_id" not in row:
             raise CorpusError(f"row {number} has no dialogue_id.", remedy="Give every row the id of its dialogue.")
-        dialogue_id = _id(row["dialogue_id"])
+        dialogue_id = id_text(row["dialogue_id"])
         known = dialogues.setdefault(dialogue_id, DialogueRows())
         turn = len(known)
         converted = cells(row, dialogue_id, turn=turn)
@@ -93,11 +93,6 @@ def _warn(frame: pandas.DataFrame, others: Sequence[str], unread: set[str], vary
         message = f"What differs within a dialogue cannot be a field of it, and is left out where it does: {named}."
         advice = "What the system learnt in a turn belongs in the column 'context'."
         warnings.warn(f"{message} {advice}", CorpusWarning, stacklevel=4)
-
-
-def _id(value: Any) -> str:
-    """Return an id as text; pandas makes floats of whole numbers where one is missing."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _actions(cell: Any, bits: Sequence[str]) -> frozenset[str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ def native_line(dialogue: Dialogue, bits: Sequence[str] = ()) -> bytes:
     Raises
     ------
     CorpusError
-        If a field of it has a name that JSON Lines need themselves, or an action has no bit.
+        If a field of it has a name that JSON Lines need themselves, it has an infinite number, or an action has no bit.
     """
     return _encode(_described(dialogue, bits)) + b"\n"
 
@@ -53,10 +54,21 @@ def _described(dialogue: Dialogue, bits: Sequence[str]) -> dict[str, Any]:
     described: dict[str, Any] = {"id": dialogue.id, **dialogue.fields}
     if dialogue.split is not None:
         described["split"] = dialogue.split
+    _check_numbers(dialogue)
     described["turns"] = [_described_turn(turn) for turn in dialogue.turns]
     for number, turn in enumerate(described["turns"] if bits else ()):
         turn["actions"] = _vector(dialogue, number, bits)
     return described
+
+
+def _check_numbers(dialogue: Dialogue) -> None:
+    for number, turn in enumerate(dialogue.turns):
+        for name, value in (("reward", turn.reward), ("propensity", turn.propensity)):
+            if value is not None and math.isinf(value):
+                message = f"its {name} is infinite, which no file of a corpus can express."
+                raise CorpusError(
+                    message, dialogue=dialogue.id, turn=number, remedy="Leave it out where it is unknown."
+                )
 
 
 def _described_turn(turn: Turn) -> dict[str, Any]:
@@ -66,8 +78,8 @@ def _described_turn(turn: Turn) -> dict[str, Any]:
     described["actions"] = None if turn.actions is None else sorted(turn.actions)
     described["system"] = turn.system
     for name in ("reward", "propensity"):
-        if getattr(turn, name) is not None:
-            described[name] = getattr(turn, name)
+        if (value := getattr(turn, name)) is not None:
+            described[name] = value
     return described
 
 
@@ -100,7 +112,7 @@ def table_rows(
     Raises
     ------
     CorpusError
-        If a dialogue has no turns, or an action has no bit.
+        If a dialogue has no turns, no id or an infinite number, or an action has no bit.
     """
     for dialogue in dialogues:
         if not dialogue.turns:
@@ -109,6 +121,12 @@ def table_rows(
                 dialogue=dialogue.id,
                 remedy="Write JSON Lines, or leave the dialogue out.",
             )
+        if not dialogue.id:
+            raise CorpusError(
+                "the id of a dialogue is empty, which in a table means that its rows belong to the dialogue above.",
+                remedy="Give every dialogue an id of its own.",
+            )
+        _check_numbers(dialogue)
         fields = _encode(dialogue.fields).decode() if dialogue.fields else ""
         for number, turn in enumerate(dialogue.turns):
             context = _encode(turn.context).decode() if turn.context else ""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
-from dialog_policy.errors import CorpusError
+from dialog_policy.errors import CorpusError, CorpusWarning, counted
 
-__all__ = ["LEVELS", "SHOWN_PLACES", "Level", "Place", "Problem", "of_reading"]
+__all__ = ["LEVELS", "SHOWN_PLACES", "Level", "Place", "Problem", "of_reading", "warn_of"]
 
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 # Places that are kept of a problem, however often it occurs.
 SHOWN_PLACES = 20
+# Problems of which reading warns one by one.
+_SHOWN_PROBLEMS = 3
 
 
 class Place(msgspec.Struct, omit_defaults=True):
@@ -64,3 +68,13 @@ def of_reading(error: CorpusError) -> Problem:
     place = Place(error.dialogue, error.turn, None if error.path is None else str(error.path), error.line)
     message = f"Reading broke off: {error.problem.rstrip('.')}"
     return Problem("error", "unreadable", message, error.remedy or "Repair it and look again.", 1, [place])
+
+
+def warn_of(problems: Iterable[Problem]) -> None:
+    """Warn the caller's caller of problems, the gravest first; of many of them `validate` tells."""
+    grave = sorted((p for p in problems if p.level != "note"), key=lambda problem: LEVELS.index(problem.level))
+    for problem in grave[:_SHOWN_PROBLEMS]:
+        warnings.warn(str(problem), CorpusWarning, stacklevel=3)
+    if len(grave) > _SHOWN_PROBLEMS:
+        more = counted(len(grave) - _SHOWN_PROBLEMS, "more problem")
+        warnings.warn(f"Besides: {more}; `dialog-policy validate` lists all.", CorpusWarning, stacklevel=3)

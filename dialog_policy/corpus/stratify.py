@@ -11,7 +11,7 @@ import msgspec
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.errors import CorpusError, OptionError, counted, did_you_mean
 
-__all__ = ["assign"]
+__all__ = ["assign", "check_shares"]
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -58,9 +58,7 @@ def assign(
     OptionError
         If the shares are not positive or do not add up to 1.
     """
-    if not shares or any(not share > 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:
-        listed = ", ".join(f"{part}={share:g}" for part, share in shares.items())
-        raise OptionError(f"expected shares above 0 that add up to 1, found {listed or 'none'}.")
+    check_shares(shares)
     unit_of, units = _units(dialogues, seed, group_by)
     part_of = _deal(units, shares)
     assigned = [part_of[unit] for unit in unit_of]
@@ -72,6 +70,19 @@ def assign(
                 remedy="Make fewer parts, give it a larger share, or group by another field.",
             )
     return assigned
+
+
+def check_shares(shares: Mapping[str, float]) -> None:
+    """Check the shares of parts.
+
+    Raises
+    ------
+    OptionError
+        If they are not positive or do not add up to 1.
+    """
+    if not shares or any(not share > 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:
+        listed = ", ".join(f"{part}={share:g}" for part, share in shares.items())
+        raise OptionError(f"expected shares above 0 that add up to 1, found {listed or 'none'}.")
 
 
 def _units(dialogues: Iterable[Dialogue], seed: int, group_by: str | None) -> tuple[list[int], dict[int, _Unit]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dialog_policy.collector import uncollected
 from dialog_policy.corpus import ActionSpace, Corpus, Dialogue
+from dialog_policy.corpus.part_labels import part_problems
+from dialog_policy.corpus.problems import warn_of
 from dialog_policy.corpus.readers import OpenCorpus, Paths, open_corpus
 from dialog_policy.corpus.readers.warehouse import is_address, name_of_address
 from dialog_policy.corpus.record_memory import unlisted_values
@@ -50,6 +53,8 @@ from dialog_policy.threads import one_thread
 __all__ = ["prepare"]
 
 _TURNS_A_SHARD = 50_000
+# Bytes of text after which a shard ends all the same: it is in memory while it is written and while it is read.
+_BYTES_A_SHARD = 128 << 20
 _TEXT = "text"
 
 _Task = TypeVar("_Task")
@@ -91,7 +96,7 @@ def prepare(
     executor
         What works on shards. None: this process.
     turns_a_shard
-        A shard ends with the dialogue that makes it so many turns.
+        A shard ends with the dialogue that makes it so many turns, or 128 MiB of text.
     say
         Takes sentences about what is going on.
 
@@ -103,6 +108,11 @@ def prepare(
         If an option is impossible, or the disk is full: what is finished is kept then.
     RunError
         If another process makes this store, there is something else at its place, or a process was lost.
+
+    Warns
+    -----
+    CorpusWarning
+        If something in the corpus is not read, or should be checked.
     """
     config, executor, place = config or Config(), executor or LocalProcesses(1), Path(store)
     opened = _of_corpus(corpus) if isinstance(corpus, Corpus) else open_corpus(corpus, format=format, reader=reader)
@@ -131,6 +141,7 @@ def prepare(
         )
         whole = StoredCorpus(folder, manifest)
         whole.check_ids()
+        warn_of([*opened.problems(), *part_problems(Counter(whole.labels))])
         if split != "none":
             own = own_dev(whole, dev)
             if isinstance(own, str) and own != "inner":
@@ -188,15 +199,23 @@ def _write_text(opened: OpenCorpus, folder: Path, turns_a_shard: int) -> list[Sh
 
 def _cut(dialogues: Iterator[Dialogue], turns: int) -> Iterator[list[Dialogue]]:
     collected: list[Dialogue] = []
-    size = 0
+    size = text = 0
     for dialogue in dialogues:
         collected.append(dialogue)
         size += max(1, len(dialogue))
-        if size >= turns:
+        text += sum(len(turn.user) + len(turn.system) + _bytes_of(turn.context) for turn in dialogue.turns)
+        if size >= turns or text >= _BYTES_A_SHARD:
             yield collected
-            collected, size = [], 0
+            collected, size, text = [], 0, 0
     if collected:
         yield collected
+
+
+def _bytes_of(context: Mapping[str, Any]) -> int:
+    try:
+        return len(msgspec.json.encode(context)) if context else 0
+    except (TypeError, ValueError):  # writing says what is wrong with it
+        return 0
 
 
 def _make_features(

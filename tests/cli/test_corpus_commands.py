@@ -124,6 +124,20 @@ def test_split_and_its_parts_in_the_next_command(corpus_file, tmp_path):
     assert "expected a new or empty folder" in run("split", corpus_file, tmp_path / "out", code=2).output
 
 
+def test_a_split_by_time(tmp_path):
+    turns = [{"user": "x", "actions": ["a"]}]
+    lines = [json.dumps({"id": str(n), "at": n % 10, "turns": turns}) for n in range(20)]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
+    run("split", tmp_path / "log.jsonl", tmp_path / "out", "--order-by", "at")
+    parts = {
+        path.stem: {json.loads(line)["at"] for line in path.read_text().splitlines()}
+        for path in (tmp_path / "out").iterdir()
+    }
+    assert parts == {"train": set(range(8)), "dev": {8}, "test": {9}}
+    mixed = run("split", tmp_path / "log.jsonl", tmp_path / "more", "--order-by", "at", "--group-by", "at", code=2)
+    assert "--order-by alone decides" in mixed.output
+
+
 def test_a_split_that_breaks_off_leaves_nothing_and_can_be_repeated(corpus_file, tmp_path, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt

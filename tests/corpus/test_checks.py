@@ -3,7 +3,7 @@ from hypothesis import given, settings
 
 from dialog_policy.corpus import Dialogue, Turn
 from dialog_policy.corpus.checks import examine
-from dialog_policy.corpus.part_labels import misnamed_parts
+from dialog_policy.corpus.part_labels import part_problems
 from dialog_policy.corpus.problems import Problem
 from dialog_policy.corpus.readers import load_corpus
 from dialog_policy.corpus.spelling import joined_names, missing_values, similar
@@ -88,7 +88,7 @@ def test_parts_that_resemble_the_usual_ones_are_told_when_a_corpus_is_loaded_too
         f"The part {part!r} (1 dialogue) is another part than {usual}"
         for part, usual in {"TEST": "test", "Train ": "train", "validation": "dev"}.items()
     ]
-    (problem,) = misnamed_parts({"Pilot": 3, "pilot": 4, "train": 9, "dev": 1, "test": 1, "domain": 2})
+    (problem,) = part_problems({"Pilot": 3, "pilot": 4, "train": 9, "dev": 1, "test": 1, "domain": 2})
     assert "'Pilot', 'pilot'" in problem.message
 
 

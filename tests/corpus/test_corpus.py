@@ -112,10 +112,14 @@ def test_cells_of_a_frame_mean_what_cells_of_a_sheet_mean():
         (
             "turn",
             [0, "second"],
-            "turn 1 .*'turn' cannot be read: expected a number such as 0.5, found 'second'.*Number the turns",
+            "turn 1 .*'turn' cannot be read: expected a number or a time such as .*, found 'second'.*Number the turns",
         ),
         ("fields", ["abc", None], "turn 0 .*'fields' cannot be read: expected a JSON object"),
-        ("turn", [1, None], "dialogue 'a', turn 1 .*some of its rows have a turn number and others have none"),
+        (
+            "turn",
+            [1, None],
+            "dialogue 'a', turn 1 .*one of its rows has a number as its turn, and this one has no number",
+        ),
         ("turn", [1, 1.0], "dialogue 'a', turn 1 .*two turns with the number 1, in row 0 and row 1. If two dialogues"),
         ("split", ["dev", "test"], "dialogue 'a', turn 1 .*in the split 'dev' and, from here on, in 'test'"),
         ("user", ["hello", ["two", "tickets"]], "turn 1 .*'user' cannot be read: expected a text, found .'two'"),

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from dialog_policy.corpus import Dialogue, Turn
 from dialog_policy.corpus.checks import examine
 from dialog_policy.corpus.readers import load_corpus, open_corpus, stream
 from dialog_policy.corpus.write import write_corpus
@@ -390,3 +391,28 @@ def test_misspelt_keys_and_columns_are_named(tmp_path):
     assert [str(p.message) for p in opened.problems() if p.level == "note"] == [
         "1 other key of turns is not read: 'mood'"
     ]
+
+
+def test_json_lines_as_programs_export_them(tmp_path):
+    text = '{"id": 7, "turns": [{"user": null, "context": null, "actions": ["greet"], "system": null}]}\n'
+    (dialogue,) = read(tmp_path, "c.jsonl", text)
+    assert dialogue == Dialogue(id="7", turns=(Turn(actions=frozenset(["greet"])),))
+    with pytest.raises(CorpusError, match="the dialogue id '7' occurs twice"):
+        read(tmp_path, "c.jsonl", text + text.replace("7", '"7"'))
+    for other in (text.replace(', "turns"', ',\n"turns"'), f"[{text}]"):
+        with pytest.raises(CorpusError, match="Write each dialogue as an object in a line of its own"):
+            read(tmp_path, "c.jsonl", other)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_what_a_file_could_not_give_back_is_not_written(tmp_path, suffix):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    greet = Turn(actions=frozenset(["greet"]))
+    faulty = {"reward is infinite": Dialogue(id="a", turns=(greet, Turn(reward=float("inf"))))}
+    if suffix != ".jsonl":
+        faulty["the id of a dialogue is empty"] = Dialogue(id="", turns=(greet,))
+    for message, dialogue in faulty.items():
+        with pytest.raises(CorpusError, match=message):
+            write_corpus([Dialogue(id="b", turns=(greet,)), dialogue], tmp_path / f"c{suffix}")
+    assert not list(tmp_path.iterdir())

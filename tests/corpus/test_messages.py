@@ -121,3 +121,46 @@ def test_what_a_tool_returns_several_times_in_a_row_is_a_list(tmp_path):
 def test_what_is_wrong_is_named(tmp_path, name, content, message):
     with pytest.raises(CorpusError, match=message):
         load_corpus(write(tmp_path / name, content))
+
+
+def test_items_and_parts_of_the_responses_api(tmp_path):
+    items = [
+        {"role": "user", "content": [{"type": "input_text", "text": "weather, and news?"}]},
+        {"type": "reasoning", "summary": []},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "one moment"}]},
+        {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}"},
+        {"type": "function_call", "call_id": "c2", "name": "news", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": '{"degrees": 3}'},
+        {"type": "function_call_output", "call_id": "c2", "output": "none"},
+        {"type": "function_call", "call_id": "c3", "name": "log", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c3", "output": "ok"},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "I cannot say"}]},
+    ]
+    (dialogue,) = load_corpus(write(tmp_path / "c.jsonl", json.dumps(items)))
+    assert [(t.user, dict(t.context), t.actions, t.system) for t in dialogue.turns] == [
+        ("weather, and news?", {}, {"weather", "news"}, "one moment"),
+        ("", {"weather": {"degrees": 3}, "news": "none"}, {"log"}, ""),
+        ("", {"log": "ok"}, {"reply"}, "I cannot say"),
+    ]
+    with pytest.raises(CorpusError, match="conversation 0 has an item of the type 'web_search_call' without a role"):
+        load_corpus(write(tmp_path / "d.jsonl", json.dumps([*items, {"type": "web_search_call"}])))
+
+
+def test_a_file_may_be_one_conversation_and_ids_have_several_names(tmp_path):
+    messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+    for name, more in (("a", {}), ("b", {}), ("c", {"session_id": 7}), ("d", {"conversation_id": "x", "trial": 2})):
+        write(tmp_path / f"{name}.json", json.dumps({"messages": messages, **more}))
+    write(tmp_path / "e.json", json.dumps([messages]))
+    ids = [dialogue.id for dialogue in load_corpus(tmp_path)]
+    assert ids == ["a.json:conversation-0", "b.json:conversation-0", "7", "x", "e.json:conversation-0"]
+
+
+def test_folders_and_numbered_files_are_parts(tmp_path):
+    line = json.dumps([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}])
+    for name in ("train/a.jsonl", "test/a.jsonl"):
+        (tmp_path / name).parent.mkdir()
+        write(tmp_path / name, line)
+    assert [dialogue.split for dialogue in load_corpus(tmp_path)] == ["test", "train"]
+    # Beside dialogues in the native format they keep their own reader.
+    write(tmp_path / "dev.jsonl", json.dumps({"id": "d", "turns": [{"user": "hi", "actions": ["reply"]}]}))
+    assert {dialogue.split for dialogue in load_corpus(tmp_path)} == {"train", "dev", "test"}

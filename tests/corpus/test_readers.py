@@ -245,9 +245,9 @@ ROWS = "dialogue_id;turn;user;actions;reward"
         ("A;1;hi;greet;|A;2;b;book;|A;1;good morning;greet;", "line 4, dialogue 'A'.*two turns with the number 1, in line 2 and line 4"),
         ("A;1;hi;greet;|B;1;x;bye;|A;1.0;yes;greet;", "number 1, in line 2 and line 4. If two dialogues have this id"),
         ("A;1;hi;greet;|;1;hello;greet;", "line 3, dialogue 'A'.*two turns with the number 1"),
-        ("A;2;hi;greet;|A;;b;book;", "line 3, dialogue 'A'.*some of its rows have a turn number and others have none"),
+        ("A;2;hi;greet;|A;;b;book;", "line 3, dialogue 'A'.*one of its rows has a number as its turn, and this one has no number"),
         ("A;1;hi;greet;1,000", "line 2, dialogue 'A'.*'reward' cannot be read: expected a number such as 0.5, found '1,000'"),
-        ("A;T1;hi;greet;", "'turn' cannot be read: expected a number such as 0.5, found 'T1'.*Number the turns"),
+        ("A;T1;hi;greet;", "'turn' cannot be read: expected a number or a time such as .*, found 'T1'.*Number the turns"),
     ],
 )  # fmt: skip
 def test_rows_whose_order_or_numbers_are_not_known_are_refused(tmp_path, rows, message):

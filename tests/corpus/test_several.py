@@ -1,6 +1,7 @@
 """Several corpora, or files of several formats in one folder, read as one: whole, or refused with their names."""
 
 import json
+import warnings
 
 import pytest
 
@@ -90,6 +91,50 @@ def test_a_folder_of_single_files_in_several_formats_is_read_whole(tmp_path):
     assert {d.turns[0].user for d in corpus} == {"x", "y", "1", "q", "hello"}
     # Who names a format gets its files.
     assert len(load_corpus(tmp_path, format="jsonl")) == 2
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"train": "train.csv", "dev": "val.jsonl", "test": "test.txt"},
+        {"train": "data/train-00000-of-00002.csv", "dev": "data/dev.jsonl", "test": "data/testing.txt"},
+        {"train": "train/a.csv", "dev": "validation/b.jsonl", "test": "test/2026/c.txt"},
+    ],
+)
+def test_files_called_after_the_parts_are_the_parts(tmp_path, names):
+    ids = [str(n) for n in range(20)]
+    table = "dialogue_id,user,actions\n" + "".join(f"t{n},x,a\n" for n in ids)
+    write_folder(tmp_path, {names["train"]: table, names["dev"]: lines(*ids), names["test"]: TRANSCRIPT})
+    for named in (tmp_path, [tmp_path / name for name in names.values()]):
+        corpus = load_corpus(named)
+        if named != tmp_path and "/" in names["train"][:6]:
+            assert "t0" in corpus.ids  # a file's own name counts, not those of the folders above a path
+            continue
+        assert [len(corpus.split(part)) for part in ("train", "dev", "test")] == [20, 20, 1]
+        assert all(dialogue.id.startswith("t") for dialogue in corpus.split("train"))
+
+
+def test_a_share_of_a_file_that_is_called_after_the_part_is_warned_of(tmp_path):
+    write_folder(tmp_path, {"test.jsonl": lines(*map(str, range(40))), "calls.jsonl": lines(*map(str, range(40)))})
+    with pytest.warns(
+        CorpusWarning, match=r"test\.jsonl names no parts, so that 'test' is \d of its 40 dialogues.*--split all"
+    ):
+        load_corpus(tmp_path / "test.jsonl").split("test")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_corpus(tmp_path / "test.jsonl").split("train")
+        load_corpus(tmp_path / "test.jsonl").split("all")
+        load_corpus(tmp_path / "calls.jsonl").split("test")
+
+
+def test_a_name_alone_makes_no_part_and_a_dialogue_knows_its_own(tmp_path):
+    write_folder(tmp_path, {"train.csv": CSV, "b.jsonl": lines("b")})
+    assert {d.split for d in load_corpus(tmp_path)} == {None}
+    assert load_corpus(tmp_path / "train.csv")[0].split is None
+    write_folder(tmp_path, {"test.jsonl": lines("c", split="pilot")})
+    with pytest.warns(CorpusWarning, match="1 dialogue belongs to no part"):
+        corpus = load_corpus(tmp_path)
+    assert {d.id: d.split for d in corpus} == {"1": "train", "2": "dev", "b": None, "c": "pilot"}
 
 
 def test_files_of_formats_that_do_not_belong_together_are_refused_with_their_names(tmp_path):

@@ -1,10 +1,11 @@
 from collections import Counter, defaultdict
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dialog_policy.corpus import Dialogue, Turn
+from dialog_policy.corpus.chronology import assign_in_order
 from dialog_policy.corpus.readers import stream
 from dialog_policy.corpus.splits import hash_fraction, hash_range
 from dialog_policy.corpus.stratify import assign
@@ -125,3 +126,41 @@ def test_the_hash_range_of_an_id():
     for name in map(str, range(200)):
         lowest = hash_range(name)
         assert lowest <= hash_fraction(name) < {0.0: 0.8, 0.8: 0.9, 0.9: 1.0}[lowest]
+
+
+@given(st.lists(st.integers(0, 30), min_size=12, max_size=40), st.randoms())
+def test_parts_by_time_follow_each_other(days, random):
+    times = [f"2026-01-{1 + day:02} 08:00" for day in days]
+    dialogues = [Dialogue(id=str(n), turns=(), fields={"at": time}) for n, time in enumerate(times)]
+    shares = {"train": 0.5, "dev": 0.25, "test": 0.25}
+    assume(len(set(days)) > 8)
+    try:
+        parts = assign_in_order(dialogues, shares, "at")
+    except CorpusError:
+        return  # too many are of one time, and a part would be empty
+    of_part = {part: {t for t, own in zip(times, parts, strict=True) if own == part} for part in shares}
+    assert max(of_part["train"]) < min(of_part["dev"]) <= max(of_part["dev"]) < min(of_part["test"])
+    if len(set(days)) == len(days):
+        assert abs(parts.count("train") - len(days) / 2) <= 1
+    shuffled = random.sample(range(len(days)), len(days))
+    again = assign_in_order([dialogues[n] for n in shuffled], shares, "at")
+    assert again == [parts[n] for n in shuffled]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ([{"at": 1}, {"att": 2}], "dialogue '1': it has no field 'at'; it has: att. Did you mean 'att'"),
+        (
+            [{"at": 1}, {"at": "2026-01-01"}],
+            "'at' has a time without a time zone, and that of the first dialogue has a number",
+        ),
+        ([{"at": 1}, {"at": "soon"}], "dialogue '1': its field 'at' cannot be read: expected a number or a time"),
+        ([{"at": 1}, {"at": None}], "dialogue '1': its field 'at' cannot be read: it is empty"),
+        ([{"at": 1}, {"at": 1}], "the part 'test' would be empty: the 2 dialogues are of 1 time"),
+    ],
+)
+def test_what_has_no_order_is_answered(fields, message):
+    dialogues = [Dialogue(id=str(n), turns=(), fields=own) for n, own in enumerate(fields)]
+    with pytest.raises(CorpusError, match=message):
+        assign_in_order(dialogues, {"train": 0.5, "test": 0.5}, "at")

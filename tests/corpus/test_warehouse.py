@@ -97,6 +97,41 @@ def test_a_query_of_ones_own(database, small):
     ]
 
 
+@pytest.fixture
+def log(tmp_path):
+    """A log whose rows are in no order and have times instead of numbers."""
+    path = tmp_path / "log.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE log (call INTEGER, at TEXT, said TEXT, did TEXT)")
+        rows = [
+            (call, f"2026-11-29 {at}", said, "do") for call in (1, 2) for at, said in (("12:03", "b"), ("09:01", "a"))
+        ]
+        connection.executemany("INSERT INTO log VALUES (?, ?, ?, ?)", rows)
+    connection.close()
+    return f"sqlite:///{path}"
+
+
+def test_turns_of_a_query_are_ordered_by_their_times(log):
+    query = """SELECT call AS dialogue_id, said AS user, did AS actions, at AS turn, '{"n":1}' AS context FROM log"""
+    corpus = load_corpus(log, reader={"query": query})
+    assert [[turn.user for turn in dialogue.turns] for dialogue in corpus] == [["a", "b"], ["a", "b"]]
+    assert corpus[0].turns[0].context == {"n": 1}
+
+
+def test_a_query_that_leaves_the_order_of_turns_open_is_refused(log):
+    query = "SELECT call AS dialogue_id, said AS user, did AS actions FROM log ORDER BY call, at"
+    with pytest.raises(
+        CorpusError, match=r"expected a column 'turn'.*order of the query itself does not count.*row_number"
+    ):
+        load_corpus(log, reader={"query": query})
+
+
+def test_a_row_without_an_id_is_of_no_dialogue(log):
+    query = "SELECT nullif(call, 2) AS dialogue_id, at AS turn, said AS user, did AS actions FROM log"
+    with pytest.raises(CorpusError, match=r"the cell 'dialogue_id' is empty.*leave these rows out"):
+        load_corpus(log, reader={"query": query})
+
+
 def test_a_store_of_a_query_is_the_corpus_and_keeps_no_credentials(database, small, tmp_path, monkeypatch):
     monkeypatch.setenv("FILE", database.removeprefix("sqlite:///"))
     store = prepare("sqlite:///${FILE}?timeout=60", tmp_path / "S", turns_a_shard=100, split="none")
@@ -118,7 +153,10 @@ def test_credentials_are_no_part_of_a_name(address, name):
 
 def test_what_fails_is_told_without_credentials(database, tmp_path):
     with pytest.raises(CorpusError, match=r"sqlite:///.*: the query failed .*no such table.*--reader query="):
+        load_corpus(database, reader={"query": "SELECT * FROM calls"})
+    with pytest.raises(CorpusError, match=r"there is no file '.*/other\.db'.*sqlite:////"):
         load_corpus(f"sqlite:///{tmp_path}/other.db")
+    assert not (tmp_path / "other.db").exists()
     with pytest.raises(OptionError, match="no environment variable NOWHERE"):
         load_corpus("postgresql://bot:${NOWHERE}@db/x")
     with pytest.raises(CorpusError, match="expected a column 'act'"):

@@ -1,6 +1,7 @@
 """Hostile corpora, predictions, sessions, checkpoints, cache entries and files of sessions."""
 
 import base64
+import gzip
 import io
 import json
 import os
@@ -78,6 +79,7 @@ def corpora(folder):
         info.size = 300 << 20
         archive.addfile(info, io.BytesIO(bytes(info.size)))
     yield "packed tar of zeros", folder / "bomb.tar.gz"
+    yield "packed JSON Lines of blanks", _put(folder / "bomb.jsonl.gz", gzip.compress(b" " * (256 << 20), 9))
     try:
         import pyarrow
         import pyarrow.parquet as parquet

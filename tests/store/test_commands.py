@@ -6,6 +6,7 @@ from click.testing import CliRunner
 from dialog_policy import load_corpus
 from dialog_policy.cli import main
 from dialog_policy.corpus.write import write_corpus
+from dialog_policy.errors import CorpusWarning
 
 ENCODERS = ["user=[{kind='bits',max_terms=200}]", "system=[{kind='bits'}]", "context=[{kind='bits'}]", "smallest_dev=5"]
 
@@ -63,3 +64,18 @@ def test_options_that_a_store_cannot_follow_are_refused(folder):
     assert "was prepared with the setting user = " in told.stderr
     told = command("prepare", folder / "small.jsonl", folder / "x.store", "--dev", "dv", code=2)
     assert "'dv'" in told.stderr
+
+
+def test_what_is_left_out_or_looks_wrong_is_said_when_a_store_is_made_and_used(tmp_path):
+    table = (
+        "dialogue_id,user,actions,split,note\n1,hi,greet,Train,x\n1,bye,bye,Train,y\n2,hi,greet,test,z\n3,hi,greet,,z\n"
+    )
+    (tmp_path / "c.csv").write_text(table)
+    told = command("prepare", tmp_path / "c.csv", tmp_path / "S", "--split", "none").stderr
+    assert "Warning: The column 'note' differs within a dialogue" in told
+    assert "Warning: 1 dialogue belongs to no part" in told
+    assert "Warning: The part 'Train' (1 dialogue) is another part than train" in told
+    with pytest.warns(CorpusWarning, match="The part 'Train'"):
+        load_corpus(tmp_path / "S")
+    split = ("split", tmp_path / "c.csv", tmp_path / "parts", "--parts", "train=0.5", "test=0.5")
+    assert "Warning: The column 'note' differs" in command(*split).stderr

@@ -15,7 +15,7 @@ from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.files import locked
 from dialog_policy.network.batches import DialogueBatches
 from dialog_policy.policy.config import make_config
-from dialog_policy.store import prepare
+from dialog_policy.store import build, prepare
 from dialog_policy.store import shards as steps
 from dialog_policy.text.encoders import Bits, Embedding, Lsa, Word2Vec
 from tests.conftest import QUICK
@@ -62,6 +62,14 @@ def test_a_store_is_the_corpus_that_it_was_made_of(made, small):
     assert one.id not in store.split("dev").ids
     with pytest.raises(CorpusError, match="no dialogue with the id"):
         store.split("dev").dialogue(one.id)
+
+
+def test_long_texts_end_a_shard_sooner(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "_BYTES_A_SHARD", 10_000)
+    store = prepare(small, tmp_path / "S", split="none")
+    assert list(store) == list(small)
+    assert len(store.manifest.shards) > 3
+    assert all(shard.turns < 500 for shard in store.manifest.shards)
 
 
 def test_a_store_with_another_gazetteer_keeps_it_on_the_way_to_another_process(made):

@@ -11,9 +11,9 @@ from os import PathLike
 from dialog_policy.corpus.bits import HOW_TO_NAME, look_like_bits
 from dialog_policy.corpus.corpus import Corpus
 from dialog_policy.corpus.dialogue import Dialogue
-from dialog_policy.corpus.part_labels import misnamed_parts
+from dialog_policy.corpus.part_labels import part_problems
 from dialog_policy.corpus.plain import PlainDialogues
-from dialog_policy.corpus.problems import LEVELS, Problem
+from dialog_policy.corpus.problems import warn_of
 from dialog_policy.corpus.readers.known import readers
 from dialog_policy.corpus.readers.opening import MIXED, OpenCorpus, Paths, is_recognised_as, open_corpus
 from dialog_policy.corpus.readers.reader import Opened, Option, Reader
@@ -39,9 +39,6 @@ __all__ = [
     "readers",
     "stream",
 ]
-
-# Problems of which reading warns one by one.
-_SHOWN_PROBLEMS = 3
 
 
 def stream(
@@ -89,6 +86,7 @@ def load_corpus(
     """
     opened = open_corpus(path, format=format, reader=reader, annotated=annotated)
     if opened.store is not None:
+        warn_of(part_problems(Counter(opened.store.labels)))
         return opened.store  # its dialogues stay on disk
     corpus = Corpus(
         PlainDialogues(map(Sharing().dialogue, opened.dialogues())),
@@ -98,23 +96,12 @@ def load_corpus(
         gazetteer=opened.gazetteer,
         replies_are_templates=opened.replies_are_templates,
     )
-    parts = Counter(dialogue.split for dialogue in corpus if dialogue.split is not None)
-    _warn([*opened.problems(), *misnamed_parts(parts)])
+    warn_of([*opened.problems(), *part_problems(Counter(corpus.labels))])
     if not len(corpus):
         raise CorpusError(f"expected dialogues in the format {opened.format!r}, found none.", path=_shown(path))
     if annotated:
         _check_annotated(corpus, _shown(path))
     return corpus
-
-
-def _warn(problems: Iterable[Problem]) -> None:
-    """Warn of problems, the gravest first; of many of them `validate` tells."""
-    grave = sorted((p for p in problems if p.level != "note"), key=lambda problem: LEVELS.index(problem.level))
-    for problem in grave[:_SHOWN_PROBLEMS]:
-        warnings.warn(str(problem), CorpusWarning, stacklevel=3)
-    if len(grave) > _SHOWN_PROBLEMS:
-        more = counted(len(grave) - _SHOWN_PROBLEMS, "more problem")
-        warnings.warn(f"Besides: {more}; `dialog-policy validate` lists all.", CorpusWarning, stacklevel=3)
 
 
 def _shown(path: Paths) -> str:

@@ -14,10 +14,24 @@ __all__ = ["Part", "joined"]
 
 
 class Part(NamedTuple):
-    """One of several corpora: its name, and its dialogues."""
+    """One of several corpora.
+
+    Attributes
+    ----------
+    name
+        Its name.
+    dialogues
+        Yields its dialogues; can be called again.
+    label
+        The part of all its dialogues, if none of them says its own.
+    source
+        What it was read from; those of one source, such as a folder with files of several formats, share their parts.
+    """
 
     name: str
     dialogues: Callable[[], Iterator[Dialogue]]
+    label: str | None = None
+    source: str = ""
 
 
 def joined(parts: Sequence[Part]) -> Iterator[Dialogue]:
@@ -38,9 +52,13 @@ def joined(parts: Sequence[Part]) -> Iterator[Dialogue]:
         is_taken = is_taken or not ids.isdisjoint(own_ids)
         ids |= own_ids
         labels.append(own_labels)
-    says_parts = is_taken or any(own != labels[0] for own in labels)
+    says_parts = is_taken or any(part.label for part in parts) or any(own != labels[0] for own in labels)
+    of_source: dict[str, set[str]] = {}
+    for number, (part, own) in enumerate(zip(parts, labels, strict=True)):
+        of_source.setdefault(part.source or str(number), set()).update(own)
     earlier: set[str] = set()
-    for part, own in zip(parts, labels, strict=True):
+    for number, (part, own) in enumerate(zip(parts, labels, strict=True)):
+        shared = own and of_source[part.source or str(number)]
         here: list[str] = []
         for dialogue in part.dialogues():
             name = dialogue.id
@@ -51,7 +69,8 @@ def joined(parts: Sequence[Part]) -> Iterator[Dialogue]:
                 ids.add(name)
             here.append(name)
             if says_parts:
-                split = part_of(dialogue.split, hash_fraction(dialogue.id), own)
+                split = part_of(dialogue.split, hash_fraction(dialogue.id), shared)
+                split = part.label if part.label and not own else split
                 dialogue = msgspec.structs.replace(dialogue, id=name, split=split)
             yield dialogue
         earlier.update(here)

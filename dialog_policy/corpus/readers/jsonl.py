@@ -10,6 +10,8 @@ import msgspec
 from dialog_policy.corpus.bits import HOW_TO_NAME, actions_of_bits, bit_names
 from dialog_policy.corpus.dialogue import Dialogue, Turn, huge_number
 from dialog_policy.corpus.problems import Place, Problem
+from dialog_policy.corpus.readers.messages import files_of_messages
+from dialog_policy.corpus.readers.part_names import in_part
 from dialog_policy.corpus.readers.reader import BITS, Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.corpus.surrogates import json_problem
@@ -22,15 +24,15 @@ _TURN_KEYS = frozenset({"user", "context", "actions", "system", "reward", "prope
 
 class _Turn(msgspec.Struct):
     actions: frozenset[str] | None
-    user: str = ""
-    context: dict[str, Any] = {}
-    system: str = ""
+    user: str | None = None
+    context: dict[str, Any] | None = None
+    system: str | None = None
     reward: float | None = None
     propensity: float | None = None
 
 
 class _Dialogue(msgspec.Struct):
-    id: str
+    id: str | int
     turns: list[_Turn]
     split: str | None = None
 
@@ -103,7 +105,12 @@ def _parse(
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         if raw is None:
             problem = json_problem(error, line)
-            raise CorpusError(f"expected a JSON object; found: {problem}.", path=place, line=number) from None
+            raise CorpusError(
+                f"expected a JSON object; found: {problem}.",
+                path=place,
+                line=number,
+                remedy="Write each dialogue as an object in a line of its own.",
+            ) from None
         raise CorpusError(
             f'expected {{"id", "turns": [{{"user", "actions", "system"}}]}}; found: {error}.',
             path=place,
@@ -119,16 +126,16 @@ def _parse(
             "it has an integer of more than 308 digits.",
             path=place,
             line=number,
-            dialogue=dialogue.id,
+            dialogue=str(dialogue.id),
             turn=next((n for n, turn in enumerate(raw["turns"]) if huge_number(line, turn)), None),
             remedy="Write it as a text, or leave it out.",
         )
     turns = tuple(
         Turn(
-            user=turn.user,
-            context=turn.context,
+            user=turn.user or "",
+            context=turn.context or {},
             actions=turn.actions,
-            system=turn.system,
+            system=turn.system or "",
             reward=turn.reward,
             propensity=turn.propensity,
         )
@@ -136,7 +143,7 @@ def _parse(
     )
     unknown.update(*(turn.keys() - _TURN_KEYS for turn in raw["turns"]))
     fields = {name: value for name, value in raw.items() if name not in _KNOWN}
-    return Dialogue(id=dialogue.id, turns=turns, split=dialogue.split or None, fields=fields)
+    return Dialogue(id=str(dialogue.id), turns=turns, split=dialogue.split or None, fields=fields)
 
 
 def _read(source: Source, bits: Sequence[str], unknown: set[str], *, annotated: bool) -> Iterator[Dialogue]:
@@ -145,7 +152,8 @@ def _read(source: Source, bits: Sequence[str], unknown: set[str], *, annotated: 
         kind: type[_Dialogue] = _Dialogue if annotated or _has_actions(source, member) else _Unannotated
         for number, line in source.lines(member):
             if line.strip():
-                yield _parse(line, source.place(member), number, kind, bits, unknown)
+                dialogue = _parse(line, source.place(member), number, kind, bits, unknown)
+                yield in_part(dialogue, source.parts.get(member))
 
 
 def _has_actions(source: Source, member: str) -> bool:
@@ -166,7 +174,9 @@ def _members(source: Source) -> list[str]:
 
 
 def _lines_files(source: Source) -> list[str]:
-    return [member for member in source.members if member.lower().endswith((".jsonl", ".ndjson"))]
+    # Logs of chat messages may be JSON Lines, too, and have a reader of their own.
+    others = set(files_of_messages(source))
+    return [m for m in source.members if m.lower().endswith((".jsonl", ".ndjson")) and m not in others]
 
 
 def _recognises(source: Source) -> bool:

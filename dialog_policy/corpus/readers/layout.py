@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from dialog_policy.corpus.cells import LISTED
+from dialog_policy.corpus.bits import is_missing
+from dialog_policy.corpus.cells import LISTED, id_text
 from dialog_policy.corpus.readers.named_rows import Table
 from dialog_policy.errors import CorpusError
 
@@ -84,13 +85,18 @@ class _ActionCells:
 
 
 def with_ids(table: Table, columns: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows with the id of their dialogue, as text; an empty cell, such as merged cells leave, stands for the id above."""
+    """Rows with the id of their dialogue, as text.
+
+    An empty cell of a sheet, such as merged cells leave, stands for the id above; elsewhere nobody knows which dialogue it is.
+    """
     column, last = columns["dialogue_id"], ""
     for line, row in table.rows():
         cell = row.get(column)
-        last = ("" if cell is None else str(cell)) or last
+        own = "" if is_missing(cell) else id_text(cell)
+        last = own or (last if table.is_text else "")
         if not last and column in row:
-            raise CorpusError(f"the cell {column!r} is empty.", path=table.place, line=line)
+            remedy = "Give every row the id of its dialogue, or leave these rows out."
+            raise CorpusError(f"the cell {column!r} is empty.", path=table.place, line=line, remedy=remedy)
         if column in row:
             row[column] = last
         yield line, row

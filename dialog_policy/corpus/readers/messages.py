@@ -1,7 +1,8 @@
 """Conversations of an agent with tools, as chat-completion APIs log them: messages with roles and calls of tools.
 
 A file is one JSON array, or JSON Lines, of conversations: each a list of messages, or an object that has it under ``messages`` or
-``traj`` (τ-bench). What an assistant's message does is its set of actions: the names of the tools that it calls, or ``reply``
+``traj`` (τ-bench); a JSON file may also be one such object. Calls and their results may be items of their own between the
+messages, as in OpenAI's Responses API. What an assistant's message does is its set of actions: the names of the tools that it calls, or ``reply``
 where it only speaks. What tools returned since its last message is its context, under their names: a list of results where a
 tool was called several times. Messages of the roles
 ``system`` and ``developer`` are instructions, the same in every conversation, and are not read; nor is anything beside the
@@ -10,6 +11,7 @@ messages, such as a task's solution.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -19,15 +21,16 @@ import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.readers.acts import Utterance, pair
-from dialog_policy.corpus.readers.json_files import elements
+from dialog_policy.corpus.readers.json_files import decode, elements
 from dialog_policy.corpus.readers.part_names import part_of
 from dialog_policy.corpus.readers.reader import Opened, Options, Reader
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError
 
-__all__ = ["READER"]
+__all__ = ["READER", "files_of_messages"]
 
 _ROLE = re.compile(rb'"role":\s*"(?:system|developer|user|assistant|tool)"')
+_TEXTS = ("text", "input_text", "output_text", "refusal")
 _EXPECTED = "conversations of messages with role and content"
 
 
@@ -45,6 +48,7 @@ class _Block(msgspec.Struct):
 
     type: str = "text"
     text: str = ""
+    refusal: str = ""
     name: str = ""
     id: str = ""
     tool_use_id: str = ""
@@ -52,19 +56,32 @@ class _Block(msgspec.Struct):
 
 
 class _Message(msgspec.Struct):
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"] | None = None
     content: str | list[_Block] | None = None
     tool_calls: list[_Call] | None = None
     function_call: _Function | None = None
     tool_call_id: str = ""
     name: str | None = None
+    # Of an item that is no message: a call, or what it returned.
+    type: str = "message"
+    call_id: str = ""
+    output: Any = None
 
 
 class _Conversation(msgspec.Struct):
     messages: list[_Message] | None = None
     traj: list[_Message] | None = None
     id: str | int | None = None
+    conversation_id: str | int | None = None
+    session_id: str | int | None = None
+    thread_id: str | int | None = None
     task_id: str | int | None = None
+
+    @property
+    def own_id(self) -> str | int | None:
+        ids = (self.id, self.conversation_id, self.session_id, self.thread_id)
+        return next((one for one in ids if one is not None), None)
+
     trial: int | None = None
     split: str | None = None
     reward: float | None = None
@@ -77,7 +94,10 @@ def _blocks(message: _Message) -> list[_Block]:
 
 
 def _text(message: _Message) -> str:
-    return " ".join(block.text for block in _blocks(message) if block.type == "text" and block.text)
+    texts = (
+        block.refusal if block.type == "refusal" else block.text for block in _blocks(message) if block.type in _TEXTS
+    )
+    return " ".join(text for text in texts if text)
 
 
 def _calls(message: _Message) -> list[tuple[str, str]]:
@@ -112,6 +132,30 @@ def _parsed(content: Any) -> Any:
     return content
 
 
+def _messages(items: list[_Message], place: str, number: int) -> list[_Message]:
+    """Return the messages with the items between them in their forms: a call belongs to the assistant's message before it."""
+    messages: list[_Message] = []
+    for item in items:
+        if item.role is not None:
+            messages.append(item)
+        elif item.type == "function_call":
+            call = _Call(_Function(item.name or ""), item.call_id)
+            if messages and messages[-1].role == "assistant":
+                calls = [*(messages[-1].tool_calls or ()), call]
+                messages[-1] = msgspec.structs.replace(messages[-1], tool_calls=calls)
+            else:
+                messages.append(_Message(role="assistant", tool_calls=[call]))
+        elif item.type == "function_call_output":
+            blocks = [_Block(type="tool_result", tool_use_id=item.call_id, content=item.output)]
+            messages.append(_Message(role="user", content=blocks))
+        elif item.type != "reasoning":
+            raise CorpusError(
+                f"expected {_EXPECTED}; conversation {number} has an item of the type {item.type!r} without a role.",
+                path=place,
+            )
+    return messages
+
+
 def _utterances(messages: list[_Message]) -> Iterator[Utterance]:
     names: dict[str, str] = {}
     returned: dict[str, list[Any]] = {}
@@ -129,7 +173,9 @@ def _utterances(messages: list[_Message]) -> Iterator[Utterance]:
             returned = {}
 
 
-def _dialogue(conversation: _Conversation | list[_Message], number: int, split: str | None, place: str) -> Dialogue:
+def _dialogue(
+    conversation: _Conversation | list[_Message], number: int, split: str | None, place: str, stem: str
+) -> Dialogue:
     if isinstance(conversation, list):
         conversation = _Conversation(messages=conversation)
     messages = conversation.messages if conversation.messages is not None else conversation.traj
@@ -137,37 +183,43 @@ def _dialogue(conversation: _Conversation | list[_Message], number: int, split: 
         raise CorpusError(
             f'expected {_EXPECTED}, under "messages" or "traj"; conversation {number} has neither.', path=place
         )
-    id_ = conversation.id if conversation.id is not None else conversation.task_id
-    name = f"conversation-{number}" if id_ is None else str(id_)
-    if conversation.id is None and conversation.trial is not None:
+    id_ = conversation.task_id if conversation.own_id is None else conversation.own_id
+    name = f"{stem}conversation-{number}" if id_ is None else str(id_)
+    if conversation.own_id is None and conversation.trial is not None:
         name += f"-{conversation.trial}"
     fields = {} if conversation.reward is None else {"reward": conversation.reward}
-    turns = tuple(pair(_utterances(messages)))
+    turns = tuple(pair(_utterances(_messages(messages, place, number))))
     return Dialogue(id=name, turns=turns, split=conversation.split or split, fields=fields)
 
 
 def _conversations(source: Source, member: str) -> Iterator[_Conversation | list[_Message]]:
     if member.lower().endswith(".json"):
+        if source.head([member]).lstrip(codecs.BOM_UTF8 + b" \t\r\n").startswith(b"{"):
+            yield decode(source, member, _Conversation, _EXPECTED)
+            return
         yield from elements(source, member, _Conversation | list[_Message], _EXPECTED)  # type: ignore[arg-type]
         return
-    decode = msgspec.json.Decoder(_Conversation | list[_Message]).decode
+    of_line = msgspec.json.Decoder(_Conversation | list[_Message]).decode
     for number, line in source.lines(member):
         if line.strip():
             try:
-                yield decode(line)
+                yield of_line(line)
             except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
                 problem = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
                 raise CorpusError(f"expected {_EXPECTED}; {problem}.", path=source.place(member), line=number) from None
 
 
 def _read(source: Source) -> Iterator[Dialogue]:
-    for member in _members(source):
-        split = part_of(PurePosixPath(member).stem)
+    members = _members(source)
+    for member in members:
+        split = source.parts.get(member) or part_of(PurePosixPath(member).stem)
+        stem = "" if len(members) == 1 else f"{member}:"
         for number, conversation in enumerate(_conversations(source, member)):
-            yield _dialogue(conversation, number, split, source.place(member))
+            yield _dialogue(conversation, number, split, source.place(member), stem)
 
 
-def _recognised(source: Source) -> list[str]:
+def files_of_messages(source: Source) -> list[str]:
+    """Return the members that begin like logs of chat messages."""
     names = [member for member in source.members if member.lower().endswith((".json", ".jsonl", ".ndjson"))]
     heads = ((member, source.head([member], 4096)) for member in names)
     # Our own format may have such words in a context.
@@ -176,11 +228,11 @@ def _recognised(source: Source) -> list[str]:
 
 def _members(source: Source) -> list[str]:
     # A single file that is said to have this format is read, so that what is wrong with it is named.
-    return source.members if source.is_single_file else _recognised(source)
+    return source.members if source.is_single_file else files_of_messages(source)
 
 
 def _recognises(source: Source) -> bool:
-    return bool(_recognised(source))
+    return bool(files_of_messages(source))
 
 
 def _open(source: Source, options: Options) -> Opened:

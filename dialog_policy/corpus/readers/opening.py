@@ -13,6 +13,7 @@ from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.corpus.problems import Problem
 from dialog_policy.corpus.readers.joined import Part, joined
 from dialog_policy.corpus.readers.known import readers
+from dialog_policy.corpus.readers.part_names import parts_of_files
 from dialog_policy.corpus.readers.reader import Reader, option_text
 from dialog_policy.corpus.readers.recognition import choose, unread
 from dialog_policy.corpus.readers.source import Source, open_source
@@ -42,6 +43,8 @@ class OpenCorpus:
         What is wrong beyond single dialogues, such as files that are not read.
     store
         The store that it is; None if it is read from elsewhere.
+    label
+        The part that its file's name says beside those of other files, for dialogues of a file that names none.
     """
 
     name: str
@@ -52,6 +55,7 @@ class OpenCorpus:
     dialogues: Callable[[], Iterator[Dialogue]]
     problems: Callable[[], Iterable[Problem]]
     store: StoredCorpus | None = None
+    label: str | None = None
 
 
 def open_corpus(
@@ -71,6 +75,7 @@ def open_corpus(
     _check_paths(paths)
     given, names = {name: option_text(name, value) for name, value in (reader or {}).items()}, _names(paths)
     parts: list[OpenCorpus] = []
+    labels = parts_of_files(one.name for one in paths if isinstance(one, Path))
     for one, name in zip(paths, names, strict=True):
         if isinstance(one, str):
             parts.append(_of_address(one, format, given))
@@ -86,7 +91,7 @@ def open_corpus(
         ]
         if format is None and (left := unread(source, chosen)):
             opened[0] = _with_problems(opened[0], left)
-        parts += opened
+        parts += [replace(each, label=labels.get(one.name)) for each in opened]
     unknown = set(given) - {option for part in parts for option in part.reader_options}
     if unknown:
         {**readers(), **ADDRESSES}[parts[0].format].fill(given)  # raises, and says which options there are
@@ -181,7 +186,7 @@ def _together(parts: Sequence[OpenCorpus], name: str, given: Mapping[str, str]) 
             gazetteer[kind] = tuple(dict.fromkeys((*gazetteer.get(kind, ()), *values)))
     # Files of a folder have the folder's name in common: its formats tell them apart.
     are_of_one = len({part.name for part in parts}) < len(parts)
-    listed = [Part(part.format if are_of_one else part.name, part.dialogues) for part in parts]
+    listed = [Part(part.format if are_of_one else part.name, part.dialogues, part.label, part.name) for part in parts]
     return OpenCorpus(
         name,
         parts[0].format if len(formats) == 1 else MIXED,

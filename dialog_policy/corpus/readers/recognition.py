@@ -17,7 +17,7 @@ __all__ = ["choose", "unread"]
 _SPREADSHEETS = (".ods", ".xls", ".numbers")
 # Files that may hold dialogues, by their names; what is about a corpus does not count as left out.
 _DATA = re.compile(
-    r".*\.(jsonl?|ndjson|csv|tsv|txt|parquet|xlsx?|xlsm|ods|numbers|ya?ml|gz|zip|tar|tgz|bz2|xz)", re.DOTALL
+    r".*\.(jsonl?|ndjson|csv|tsv|txt|parquet|xlsx?|xlsm|ods|numbers|ya?ml|gz|zip|tar|tgz|bz2|xz|zst)", re.DOTALL
 )
 _ABOUT = re.compile(r"(readme|licen[cs]e|changelog|requirements|manifest)\b.*", re.DOTALL)
 _SHOWN = 5

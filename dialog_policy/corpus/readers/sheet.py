@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TextIO
+from urllib.parse import unquote
 
 from dialog_policy.corpus.readers.limits import LONGEST_LINE, MOST_COLUMNS, bounded_lines
 from dialog_policy.corpus.readers.named_rows import Row, Table, named_rows
@@ -23,6 +24,7 @@ _DECLARED = re.compile(r'"?sep=(.)"?')
 csv.field_size_limit(1 << 27)
 
 # Bytes and rows of Parquet that are unpacked together: no cell is larger than its column is when it is written once.
+_NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 _PARQUET_BYTES, _FEWEST_ROWS, _MOST_ROWS = 16 << 20, 4, 1_024
 
 
@@ -69,7 +71,8 @@ def tables(source: Source, member: str, columns: Mapping[str, str], encoding: st
     """
     place = source.place(member)
     if member.lower().endswith(".parquet"):
-        yield Table(place, lambda: _parquet_rows(source, member), is_text=False)
+        of_folders = _columns_of_folders(member)
+        yield Table(place, lambda: ((n, of_folders | row) for n, row in _parquet_rows(source, member)), is_text=False)
     elif member.lower().endswith(WORKBOOKS):
         yield from sheets(source, member, columns)
     else:
@@ -125,6 +128,16 @@ def _csv_rows(source: Source, member: str, columns: Mapping[str, str], encoding:
                 line=line,
                 remedy="Look for an unmatched quotation mark.",
             ) from None
+
+
+def _columns_of_folders(member: str) -> Row:
+    """Return what the folders of a Parquet file say of all its rows, as Spark and Hive write it: ``split=train/part-0.parquet``."""
+    named = (folder.partition("=") for folder in member.split("/")[:-1])
+    return {
+        unquote(name): None if value == _NULL_FOLDER else unquote(value)
+        for name, equals, value in named
+        if equals and name
+    }
 
 
 def _parquet_rows(source: Source, member: str) -> Iterator[tuple[int, Row]]:

@@ -14,12 +14,15 @@ import tarfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from dialog_policy.corpus.readers import limits
 from dialog_policy.corpus.readers.limits import bounded_lines, check_name, largest_unpacked
+from dialog_policy.corpus.readers.packed import names_within, unpacked
+from dialog_policy.corpus.readers.part_names import parts_of_files
 from dialog_policy.errors import CorpusError, OptionError, did_you_mean
 from dialog_policy.files import open_zip
 
@@ -58,7 +61,8 @@ class Source:
     path
         What the user named.
     members
-        Names, sorted, with ``/`` between folders. A single file has its own name as the only member.
+        Names, sorted, with ``/`` between folders. A single file has its own name as the only member. Of packed files
+        (``calls.jsonl.gz``) it is what they are called once they are unpacked.
     links
         Names of links in an archive; they are not followed.
     """
@@ -66,16 +70,25 @@ class Source:
     def __init__(self, path: Path, members: list[str], links: Sequence[str] = ()) -> None:
         self.path, self.links = path, sorted(name for name in links if not _is_hidden(name))
         # An archive can have two members of one name; the later one counts.
-        self.members = sorted({name for name in members if not _is_hidden(name)})
+        self._take(name for name in members if not _is_hidden(name))
+
+    def _take(self, names: Iterable[str]) -> None:
+        self._stored = names_within(names)
+        self.members = sorted(self._stored)
 
     @property
     def is_single_file(self) -> bool:
         """Whether the user named a plain file."""
         return False
 
+    @cached_property
+    def parts(self) -> Mapping[str, str]:
+        """Parts of the members whose names say one; see :func:`~dialog_policy.corpus.readers.part_names.parts_of_files`."""
+        return parts_of_files(self.members)
+
     def place(self, member: str) -> str:
         """Return how a member is named in messages."""
-        return f"{self.path}/{member}"
+        return f"{self.path}/{self._stored.get(member, member)}"
 
     def find(self, pattern: str) -> list[str]:
         """Members whose file name, or whose whole name where the pattern has a ``/``, matches a shell pattern."""
@@ -83,12 +96,16 @@ class Source:
             return [name for name in self.members if fnmatch.fnmatchcase(name, pattern)]
         return [name for name in self.members if fnmatch.fnmatchcase(name.rpartition("/")[2], pattern)]
 
-    def _open(self, member: str) -> BinaryIO:
-        raise KeyError(member)
+    def _open(self, stored: str) -> BinaryIO:
+        """Open a member by the name under which it is stored."""
+        raise KeyError(stored)
+
+    def _size(self, stored: str) -> int:
+        return 0
 
     def size(self, member: str) -> int:
-        """Bytes of a member, unpacked."""
-        return 0
+        """Bytes of a member; of a packed file before it is unpacked."""
+        return self._size(self._stored.get(member, member))
 
     @contextlib.contextmanager
     def open(self, member: str) -> Iterator[BinaryIO]:
@@ -100,7 +117,8 @@ class Source:
             If it cannot be read, or an archive is damaged.
         """
         try:
-            file = self._open(member)
+            stored = self._stored.get(member, member)
+            file = unpacked(self._open(stored), stored, self._size(stored))
         # RuntimeError: an encrypted member of a zip; NotImplementedError, a kind of it: a compression that zipfile does not know;
         # UnicodeDecodeError: a name before its content that is no text.
         except (*_DAMAGED, RuntimeError, UnicodeDecodeError) as error:
@@ -130,15 +148,17 @@ class Source:
         CorpusError
             If it cannot be read, or is too large to be read as a whole.
         """
-        size = self.size(member)
-        if size > limits.LARGEST_WHOLE:
+        content = b""
+        if (size := self.size(member)) <= limits.LARGEST_WHOLE:
+            with self.open(member) as file:
+                content = file.read(limits.LARGEST_WHOLE + 1)
+        if max(size, len(content)) > limits.LARGEST_WHOLE:
             raise CorpusError(
-                f"has {size:,} bytes, and is read as a whole; refused.",
+                f"has more than {limits.LARGEST_WHOLE:,} bytes, and is read as a whole; refused.",
                 path=self.place(member),
                 remedy="Split the file.",
             )
-        with self.open(member) as file:
-            return file.read()
+        return content
 
     def head(self, members: Sequence[str], size: int = 1 << 16) -> bytes:
         """Return the first bytes of the first of these members; nothing where there is none."""
@@ -206,7 +226,7 @@ class Source:
 class _File(Source):
     def __init__(self, path: Path) -> None:
         super().__init__(path, [])
-        self.members = [path.name]
+        self._take([path.name])
 
     @property
     def is_single_file(self) -> bool:
@@ -215,10 +235,10 @@ class _File(Source):
     def place(self, member: str) -> str:
         return str(self.path)
 
-    def _open(self, member: str) -> BinaryIO:
+    def _open(self, stored: str) -> BinaryIO:
         return self.path.open("rb")
 
-    def size(self, member: str) -> int:
+    def _size(self, stored: str) -> int:
         return self.path.stat().st_size
 
 
@@ -229,11 +249,10 @@ class InMemory(_File):
         super().__init__(path)
         self._content = content
 
-    def _open(self, member: str) -> BinaryIO:
+    def _open(self, stored: str) -> BinaryIO:
         return io.BufferedReader(io.BytesIO(self._content))
 
-    def size(self, member: str) -> int:
-        """Bytes of the content."""
+    def _size(self, stored: str) -> int:
         return len(self._content)
 
 
@@ -241,11 +260,11 @@ class _Folder(Source):
     def __init__(self, path: Path) -> None:
         super().__init__(path, [p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()])
 
-    def _open(self, member: str) -> BinaryIO:
-        return (self.path / member).open("rb")
+    def _open(self, stored: str) -> BinaryIO:
+        return (self.path / stored).open("rb")
 
-    def size(self, member: str) -> int:
-        return (self.path / member).stat().st_size
+    def _size(self, stored: str) -> int:
+        return (self.path / stored).stat().st_size
 
 
 class _Zip(Source):
@@ -256,13 +275,13 @@ class _Zip(Source):
         names = [check_name(info.filename, path) for info in self._archive.infolist()]
         super().__init__(path, [name for name in names if name and not name.endswith("/")])
 
-    def _open(self, member: str) -> BinaryIO:
-        info = self._archive.getinfo(member)
-        self.check_unpacked(member, info.file_size, info.compress_size)
+    def _open(self, stored: str) -> BinaryIO:
+        info = self._archive.getinfo(stored)
+        self.check_unpacked(stored, info.file_size, info.compress_size)
         return self._archive.open(info)  # type: ignore[return-value]
 
-    def size(self, member: str) -> int:
-        return self._archive.getinfo(member).file_size
+    def _size(self, stored: str) -> int:
+        return self._archive.getinfo(stored).file_size
 
 
 def _seems_tar(path: Path) -> bool:
@@ -310,16 +329,16 @@ class _Tar(Source):
                 links.append(name)
         super().__init__(path, list(self._infos), links)
 
-    def _open(self, member: str) -> BinaryIO:
-        info = self._infos[member]
+    def _open(self, stored: str) -> BinaryIO:
+        info = self._infos[stored]
         if info.size > limits.LARGEST_MEMBER:
-            raise CorpusError(f"claims to unpack to {info.size:,} bytes; refused.", path=self.place(member))
+            raise CorpusError(f"claims to unpack to {info.size:,} bytes; refused.", path=self.place(stored))
         file = self._archive.extractfile(info)
         assert file is not None
         return file  # type: ignore[return-value]
 
-    def size(self, member: str) -> int:
-        return self._infos[member].size
+    def _size(self, stored: str) -> int:
+        return self._infos[stored].size
 
 
 def open_source(path: str | Path) -> Source:
@@ -337,6 +356,12 @@ def open_source(path: str | Path) -> Source:
         is_file = place.is_file()
     except OSError as error:  # a name that is too long, a folder that is nobody's to read
         raise CorpusError(f"cannot be read ({error.strerror}).", path=place) from None
+    if not is_file and place.exists():
+        raise CorpusError(
+            "expected a file, a folder or an archive, found a pipe or a device.",
+            path=place,
+            remedy="A corpus is read several times: write it into a file first, and name that.",
+        )
     if not is_file:
         neighbours = [p.name for p in place.parent.iterdir()] if place.parent.is_dir() else []
         raise CorpusError(f"there is no file or folder {str(place)!r}.{did_you_mean(place.name, neighbours)}")

@@ -14,15 +14,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from dialog_policy.corpus.bits import actions_of_bits, bit_names
-from dialog_policy.corpus.cells import COLUMNS, RESERVED, Cells, actions_of_cell
+from dialog_policy.corpus.bits import actions_of_bits, bit_names, is_missing
+from dialog_policy.corpus.cells import COLUMNS, RESERVED, Cells, actions_of_cell, with_date
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.dialogue_rows import DialogueRows
+from dialog_policy.corpus.plain import json_object
 from dialog_policy.corpus.problems import Place, Problem
 from dialog_policy.corpus.readers.bit_columns import with_actions
 from dialog_policy.corpus.readers.header import check_header
 from dialog_policy.corpus.readers.layout import SEPARATOR, TableLayout, layout_of, with_ids
 from dialog_policy.corpus.readers.named_rows import Table
+from dialog_policy.corpus.readers.part_names import in_part
 from dialog_policy.corpus.readers.reader import BITS, Opened, Option, Options, Reader
 from dialog_policy.corpus.readers.sheet import SUFFIXES, tables
 from dialog_policy.corpus.readers.source import Source
@@ -146,8 +148,12 @@ def _read_table(
         converted = cells(row, dialogue_id, line=line)
         if not annotated and not layout.has_actions:
             converted["actions"] = None
-        others = {name: value for name, value in row.items() if name not in known and value not in (None, "")}
+        others = {
+            name: value for name, value in row.items() if name not in known and not is_missing(value) and value != ""
+        }
         try:
+            if not table.is_text:
+                others = json_object({name: with_date(value) for name, value in others.items()})
             collected.add(converted, others, f"line {line}")
         except ValueError as error:
             raise CorpusError(f"{error}.", path=table.place, line=line, dialogue=dialogue_id) from None
@@ -160,7 +166,8 @@ def _read(source: Source, options: Options, remarks: _Remarks, *, annotated: boo
     bits = bit_names(options["bits"])
     for member in _members(source):
         for table in tables(source, member, columns, options["encoding"]):
-            yield from _read_table(table, columns, remarks, bits, annotated=annotated)
+            for dialogue in _read_table(table, columns, remarks, bits, annotated=annotated):
+                yield in_part(dialogue, source.parts.get(member))
 
 
 def _members(source: Source) -> list[str]:

@@ -83,10 +83,10 @@ def _read(source: Source, members: list[str], bits: Sequence[str]) -> Iterator[D
                 turns.append(turn)
             elif turns:
                 number += 1
-                yield Dialogue(id=f"{stem}{number}", turns=tuple(turns))
+                yield Dialogue(id=f"{stem}{number}", turns=tuple(turns), split=source.parts.get(member))
                 turns = []
         if turns:
-            yield Dialogue(id=f"{stem}{number + 1}", turns=tuple(turns))
+            yield Dialogue(id=f"{stem}{number + 1}", turns=tuple(turns), split=source.parts.get(member))
 
 
 def _members(source: Source) -> list[str]:

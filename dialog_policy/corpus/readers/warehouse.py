@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from dialog_policy.corpus.bits import bit_names
@@ -22,6 +23,8 @@ from dialog_policy.errors import CorpusError, DialogPolicyError, OptionError, re
 __all__ = ["READERS", "is_address", "name_of_address", "open_address", "reader_of"]
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*", re.DOTALL)
+# A colon in a query that SQLAlchemy would take for the beginning of a parameter, as in '{"a":1}'.
+_COLON = re.compile(r"(?<![:\w\\]):(?=\w)")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _QUERY = "SELECT * FROM turns ORDER BY dialogue_id, turn"
 # Rows that are fetched together.
@@ -121,6 +124,7 @@ def _sql_rows(address: str, options: Options) -> Iterator[tuple[int, Row]]:
         engine = sql.create_engine(_filled(address), hide_parameters=True)
     except (sql.exc.SQLAlchemyError, ImportError) as error:
         raise CorpusError(f"the database cannot be opened ({_without_secrets(error, address)}).", path=place) from None
+    _check_file(engine.url, place)
     number = 0
     try:
         with engine.connect().execution_options(stream_results=True, yield_per=_TOGETHER) as connection:
@@ -139,18 +143,34 @@ def _sql_rows(address: str, options: Options) -> Iterator[tuple[int, Row]]:
         engine.dispose()
 
 
+def _check_file(url: Any, place: str) -> None:
+    """Refuse a database in a file that is not there: it would be made, and be empty."""
+    name = url.database or ""
+    is_file = url.get_backend_name() in ("sqlite", "duckdb") and not name.startswith((":memory:", "file:", "md:"))
+    if name and is_file and not Path(name).exists():
+        remedy = "sqlite:///logs.db is a file in this folder, sqlite:////data/logs.db has an absolute path."
+        raise CorpusError(f"there is no file {str(Path(name).absolute())!r}.", path=place, remedy=remedy)
+
+
 def _pushed_down(sql: Any, connection: Any, options: Options, place: str) -> tuple[Any, dict[str, str]]:
     """Return the query with only the columns and parts that are needed, in the order of dialogues and turns."""
-    inner = options["query"].strip().rstrip(";")
+    inner = _COLON.sub(r"\:", options["query"].strip().rstrip(";"))
     with connection.execute(sql.text(f"SELECT * FROM ({inner}) AS corpus WHERE 1 = 0")) as empty:
         found = list(empty.keys())
     names = _chosen(found, options, place)
+    if (turn := options["turn"]) not in names:
+        raise CorpusError(
+            f"expected a column {turn!r}, found: {', '.join(found)}. Without it the order of a dialogue's turns is not known; the "
+            "order of the query itself does not count.",
+            path=place,
+            remedy="Name a column with numbers or times, with --reader turn=COLUMN, or number the rows in the query: "
+            "row_number() OVER (PARTITION BY … ORDER BY …) AS turn.",
+        )
     quote = connection.dialect.identifier_preparer.quote
     listed = ", ".join(f"corpus.{quote(name)}" for name in names)
     given = {f"part{i}": part for i, part in enumerate(_list(options["splits"]))}
     where = f" WHERE corpus.{quote(options['split'])} IN ({', '.join(f':{key}' for key in given)})" if given else ""
-    order = [options[name] for name in ("dialogue_id", "turn") if options[name] in found]
-    by = ", ".join(f"corpus.{quote(name)}" for name in order)
+    by = ", ".join(f"corpus.{quote(options[name])}" for name in ("dialogue_id", "turn"))
     return sql.text(f"SELECT {listed} FROM ({inner}) AS corpus{where} ORDER BY {by}"), given
 
 
