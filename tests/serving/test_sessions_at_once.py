@@ -214,7 +214,7 @@ def test_sessions_survive_a_restart(serving, tmp_path):
     assert say(after, "a table please")["turn"] == 1
 
 
-def test_a_store_that_cannot_be_reached_is_503(serving):
+def test_a_store_that_cannot_be_reached_is_503(serving, caplog):
     from dialog_policy.serving.stores.redis import RedisStore
 
     client = serving(store=RedisStore("redis://127.0.0.1:1/0"))
@@ -225,7 +225,22 @@ def test_a_store_that_cannot_be_reached_is_503(serving):
     ):
         assert answer.status_code == 503
         assert "does not answer" in answer.json()["error"]
+    reasons = [record.reason for record in caplog.records if getattr(record, "route", "") == "/sessions/{id}/turns"]
+    assert "does not answer" in reasons[0]
     assert client.get("/health").status_code == 200
+    # The figures of this server are needed most now.
+    figures = client.get("/metrics")
+    assert figures.status_code == 200
+    assert 'dialog_policy_requests_total{method="POST",route="/sessions",status="503"} 1.0' in figures.text
+    assert "dialog_policy_sessions NaN" in figures.text
+
+
+def test_a_damaged_session_is_an_error_in_the_log(serving, caplog):
+    store = MemoryStore()
+    asyncio.run(store.save([Write("s", 0, 1, b"\xc1", 2**33)]))
+    assert serving(store=store).get("/sessions/s").status_code == 500
+    (failed,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert (failed.msg, "not a session" in failed.reason) == ("failed", True)
 
 
 @pytest.mark.parametrize(

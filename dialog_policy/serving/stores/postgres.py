@@ -52,10 +52,9 @@ _CONNECTIONS = 4
 
 
 class PostgresStore:
-    """Keeps each session as a row of one table, which is made at the first use, as is a small one for values; by
-    somebody else where this user may make none.
+    """Keeps each session as a row of one table, which is made at the first use, as is a small one for values.
 
-    Every change is committed before it counts; how much a crash of the database's machine may cost is for its own settings to
+    Where this user may make no tables, somebody else must have made them. Every change is committed before it counts; how much a crash of the database's machine may cost is for its own settings to
     say (``synchronous_commit``).
 
     Parameters
