@@ -124,7 +124,11 @@ class TurnQueue:
             batch, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
             if not self._waiting:
                 self._has_some.clear()
-            await self._load_and_compute(batch)
+            try:
+                await self._load_and_compute(batch)
+            except Exception as error:  # whatever it is, these are answered, and those that come are heard
+                for pending in batch:
+                    pending.fail(error)
 
     async def _load_and_compute(self, batch: list[PendingTurn]) -> None:
         try:
