@@ -137,7 +137,7 @@ class PostgresStore:
             raise RefusedValueError(f"PostgreSQL, where sessions are kept, refuses a value: {error}.") from None
         except self._errors as error:
             # asyncpg's messages name hosts and tables, never the password.
-            reason = str(error) or type(error).__name__
+            reason = str(error).rstrip(".") or type(error).__name__
             problem = "cannot be used" if isinstance(error, self._asyncpg.PostgresError) else "does not answer"
             raise StoreError(f"PostgreSQL, where sessions are kept, {problem}: {reason}.") from None
 
