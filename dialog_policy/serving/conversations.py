@@ -133,7 +133,9 @@ class Conversations:
         ConflictError
             If another request is changing it, or the turn that had this key was taken back.
         UnprocessableError
-            If the key came with another request, or the session has too many turns.
+            If the key came with another request.
+        FullError
+            If the session has too many turns.
         OverloadedError
             If too many turns are waiting.
         OptionError

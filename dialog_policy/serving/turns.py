@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from dialog_policy.features.turn_values import context_key
 from dialog_policy.runtime import Request, Step
-from dialog_policy.serving.errors import OverloadedError, UnprocessableError
+from dialog_policy.serving.errors import FullError, OverloadedError
 from dialog_policy.serving.metrics import Metrics
 from dialog_policy.serving.schemas import TurnRequest, TurnView
 from dialog_policy.serving.sessions import OpenSession, SessionStore, busy, check_id
@@ -171,7 +171,7 @@ class TurnQueue:
         for pending, stored in batch:
             try:
                 if stored is not None and len(stored.data) > _LARGEST_SESSION:
-                    raise UnprocessableError(
+                    raise FullError(
                         f"the session takes {len(stored.data):,} bytes, more than {_LARGEST_SESSION:,}. Begin another one."
                     )
                 opened = self.sessions.resume(pending.id, stored)
@@ -180,7 +180,7 @@ class TurnQueue:
                     done.append(_Computed(pending, opened, number))
                     continue
                 if len(opened.session) >= self.max_turns:
-                    raise UnprocessableError(
+                    raise FullError(
                         f"the session has {len(opened.session)} turns, the maximum (--max-turns). Begin another one."
                     )
                 by_policy.setdefault(id(opened.policy), []).append((pending, opened))
