@@ -9,8 +9,6 @@ from typing import Any
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from dialog_policy.serving.schemas import Error
-
 __all__ = ["bounded_http"]
 
 # As nginx and Apache have it, together.
@@ -20,7 +18,7 @@ _REQUEST_S = 10.0
 
 def _refusal(status: HTTPStatus, sentence: str) -> bytes:
     """Return an answer with an error as the application gives it, after which the connection is closed."""
-    body = msgspec.json.encode(Error(sentence))
+    body = msgspec.json.encode({"error": sentence})
     head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
     return f"{head}\r\nconnection: close\r\n\r\n".encode() + body
 
