@@ -6,6 +6,7 @@
 >>> policy.save("runs/mine")  # doctest: +SKIP
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from dialog_policy.network.batches import DialogueBatches
     from dialog_policy.policy import DialogPolicy
     from dialog_policy.runtime import Policy, Session
+
+# Newer versions of onnxruntime send events about the machine to their maker, from the moment that they are imported. Whoever
+# wants that sets the variable to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.2.0"
 __all__ = [

@@ -29,8 +29,9 @@ def export(run: str, archive: str, licence: str | None, evaluation: str | None) 
     """
     from dialog_policy.runtime.export import export_run
 
-    export_run(run, archive, licence=licence, evaluation=None if evaluation is None else _evaluation(evaluation))
-    say(f"{archive} written, {Path(archive).stat().st_size / 1e6:.1f} MB.")
+    figures = None if evaluation is None else _evaluation(evaluation)
+    policy = export_run(run, archive, licence=licence, evaluation=figures)
+    say(f"{archive} written, {Path(archive).stat().st_size / 1e6:.1f} MB: policy {policy}.")
 
 
 def _evaluation(path: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 _TOKEN, _STORE = "DIALOG_POLICY_TOKEN", "DIALOG_POLICY_STORE"
+_SENDABLE = re.compile(r"[!-~]+")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -139,6 +141,7 @@ def serve(
     from dialog_policy.serving.stores import open_store
 
     token = _read_token(token_file)
+    _check_proxies(proxy)
     is_local = _is_loopback(host)
     if token is None and not is_local:
         raise OptionError(
@@ -164,7 +167,7 @@ def serve(
         log_text=log_text,
     )
     dialogues, retraining = _corpus(corpus, format_, reader, saved, runs) if corpus else (None, None)
-    session_store = open_store(store or str(first.with_name(f"{first.name}.sessions.sqlite")))
+    session_store = open_store((store or "").strip() or str(first.with_name(f"{first.name}.sessions.sqlite")))
     app = create_app(runs, session_store, settings, corpus=dialogues, retraining=retraining)
     run_server(app, host, port, proxy)
 
@@ -183,14 +186,35 @@ def _corpus(
 
 def _read_token(path: str | None) -> str | None:
     if path is None:
-        return os.environ.get(_TOKEN) or None
-    try:
-        token = Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"--token-file: {path} cannot be read ({error}).") from None
-    if not token:
-        raise OptionError(f"--token-file: {path} is empty.")
+        # A secret that was made from a file has the end of its line.
+        place, token = f"${_TOKEN}", os.environ.get(_TOKEN, "").strip()
+        if not token:
+            return None
+    else:
+        place = f"--token-file: {path}"
+        try:
+            token = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise OptionError(f"{place} cannot be read ({error}).") from None
+        if not token:
+            raise OptionError(f"{place} is empty.")
+    if not _SENDABLE.fullmatch(token):
+        # Said without the token, which is secret.
+        raise OptionError(
+            f"{place}: expected one word of printable ASCII characters, which is what clients can send as a token; found other "
+            "characters or several words."
+        )
     return token
+
+
+def _check_proxies(proxies: tuple[str, ...]) -> None:
+    for proxy in proxies:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError as error:
+            raise OptionError(
+                f"--proxy: expected an address or a network, such as 127.0.0.1 or 10.0.0.0/8; found {proxy!r} ({error})."
+            ) from None
 
 
 def _is_loopback(host: str) -> bool:

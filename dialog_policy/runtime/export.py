@@ -55,7 +55,7 @@ def export_run(
     *,
     licence: str | None = None,
     evaluation: Mapping[str, Any] | None = None,
-) -> None:
+) -> str:
     """Pack what serving needs of a run, with a model card, into one ``.zip`` that :meth:`Policy.load` reads as it is.
 
     The same run, licence and evaluation give the same bytes.
@@ -70,6 +70,11 @@ def export_run(
         Under which licence the policy may be used; what the corpus says about it is not known here.
     evaluation
         What ``dialog-policy evaluate --json`` wrote for this run.
+
+    Returns
+    -------
+    str
+        The policy's id, by which servers tell which policy they serve.
 
     Raises
     ------
@@ -88,6 +93,7 @@ def export_run(
     card = {"MODEL_CARD.md": "\n".join((*_card(policy, licence, figures), "")).encode()}
     with locked(path, "exporting"):
         write_archive(path, repack(reader, _SERVING, card))
+    return policy.id
 
 
 def _figures(evaluation: Mapping[str, Any], policy: Policy, place: str) -> _Figures:

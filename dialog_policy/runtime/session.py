@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 import msgspec
 import numpy as np
@@ -123,22 +123,24 @@ class Session:
         actions
             The actions it took. None: it did something that the policy has no action for. Left out: the recorded actions stay.
         system
-            What it said. Left out: the template reply if other actions are given; otherwise the recorded text stays.
+            What it said; "" if nothing. Left out: the template reply if other actions are given; otherwise the recorded text stays.
         turn
             The turn's number, counted from 0; left out: the last. After an earlier turn is changed, the later turns are computed again.
 
         Raises
         ------
         OptionError
-            If there is no such turn or an action is unknown.
+            If there is no such turn, an action is unknown, or the text is no string.
         """
+        if not isinstance(system, str | Predicted):
+            raise OptionError(f'expected what the bot said as a string, "" if it said nothing; found {system!r}.')
         number = self._number(turn)
         is_last = number == len(self) - 1
         old = self.last if is_last else self.turns[number]
         done = old.actions
         if not isinstance(actions, Predicted):
             done = None if actions is None else self.engine.check_actions(actions)
-        reply = old.system if isinstance(system, Predicted) else system
+        reply = old.system if isinstance(system, Predicted) else _without_surrogates(system)
         if isinstance(system, Predicted) and done != old.actions:
             reply = self._reply_at(number, done)
         changed = msgspec.structs.replace(old, actions=done, system=reply)
@@ -159,8 +161,8 @@ class Session:
         """
         if not len(self):
             raise OptionError("there is no turn to undo yet.")
-        if not 0 < turns <= len(self):
-            raise OptionError(f"expected a number of turns to undo from 1 to {len(self)}, found {turns}.")
+        if not (isinstance(turns, SupportsIndex) and 0 < turns <= len(self)):
+            raise OptionError(f"expected a number of turns to undo from 1 to {len(self)}, found {turns!r}.")
         self._replay(self.turns[:-turns])
 
     def to_dialogue(self, id: str) -> Dialogue:
@@ -215,9 +217,9 @@ class Session:
 
     def _number(self, turn: int | None) -> int:
         number = len(self) - 1 if turn is None else turn
-        if not 0 <= number < len(self):
+        if not (isinstance(number, SupportsIndex) and 0 <= number < len(self)):
             has = f"turns 0 to {len(self) - 1}" if len(self) else "no turn yet: call respond() first"
-            raise OptionError(f"there is no turn {number}; the session has {has}.")
+            raise OptionError(f"there is no turn {number!r}; the session has {has}.")
         return number
 
     def _reply_at(self, number: int, actions: frozenset[str] | None) -> str:
@@ -257,9 +259,7 @@ def respond_together(engine: Engine, requests: Sequence[Request]) -> list[Step]:
             raise OptionError("a session belongs to another policy. Transfer it with resume(session.to_bytes()).")
         if not (user is None or isinstance(user, str)):
             raise OptionError(f"expected what the user said as a string, or None without a user; found {user!r}.")
-        # Half of a surrogate pair is no text, and could not be saved.
-        heard = user if user is None or user.isascii() else user.encode("utf-8", "replace").decode()
-        user_sides.append((heard, _normal(context) if context else {}))
+        user_sides.append((None if user is None else _without_surrogates(user), _normal(context) if context else {}))
         if allowed is not None and masks is None:
             masks = np.stack([engine.mask(request.allowed) for request in requests])
             allow_none = np.array([request.allow_none for request in requests], dtype=np.bool_)
@@ -279,6 +279,11 @@ def respond_together(engine: Engine, requests: Sequence[Request]) -> list[Step]:
         fallback = confidence < engine.fallback_below
         steps.append(Step(actions, dict(zip(names, listed, strict=True)), confidence, fallback, text))
     return steps
+
+
+def _without_surrogates(text: str) -> str:
+    """Return a text with "?" for half of a surrogate pair, which is no text, and could not be saved."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _normal(context: object) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
 
+from dialog_policy import __version__
 from dialog_policy.corpus import Corpus
 from dialog_policy.errors import DialogPolicyError, RunError, SessionError
 from dialog_policy.serving.conversations import Conversations
@@ -82,6 +83,7 @@ def create_app(
 
     app = App(
         title="dialog-policy",
+        version=__version__,
         description="Conversations with trained dialogue policies: what a user says comes in, what the bot is to do comes out.",
         lifespan=lifespan,
         # The pages that FastAPI brings fetch their scripts from elsewhere; /openapi.json is there for any viewer.
@@ -100,6 +102,8 @@ def create_app(
     direct = Direct(app.inner, sessions.routes, _add_error_handlers(app))
     open_paths = frozenset({*page, "/health", "/ready", "/openapi.json"})
     app.outermost = Guard(direct, settings, metrics, open_paths)
+    if settings.token is not None:
+        app.paths_without_token = open_paths
     return app
 
 
@@ -113,8 +117,13 @@ def _add_file(app: FastAPI, url: str, path: Path) -> None:
 def _add_error_handlers(app: FastAPI) -> Callable[[Request, Exception], Awaitable[tuple[Response, bool]]]:
     """Add what answers exceptions; return it for the routes that the application does not call."""
 
-    async def expected(_: Request, error: Exception) -> Response:
+    async def expected(request: Request, error: Exception) -> Response:
         status = error.status if isinstance(error, HttpError) else _STATUS.get(type(error), 422)
+        if status >= 500:
+            # Not the client's fault, so its operator has to find out.
+            request.scope["log"]["reason"] = str(error)
+            if status == 500:
+                log("failed", reason=str(error), failed=True)
         return json(Error(str(error)), status, error.headers if isinstance(error, HttpError) else None)
 
     async def invalid(_: Request, error: Exception) -> Response:
@@ -130,7 +139,9 @@ def _add_error_handlers(app: FastAPI) -> Callable[[Request, Exception], Awaitabl
 
     async def unexpected(_: Request, error: Exception) -> Response:
         log("failed", failed=True)
-        return json(Error("the server failed to answer this request; its log has the reason."), 500)
+        # uvicorn closes the connection after this, which the client's next request must not run into.
+        sentence = "the server failed to answer this request; its log has the reason."
+        return json(Error(sentence), 500, {"connection": "close"})
 
     app.add_exception_handler(DialogPolicyError, expected)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
+import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 __all__ = ["bounded_http"]
@@ -12,8 +14,18 @@ __all__ = ["bounded_http"]
 # As nginx and Apache have it, together.
 _HEADER_BYTES = 32_768
 _REQUEST_S = 10.0
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+def _refusal(status: HTTPStatus, sentence: str) -> bytes:
+    """Return an answer with an error as the application gives it, after which the connection is closed."""
+    body = msgspec.json.encode({"error": sentence})
+    head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+    return f"{head}\r\nconnection: close\r\n\r\n".encode() + body
+
+
+_INVALID = _refusal(HTTPStatus.BAD_REQUEST, "this is not an HTTP request.")
+_TOO_LARGE = _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's headers are too large.")
+_TOO_SLOW = _refusal(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time. Send it again.")
 
 
 class _Joining:
@@ -74,6 +86,9 @@ def bounded_http(*, header_bytes: int = _HEADER_BYTES, request_s: float = _REQUE
                 self._received += len(data)
                 if self._received > header_bytes:
                     self._refuse(_TOO_LARGE)
+
+        def send_400_response(self, msg: str) -> None:
+            self._refuse(_INVALID)
 
         def on_message_begin(self) -> None:
             super().on_message_begin()

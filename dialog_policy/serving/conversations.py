@@ -11,6 +11,7 @@ from dialog_policy.corpus import Dialogue
 from dialog_policy.errors import DialogPolicyError
 from dialog_policy.runtime import PREDICTED
 from dialog_policy.serving.errors import ConflictError, TooManyError
+from dialog_policy.serving.logs import log
 from dialog_policy.serving.metrics import Metrics
 from dialog_policy.serving.records import SessionRecord
 from dialog_policy.serving.runs import Runs
@@ -132,7 +133,9 @@ class Conversations:
         ConflictError
             If another request is changing it, or the turn that had this key was taken back.
         UnprocessableError
-            If the key came with another request, or the session has too many turns.
+            If the key came with another request.
+        FullError
+            If the session has too many turns.
         OverloadedError
             If too many turns are waiting.
         OptionError
@@ -205,5 +208,9 @@ class Conversations:
         while True:
             await asyncio.sleep(_SWEEP_S)
             # A store that cannot be reached is told to those who ask for sessions; the next sweep may reach it again.
-            with contextlib.suppress(DialogPolicyError):
+            try:
                 await self.store.expire()
+            except DialogPolicyError:
+                continue
+            except Exception:  # whatever it is: what users said must go in time
+                log("removing expired sessions failed", failed=True)

@@ -6,6 +6,7 @@ from dialog_policy.errors import DialogPolicyError
 
 __all__ = [
     "ConflictError",
+    "FullError",
     "HttpError",
     "NotFoundError",
     "OverloadedError",
@@ -35,6 +36,12 @@ class ConflictError(HttpError):
     """Something else is going on, or there already."""
 
     status = 409
+
+
+class FullError(HttpError):
+    """The session takes no more turns, now or later."""
+
+    status = 410
 
 
 class TooLargeError(HttpError):

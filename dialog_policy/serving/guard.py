@@ -26,6 +26,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Clients whose rate is remembered; beyond that the ones that have been quiet for longest are forgotten.
 _REMEMBERED = 10_000
+# What load balancers ask by address, whatever the server's names are; the answers tell nothing that a stranger may not know.
+_PROBES = frozenset({"/health", "/ready"})
 # An IPv6 address whose first bytes are these is an IPv4 address: of a socket that takes both kinds.
 _IPV4 = bytes(10) + b"\xff\xff"
 
@@ -97,6 +99,7 @@ class Guard:
         refused = self._refuse(scope)
         try:
             if refused is not None:
+                fields["client"] = (scope.get("client") or ("",))[0]
                 await _send_error(watched, *refused)
             else:
                 await self._pass_on(scope, receive, watched)
@@ -136,7 +139,7 @@ class Guard:
             sentence = f"more than {settings.rate:g} requests a second came from this address (--rate)."
             return 429, sentence, {"retry-after": str(max(1, round(wait)))}
         host = (_header(headers, b"host") or b"").decode("latin-1")
-        if settings.hosts and _name_of(host) not in settings.hosts:
+        if settings.hosts and _name_of(host) not in settings.hosts and scope["path"] not in _PROBES:
             return (
                 421,
                 f"the Host header names {_name_of(host)!r}, which is not a name of this server. --allow-host adds one.",

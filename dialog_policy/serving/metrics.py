@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -59,9 +60,9 @@ class Metrics:
         if fallback:
             self._of_fallbacks(run).inc()
 
-    def text(self, sessions: int, runs: Mapping[str, Run]) -> bytes:
-        """Return all figures in Prometheus' text format."""
-        self._sessions.set(sessions)
+    def text(self, sessions: int | None, runs: Mapping[str, Run]) -> bytes:
+        """Return all figures in Prometheus' text format; how many sessions there are may be unknown."""
+        self._sessions.set(math.nan if sessions is None else sessions)
         self._policies.clear()
         for name, run in runs.items():
             self._policies.labels(name, run.policy.id).set(1)

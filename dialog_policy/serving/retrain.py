@@ -12,12 +12,13 @@ import math
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from dialog_policy.corpus import Corpus
+from dialog_policy.corpus import Corpus, Dialogue
 from dialog_policy.corpus.readers import load_corpus
 from dialog_policy.errors import CorpusError, DialogPolicyError, DivergenceError, counted
 from dialog_policy.files import locked
@@ -54,13 +55,17 @@ def parts(policy: Policy, corpus: Corpus, saved: Corpus | None) -> tuple[Corpus,
             f"the run was not trained on {corpus.name}: it contains none of the run's dialogues.",
             remedy="Start the server with the corpus that it was trained on.",
         )
-    used = {dialogue.fingerprint() for dialogue in (*train, *dev)}
+    used = _fingerprints((*train, *dev))
     names = {dialogue.id for dialogue in corpus}
     for dialogue in saved or ():
         if dialogue.fingerprint() not in used:
             name = dialogue.id if dialogue.id not in names else f"saved-{dialogue.id}"
             train.append(msgspec.structs.replace(dialogue, id=name, split="train"))
     return corpus.with_dialogues(train), corpus.with_dialogues(dev) if dev else None
+
+
+def _fingerprints(dialogues: Iterable[Dialogue]) -> set[str]:
+    return {dialogue.fingerprint() for dialogue in dialogues}
 
 
 def sentence(result: RetrainingResult) -> str:
@@ -70,6 +75,12 @@ def sentence(result: RetrainingResult) -> str:
         f"{added} of them new ({counted(result.added_turns, 'turn')})" if result.added_dialogues else "none of them new"
     )
     learnt = f"Trained on {counted(result.dialogues, 'dialogue')}, {new}."
+    if result.missing_dialogues:
+        learnt += (
+            f" {counted(result.missing_dialogues, 'dialogue')} of the previous training or validation part were left out, since "
+            "they are no longer in the corpus or the saved dialogues as they were. To train on what was changed, use "
+            "`dialog-policy train`."
+        )
     before, after = result.turn_accuracy_before, result.turn_accuracy_after
     if before is None or after is None:
         return (
@@ -134,8 +145,8 @@ def _train(order: _Order, report: _Reporter) -> None:
     # An empty one is what a server leaves that was killed when it had just made the file.
     saved = load_corpus(place) if place.exists() and place.stat().st_size else None
     train, dev = parts(policy, corpus, saved)
-    known = policy.fingerprints["train"]
-    added = [dialogue for dialogue in train if dialogue.fingerprint() not in known]
+    known, used = policy.fingerprints, _fingerprints(train) | _fingerprints(dev or ())
+    added = [dialogue for dialogue in train if dialogue.fingerprint() not in known["train"]]
     new = counted(len(added), "dialogue") if added else "none"
     report(message=f"Training on {counted(len(train), 'dialogue')}, {new} of them new.")
     from dialog_policy.evaluation import evaluate
@@ -162,6 +173,7 @@ def _train(order: _Order, report: _Reporter) -> None:
         validation_turns=0 if after is None else after.turns,
         turn_accuracy_before=None if before is None else before.turn_accuracy,
         turn_accuracy_after=None if after is None else after.turn_accuracy,
+        missing_dialogues=len((known["train"] | known["dev"]) - used),
     )
     take_over(retrained, run)
     report(message=sentence(result), result=result)

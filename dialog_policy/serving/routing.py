@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -82,9 +82,12 @@ class App(FastAPI):
     ----------
     outermost
         What every request meets first; None: the application itself, as FastAPI has it.
+    paths_without_token
+        The paths that need no token; None: no path needs one.
     """
 
     outermost: ASGIApp | None = None
+    paths_without_token: Collection[str] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -104,7 +107,15 @@ class App(FastAPI):
             _, schemas = msgspec.json.schema_components(MODELS, ref_template=_REFERENCE)
             for name, examples in EXAMPLES.items():
                 schemas[name]["examples"] = examples
-            document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+            components = document.setdefault("components", {})
+            components.setdefault("schemas", {}).update(schemas)
+            components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            for path, operations in document["paths"].items():
+                is_open = self.paths_without_token is None or path in self.paths_without_token
+                for operation in operations.values():
+                    operation["security"] = [] if is_open else [{"token": []}]
+                    # What any request may meet: another host or site, no JSON, a failure.
+                    operation["responses"]["default"] = described(Error, "Any other refusal or failure")
         return super().openapi()
 
 

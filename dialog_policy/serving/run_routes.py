@@ -9,6 +9,7 @@ from dialog_policy.serving.rollout import Rollout
 from dialog_policy.serving.routing import body, described, errors, json, read
 from dialog_policy.serving.runs import Runs
 from dialog_policy.serving.schemas import Health, Model, RunName, Status
+from dialog_policy.serving.stores import StoreError
 
 __all__ = ["operation_routes", "run_routes"]
 
@@ -48,11 +49,14 @@ def operation_routes(conversations: Conversations, *, has_corpus: bool) -> APIRo
     """Return the routes for whoever operates the server."""
     routes = APIRouter(tags=["operation"])
 
+    # HEAD, too: many a monitor asks so.
+    @routes.head("/health", include_in_schema=False)
     @routes.get("/health", responses={200: described(Health)})
     async def health() -> Response:
         """Say that the process is alive, and whether it was started with a corpus."""
         return json(Health("ok", has_corpus))
 
+    @routes.head("/ready", include_in_schema=False)
     @routes.get("/ready", responses={200: described(Status), **errors(503)})
     async def ready() -> Response:
         """Say whether turns can be answered: the store is asked."""
@@ -62,11 +66,16 @@ def operation_routes(conversations: Conversations, *, has_corpus: bool) -> APIRo
     @routes.get(
         "/metrics",
         response_class=Response,
-        responses={200: {"description": "Prometheus' text format", "content": {"text/plain": {}}}, **errors(401, 503)},
+        responses={200: {"description": "Prometheus' text format", "content": {"text/plain": {}}}, **errors(401)},
     )
     async def metrics() -> Response:
-        """Return figures for Prometheus."""
-        text = conversations.metrics.text(await conversations.count(), conversations.runs)
+        """Return figures for Prometheus; while the store does not answer, the number of sessions is NaN."""
+        try:
+            sessions = await conversations.count()
+        except StoreError:
+            # That is when somebody looks at all the others.
+            sessions = None
+        text = conversations.metrics.text(sessions, conversations.runs)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return routes

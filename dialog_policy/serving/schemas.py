@@ -250,6 +250,12 @@ class RetrainingResult(Struct):
     validation_turns: Annotated[int, Meta(description="Turns to predict of the validation part.")]
     turn_accuracy_before: Annotated[float | None, Meta(description="Of the previous policy, on the validation part.")]
     turn_accuracy_after: Annotated[float | None, Meta(description="Of the new policy, on the same turns.")]
+    missing_dialogues: Annotated[
+        int,
+        Meta(
+            description="Dialogues of the previous training and validation that were changed or removed since, and so were left out."
+        ),
+    ] = 0
 
 
 class Training(Struct):

@@ -57,7 +57,7 @@ def _add_turns(routes: APIRouter, conversations: Conversations) -> None:
 
     routes.add_api_route(
         "/{id}/turns", respond, methods=["POST"], status_code=201, route_class_override=DirectRoute,
-        responses={201: described(TurnView), **errors(404, 409)}, openapi_extra=_TURN_PARAMETERS | body(TurnRequest, examples=_TURNS),
+        responses={201: described(TurnView), **errors(404, 409, 410)}, openapi_extra=_TURN_PARAMETERS | body(TurnRequest, examples=_TURNS),
     )  # fmt: skip
 
     @routes.put("/{id}/turns/{turn}/actions", responses=_SESSION, openapi_extra=body(Correction))

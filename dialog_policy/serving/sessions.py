@@ -117,7 +117,10 @@ class SessionStore:
             raise SessionError(f"the stored session {id!r} is damaged: its version is {stored.version!r}.")
         record = SessionRecord.from_bytes(stored.data)
         if record.run not in self.runs:
-            raise ConflictError(f"this session belongs to the run {record.run!r}, which is not served now.")
+            raise ConflictError(
+                f"this session belongs to the run {record.run!r}, and served are {', '.join(self.runs)}. It goes on once a run "
+                f"is served by that name: dialog-policy serve {record.run}=RUN."
+            )
         run = self.runs[record.run]
         policy = run.policy
         session = policy.resume(record.session)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from dialog_policy.features.turn_values import context_key
 from dialog_policy.runtime import Request, Step
-from dialog_policy.serving.errors import OverloadedError, UnprocessableError
+from dialog_policy.serving.errors import FullError, OverloadedError
 from dialog_policy.serving.metrics import Metrics
 from dialog_policy.serving.schemas import TurnRequest, TurnView
 from dialog_policy.serving.sessions import OpenSession, SessionStore, busy, check_id
@@ -124,7 +124,11 @@ class TurnQueue:
             batch, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
             if not self._waiting:
                 self._has_some.clear()
-            await self._load_and_compute(batch)
+            try:
+                await self._load_and_compute(batch)
+            except Exception as error:  # whatever it is, these are answered, and those that come are heard
+                for pending in batch:
+                    pending.fail(error)
 
     async def _load_and_compute(self, batch: list[PendingTurn]) -> None:
         try:
@@ -167,7 +171,7 @@ class TurnQueue:
         for pending, stored in batch:
             try:
                 if stored is not None and len(stored.data) > _LARGEST_SESSION:
-                    raise UnprocessableError(
+                    raise FullError(
                         f"the session takes {len(stored.data):,} bytes, more than {_LARGEST_SESSION:,}. Begin another one."
                     )
                 opened = self.sessions.resume(pending.id, stored)
@@ -176,7 +180,7 @@ class TurnQueue:
                     done.append(_Computed(pending, opened, number))
                     continue
                 if len(opened.session) >= self.max_turns:
-                    raise UnprocessableError(
+                    raise FullError(
                         f"the session has {len(opened.session)} turns, the maximum (--max-turns). Begin another one."
                     )
                 by_policy.setdefault(id(opened.policy), []).append((pending, opened))

@@ -122,6 +122,31 @@ def test_many_servers_make_the_table_at_once(postgres_url):  # noqa: F811
     asyncio.run(work())
 
 
+def test_a_user_who_may_make_no_tables_is_told_so_and_may_use_those_that_are_there(postgres_url):  # noqa: F811
+    import asyncpg
+
+    from dialog_policy.serving.stores.postgres import PostgresStore
+
+    async def work():
+        admin = await asyncpg.connect(postgres_url)
+        await admin.execute("CREATE ROLE guest LOGIN")
+        url = postgres_url.replace("//policy@", "//guest@")
+        guest = PostgresStore(url, "of_another")
+        with pytest.raises(StoreError, match=r"no tables: permission denied.*owner"):
+            await guest.count()
+        owner = PostgresStore(postgres_url, "of_another")
+        assert await owner.count() == 0
+        with pytest.raises(StoreError, match="cannot be used: permission denied for table"):
+            await guest.count()
+        await admin.execute("GRANT ALL ON of_another, of_another_values TO guest")
+        assert await guest.save([write("s", 0, 1)]) == [True]
+        assert await owner.load(["s"]) == [Stored(1, b"x")]
+        for opened in (guest, owner, admin):
+            await opened.close()
+
+    asyncio.run(work())
+
+
 def test_another_kind_of_url_is_refused_without_printing_it():
     with pytest.raises(OptionError, match="postgresql://USER@HOST") as error:
         open_store("mysql://someone:secret@host/db")

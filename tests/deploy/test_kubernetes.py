@@ -95,7 +95,7 @@ def test_the_server_has_what_is_asked_of_it(container, deployment, serving):  # 
 
 def test_the_command_knows_its_options_and_secrets(container):
     command, run, *options = container["args"]  # noqa: F811
-    assert (command, run) == (serve.name, "shop=/runs/shop")
+    assert (command, run) == (serve.name, "shop=/runs/shop.zip")
     known = {name for parameter in serve.params if isinstance(parameter, Option) for name in parameter.opts}
     assert {option.partition("=")[0] for option in options} <= known
     names = {variable["name"]: variable["valueFrom"]["secretKeyRef"] for variable in container["env"]}

@@ -46,4 +46,6 @@ def test_the_command_has_these_options_and_time_to_end(tmp_path):
     serve.parse_args(context, [run, *options])
     assert (context.params["port"], context.params["proxy"]) == (8001, ("127.0.0.1",))
     assert int(given["TimeoutStopSec"]) > PATIENCE_S
-    assert (given["Restart"], given["RestartPreventExitStatus"]) == ("always", "2")
+    # It never gives up: a run that cannot be read while it is copied must not cost a worker for ever.
+    assert (given["Restart"], given["StartLimitIntervalSec"]) == ("always", "0")
+    assert "RestartPreventExitStatus" not in given

@@ -22,7 +22,7 @@ from tests.examples.test_bot import run  # noqa: F401 - a fixture
 def webhook(run, tmp_path):  # noqa: F811
     (tmp_path / "token").write_text("secret")
     with ServerProcess(
-        str(run), "--store", str(tmp_path / "s.sqlite"), "--token-file", str(tmp_path / "token")
+        str(run), "--store", str(tmp_path / "s.sqlite"), "--token-file", str(tmp_path / "token"), "--max-turns", "4"
     ) as server:
         settings = {"PORT": "0", "DIALOG_POLICY_TOKEN": "secret", "WEBHOOK_SECRET": "shared"}
         command = [sys.executable, str(REPOSITORY / "scripts" / "webhook"), server.url]
@@ -66,6 +66,11 @@ def test_a_messenger_is_answered(webhook, run):  # noqa: F811
         session.respond("what does it cost").text
     ]
     assert turns(server, "+4412") == ["a table please", None, "what does it cost"]
+    # A full conversation is followed by another one; what is too long is not delivered for ever.
+    assert send(url, sender="+4412", message="what does it cost", id="m3")
+    assert send(url, sender="+4412", message="a table please", id="m4") == expected
+    assert turns(server, "+4412") == ["a table please", None]
+    assert send(url, sender="+4412", message="x" * 3_000, id="m5") == ["Sorry, that was too long for me."]
 
 
 @pytest.mark.parametrize(

@@ -245,12 +245,23 @@ def test_mistakes_are_said_and_change_nothing(policy):
     refused(session, lambda: session.observe(actions=(), turn=1), OptionError, "turns 0 to 0")
     refused(session, lambda: session.respond("x", allowed=["nothing such"]), OptionError, "no action 'nothing such'")
     refused(session, lambda: session.respond(7), OptionError, "as a string")
+    # What was taken here was saved, too, and never read again.
+    refused(session, lambda: session.observe(system=None), OptionError, 'expected what the bot said as a string, ""')
+    refused(session, lambda: session.observe(system="x", turn="0"), OptionError, "no turn '0'")
+    refused(session, lambda: session.undo("1"), OptionError, "found '1'")
     refused(session, lambda: session.respond("x", {"a": object()}), OptionError, "JSON object")
     refused(session, lambda: session.respond("x", [1]), OptionError, "JSON object")
     twice = [(session, "a"), (session, "b")]
     refused(session, lambda: policy.respond_many(twice), OptionError, "occurs twice")
     halfway = [Request(session, "a"), Request(policy.start(), "b", None, ["nothing such"])]
     refused(session, lambda: policy.respond_many(halfway), OptionError, "nothing such")
+
+
+def test_half_a_surrogate_pair_that_the_bot_said_is_saved_as_a_question_mark(policy):
+    session = policy.start()
+    session.respond("hello")
+    session.observe(system="Wait\ud83d")
+    assert policy.resume(session.to_bytes()).turns[0].system == session.turns[0].system == "Wait?"
 
 
 def test_a_session_of_another_policy_is_refused(policy, other):

@@ -60,12 +60,22 @@ def request(body, headers=b"", close=True):
 def test_headers_without_end_are_cut_off(connect):
     connection = connect(header_bytes=10_000, request_s=10_000)()
     connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000)
-    assert everything(connection).startswith(b"HTTP/1.1 431")
+    refused = everything(connection)
+    assert refused.startswith(b"HTTP/1.1 431")
+    assert json.loads(refused.partition(b"\r\n\r\n")[2])["error"]
     # Also where the client does not listen.
     connection = connect(header_bytes=10_000, request_s=10_000)()
     connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX: ")
     with pytest.raises(ConnectionError):
         any(connection.sendall(b"a" * 1_000) for _ in itertools.repeat(None))
+
+
+def test_what_is_not_http_is_an_error_like_others(connect):
+    connection = connect()()
+    connection.sendall(b"HELO there\r\n\r\n")
+    refused = everything(connection)
+    assert refused.startswith(b"HTTP/1.1 400")
+    assert json.loads(refused.partition(b"\r\n\r\n")[2])["error"]
 
 
 def test_what_is_half_sent_is_cut_off_and_others_are_answered(connect):

@@ -35,6 +35,23 @@ def test_other_names_of_this_machine_are_refused(serving):
         assert client.get("/model", headers={"Host": host}).status_code == 421, host
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_probes_that_ask_by_address_are_answered(serving, method, path):
+    client = serving(hosts=frozenset({"bot.example"}), token="secret")
+    assert client.request(method, path, headers={"Host": "10.0.0.7:8000"}).status_code == 200
+
+
+def test_the_log_says_who_was_refused(serving, caplog):
+    client = serving(token="secret")
+    with caplog.at_level(logging.INFO, "dialog_policy.serving"):
+        client.get("/model")
+        client.get("/model", headers={"Authorization": "Bearer secret"})
+    refused, answered = caplog.records
+    assert (refused.status, refused.client) == (401, "testclient")
+    assert not hasattr(answered, "client")
+
+
 def test_pages_of_other_sites_are_refused(serving):
     client = serving()
     for origin in ("https://evil.example", "null", "http://testserver:81"):

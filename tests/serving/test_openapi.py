@@ -2,6 +2,7 @@
 
 import pytest
 
+from dialog_policy import __version__
 from dialog_policy.serving.app import create_app
 from dialog_policy.serving.runs import Runs
 from dialog_policy.serving.settings import Settings
@@ -27,11 +28,23 @@ def test_every_request_and_answer_is_described_with_examples(app):
         ("post", "/corpus/saved"), ("post", "/train"), ("get", "/train"),
         ("post", "/train/restore"), ("post", "/sessions/{id}/turns/{turn}/reply"),
     } == paths  # fmt: skip
+    assert described["info"]["version"] == __version__
     for method, path in paths:
         operation = described["paths"][path][method]
         assert operation["description"], path
+        assert operation["security"] == []
+        assert operation["responses"]["default"]["content"]["application/json"]["schema"]["$ref"].endswith("/Error")
     turn = described["paths"]["/sessions/{id}/turns"]["post"]
     assert turn["requestBody"]["content"]["application/json"]["examples"]
     assert {p["name"] for p in turn["parameters"]} == {"id", "Idempotency-Key"}
     for name in ("NewSession", "SessionView", "TurnView", "Correction", "Training"):
         assert described["components"]["schemas"][name]["examples"], name
+
+
+def test_where_a_token_is_needed_clients_that_are_generated_send_one(run):
+    described = create_app(Runs({"quick": run}), MemoryStore(), Settings(token="secret")).openapi()
+    (scheme,) = described["components"]["securitySchemes"].items()
+    assert scheme == ("token", {"type": "http", "scheme": "bearer"})
+    is_open = {path for path, by in described["paths"].items() for one in by.values() if not one["security"]}
+    assert is_open == {"/health", "/ready"}
+    assert described["paths"]["/models"]["get"]["security"] == [{"token": []}]

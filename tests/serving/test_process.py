@@ -75,15 +75,20 @@ def test_the_load_client_notices_what_is_lost_doubled_or_crossed(run, small):
         asyncio.run(talk(server))
 
 
-def test_sigterm_ends_it_cleanly_and_the_sessions_are_beside_the_run(run):
+def test_sigterm_ends_it_cleanly_and_the_sessions_are_beside_the_run(run, monkeypatch):
     store = run.with_name("quick.sessions.sqlite")
     with ServerProcess(str(run)) as server:
         ask(server, "/sessions", {"id": "s"})
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(20) == 0
     assert store.stat().st_mode & 0o077 == 0
+    # Secrets that were made from a file end like its line.
+    monkeypatch.setenv("DIALOG_POLICY_TOKEN", "secret\n")
+    monkeypatch.setenv("DIALOG_POLICY_STORE", f"{store}\n")
     with ServerProcess(str(run)) as server:
-        assert ask(server, "/sessions/s")["turns"] == []
+        request = urllib.request.Request(f"{server.url}/sessions/s", headers={"Authorization": "Bearer secret"})
+        with urllib.request.urlopen(request, timeout=300) as answer:
+            assert json.load(answer)["turns"] == []
     store.unlink()
 
 
@@ -134,15 +139,19 @@ def test_several_runs_and_reload_by_signal(run, trained, desk, tmp_path):
     [
         (["--host", "0.0.0.0"], "needs a token"),
         (["--host", "0.0.0.0", "--token-file", "none.txt"], "none.txt"),
+        (["--token-file", "TWO"], "expected one word"),
         (["--store", "mysql://x"], "mysql://"),
+        (["--proxy", "nginx"], "expected an address or a network"),
+        (["--proxy", "10.0.0.1/8"], "host bits set"),
         (["--save", "x.jsonl"], "--save needs --corpus"),
         (["--host", "192.0.2.1", "--token-file", "TOKEN"], "could not listen"),
     ],
 )
 def test_what_is_wrong_ends_it_with_2(run, tmp_path, monkeypatch, arguments, message):
     monkeypatch.delenv("DIALOG_POLICY_TOKEN", raising=False)
-    (tmp_path / "token").write_text("secret\n")
-    words = [str(tmp_path / "token") if word == "TOKEN" else word for word in arguments]
+    (tmp_path / "TOKEN").write_text("secret\n")
+    (tmp_path / "TWO").write_text("secret\nanother\n")
+    words = [str(tmp_path / word) if word in ("TOKEN", "TWO") else word for word in arguments]
     assert message in command("serve", run, "--store", "memory", *words, code=2).output
 
 

@@ -264,7 +264,7 @@ def test_a_long_session_and_too_many_sessions_are_refused(serving):
     begin(client)
     say(client, "hello")
     say(client, "hello")
-    assert "--max-turns" in say(client, "hello", status=422)["error"]
+    assert "--max-turns" in say(client, "hello", status=410)["error"]
     client.post("/sessions")
     refused = client.post("/sessions")
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")

@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import logging
 import sqlite3
 
 import msgspec
@@ -14,8 +15,9 @@ from dialog_policy.serving.errors import ConflictError, TooManyError
 from dialog_policy.serving.metrics import Metrics
 from dialog_policy.serving.runs import Runs
 from dialog_policy.serving.schemas import TurnRequest
+from dialog_policy.serving.sessions import SessionStore
 from dialog_policy.serving.settings import Settings
-from dialog_policy.serving.stores import MemoryStore, RefusedValueError, SqliteStore, Write
+from dialog_policy.serving.stores import MemoryStore, RefusedValueError, SqliteStore, StoreError, Write
 from tests.serving.test_sessions_api import begin, say
 
 
@@ -193,6 +195,42 @@ def test_an_error_that_nobody_expected_fails_its_own_request_only(run, monkeypat
     two_servers(run, work)
 
 
+def test_what_fails_while_turns_are_taken_up_stops_no_later_turn(run, monkeypatch):
+    failing = iter([True, False])
+
+    def is_of_another_policy(self, stored, real=SessionStore.is_of_another_policy):
+        if next(failing):
+            raise KeyError("nobody expected this")
+        return real(self, stored)
+
+    async def work(one, _):
+        await one.create("a", None)
+        monkeypatch.setattr(SessionStore, "is_of_another_policy", is_of_another_policy)
+        with pytest.raises(KeyError):
+            await asyncio.wait_for(one.respond("a", TurnRequest("hello"), None), 60)
+        assert (await asyncio.wait_for(one.respond("a", TurnRequest("hello"), None), 60)).turn.turn == 0
+
+    two_servers(run, work)
+
+
+def test_expired_sessions_are_removed_whatever_the_store_raised_before(run, monkeypatch):
+    asked = asyncio.Event()
+    raising = iter([KeyError("x"), StoreError("away")])
+
+    async def expire(_):
+        for error in raising:
+            raise error
+        asked.set()
+
+    monkeypatch.setattr("dialog_policy.serving.conversations._SWEEP_S", 0.0)
+    monkeypatch.setattr(MemoryStore, "expire", expire)
+
+    async def work(one, _):
+        await asyncio.wait_for(asked.wait(), 60)
+
+    two_servers(run, work)
+
+
 def test_numbers_beyond_every_float_fail_alone_or_are_taken(serving):
     client = serving()
     begin(client)
@@ -214,9 +252,10 @@ def test_sessions_survive_a_restart(serving, tmp_path):
     assert say(after, "a table please")["turn"] == 1
 
 
-def test_a_store_that_cannot_be_reached_is_503(serving):
+def test_a_store_that_cannot_be_reached_is_503(serving, caplog):
     from dialog_policy.serving.stores.redis import RedisStore
 
+    caplog.set_level(logging.INFO, "dialog_policy.serving")
     client = serving(store=RedisStore("redis://127.0.0.1:1/0"))
     for answer in (
         client.get("/ready"),
@@ -225,7 +264,22 @@ def test_a_store_that_cannot_be_reached_is_503(serving):
     ):
         assert answer.status_code == 503
         assert "does not answer" in answer.json()["error"]
+    reasons = [record.reason for record in caplog.records if getattr(record, "route", "") == "/sessions/{id}/turns"]
+    assert "does not answer" in reasons[0]
     assert client.get("/health").status_code == 200
+    # The figures of this server are needed most now.
+    figures = client.get("/metrics")
+    assert figures.status_code == 200
+    assert 'dialog_policy_requests_total{method="POST",route="/sessions",status="503"} 1.0' in figures.text
+    assert "dialog_policy_sessions NaN" in figures.text
+
+
+def test_a_damaged_session_is_an_error_in_the_log(serving, caplog):
+    store = MemoryStore()
+    asyncio.run(store.save([Write("s", 0, 1, b"\xc1", 2**33)]))
+    assert serving(store=store).get("/sessions/s").status_code == 500
+    (failed,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert (failed.msg, "not a session" in failed.reason) == ("failed", True)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS {table}
 CREATE INDEX IF NOT EXISTS {table}_by_expiry ON {table} (expires);
 CREATE TABLE IF NOT EXISTS {table}_values (name text PRIMARY KEY, data bytea NOT NULL);
 """
+_ARE_THERE = "SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL"
 _NOW = "extract(epoch FROM clock_timestamp())"
 _LOAD = f"SELECT id, version, data FROM {{table}} WHERE id = ANY($1::text[]) AND expires > {_NOW}"
 _WRITES = (
@@ -53,7 +54,7 @@ _CONNECTIONS = 4
 class PostgresStore:
     """Keeps each session as a row of one table, which is made at the first use, as is a small one for values.
 
-    Every change is committed before it counts; how much a crash of the database's machine may cost is for its own settings to
+    Where this user may make no tables, somebody else must have made them. Every change is committed before it counts; how much a crash of the database's machine may cost is for its own settings to
     say (``synchronous_commit``).
 
     Parameters
@@ -136,8 +137,9 @@ class PostgresStore:
             raise RefusedValueError(f"PostgreSQL, where sessions are kept, refuses a value: {error}.") from None
         except self._errors as error:
             # asyncpg's messages name hosts and tables, never the password.
-            reason = str(error) or type(error).__name__
-            raise StoreError(f"PostgreSQL, where sessions are kept, does not answer: {reason}.") from None
+            reason = str(error).rstrip(".") or type(error).__name__
+            problem = "cannot be used" if isinstance(error, self._asyncpg.PostgresError) else "does not answer"
+            raise StoreError(f"PostgreSQL, where sessions are kept, {problem}: {reason}.") from None
 
     async def _open(self) -> Any:
         """Connect and make the table, once, whoever asks first."""
@@ -165,3 +167,11 @@ class PostgresStore:
         except (self._asyncpg.UniqueViolationError, self._asyncpg.DuplicateTableError):
             # Another server made it in the same moment.
             await pool.execute(_SCHEMA.format(table=self._table))
+        except self._asyncpg.InsufficientPrivilegeError as error:
+            # Whoever may use tables that somebody else made need not be allowed to make some.
+            if await pool.fetchval(_ARE_THERE, self._table, f"{self._table}_values"):
+                return
+            raise StoreError(
+                f"PostgreSQL, where sessions are kept, lets this user make no tables: {error}. "
+                "Make the user the database's owner (ALTER DATABASE … OWNER TO …)."
+            ) from None

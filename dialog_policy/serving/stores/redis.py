@@ -110,4 +110,4 @@ class RedisStore:
 
 
 def _unreachable(error: Exception) -> StoreError:
-    return StoreError(f"Redis, where sessions are kept, does not answer: {error}.")
+    return StoreError(f"Redis, where sessions are kept, does not answer: {str(error).rstrip('.')}.")
