@@ -17,10 +17,11 @@ from dialog_policy.corpus.cells import COLUMNS
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.lines import native_line, table_rows
 from dialog_policy.corpus.readers import jsonl, table
+from dialog_policy.corpus.readers.archives import open_source
 from dialog_policy.corpus.readers.bit_columns import bit_columns
 from dialog_policy.corpus.readers.layout import layout_of
 from dialog_policy.corpus.readers.sheet import Dialect, dialect_of, tables
-from dialog_policy.corpus.readers.source import InMemory, Source, encoding_of, open_source
+from dialog_policy.corpus.readers.source import InMemory, Source, encoding_of
 from dialog_policy.corpus.write import write_corpus
 from dialog_policy.errors import CorpusError, OptionError
 from dialog_policy.files import atomic_write, check_output, locked

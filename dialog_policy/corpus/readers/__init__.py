@@ -14,10 +14,11 @@ from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.part_labels import part_problems
 from dialog_policy.corpus.plain import PlainDialogues
 from dialog_policy.corpus.problems import warn_of
+from dialog_policy.corpus.readers.archives import open_source
 from dialog_policy.corpus.readers.known import readers
 from dialog_policy.corpus.readers.opening import MIXED, OpenCorpus, Paths, is_recognised_as, open_corpus
 from dialog_policy.corpus.readers.reader import Opened, Option, Reader
-from dialog_policy.corpus.readers.source import Source, open_source
+from dialog_policy.corpus.readers.source import Source
 from dialog_policy.corpus.readers.warehouse import READERS as ADDRESSES
 from dialog_policy.corpus.readers.warehouse import is_address, name_of_address
 from dialog_policy.corpus.sharing import Sharing

@@ -11,12 +11,13 @@ from pathlib import Path
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.corpus.problems import Problem
+from dialog_policy.corpus.readers.archives import open_source
 from dialog_policy.corpus.readers.joined import Part, joined
 from dialog_policy.corpus.readers.known import readers
 from dialog_policy.corpus.readers.part_names import parts_of_files
 from dialog_policy.corpus.readers.reader import Reader, option_text
 from dialog_policy.corpus.readers.recognition import choose, unread
-from dialog_policy.corpus.readers.source import Source, open_source
+from dialog_policy.corpus.readers.source import Source
 from dialog_policy.corpus.readers.warehouse import READERS as ADDRESSES
 from dialog_policy.corpus.readers.warehouse import is_address, name_of_address, open_address, reader_of
 from dialog_policy.corpus.stored import StoredCorpus, is_store

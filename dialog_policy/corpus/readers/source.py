@@ -1,7 +1,4 @@
-"""Files, folders and archives, all seen as named members that are read on the spot; nothing is unpacked to disk.
-
-All kinds stand in one module of more than 300 lines: they share their limits and how a damaged member is answered.
-"""
+"""Files, folders and archives, all seen as named members that are read on the spot; nothing is unpacked to disk."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ import fnmatch
 import io
 import lzma
 import tarfile
-import weakref
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,18 +16,15 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from dialog_policy.corpus.readers import limits
-from dialog_policy.corpus.readers.limits import bounded_lines, check_name, largest_unpacked
+from dialog_policy.corpus.readers.limits import bounded_lines, largest_unpacked
 from dialog_policy.corpus.readers.packed import names_within, unpacked
 from dialog_policy.corpus.readers.part_names import parts_of_files
-from dialog_policy.errors import CorpusError, OptionError, did_you_mean
-from dialog_policy.files import open_zip
+from dialog_policy.errors import CorpusError, OptionError
 
-__all__ = ["InMemory", "Source", "encoding_of", "open_source"]
+__all__ = ["DAMAGED", "File", "Folder", "InMemory", "Source", "encoding_of"]
 
-# Documents that are zip archives themselves.
-_PACKED_DOCUMENTS = (".xlsx", ".xlsm", ".ods")
-
-_DAMAGED = (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
+# What reading damaged content raises.
+DAMAGED = (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
 
 
 def _is_hidden(name: str) -> bool:
@@ -121,12 +114,12 @@ class Source:
             file = unpacked(self._open(stored), stored, self._size(stored))
         # RuntimeError: an encrypted member of a zip; NotImplementedError, a kind of it: a compression that zipfile does not know;
         # UnicodeDecodeError: a name before its content that is no text.
-        except (*_DAMAGED, RuntimeError, UnicodeDecodeError) as error:
+        except (*DAMAGED, RuntimeError, UnicodeDecodeError) as error:
             raise CorpusError(f"cannot be read ({error}).", path=self.place(member)) from None
         try:
             with file:
                 yield file
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise CorpusError(f"cannot be read ({error}).", path=self.place(member)) from None
 
     def check_unpacked(self, member: str, size: int, packed: int) -> None:
@@ -223,16 +216,20 @@ class Source:
                 yield number, line.rstrip("\r\n")
 
 
-class _File(Source):
+class File(Source):
+    """A single file."""
+
     def __init__(self, path: Path) -> None:
         super().__init__(path, [])
         self._take([path.name])
 
     @property
     def is_single_file(self) -> bool:
+        """True: the user named it."""
         return True
 
     def place(self, member: str) -> str:
+        """Return how it is named in messages."""
         return str(self.path)
 
     def _open(self, stored: str) -> BinaryIO:
@@ -242,7 +239,7 @@ class _File(Source):
         return self.path.stat().st_size
 
 
-class InMemory(_File):
+class InMemory(File):
     """The content of a file that is not written yet."""
 
     def __init__(self, path: Path, content: bytes) -> None:
@@ -256,7 +253,9 @@ class InMemory(_File):
         return len(self._content)
 
 
-class _Folder(Source):
+class Folder(Source):
+    """All files of a folder."""
+
     def __init__(self, path: Path) -> None:
         super().__init__(path, [p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()])
 
@@ -265,115 +264,3 @@ class _Folder(Source):
 
     def _size(self, stored: str) -> int:
         return (self.path / stored).stat().st_size
-
-
-class _Zip(Source):
-    def __init__(self, path: Path) -> None:
-        self._archive = open_zip(path, most_members=limits.MOST_MEMBERS)
-        weakref.finalize(self, self._archive.close)
-        # A damaged archive may have members without a name, on which ZipInfo.is_dir fails.
-        names = [check_name(info.filename, path) for info in self._archive.infolist()]
-        super().__init__(path, [name for name in names if name and not name.endswith("/")])
-
-    def _open(self, stored: str) -> BinaryIO:
-        info = self._archive.getinfo(stored)
-        self.check_unpacked(stored, info.file_size, info.compress_size)
-        return self._archive.open(info)  # type: ignore[return-value]
-
-    def _size(self, stored: str) -> int:
-        return self._archive.getinfo(stored).file_size
-
-
-def _seems_tar(path: Path) -> bool:
-    """Whether a file begins like a tar, packed or not.
-
-    Looked at before any module may look for a beginning itself: to xz, zeros are padding, and gigabytes of them are read.
-    """
-    with path.open("rb") as file:
-        head = file.read(512)
-    return head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")) or head[257:262] == b"ustar"
-
-
-def _open_tar(path: Path) -> tarfile.TarFile:
-    try:
-        return tarfile.open(path, "r:", errors="backslashreplace")
-    except tarfile.ReadError:
-        with tarfile.open(path) as packed:
-            stream = packed.fileobj
-            assert stream is not None
-            stream.seek(0)
-            largest = largest_unpacked(path.stat().st_size, limits.LARGEST_TAR)
-            content = stream.read(largest + 1)
-    if len(content) > largest:
-        raise CorpusError(
-            f"unpacks to more than {largest:,} bytes; refused.",
-            path=path,
-            remedy="Unpack it, and name the folder.",
-        ) from None
-    return tarfile.open(fileobj=io.BytesIO(content), errors="backslashreplace")
-
-
-class _Tar(Source):
-    def __init__(self, path: Path) -> None:
-        self._archive = _open_tar(path)
-        weakref.finalize(self, self._archive.close)
-        self._infos: dict[str, tarfile.TarInfo] = {}
-        links = []
-        for number, info in enumerate(self._archive):
-            if number == limits.MOST_MEMBERS:
-                raise CorpusError(f"the archive has more than {limits.MOST_MEMBERS:,} members; refused.", path=path)
-            name = check_name(info.name.removeprefix("./"), path)
-            if info.isfile():
-                self._infos[name] = info
-            elif info.issym() or info.islnk():
-                links.append(name)
-        super().__init__(path, list(self._infos), links)
-
-    def _open(self, stored: str) -> BinaryIO:
-        info = self._infos[stored]
-        if info.size > limits.LARGEST_MEMBER:
-            raise CorpusError(f"claims to unpack to {info.size:,} bytes; refused.", path=self.place(stored))
-        file = self._archive.extractfile(info)
-        assert file is not None
-        return file  # type: ignore[return-value]
-
-    def _size(self, stored: str) -> int:
-        return self._infos[stored].size
-
-
-def open_source(path: str | Path) -> Source:
-    """Open a file, a folder, a ``.zip`` or a ``.tar``, ``.tar.gz``, ``.tar.bz2``, ``.tar.xz``.
-
-    Raises
-    ------
-    CorpusError
-        If there is nothing at `path` or an archive is damaged.
-    """
-    place = Path(path)
-    try:
-        if place.is_dir():
-            return _Folder(place)
-        is_file = place.is_file()
-    except OSError as error:  # a name that is too long, a folder that is nobody's to read
-        raise CorpusError(f"cannot be read ({error.strerror}).", path=place) from None
-    if not is_file and place.exists():
-        raise CorpusError(
-            "expected a file, a folder or an archive, found a pipe or a device.",
-            path=place,
-            remedy="A corpus is read several times: write it into a file first, and name that.",
-        )
-    if not is_file:
-        neighbours = [p.name for p in place.parent.iterdir()] if place.parent.is_dir() else []
-        raise CorpusError(f"there is no file or folder {str(place)!r}.{did_you_mean(place.name, neighbours)}")
-    if place.suffix.lower() in _PACKED_DOCUMENTS:
-        return _File(place)
-    try:
-        if zipfile.is_zipfile(place):
-            return _Zip(place)
-        if _seems_tar(place) and tarfile.is_tarfile(place):
-            return _Tar(place)
-    except (*_DAMAGED, ValueError, NotImplementedError) as error:
-        raise CorpusError(f"the archive is damaged ({error}).", path=place) from None
-    if place.suffix == ".zip" or place.name.endswith((".tar.gz", ".tgz", ".tar")):
-        raise CorpusError(f"expected a {place.suffix} archive by its name, found something else.", path=place)
-    return _File(place)
