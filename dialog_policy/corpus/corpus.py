@@ -10,15 +10,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, SupportsIndex, TypeVar, overload
 
 from dialog_policy.corpus.bits import bit_names
-from dialog_policy.corpus.cells import COLUMNS
 from dialog_policy.corpus.dialogue import Dialogue
-from dialog_policy.corpus.frame import dialogues_of_frame
+from dialog_policy.corpus.frame import dialogues_of_frame, frame_of
 from dialog_policy.corpus.gazetteer import Entries
 from dialog_policy.corpus.part_labels import USUAL_PARTS
 from dialog_policy.corpus.plain import PlainDialogues, plain_dialogues
 from dialog_policy.corpus.positions import Positions
 from dialog_policy.corpus.splits import in_split, splits_of
-from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, counted, did_you_mean, require
+from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, counted, did_you_mean
 
 if TYPE_CHECKING:
     import pandas
@@ -291,14 +290,7 @@ class Corpus(Sequence[Dialogue]):
         MissingExtraError
             If pandas is not installed.
         """
-        library = require("pandas", extra="train", purpose="Corpus.to_frame()")
-        rows = [
-            (d.id, i, t.user, t.actions, t.system, dict(t.context), d.split, t.reward, t.propensity, dict(d.fields))
-            for d in self
-            for i, t in enumerate(d.turns)
-        ]
-        frame: pandas.DataFrame = library.DataFrame(rows, columns=list(COLUMNS))
-        return frame
+        return frame_of(self)
 
     @classmethod
     def from_frame(cls, frame: pandas.DataFrame, *, bits: int | Iterable[str] = (), name: str = "frame") -> Corpus:

@@ -1,10 +1,10 @@
-"""Dialogues from the rows of a pandas DataFrame."""
+"""Dialogues from the rows of a pandas DataFrame, and such rows from dialogues."""
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,12 @@ from dialog_policy.corpus.cells import COLUMNS, RESERVED, Cells, id_text, with_d
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.corpus.dialogue_rows import DialogueRows
 from dialog_policy.corpus.plain import json_object
-from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, did_you_mean
+from dialog_policy.errors import CorpusError, CorpusWarning, OptionError, did_you_mean, require
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["dialogues_of_frame"]
+__all__ = ["dialogues_of_frame", "frame_of"]
 
 _NAME_THE_BITS = "If these are bit vectors, give the names of their bits: bits=['greet', 'query', …]"
 
@@ -114,3 +114,15 @@ def _actions(cell: Any, bits: Sequence[str]) -> frozenset[str] | None:
     if are_repeated_bits(names):
         raise ValueError(f"expected a collection of action names. {_NAME_THE_BITS}")
     return frozenset(map(str, names))
+
+
+def frame_of(dialogues: Iterable[Dialogue]) -> pandas.DataFrame:
+    """Return the frame of dialogues: see :meth:`~dialog_policy.corpus.corpus.Corpus.to_frame`."""
+    library = require("pandas", extra="train", purpose="Corpus.to_frame()")
+    rows = [
+        (d.id, i, t.user, t.actions, t.system, dict(t.context), d.split, t.reward, t.propensity, dict(d.fields))
+        for d in dialogues
+        for i, t in enumerate(d.turns)
+    ]
+    frame: pandas.DataFrame = library.DataFrame(rows, columns=list(COLUMNS))
+    return frame
