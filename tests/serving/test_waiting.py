@@ -12,7 +12,7 @@ import pytest
 
 from dialog_policy.runtime import Policy
 from dialog_policy.serving.conversations import Conversations
-from dialog_policy.serving.errors import UnprocessableError
+from dialog_policy.serving.errors import FullError
 from dialog_policy.serving.metrics import Metrics
 from dialog_policy.serving.records import SessionRecord
 from dialog_policy.serving.runs import Runs
@@ -77,7 +77,7 @@ def test_what_goes_wrong_in_a_long_turn_is_said(run):
         record = SessionRecord.from_bytes(stored.data)
         record.session += bytes(5 << 20)
         await store.save([Write("a", stored.version, stored.version + 1, record.to_bytes(), time.time() + 60)])
-        with pytest.raises(UnprocessableError, match="Begin another one"):
+        with pytest.raises(FullError, match="Begin another one"):
             await conversations.respond("a", TurnRequest("hi"), None)
 
     serve(run, work)
