@@ -12,7 +12,7 @@ import pytest
 
 from dialog_policy.runtime import Policy
 from dialog_policy.serving.conversations import Conversations
-from dialog_policy.serving.errors import FullError
+from dialog_policy.serving.errors import FullError, UnprocessableError
 from dialog_policy.serving.metrics import Metrics
 from dialog_policy.serving.records import SessionRecord
 from dialog_policy.serving.runs import Runs
