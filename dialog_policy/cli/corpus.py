@@ -24,12 +24,12 @@ from dialog_policy.cli.options import (
 from dialog_policy.cli.terminal import printable
 from dialog_policy.corpus import Corpus, Dialogue
 from dialog_policy.corpus.checks import examine
-from dialog_policy.corpus.chronology import assign_in_order
 from dialog_policy.corpus.download import catalogue
 from dialog_policy.corpus.download import download as fetch
 from dialog_policy.corpus.problems import LEVELS, warn_of
 from dialog_policy.corpus.readers import OpenCorpus, open_corpus, open_source
 from dialog_policy.corpus.readers.warehouse import is_address, name_of_address
+from dialog_policy.corpus.split_by_time import assign_in_order
 from dialog_policy.corpus.stratify import assign, check_shares
 from dialog_policy.corpus.summary import CorpusSummary
 from dialog_policy.corpus.write import write_corpus, write_parts

@@ -1,17 +1,18 @@
-"""Dealing dialogues into parts: seeded, by the actions in them, with what belongs together kept together."""
+"""Stratified splits: seeded, by the actions of the dialogues; equal dialogues, or those of one group, stay together."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 
 from dialog_policy.corpus.dialogue import Dialogue
 from dialog_policy.errors import CorpusError, OptionError, counted, did_you_mean
 
-__all__ = ["assign", "check_shares"]
+__all__ = ["assign", "check_shares", "field_of", "repeated_id"]
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -27,7 +28,7 @@ class _Unit(msgspec.Struct):
 def assign(
     dialogues: Iterable[Dialogue], shares: Mapping[str, float], *, seed: int = 0, group_by: str | None = None
 ) -> list[str]:
-    """Deal dialogues into parts.
+    """Assign dialogues to parts.
 
     Every part gets its share of the dialogues and of the dialogues with each action, as nearly as whole dialogues allow:
     from the rarest action to the commonest, the dialogues that have it are dealt, each to the part that lacks most of it, of
@@ -85,6 +86,38 @@ def check_shares(shares: Mapping[str, float]) -> None:
         raise OptionError(f"expected shares above 0 that add up to 1, found {listed or 'none'}.")
 
 
+def repeated_id(dialogue: Dialogue) -> CorpusError:
+    """Return the error of a dialogue whose id an earlier one has."""
+    return CorpusError("its id occurs twice.", dialogue=dialogue.id, remedy="Give every dialogue an id of its own.")
+
+
+def field_of(dialogue: Dialogue, field: str, purpose: str) -> Any:
+    """Return a field that every dialogue needs to be assigned to a part.
+
+    Parameters
+    ----------
+    dialogue
+        The dialogue.
+    field
+        Name of the field.
+    purpose
+        What is done by it, for the message: ``"group"`` or ``"order"``.
+
+    Raises
+    ------
+    CorpusError
+        If the dialogue lacks it.
+    """
+    if field not in dialogue.fields:
+        known = sorted(dialogue.fields)
+        raise CorpusError(
+            f"it has no field {field!r}; it has: {', '.join(known) or 'none'}.{did_you_mean(field, known)}",
+            dialogue=dialogue.id,
+            remedy=f"Every dialogue needs the field to {purpose} by.",
+        )
+    return dialogue.fields[field]
+
+
 def _units(dialogues: Iterable[Dialogue], seed: int, group_by: str | None) -> tuple[list[int], dict[int, _Unit]]:
     """Join dialogues that share their content or their group: the unit of each, and the units."""
     leaders: list[int] = []  # union-find: a dialogue's leader, at last itself
@@ -95,15 +128,13 @@ def _units(dialogues: Iterable[Dialogue], seed: int, group_by: str | None) -> tu
         leaders.append(number)
         keys = [bytes.fromhex(dialogue.fingerprint())]
         if group_by is not None:
-            keys.append(_group(dialogue, group_by))
+            keys.append(blake2b(_encode(field_of(dialogue, group_by, "group")), digest_size=16).digest())
         for key in keys:
             leader, other_leader = _leader(leaders, number), _leader(leaders, first_with.setdefault(key, number))
             leaders[max(leader, other_leader)] = min(leader, other_leader)
         order = blake2b(f"{seed}:{dialogue.id}".encode(), digest_size=16).digest()
         if order in seen:
-            raise CorpusError(
-                "its id occurs twice.", dialogue=dialogue.id, remedy="Give every dialogue an id of its own."
-            )
+            raise repeated_id(dialogue)
         seen.add(order)
         names = {action for turn in dialogue.turns for action in turn.actions or ()}
         singles.append(_Unit(order, 1, Counter(names)))
@@ -125,17 +156,6 @@ def _leader(leaders: list[int], number: int) -> int:
         leaders[number] = leaders[leaders[number]]
         number = leaders[number]
     return number
-
-
-def _group(dialogue: Dialogue, field: str) -> bytes:
-    if field not in dialogue.fields:
-        known = sorted(dialogue.fields)
-        raise CorpusError(
-            f"it has no field {field!r}; it has: {', '.join(known) or 'none'}.{did_you_mean(field, known)}",
-            dialogue=dialogue.id,
-            remedy="Every dialogue needs the field to group by.",
-        )
-    return blake2b(_encode(dialogue.fields[field]), digest_size=16).digest()
 
 
 def _deal(units: Mapping[int, _Unit], shares: Mapping[str, float]) -> dict[int, str]:

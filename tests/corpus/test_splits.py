@@ -5,8 +5,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dialog_policy.corpus import Dialogue, Turn
-from dialog_policy.corpus.chronology import assign_in_order
 from dialog_policy.corpus.readers import stream
+from dialog_policy.corpus.split_by_time import assign_in_order
 from dialog_policy.corpus.splits import hash_fraction, hash_range
 from dialog_policy.corpus.stratify import assign
 from dialog_policy.corpus.write import write_parts

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from dialog_policy.corpus.readers.limits import MOST_COLUMNS
 from dialog_policy.errors import CorpusError
 
-__all__ = ["Row", "Table", "header_below", "named_rows"]
+__all__ = ["Row", "Table", "header_below", "is_header", "named_rows"]
 
 # Rows in which a header is looked for that has a title above it.
 _LOWEST_HEADER = 20
@@ -93,7 +93,7 @@ def named_rows(
 
 
 def header_below(rows: Iterator[tuple[int, list[str]]], columns: Mapping[str, str]) -> int | None:
-    """Return the number of the first row that looks like a header: two of its cells, or one with ids, are names of columns.
+    """Return the number of the first row that looks like a header (:func:`is_header`); None if there is none.
 
     Parameters
     ----------
@@ -103,12 +103,13 @@ def header_below(rows: Iterator[tuple[int, list[str]]], columns: Mapping[str, st
         What is read to the name of its column.
     """
     for number, row in itertools.islice(rows, _LOWEST_HEADER):
-        if _is_header(row, columns):
+        if is_header(row, columns):
             return number
     return None
 
 
-def _is_header(row: Sequence[str], columns: Mapping[str, str]) -> bool:
+def is_header(row: Sequence[str], columns: Mapping[str, str]) -> bool:
+    """Whether a row looks like a header: two of its cells are names of columns, or one names that with the dialogues' ids."""
     filled = [cell.strip() for cell in row if cell.strip()]
     if len(filled) == 1:
         filled = [cell.strip() for cell in _SEPARATORS.split(filled[0])]
@@ -119,7 +120,7 @@ def _below_its_header(
     first: Sequence[str], numbered: Iterator[tuple[int, list[str]]], place: str, columns: Mapping[str, str]
 ) -> Iterator[tuple[int, list[str]]]:
     """Return the rows below the first one, which must be the header if another row looks like one."""
-    if _is_header(first, columns):
+    if is_header(first, columns):
         return numbered
     looked_at: list[tuple[int, list[str]]] = []
 

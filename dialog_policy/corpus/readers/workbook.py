@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from dialog_policy.corpus.cells import with_date
-from dialog_policy.corpus.readers.named_rows import Row, Table, header_below, named_rows
+from dialog_policy.corpus.readers.named_rows import Row, Table, header_below, is_header, named_rows
 from dialog_policy.corpus.readers.source import Source
 from dialog_policy.errors import CorpusError, require
 
@@ -44,7 +44,7 @@ def sheets(source: Source, member: str, columns: Mapping[str, str]) -> Iterator[
         remedy = "Name the column with --reader dialogue_id=COLUMN."
         for name in headers:
             below = header_below(_excel_rows(source, member, name), columns)
-            if below is not None and not len(set(headers[name]) & set(columns.values())) > 1:
+            if below is not None and not is_header(headers[name], columns):
                 remedy = f"The header of the sheet {name!r} seems to be in row {below}: delete the rows above it."
         raise CorpusError(
             f"expected a sheet with a column {id_column!r}, found the sheets {listed}.",

@@ -1,20 +1,22 @@
-"""Dealing dialogues into parts by time: a policy is tested on what came after its training."""
+"""Splits by time: the dialogues of the test part are later than those of the training part."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from dialog_policy.corpus.cells import kind_of_order, order_of_cell
 from dialog_policy.corpus.dialogue import Dialogue
-from dialog_policy.errors import CorpusError, counted, did_you_mean
+from dialog_policy.corpus.stratify import field_of, repeated_id
+from dialog_policy.errors import CorpusError, counted
 
 __all__ = ["assign_in_order"]
 
 
 def assign_in_order(dialogues: Iterable[Dialogue], shares: Mapping[str, float], order_by: str) -> list[str]:
-    """Deal dialogues into parts that follow each other in time: the first has the earliest dialogues.
+    """Assign dialogues to parts that follow each other in time: the first has the earliest dialogues.
 
     Dialogues of the same time stay together. The result does not depend on the order of the dialogues.
 
@@ -42,9 +44,7 @@ def assign_in_order(dialogues: Iterable[Dialogue], shares: Mapping[str, float], 
     first = ""
     for dialogue in dialogues:
         if dialogue.id in ids:
-            raise CorpusError(
-                "its id occurs twice.", dialogue=dialogue.id, remedy="Give every dialogue an id of its own."
-            )
+            raise repeated_id(dialogue)
         ids.add(dialogue.id)
         values.append(_value(dialogue, order_by))
         first = first or kind_of_order(values[0])
@@ -59,9 +59,7 @@ def assign_in_order(dialogues: Iterable[Dialogue], shares: Mapping[str, float], 
     rank_of: dict[float | datetime, int] = {}
     for rank, number in enumerate(ranked):
         rank_of.setdefault(values[number], rank)
-    ends: dict[str, float] = {}
-    for part, share in shares.items():
-        ends[part] = share * len(values) + max(ends.values(), default=0.0)
+    ends = dict(zip(shares, itertools.accumulate(share * len(values) for share in shares.values()), strict=True))
     last = list(shares)[-1]
     assigned = [next((part for part, end in ends.items() if rank_of[value] < round(end, 6)), last) for value in values]
     for part in shares:
@@ -75,15 +73,9 @@ def assign_in_order(dialogues: Iterable[Dialogue], shares: Mapping[str, float], 
 
 
 def _value(dialogue: Dialogue, field: str) -> float | datetime:
-    if field not in dialogue.fields:
-        known = sorted(dialogue.fields)
-        raise CorpusError(
-            f"it has no field {field!r}; it has: {', '.join(known) or 'none'}.{did_you_mean(field, known)}",
-            dialogue=dialogue.id,
-            remedy="Every dialogue needs the field to order by.",
-        )
+    own = field_of(dialogue, field, "order")
     try:
-        value = order_of_cell(dialogue.fields[field])
+        value = order_of_cell(own)
         if value is None:
             raise ValueError("it is empty")
     except (ValueError, TypeError) as error:
