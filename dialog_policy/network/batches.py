@@ -222,7 +222,7 @@ class DialogueBatches(keras.utils.PyDataset):
 
 
 def evaluation_batches(
-    encoded: EncodedDialogues, batch_size: int = 64, max_lengths: int | None = None
+    encoded: EncodedDialogues, batch_size: int = 32, max_lengths: int | None = None
 ) -> list[_IntArray]:
     """Turn numbers of all dialogues, shortest first, in few large padded batches of shape (≤ batch_size, time).
 

@@ -61,12 +61,12 @@ def judge(decoder: Decoder, logits: FloatArray, gold: Actions, impossible: npt.N
 def _possible(decoder: Decoder, gold: Actions) -> tuple[list[int], list[frozenset[str]]]:
     """Return the turns whose gold set can be, which no action does that training never showed, and these sets."""
     names = frozenset(decoder.space.classes_)
-    possible = {
-        turn: actions
+    turns = [
+        turn
         for turn, actions in enumerate(gold)
         if actions is not None and actions <= names and (len(actions) == 1 or not decoder.single_action)
-    }
-    return list(possible), list(possible.values())
+    ]
+    return turns, [actions for turn in turns if (actions := gold[turn]) is not None]
 
 
 def calibrate(decoder: Decoder, logits: FloatArray, gold: Actions) -> None:

@@ -147,12 +147,12 @@ class Checkpoint(keras.callbacks.Callback):
 
     def state(self) -> dict[str, Any]:
         """Arrays and history from which :meth:`restore` goes on."""
-        arrays = {name: np.array(keras.ops.convert_to_numpy(v)) for name, v in self._variables().items()}
+        arrays = {name: np.asarray(keras.ops.convert_to_numpy(v)) for name, v in self._variables().items()}
         state: dict[str, Any] = {
             "arrays": arrays, "history": list(self.history), "about": self.about, "first_loss": self.watch.first,
         }  # fmt: skip
         if self.stopping is not None and self.stopping.best_weights is not None:
-            arrays.update({name: np.array(self.stopping.best_weights[i]) for name, i in self._best().items()})
+            arrays.update({name: np.asarray(self.stopping.best_weights[i]) for name, i in self._best().items()})
             state.update(best=float(self.stopping.best), wait=int(self.stopping.wait))
         return state
 

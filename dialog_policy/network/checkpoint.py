@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from dialog_policy.errors import RunError
-from dialog_policy.files import write_file
+from dialog_policy.files import atomic_write
 
 __all__ = ["CHECKPOINT", "epochs_done", "read_checkpoint", "write_checkpoint"]
 
@@ -21,7 +21,25 @@ CHECKPOINT = "training.safetensors"
 def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write what a training needs to go on; the file is whole at any moment."""
     described = msgspec.json.encode({name: value for name, value in state.items() if name != "arrays"})
-    write_file(folder / CHECKPOINT, save(state["arrays"], {"state": described.decode()}))
+    with atomic_write(folder / CHECKPOINT) as file:
+        _write_tensors(file, state["arrays"], {"state": described.decode()})
+
+
+def _write_tensors(file: BinaryIO, arrays: dict[str, npt.NDArray[Any]], metadata: dict[str, str]) -> None:
+    """Write a file of safetensors, an array after the other; ``safetensors.numpy.save`` has every array in memory three times."""
+    order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))  # so all are aligned
+    header: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name in order:
+        dtype, start, end = arrays[name].dtype, end, end + arrays[name].nbytes
+        kind = "BOOL" if dtype.kind == "b" else f"{dtype.kind.upper()}{8 * dtype.itemsize}"
+        header[name] = {"dtype": kind, "shape": arrays[name].shape, "data_offsets": (start, end)}
+    described = msgspec.json.encode(header)
+    described += b" " * (-len(described) % 8)
+    file.write(len(described).to_bytes(8, "little") + described)
+    for name in order:
+        little_endian = arrays[name].dtype.newbyteorder("<")
+        file.write(np.ascontiguousarray(arrays[name], little_endian).data)
 
 
 class _State(msgspec.Struct):

@@ -21,7 +21,7 @@ from dialog_policy.distributed import Group, current_group
 from dialog_policy.distributed.relay import relay
 from dialog_policy.errors import GroupError, OptionError
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
-from dialog_policy.network.backend import silent
+from dialog_policy.network.backend import compiles, silent
 from dialog_policy.network.batches import COMPILED_LENGTHS, WHOLE, Share, evaluation_batches
 from dialog_policy.network.calibration import Judged, judge
 from dialog_policy.runtime.decoder import Decoder
@@ -149,12 +149,12 @@ def shared_judge(
     decoder: Decoder,
     impossible: npt.NDArray[np.bool_] | None = None,
 ) -> Judged:
-    """Judge a validation part, of which each process judges some dialogues; all return the same.
+    """Judge a validation part, a batch after the other; of several processes each judges some batches, and all return the same.
 
     Parameters
     ----------
     network
-        One of this process alone (:func:`local`).
+        With several processes one of this process alone (:func:`local`).
     encoded, gold
         The whole part, and the gold actions of each of its turns.
     decoder
@@ -163,10 +163,11 @@ def shared_judge(
         As :meth:`Decoder.judge` takes it, of all turns.
     """
     group = current_group()
-    rows = min(64, -(-len(encoded) // group.processes))
+    rows = min(32, -(-len(encoded) // group.processes))
+    batches = evaluation_batches(encoded, rows, max_lengths=COMPILED_LENGTHS if compiles() else None)
     sums = np.zeros(len(Judged._fields))
     with local():
-        for turns in evaluation_batches(encoded, rows, max_lengths=COMPILED_LENGTHS)[group.rank :: group.processes]:
+        for turns in batches[group.rank :: group.processes]:
             logits = network.predict_on_batch(encoded.features(turns))
             judged = (turns != PADDING) & encoded.is_target[turns]
             if judged.any():

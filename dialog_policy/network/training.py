@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from dialog_policy.distributed import current_group
 from dialog_policy.errors import DivergenceError, RunError
+from dialog_policy.executor import cores
 from dialog_policy.features.encoded import EncodedDialogues
 from dialog_policy.heap import keep_memory
 from dialog_policy.network.backend import compiles, feed, make_deterministic, use_cores
 from dialog_policy.network.batches import COMPILED_LENGTHS, DialogueBatches
-from dialog_policy.network.calibration import judge
 from dialog_policy.network.callbacks import Checkpoint, EarlyStopping, Progress, loggers
 from dialog_policy.network.config import NetworkConfig
 from dialog_policy.network.divergence import ADVICE, LossWatch, check_finite
@@ -27,7 +27,6 @@ from dialog_policy.network.layers import build_network, windowed
 from dialog_policy.network.loss import ActionLoss
 from dialog_policy.network.multiprocess import local, share_of, shared_judge, spread
 from dialog_policy.network.optimizer import FusedAdamW
-from dialog_policy.network.turns import turns_of
 from dialog_policy.runtime.decoder import Decoder
 
 __all__ = ["Trained", "Validation", "train_network"]
@@ -115,7 +114,7 @@ def train_network(
     """
     epochs, batch_size = config.epochs_for(len(train)), config.batch_size_for(len(train))
     use_cores()
-    keep_memory()
+    keep_memory(arenas=max(1, cores() // 2))
     make_deterministic(config.seed)
     build = partial(
         build_network,
@@ -176,9 +175,7 @@ def train_network(
             freeze(model, train)
             if group.processes > 1:
                 own.set_weights(network.get_weights())
-                judged = shared_judge(own, dev_encoded, gold, decoder, impossible)
-            else:
-                judged = judge(decoder, turns_of(network, dev_encoded), gold, impossible)
+            judged = shared_judge(own, dev_encoded, gold, decoder, impossible)
             return {_DEV_ACCURACY: judged.accuracy, _DEV_LIKELIHOOD: judged.mean_log_likelihood}
 
         stopping = EarlyStopping(_DEV_LIKELIHOOD, measure, config.patience)

@@ -125,10 +125,9 @@ def fit_policy(
     digests = {part: digest(own) for part, own in fingerprints.items()}
     if group.processes > 1:
         group.check_same("the encoders", _digest(encoder), _OTHER_ENCODERS)
+    del fingerprints  # of large corpora they are large, and are made again in the end
     background = None
-    if isinstance(train, StoredCorpus):
-        fingerprints.clear()  # they are read again in the end
-    elif fits_beside(train):
+    if fits_beside(train):
         background = baselines.begin(train, actions, tokenizer=config.encoders.tokenizer, seed=config.seed)
     decoder = Decoder.fit(
         actions,
@@ -179,9 +178,7 @@ def fit_policy(
                 "replies.json": Replies.fit(train).to_json(),
                 "baselines.json": baseline_parts,
                 "dialogues.json": {
-                    part: sorted(
-                        set(fingerprints[part] if fingerprints else [] if corpus is None else corpus.fingerprints())
-                    )[:_MOST_LISTED]
+                    part: sorted(set([] if corpus is None else corpus.fingerprints()))[:_MOST_LISTED]
                     for part, corpus in (("train", train), ("dev", dev))
                 },
             },
