@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +20,7 @@ from dialog_policy.files import write_file
 
 __all__ = [
     "Command",
+    "FiniteRange",
     "assignments",
     "corpora_argument",
     "corpus_options",
@@ -29,6 +31,17 @@ __all__ = [
 ]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class FiniteRange(click.FloatRange):
+    """Numbers within bounds; no bound excludes NaN, and one bound alone not infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"expected a finite number, found {value}.", param, ctx)
+        return number
 
 
 class Command(click.Command):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dialog_policy.cli.options import Command, corpus_options, read_corpus
+from dialog_policy.cli.options import Command, FiniteRange, corpus_options, read_corpus
 from dialog_policy.errors import OptionError, require
 from dialog_policy.files import check_output
 
@@ -96,14 +96,14 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
     "--rate",
     default=200.0,
     show_default=True,
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     help="Maximum number of requests per second from one address; 0: no limit.",
 )
 @click.option(
     "--expire",
     default=168.0,
     show_default=True,
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     help="Hours without a turn after which a session is deleted.",
 )
 @click.option("--log-text", is_flag=True, help="Log what users and the system say.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dialog_policy.cli.options import Command, corpora_argument, corpus_options, read_corpus, say
+from dialog_policy.cli.options import Command, FiniteRange, corpora_argument, corpus_options, read_corpus, say
 from dialog_policy.corpus import Corpus
 from dialog_policy.distributed import current_group, join
 from dialog_policy.errors import CorpusWarning, OptionError, RunError, counted
@@ -90,7 +90,7 @@ def choose_dev(dev: str, corpus: Corpus, format_: str | None, reader: tuple[str,
 @click.option("--rank", type=int, metavar="I", help="With --distributed: number of this process, counted from 0.")
 @click.option(
     "--wait",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=300.0,
     show_default=True,
     metavar="SECONDS",

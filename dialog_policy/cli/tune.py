@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dialog_policy.cli.options import Command, corpora_argument, corpus_options, read_corpus, say
+from dialog_policy.cli.options import Command, FiniteRange, corpora_argument, corpus_options, read_corpus, say
 from dialog_policy.cli.train import choose_dev
 from dialog_policy.corpus import Corpus
 from dialog_policy.corpus.stored import StoredCorpus
@@ -28,7 +28,7 @@ __all__ = ["tune"]
     show_default=True,
     help="Number of trials in all, including those of earlier calls.",
 )
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Minutes after which no new trial begins.")
+@click.option("--minutes", type=FiniteRange(min=0, min_open=True), help="Minutes after which no new trial begins.")
 @click.option(
     "--split", default="train", show_default=True, help="Part of the corpus to train on; `all` for the whole corpus."
 )

@@ -215,11 +215,13 @@ def _check_learnt(network: keras.Model, history: list[dict[str, float]], watch: 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
     """Refuse to go on with other dialogues or settings; only the number of epochs may differ."""
-    if before.get("train") != now.get("train"):
-        raise RunError(
-            "the interrupted training saw other dialogues: expected the same corpus and split. Begin anew with --restart "
-            "(in Python: resume=False)."
-        )
+    for part, use in (("train", "saw"), ("dev", "was validated on")):
+        # Earlier versions did not note the validation part.
+        if before.get(part, now.get(part) if part == "dev" else None) != now.get(part):
+            raise RunError(
+                f"the interrupted training {use} other dialogues: expected the same corpus and parts. Begin anew with --restart "
+                "(in Python: resume=False)."
+            )
     old, new = before.get("config", {}), now.get("config", {})
     changed = sorted(name for name in {*old, *new} - {"epochs"} if old.get(name) != new.get(name))
     if changed:

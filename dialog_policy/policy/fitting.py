@@ -150,7 +150,7 @@ def fit_policy(
         config,
         folder=folder,
         state=_checkpoint(folder) if resume and (folder is not None or group.processes > 1) else None,
-        about={"train": digests["train"], "config": config.flat()},
+        about={**digests, "config": config.flat()},
         callbacks=callbacks,
     )
     # What follows needs room of its own.

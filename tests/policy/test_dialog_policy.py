@@ -133,8 +133,10 @@ def test_a_finished_run_can_be_trained_further_by_the_same_dialogues_and_setting
     DialogPolicy(**QUICK).fit(train, None, out=run)
     with pytest.raises(RunError, match="hidden"):
         DialogPolicy(**{**QUICK, "hidden": 13}).fit(train, None, out=run, resume=True)
-    with pytest.raises(RunError, match="other dialogues"):
+    with pytest.raises(RunError, match="saw other dialogues"):
         DialogPolicy(**QUICK).fit(small.split("dev"), None, out=run, resume=True)
+    with pytest.raises(RunError, match="was validated on other dialogues"):
+        DialogPolicy(**{**QUICK, "smallest_dev": 1}).fit(train, dev=small.split("dev"), out=run, resume=True)
     longer = DialogPolicy(**{**QUICK, "epochs": 5}).fit(train, None, out=run, resume=True)
     assert [row["epoch"] for row in longer.history_] == [1, 2, 3, 4, 5]
 

@@ -144,6 +144,8 @@ def test_several_runs_and_reload_by_signal(run, trained, desk, tmp_path):
         (["--proxy", "nginx"], "expected an address or a network"),
         (["--proxy", "10.0.0.1/8"], "host bits set"),
         (["--save", "x.jsonl"], "--save needs --corpus"),
+        (["--rate", "nan"], "expected a finite number, found nan"),
+        (["--expire", "inf"], "expected a finite number, found inf"),
         (["--host", "192.0.2.1", "--token-file", "TOKEN"], "could not listen"),
     ],
 )

@@ -16,7 +16,6 @@ __all__ = ["PARTS", "in_part", "part_of", "parts_of_files", "train_first"]
 
 # In the order in which they are read.
 PARTS = ("train", "dev", "test")
-_NAMES = {"train": "train", "val": "dev", "valid": "dev", "validation": "dev", "dev": "dev", "test": "test"}
 
 # What is behind the name where a part is divided, as in train-00001-of-00004.parquet.
 _NUMBER = re.compile(r"([-_.]\d+(-of-\d+)?)+")
@@ -26,7 +25,7 @@ _Part = TypeVar("_Part", str, str | None)
 
 def part_of(name: str) -> str | None:
     """Return ``"train"``, ``"dev"`` or ``"test"`` for a corpus' own name of that part; None for any other name."""
-    return _NAMES.get(name.casefold())
+    return USUAL_PARTS.get(name.casefold())
 
 
 def parts_of_files(names: Iterable[str]) -> dict[str, str]:
