@@ -240,53 +240,150 @@ static PyObject *result_of(const Rows *rows) {
 typedef struct {
     char *text;
     size_t *starts, *ends;
-    size_t size;
-    Py_ssize_t n;
+    size_t size, text_capacity;
+    Py_ssize_t n, capacity;
 } Tokens;
 
 static void free_tokens(Tokens *tokens) {
     free(tokens->text);
     free(tokens->starts);
+    free(tokens->ends);
 }
 
-/* Spell the tokens of a tuple; -1 with an exception where one is no text. Is to be freed in any case. */
-static int spell(Tokens *out, PyObject *tokens, int marked) {
-    Py_ssize_t n = PyTuple_Size(tokens);
-    out->n = n;
-    out->starts = malloc(2 * (size_t)(n ? n : 1) * sizeof *out->starts);
-    if (!out->starts)
-        goto no_memory;
-    out->ends = out->starts + n;
-    for (Py_ssize_t i = 0; i < n; i++) {
-        Py_ssize_t length;
-        if (!PyUnicode_AsUTF8AndSize(PyTuple_GetItem(tokens, i), &length))
+static int more_tokens(Tokens *out, Py_ssize_t n, size_t text_size) {
+    if (n > out->capacity) {
+        size_t *starts = realloc(out->starts, 2 * (size_t)n * sizeof *starts);
+        if (!starts)
             return -1;
-        out->size += (size_t)length + (marked ? 2 : 1);
+        out->starts = starts;
+        size_t *ends = realloc(out->ends, 2 * (size_t)n * sizeof *ends);
+        if (!ends)
+            return -1;
+        out->ends = ends;
+        out->capacity = 2 * n;
     }
-    out->text = malloc(out->size ? out->size : 1);
-    if (!out->text)
-        goto no_memory;
-    size_t at = 0;
-    for (Py_ssize_t i = 0; i < n; i++) {
-        Py_ssize_t length;
-        const char *token = PyUnicode_AsUTF8AndSize(PyTuple_GetItem(tokens, i), &length);
-        if (!token)
+    if (text_size > out->text_capacity) {
+        char *text = realloc(out->text, 2 * text_size);
+        if (!text)
             return -1;
-        if (!marked && i)
-            out->text[at++] = ' ';
-        out->starts[i] = at;
-        if (marked)
-            out->text[at++] = '<';
-        memcpy(out->text + at, token, (size_t)length);
-        at += (size_t)length;
-        if (marked)
-            out->text[at++] = '>';
-        out->ends[i] = at;
+        out->text = text;
+        out->text_capacity = 2 * text_size;
     }
     return 0;
-no_memory:
-    PyErr_NoMemory();
-    return -1;
+}
+
+/* Spell one more token; -1 with an exception where it is no text. */
+static int spell_next(Tokens *out, PyObject *token, int marked) {
+    Py_ssize_t length;
+    const char *spelt = PyUnicode_AsUTF8AndSize(token, &length);
+    if (!spelt)
+        return -1;
+    if (more_tokens(out, out->n + 1, out->size + (size_t)length + 2)) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    char *at = out->text + out->size;
+    if (!marked && out->n)
+        *at++ = ' ';
+    out->starts[out->n] = (size_t)(at - out->text);
+    if (marked)
+        *at++ = '<';
+    memcpy(at, spelt, (size_t)length);
+    at += length;
+    if (marked)
+        *at++ = '>';
+    out->size = out->ends[out->n++] = (size_t)(at - out->text);
+    return 0;
+}
+
+/* Spell the tokens of a tuple in the place of those before; -1 with an exception where one is no text. Is to be freed in any
+   case. */
+static int spell(Tokens *out, PyObject *tokens, int marked) {
+    out->n = 0;
+    out->size = 0;
+    Py_ssize_t n = PyTuple_Size(tokens);
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (spell_next(out, PyTuple_GetItem(tokens, i), marked))
+            return -1;
+    return 0;
+}
+
+/* Cuts the terms out of many texts. Where each token has terms of its own, those of a token are found once. */
+typedef struct {
+    Cut cut;
+    Finder row_of;
+    void *table;
+    Tokens spelt;      /* the text, or all tokens so far */
+    PyObject *numbers; /* of the tokens so far; NULL where terms have several tokens */
+    Rows rows;         /* of all tokens so far, one after the other */
+    Rows ends;         /* where those of each token end */
+} Cutter;
+
+static int begin_cutting(Cutter *self) {
+    if (self->cut.unit != WORD || self->cut.longest == 1)
+        self->numbers = PyDict_New();
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static void end_cutting(Cutter *self) {
+    free_tokens(&self->spelt);
+    free(self->rows.items);
+    free(self->ends.items);
+    Py_XDECREF(self->numbers);
+}
+
+/* The number of a token, whose terms are found if it is new; -1 with an exception after an error. */
+static Py_ssize_t number_of(Cutter *self, PyObject *token) {
+    PyObject *known = PyDict_GetItemWithError(self->numbers, token);
+    if (known)
+        return PyLong_AsSsize_t(known);
+    if (PyErr_Occurred())
+        return -1;
+    Py_ssize_t number = (Py_ssize_t)self->ends.count;
+    if (spell_next(&self->spelt, token, self->cut.unit == CHARACTER))
+        return -1;
+    if (add_terms(self->cut, self->row_of, self->table, self->spelt.text, self->spelt.starts + number,
+                  self->spelt.ends + number, 1, &self->rows) ||
+        self->rows.count > INT32_MAX || add(&self->ends, (int32_t)self->rows.count)) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    known = PyLong_FromSsize_t(number);
+    if (!known || PyDict_SetItem(self->numbers, token, known))
+        number = -1;
+    Py_XDECREF(known);
+    return number;
+}
+
+/* Put the rows of a text's terms in the place of those in `rows`; -1 with an exception after an error. */
+static int cut_text(Cutter *self, PyObject *text, Rows *rows) {
+    rows->count = 0;
+    PyObject *tokens = PySequence_Tuple(text);
+    if (!tokens)
+        return -1;
+    int failed = 0;
+    if (self->numbers) {
+        Py_ssize_t n = PyTuple_Size(tokens);
+        for (Py_ssize_t i = 0; i < n && !failed; i++) {
+            Py_ssize_t number = number_of(self, PyTuple_GetItem(tokens, i));
+            if (number < 0) {
+                failed = -1;
+                break;
+            }
+            for (int32_t at = number ? self->ends.items[number - 1] : 0; at < self->ends.items[number] && !failed; at++)
+                failed = add(rows, self->rows.items[at]);
+            if (failed)
+                PyErr_NoMemory();
+        }
+    } else if (spell(&self->spelt, tokens, 0))
+        failed = -1;
+    else if (add_terms(self->cut, self->row_of, self->table, self->spelt.text, self->spelt.starts, self->spelt.ends, self->spelt.n,
+                       rows)) {
+        PyErr_NoMemory();
+        failed = -1;
+    }
+    Py_DECREF(tokens);
+    return failed;
 }
 
 static PyObject *distinct(Index *self, PyObject *given) {
@@ -321,24 +418,17 @@ static PyObject *distinct_of_many(Index *self, PyObject *given) {
         return NULL;
     Py_ssize_t n = PyTuple_Size(texts);
     Rows all = {0}, counts = {0}, rows = {0};
+    Cutter cutter = {self->cut, row_in_index, self, {0}, NULL, {0}, {0}};
     int64_t *ends = malloc((size_t)(n ? n : 1) * sizeof *ends);
     if (!ends)
         goto no_memory;
+    if (begin_cutting(&cutter))
+        goto done;
     for (Py_ssize_t text = 0; text < n; text++) {
-        PyObject *tokens = PySequence_Tuple(PyTuple_GetItem(texts, text));
-        if (!tokens)
+        if (cut_text(&cutter, PyTuple_GetItem(texts, text), &rows))
             goto done;
-        Tokens spelt = {0};
-        int failed = spell(&spelt, tokens, self->cut.unit == CHARACTER);
-        rows.count = 0;
-        if (!failed && look_up(self, spelt.text, spelt.starts, spelt.ends, spelt.n, &rows)) {
-            PyErr_NoMemory();
-            failed = -1;
-        }
-        free_tokens(&spelt);
-        Py_DECREF(tokens);
-        if (failed)
-            goto done;
+        if (sort(&rows, self->n_bytes))
+            goto no_memory;
         for (size_t i = 0; i < rows.count; i++) {
             if (i && rows.items[i] == rows.items[i - 1])
                 counts.items[counts.count - 1]++;
@@ -357,6 +447,7 @@ static PyObject *distinct_of_many(Index *self, PyObject *given) {
 no_memory:
     PyErr_NoMemory();
 done:
+    end_cutting(&cutter);
     free(all.items);
     free(counts.items);
     free(rows.items);
@@ -376,6 +467,7 @@ typedef struct {
     size_t *ends;
     size_t text_capacity;
     int64_t *counts;
+    int64_t *seen; /* one more than the number of the last text that has the term */
     int collides;
 } Counting;
 
@@ -416,6 +508,10 @@ static int larger_arrays(Counting *self, size_t text_size) {
         if (!counts)
             return -1;
         self->counts = counts;
+        int64_t *seen = realloc(self->seen, capacity * sizeof *seen);
+        if (!seen)
+            return -1;
+        self->seen = seen;
         self->capacity = capacity;
     }
     if (text_size > self->text_capacity) {
@@ -449,6 +545,7 @@ static int32_t row_to_count(void *table, uint64_t hash, const char *text, size_t
     self->slots[at] = (Slot){(uint32_t)hash, (int32_t)self->n};
     memcpy(self->text + size, text, length);
     self->ends[self->n] = size + length;
+    self->seen[self->n] = 0;
     self->counts[self->n++] = 0;
     if (2 * self->n > self->mask && larger_table(self))
         return -2;
@@ -468,7 +565,7 @@ static PyObject *count_terms(PyObject *module, PyObject *arguments) {
     Py_ssize_t n = PyTuple_Size(texts);
     Counting counting = {0};
     Rows rows = {0};
-    Cut cut = unit == TERM ? (Cut){TERM, 1, 1} : (Cut){unit, shortest, longest};
+    Cutter cutter = {unit == TERM ? (Cut){TERM, 1, 1} : (Cut){unit, shortest, longest}, row_to_count, &counting, {0}, NULL, {0}, {0}};
     if (unit < WORD || unit > TERM || shortest < 1 || !PyBytes_Check(times) ||
         (size_t)PyBytes_Size(times) != (size_t)n * sizeof(int64_t)) {
         PyErr_SetString(PyExc_ValueError, "expected a number of times (int64) for each text");
@@ -479,28 +576,20 @@ static PyObject *count_terms(PyObject *module, PyObject *arguments) {
         PyErr_NoMemory();
         goto done;
     }
+    if (begin_cutting(&cutter))
+        goto done;
     for (Py_ssize_t text = 0; text < n; text++) {
-        PyObject *tokens = PySequence_Tuple(PyTuple_GetItem(texts, text));
-        if (!tokens)
-            goto done;
-        Tokens spelt = {0};
-        int failed = spell(&spelt, tokens, unit == CHARACTER);
-        rows.count = 0;
-        if (!failed && (add_terms(cut, row_to_count, &counting, spelt.text, spelt.starts, spelt.ends, spelt.n, &rows) ||
-                        sort(&rows, counting.n < 1 << 8 ? 1 : counting.n < 1 << 16 ? 2 : counting.n < 1 << 24 ? 3 : 4))) {
+        if (cut_text(&cutter, PyTuple_GetItem(texts, text), &rows)) {
             if (counting.collides)
                 PyErr_SetString(PyExc_ValueError, "too many terms collide");
-            else
-                PyErr_NoMemory();
-            failed = -1;
-        }
-        free_tokens(&spelt);
-        Py_DECREF(tokens);
-        if (failed)
             goto done;
-        for (size_t i = 0; i < rows.count; i++)
-            if (!i || rows.items[i] != rows.items[i - 1])
-                counting.counts[rows.items[i]] += own_times[text];
+        }
+        for (size_t i = 0; i < rows.count; i++) {
+            int32_t row = rows.items[i];
+            if (counting.seen[row] != text + 1)
+                counting.counts[row] += own_times[text];
+            counting.seen[row] = text + 1;
+        }
     }
     PyObject *parts[] = {bytes_of(counting.counts, counting.n, sizeof(int64_t)),
                          bytes_of(counting.text, counting.n ? counting.ends[counting.n - 1] : 0, 1),
@@ -510,10 +599,12 @@ static PyObject *count_terms(PyObject *module, PyObject *arguments) {
     for (int part = 0; part < 3; part++)
         Py_XDECREF(parts[part]);
 done:
+    end_cutting(&cutter);
     free(counting.slots);
     free(counting.text);
     free(counting.ends);
     free(counting.counts);
+    free(counting.seen);
     free(rows.items);
     Py_DECREF(texts);
     return result;
