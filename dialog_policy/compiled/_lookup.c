@@ -471,6 +471,14 @@ typedef struct {
     int collides;
 } Counting;
 
+static void free_counting(Counting *self) {
+    free(self->slots);
+    free(self->text);
+    free(self->ends);
+    free(self->counts);
+    free(self->seen);
+}
+
 static int larger_table(Counting *self) {
     unsigned bits = self->slots ? 64 - self->shift + 1 : 12;
     size_t mask = ((size_t)1 << bits) - 1;
@@ -600,12 +608,105 @@ static PyObject *count_terms(PyObject *module, PyObject *arguments) {
         Py_XDECREF(parts[part]);
 done:
     end_cutting(&cutter);
-    free(counting.slots);
-    free(counting.text);
-    free(counting.ends);
-    free(counting.counts);
-    free(counting.seen);
+    free_counting(&counting);
     free(rows.items);
+    Py_DECREF(texts);
+    return result;
+}
+
+/* ---- Tokens of texts */
+
+static inline int is_of_word(char byte) {
+    return (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') || byte == '_';
+}
+
+/* From a character on, where the next token begins and ends; 0: there is none. As `tokenize` has it: [a-z0-9_]+(?:'[a-z0-9_]+)*|[?!] */
+static int next_token(const char *text, size_t size, size_t *start, size_t *end) {
+    size_t at = *end;
+    while (at < size && !is_of_word(text[at]) && text[at] != '?' && text[at] != '!')
+        at++;
+    if (at == size)
+        return 0;
+    *start = at++;
+    if (is_of_word(text[*start]))
+        while (at < size && (is_of_word(text[at]) || (text[at] == '\'' && at + 1 < size && is_of_word(text[at + 1]))))
+            at++;
+    *end = at;
+    return 1;
+}
+
+/* The tokens of a text of ASCII; equal ones are one object, of those in `objects`. */
+static PyObject *tokens_of(PyObject *given, Counting *numbers, PyObject *objects, Tokens *lowered, Rows *found) {
+    Py_ssize_t length;
+    const char *text = PyUnicode_AsUTF8AndSize(given, &length);
+    if (!text)
+        return NULL;
+    if (more_tokens(lowered, 0, (size_t)length + 1))
+        return PyErr_NoMemory();
+    for (Py_ssize_t at = 0; at < length; at++) {
+        if (text[at] & 0x80) {
+            PyErr_SetString(PyExc_ValueError, "expected texts of ASCII");
+            return NULL;
+        }
+        lowered->text[at] = (char)(text[at] >= 'A' && text[at] <= 'Z' ? text[at] + 32 : text[at]);
+    }
+    size_t start = 0, end = 0;
+    found->count = 0;
+    while (next_token(lowered->text, (size_t)length, &start, &end)) {
+        uint64_t hash = HASH_START;
+        for (size_t at = start; at < end; at++)
+            hash = hash_more(hash, (unsigned char)lowered->text[at]);
+        int32_t number = row_to_count(numbers, hash, lowered->text + start, end - start);
+        if (number < 0 && numbers->collides) {
+            PyErr_SetString(PyExc_ValueError, "too many tokens collide");
+            return NULL;
+        }
+        if (number < 0 || add(found, number))
+            return PyErr_NoMemory();
+        if (number == PyList_Size(objects)) {
+            PyObject *token = PyUnicode_FromStringAndSize(lowered->text + start, (Py_ssize_t)(end - start));
+            int failed = !token || PyList_Append(objects, token);
+            Py_XDECREF(token);
+            if (failed)
+                return NULL;
+        }
+    }
+    PyObject *tokens = PyList_New((Py_ssize_t)found->count);
+    for (size_t i = 0; tokens && i < found->count; i++) {
+        PyObject *token = PyList_GetItem(objects, found->items[i]);
+        Py_INCREF(token);
+        PyList_SetItem(tokens, (Py_ssize_t)i, token);
+    }
+    return tokens;
+}
+
+static PyObject *tokenize_ascii(PyObject *module, PyObject *given) {
+    (void)module;
+    PyObject *texts = PySequence_Tuple(given), *result = NULL;
+    if (!texts)
+        return NULL;
+    Py_ssize_t n = PyTuple_Size(texts);
+    Counting numbers = {0};
+    Tokens lowered = {0};
+    Rows found = {0};
+    PyObject *objects = PyList_New(0);
+    if (!objects)
+        goto done;
+    if (larger_table(&numbers) || larger_arrays(&numbers, 1)) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    result = PyList_New(n);
+    for (Py_ssize_t text = 0; result && text < n; text++) {
+        PyObject *tokens = tokens_of(PyTuple_GetItem(texts, text), &numbers, objects, &lowered, &found);
+        if (!tokens || PyList_SetItem(result, text, tokens))
+            Py_CLEAR(result);
+    }
+done:
+    free_counting(&numbers);
+    free_tokens(&lowered);
+    free(found.items);
+    Py_XDECREF(objects);
     Py_DECREF(texts);
     return result;
 }
@@ -951,6 +1052,7 @@ static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill_module}, {0, NULL}}
 
 static PyMethodDef functions[] = {
     {"count_terms", count_terms, METH_VARARGS, "How many texts have each term."},
+    {"tokenize_ascii", tokenize_ascii, METH_O, "The tokens of each of many texts of ASCII."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 import regex
 
+from dialog_policy.compiled import lookup
 from dialog_policy.corpus.gazetteer import NO_SPACES
 from dialog_policy.errors import OptionError, did_you_mean
 
@@ -24,6 +25,7 @@ __all__ = [
     "finite",
     "get_tokenizer",
     "tokenize",
+    "tokenize_texts",
     "word_ngrams",
 ]
 
@@ -50,6 +52,26 @@ def tokenize(text: str) -> list[str]:
         return _ASCII.findall(text.lower())
     tokens: list[str] = _UNICODE.findall(unicodedata.normalize("NFKC", text).casefold())
     return tokens
+
+
+def tokenize_texts(texts: Sequence[str], tokenizer: Tokenizer = tokenize) -> list[list[str]]:
+    """Split many utterances into tokens.
+
+    Equal tokens are one object: those of a large corpus would not fit into memory else.
+    """
+    one = dict[str, str]().setdefault
+
+    def tokens_of(text: str) -> list[str]:
+        own = tokenizer(text)
+        return list(map(one, own, own))
+
+    if tokenizer is not tokenize or lookup is None:
+        return list(map(tokens_of, texts))
+    try:
+        split = iter(lookup.tokenize_ascii([text for text in texts if text.isascii()]))
+    except ValueError:  # tokens that collide
+        return list(map(tokens_of, texts))
+    return [next(split) if text.isascii() else tokens_of(text) for text in texts]
 
 
 def get_tokenizer(name: str) -> Tokenizer:
