@@ -616,7 +616,10 @@ done:
 
 /* ---- Tokens of texts */
 
+static inline char lower(char byte) { return (char)(byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte); }
+
 static inline int is_of_word(char byte) {
+    byte = lower(byte);
     return (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') || byte == '_';
 }
 
@@ -648,7 +651,7 @@ static PyObject *tokens_of(PyObject *given, Counting *numbers, PyObject *objects
             PyErr_SetString(PyExc_ValueError, "expected texts of ASCII");
             return NULL;
         }
-        lowered->text[at] = (char)(text[at] >= 'A' && text[at] <= 'Z' ? text[at] + 32 : text[at]);
+        lowered->text[at] = lower(text[at]);
     }
     size_t start = 0, end = 0;
     found->count = 0;
@@ -709,6 +712,80 @@ done:
     Py_XDECREF(objects);
     Py_DECREF(texts);
     return result;
+}
+
+static inline int is_space(char byte) {
+    return byte == ' ' || (byte >= '\t' && byte <= '\r') || (byte >= 0x1C && byte <= 0x1F);
+}
+
+static inline int joins_words(char byte) {
+    return byte == '\'' || byte == '-' || byte == ':' || byte == '.' || byte == '&';
+}
+
+/* Where the token that begins at a character ends, as the gazetteer has it: \w+(?:['\-:.&]\w+)*|\S */
+static Py_ssize_t end_of_folded(const char *text, Py_ssize_t length, Py_ssize_t at) {
+    if (!is_of_word(text[at++]))
+        return at;
+    while (at < length &&
+           (is_of_word(text[at]) || (joins_words(text[at]) && at + 1 < length && is_of_word(text[at + 1]))))
+        at++;
+    return at;
+}
+
+/* A filter has a bit for each of some tokens: a text without one of these bits has none of the tokens. */
+#define FILTER_BITS 14
+
+static unsigned char *filter_of(PyObject *given) {
+    if (PyByteArray_Check(given) && PyByteArray_Size(given) == (1 << FILTER_BITS) / 8)
+        return (unsigned char *)PyByteArray_AsString(given);
+    PyErr_SetString(PyExc_ValueError, "expected a bytearray of 2,048 bytes");
+    return NULL;
+}
+
+static inline size_t bit_of(const char *token, Py_ssize_t length) {
+    uint64_t hash = HASH_START;
+    for (Py_ssize_t at = 0; at < length; at++)
+        hash = hash_more(hash, (unsigned char)lower(token[at]));
+    return (size_t)(mixed(hash) >> (64 - FILTER_BITS));
+}
+
+static PyObject *add_to_filter(PyObject *module, PyObject *arguments) {
+    (void)module;
+    PyObject *given;
+    const char *token;
+    Py_ssize_t length;
+    if (!PyArg_ParseTuple(arguments, "Os#", &given, &token, &length))
+        return NULL;
+    unsigned char *filter = filter_of(given);
+    if (!filter)
+        return NULL;
+    size_t bit = bit_of(token, length);
+    filter[bit >> 3] |= (unsigned char)(1 << (bit & 7));
+    Py_RETURN_NONE;
+}
+
+static PyObject *may_have(PyObject *module, PyObject *arguments) {
+    (void)module;
+    PyObject *given;
+    const char *text;
+    Py_ssize_t length;
+    if (!PyArg_ParseTuple(arguments, "Os#", &given, &text, &length))
+        return NULL;
+    const unsigned char *filter = filter_of(given);
+    if (!filter)
+        return NULL;
+    for (Py_ssize_t at = 0; at < length;) {
+        if (is_space(text[at])) {
+            at++;
+            continue;
+        }
+        Py_ssize_t start = at;
+        at = end_of_folded(text, length, at);
+        size_t bit = bit_of(text + start, at - start);
+        if (filter[bit >> 3] >> (bit & 7) & 1)
+            Py_RETURN_TRUE;
+    }
+    Py_RETURN_FALSE;
 }
 
 static int fill(Index *self, PyObject *terms, Py_ssize_t n) {
@@ -1053,6 +1130,8 @@ static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill_module}, {0, NULL}}
 static PyMethodDef functions[] = {
     {"count_terms", count_terms, METH_VARARGS, "How many texts have each term."},
     {"tokenize_ascii", tokenize_ascii, METH_O, "The tokens of each of many texts of ASCII."},
+    {"add_to_filter", add_to_filter, METH_VARARGS, "Set the bit of a token."},
+    {"may_have", may_have, METH_VARARGS, "Whether the bit of a token of a text of ASCII is set."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -165,11 +165,14 @@ def _add_terms(terms: list[str], path: str, value: Any, depth: int) -> None:
         return
     if type(value) is str:
         terms += _text_terms(path, value)
-    elif isinstance(value, Mapping):
+    elif type(value) is dict or isinstance(value, Mapping):
         for key, inner in value.items():
             below = f"{path}.{key}"
             terms.append(below)
-            _add_terms(terms, below, inner, depth + 1)
+            if type(inner) is str and depth < _DEEPEST:  # most of all values, without a call
+                terms += _text_terms(below, inner)
+            else:
+                _add_terms(terms, below, inner, depth + 1)
     elif isinstance(value, list | tuple):
         terms.append(f"{path}#{len(value) if len(value) < _MANY else 'many'}")
         for item in value[:_MANY]:
