@@ -76,15 +76,24 @@ static int32_t find(const Index *self, uint64_t hash, const char *text, size_t l
     }
 }
 
-static int add(Rows *rows, int32_t row) {
-    if (rows->count == rows->capacity) {
-        size_t capacity = rows->capacity ? 2 * rows->capacity : 256;
-        int32_t *items = realloc(rows->items, capacity * sizeof *items);
-        if (!items)
-            return -1;
-        rows->items = items;
-        rows->capacity = capacity;
-    }
+/* Make room for so many more. */
+static int reserve(Rows *rows, size_t more) {
+    if (more <= rows->capacity - rows->count)
+        return 0;
+    size_t capacity = rows->capacity ? 2 * rows->capacity : 256;
+    if (capacity < rows->count + more)
+        capacity = rows->count + more;
+    int32_t *items = realloc(rows->items, capacity * sizeof *items);
+    if (!items)
+        return -1;
+    rows->items = items;
+    rows->capacity = capacity;
+    return 0;
+}
+
+static inline int add(Rows *rows, int32_t row) {
+    if (rows->count == rows->capacity && reserve(rows, 1))
+        return -1;
     rows->items[rows->count++] = row;
     return 0;
 }
@@ -370,10 +379,13 @@ static int cut_text(Cutter *self, PyObject *text, Rows *rows) {
                 failed = -1;
                 break;
             }
-            for (int32_t at = number ? self->ends.items[number - 1] : 0; at < self->ends.items[number] && !failed; at++)
-                failed = add(rows, self->rows.items[at]);
+            size_t start = number ? (size_t)self->ends.items[number - 1] : 0, count = (size_t)self->ends.items[number] - start;
+            failed = reserve(rows, count);
             if (failed)
                 PyErr_NoMemory();
+            else if (count)
+                memcpy(rows->items + rows->count, self->rows.items + start, count * sizeof *rows->items);
+            rows->count += failed ? 0 : count;
         }
     } else if (spell(&self->spelt, tokens, 0))
         failed = -1;
@@ -427,13 +439,15 @@ static PyObject *distinct_of_many(Index *self, PyObject *given) {
     for (Py_ssize_t text = 0; text < n; text++) {
         if (cut_text(&cutter, PyTuple_GetItem(texts, text), &rows))
             goto done;
-        if (sort(&rows, self->n_bytes))
+        if (sort(&rows, self->n_bytes) || reserve(&all, rows.count) || reserve(&counts, rows.count))
             goto no_memory;
         for (size_t i = 0; i < rows.count; i++) {
             if (i && rows.items[i] == rows.items[i - 1])
                 counts.items[counts.count - 1]++;
-            else if (add(&all, rows.items[i]) || add(&counts, 1))
-                goto no_memory;
+            else {
+                all.items[all.count++] = rows.items[i];
+                counts.items[counts.count++] = 1;
+            }
         }
         ends[text] = (int64_t)all.count;
     }
