@@ -2,7 +2,9 @@
 
    An Index only looks up. Which rows a text has, and how often each, is all that comes from it; where a corpus is encoded,
    weights and vectors are NumPy's business, so that a text has the same vector to the bit with and without this module. A
-   Projection does the rest, too, for a session, which needs the product of a text's features and the network's first layer. */
+   Projection does the rest, too, for a session, which needs the product of a text's features and the network's first layer.
+
+   Before that, many texts at once are cut into tokens here, and a text that has none of a gazetteer's values is told quickly. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030A0000
