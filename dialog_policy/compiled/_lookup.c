@@ -2,7 +2,9 @@
 
    An Index only looks up. Which rows a text has, and how often each, is all that comes from it; where a corpus is encoded,
    weights and vectors are NumPy's business, so that a text has the same vector to the bit with and without this module. A
-   Projection does the rest, too, for a session, which needs the product of a text's features and the network's first layer. */
+   Projection does the rest, too, for a session, which needs the product of a text's features and the network's first layer.
+
+   Before that, many texts at once are cut into tokens here, and a text that has none of a gazetteer's values is told quickly. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030A0000
@@ -76,15 +78,24 @@ static int32_t find(const Index *self, uint64_t hash, const char *text, size_t l
     }
 }
 
-static int add(Rows *rows, int32_t row) {
-    if (rows->count == rows->capacity) {
-        size_t capacity = rows->capacity ? 2 * rows->capacity : 256;
-        int32_t *items = realloc(rows->items, capacity * sizeof *items);
-        if (!items)
-            return -1;
-        rows->items = items;
-        rows->capacity = capacity;
-    }
+/* Make room for so many more. */
+static int reserve(Rows *rows, size_t more) {
+    if (more <= rows->capacity - rows->count)
+        return 0;
+    size_t capacity = rows->capacity ? 2 * rows->capacity : 256;
+    if (capacity < rows->count + more)
+        capacity = rows->count + more;
+    int32_t *items = realloc(rows->items, capacity * sizeof *items);
+    if (!items)
+        return -1;
+    rows->items = items;
+    rows->capacity = capacity;
+    return 0;
+}
+
+static inline int add(Rows *rows, int32_t row) {
+    if (rows->count == rows->capacity && reserve(rows, 1))
+        return -1;
     rows->items[rows->count++] = row;
     return 0;
 }
@@ -240,53 +251,153 @@ static PyObject *result_of(const Rows *rows) {
 typedef struct {
     char *text;
     size_t *starts, *ends;
-    size_t size;
-    Py_ssize_t n;
+    size_t size, text_capacity;
+    Py_ssize_t n, capacity;
 } Tokens;
 
 static void free_tokens(Tokens *tokens) {
     free(tokens->text);
     free(tokens->starts);
+    free(tokens->ends);
 }
 
-/* Spell the tokens of a tuple; -1 with an exception where one is no text. Is to be freed in any case. */
-static int spell(Tokens *out, PyObject *tokens, int marked) {
-    Py_ssize_t n = PyTuple_Size(tokens);
-    out->n = n;
-    out->starts = malloc(2 * (size_t)(n ? n : 1) * sizeof *out->starts);
-    if (!out->starts)
-        goto no_memory;
-    out->ends = out->starts + n;
-    for (Py_ssize_t i = 0; i < n; i++) {
-        Py_ssize_t length;
-        if (!PyUnicode_AsUTF8AndSize(PyTuple_GetItem(tokens, i), &length))
+static int more_tokens(Tokens *out, Py_ssize_t n, size_t text_size) {
+    if (n > out->capacity) {
+        size_t *starts = realloc(out->starts, 2 * (size_t)n * sizeof *starts);
+        if (!starts)
             return -1;
-        out->size += (size_t)length + (marked ? 2 : 1);
+        out->starts = starts;
+        size_t *ends = realloc(out->ends, 2 * (size_t)n * sizeof *ends);
+        if (!ends)
+            return -1;
+        out->ends = ends;
+        out->capacity = 2 * n;
     }
-    out->text = malloc(out->size ? out->size : 1);
-    if (!out->text)
-        goto no_memory;
-    size_t at = 0;
-    for (Py_ssize_t i = 0; i < n; i++) {
-        Py_ssize_t length;
-        const char *token = PyUnicode_AsUTF8AndSize(PyTuple_GetItem(tokens, i), &length);
-        if (!token)
+    if (text_size > out->text_capacity) {
+        char *text = realloc(out->text, 2 * text_size);
+        if (!text)
             return -1;
-        if (!marked && i)
-            out->text[at++] = ' ';
-        out->starts[i] = at;
-        if (marked)
-            out->text[at++] = '<';
-        memcpy(out->text + at, token, (size_t)length);
-        at += (size_t)length;
-        if (marked)
-            out->text[at++] = '>';
-        out->ends[i] = at;
+        out->text = text;
+        out->text_capacity = 2 * text_size;
     }
     return 0;
-no_memory:
-    PyErr_NoMemory();
-    return -1;
+}
+
+/* Spell one more token; -1 with an exception where it is no text. */
+static int spell_next(Tokens *out, PyObject *token, int marked) {
+    Py_ssize_t length;
+    const char *spelt = PyUnicode_AsUTF8AndSize(token, &length);
+    if (!spelt)
+        return -1;
+    if (more_tokens(out, out->n + 1, out->size + (size_t)length + 2)) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    char *at = out->text + out->size;
+    if (!marked && out->n)
+        *at++ = ' ';
+    out->starts[out->n] = (size_t)(at - out->text);
+    if (marked)
+        *at++ = '<';
+    memcpy(at, spelt, (size_t)length);
+    at += length;
+    if (marked)
+        *at++ = '>';
+    out->size = out->ends[out->n++] = (size_t)(at - out->text);
+    return 0;
+}
+
+/* Spell the tokens of a tuple in the place of those before; -1 with an exception where one is no text. Is to be freed in any
+   case. */
+static int spell(Tokens *out, PyObject *tokens, int marked) {
+    out->n = 0;
+    out->size = 0;
+    Py_ssize_t n = PyTuple_Size(tokens);
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (spell_next(out, PyTuple_GetItem(tokens, i), marked))
+            return -1;
+    return 0;
+}
+
+/* Cuts the terms out of many texts. Where each token has terms of its own, those of a token are found once. */
+typedef struct {
+    Cut cut;
+    Finder row_of;
+    void *table;
+    Tokens spelt;      /* the text, or all tokens so far */
+    PyObject *numbers; /* of the tokens so far; NULL where terms have several tokens */
+    Rows rows;         /* of all tokens so far, one after the other */
+    Rows ends;         /* where those of each token end */
+} Cutter;
+
+static int begin_cutting(Cutter *self) {
+    if (self->cut.unit != WORD || self->cut.longest == 1)
+        self->numbers = PyDict_New();
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static void end_cutting(Cutter *self) {
+    free_tokens(&self->spelt);
+    free(self->rows.items);
+    free(self->ends.items);
+    Py_XDECREF(self->numbers);
+}
+
+/* The number of a token, whose terms are found if it is new; -1 with an exception after an error. */
+static Py_ssize_t number_of(Cutter *self, PyObject *token) {
+    PyObject *known = PyDict_GetItemWithError(self->numbers, token);
+    if (known)
+        return PyLong_AsSsize_t(known);
+    if (PyErr_Occurred())
+        return -1;
+    Py_ssize_t number = (Py_ssize_t)self->ends.count;
+    if (spell_next(&self->spelt, token, self->cut.unit == CHARACTER))
+        return -1;
+    if (add_terms(self->cut, self->row_of, self->table, self->spelt.text, self->spelt.starts + number,
+                  self->spelt.ends + number, 1, &self->rows) ||
+        self->rows.count > INT32_MAX || add(&self->ends, (int32_t)self->rows.count)) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    known = PyLong_FromSsize_t(number);
+    if (!known || PyDict_SetItem(self->numbers, token, known))
+        number = -1;
+    Py_XDECREF(known);
+    return number;
+}
+
+/* Put the rows of a text's terms in the place of those in `rows`; -1 with an exception after an error. */
+static int cut_text(Cutter *self, PyObject *text, Rows *rows) {
+    rows->count = 0;
+    PyObject *tokens = PySequence_Tuple(text);
+    if (!tokens)
+        return -1;
+    int failed = 0;
+    if (self->numbers) {
+        Py_ssize_t n = PyTuple_Size(tokens);
+        for (Py_ssize_t i = 0; i < n && !failed; i++) {
+            Py_ssize_t number = number_of(self, PyTuple_GetItem(tokens, i));
+            if (number < 0) {
+                failed = -1;
+                break;
+            }
+            size_t start = number ? (size_t)self->ends.items[number - 1] : 0, count = (size_t)self->ends.items[number] - start;
+            failed = reserve(rows, count);
+            if (failed)
+                PyErr_NoMemory();
+            else if (count)
+                memcpy(rows->items + rows->count, self->rows.items + start, count * sizeof *rows->items);
+            rows->count += failed ? 0 : count;
+        }
+    } else if (spell(&self->spelt, tokens, 0))
+        failed = -1;
+    else if (add_terms(self->cut, self->row_of, self->table, self->spelt.text, self->spelt.starts, self->spelt.ends, self->spelt.n,
+                       rows)) {
+        PyErr_NoMemory();
+        failed = -1;
+    }
+    Py_DECREF(tokens);
+    return failed;
 }
 
 static PyObject *distinct(Index *self, PyObject *given) {
@@ -321,29 +432,24 @@ static PyObject *distinct_of_many(Index *self, PyObject *given) {
         return NULL;
     Py_ssize_t n = PyTuple_Size(texts);
     Rows all = {0}, counts = {0}, rows = {0};
+    Cutter cutter = {self->cut, row_in_index, self, {0}, NULL, {0}, {0}};
     int64_t *ends = malloc((size_t)(n ? n : 1) * sizeof *ends);
     if (!ends)
         goto no_memory;
+    if (begin_cutting(&cutter))
+        goto done;
     for (Py_ssize_t text = 0; text < n; text++) {
-        PyObject *tokens = PySequence_Tuple(PyTuple_GetItem(texts, text));
-        if (!tokens)
+        if (cut_text(&cutter, PyTuple_GetItem(texts, text), &rows))
             goto done;
-        Tokens spelt = {0};
-        int failed = spell(&spelt, tokens, self->cut.unit == CHARACTER);
-        rows.count = 0;
-        if (!failed && look_up(self, spelt.text, spelt.starts, spelt.ends, spelt.n, &rows)) {
-            PyErr_NoMemory();
-            failed = -1;
-        }
-        free_tokens(&spelt);
-        Py_DECREF(tokens);
-        if (failed)
-            goto done;
+        if (sort(&rows, self->n_bytes) || reserve(&all, rows.count) || reserve(&counts, rows.count))
+            goto no_memory;
         for (size_t i = 0; i < rows.count; i++) {
             if (i && rows.items[i] == rows.items[i - 1])
                 counts.items[counts.count - 1]++;
-            else if (add(&all, rows.items[i]) || add(&counts, 1))
-                goto no_memory;
+            else {
+                all.items[all.count++] = rows.items[i];
+                counts.items[counts.count++] = 1;
+            }
         }
         ends[text] = (int64_t)all.count;
     }
@@ -357,6 +463,7 @@ static PyObject *distinct_of_many(Index *self, PyObject *given) {
 no_memory:
     PyErr_NoMemory();
 done:
+    end_cutting(&cutter);
     free(all.items);
     free(counts.items);
     free(rows.items);
@@ -376,8 +483,17 @@ typedef struct {
     size_t *ends;
     size_t text_capacity;
     int64_t *counts;
+    int64_t *seen; /* one more than the number of the last text that has the term */
     int collides;
 } Counting;
+
+static void free_counting(Counting *self) {
+    free(self->slots);
+    free(self->text);
+    free(self->ends);
+    free(self->counts);
+    free(self->seen);
+}
 
 static int larger_table(Counting *self) {
     unsigned bits = self->slots ? 64 - self->shift + 1 : 12;
@@ -416,6 +532,10 @@ static int larger_arrays(Counting *self, size_t text_size) {
         if (!counts)
             return -1;
         self->counts = counts;
+        int64_t *seen = realloc(self->seen, capacity * sizeof *seen);
+        if (!seen)
+            return -1;
+        self->seen = seen;
         self->capacity = capacity;
     }
     if (text_size > self->text_capacity) {
@@ -449,6 +569,7 @@ static int32_t row_to_count(void *table, uint64_t hash, const char *text, size_t
     self->slots[at] = (Slot){(uint32_t)hash, (int32_t)self->n};
     memcpy(self->text + size, text, length);
     self->ends[self->n] = size + length;
+    self->seen[self->n] = 0;
     self->counts[self->n++] = 0;
     if (2 * self->n > self->mask && larger_table(self))
         return -2;
@@ -468,7 +589,7 @@ static PyObject *count_terms(PyObject *module, PyObject *arguments) {
     Py_ssize_t n = PyTuple_Size(texts);
     Counting counting = {0};
     Rows rows = {0};
-    Cut cut = unit == TERM ? (Cut){TERM, 1, 1} : (Cut){unit, shortest, longest};
+    Cutter cutter = {unit == TERM ? (Cut){TERM, 1, 1} : (Cut){unit, shortest, longest}, row_to_count, &counting, {0}, NULL, {0}, {0}};
     if (unit < WORD || unit > TERM || shortest < 1 || !PyBytes_Check(times) ||
         (size_t)PyBytes_Size(times) != (size_t)n * sizeof(int64_t)) {
         PyErr_SetString(PyExc_ValueError, "expected a number of times (int64) for each text");
@@ -479,28 +600,20 @@ static PyObject *count_terms(PyObject *module, PyObject *arguments) {
         PyErr_NoMemory();
         goto done;
     }
+    if (begin_cutting(&cutter))
+        goto done;
     for (Py_ssize_t text = 0; text < n; text++) {
-        PyObject *tokens = PySequence_Tuple(PyTuple_GetItem(texts, text));
-        if (!tokens)
-            goto done;
-        Tokens spelt = {0};
-        int failed = spell(&spelt, tokens, unit == CHARACTER);
-        rows.count = 0;
-        if (!failed && (add_terms(cut, row_to_count, &counting, spelt.text, spelt.starts, spelt.ends, spelt.n, &rows) ||
-                        sort(&rows, counting.n < 1 << 8 ? 1 : counting.n < 1 << 16 ? 2 : counting.n < 1 << 24 ? 3 : 4))) {
+        if (cut_text(&cutter, PyTuple_GetItem(texts, text), &rows)) {
             if (counting.collides)
                 PyErr_SetString(PyExc_ValueError, "too many terms collide");
-            else
-                PyErr_NoMemory();
-            failed = -1;
-        }
-        free_tokens(&spelt);
-        Py_DECREF(tokens);
-        if (failed)
             goto done;
-        for (size_t i = 0; i < rows.count; i++)
-            if (!i || rows.items[i] != rows.items[i - 1])
-                counting.counts[rows.items[i]] += own_times[text];
+        }
+        for (size_t i = 0; i < rows.count; i++) {
+            int32_t row = rows.items[i];
+            if (counting.seen[row] != text + 1)
+                counting.counts[row] += own_times[text];
+            counting.seen[row] = text + 1;
+        }
     }
     PyObject *parts[] = {bytes_of(counting.counts, counting.n, sizeof(int64_t)),
                          bytes_of(counting.text, counting.n ? counting.ends[counting.n - 1] : 0, 1),
@@ -510,13 +623,185 @@ static PyObject *count_terms(PyObject *module, PyObject *arguments) {
     for (int part = 0; part < 3; part++)
         Py_XDECREF(parts[part]);
 done:
-    free(counting.slots);
-    free(counting.text);
-    free(counting.ends);
-    free(counting.counts);
+    end_cutting(&cutter);
+    free_counting(&counting);
     free(rows.items);
     Py_DECREF(texts);
     return result;
+}
+
+/* ---- Tokens of texts */
+
+static inline char lower(char byte) { return (char)(byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte); }
+
+static inline int is_of_word(char byte) {
+    byte = lower(byte);
+    return (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') || byte == '_';
+}
+
+/* From a character on, where the next token begins and ends; 0: there is none. As `tokenize` has it: [a-z0-9_]+(?:'[a-z0-9_]+)*|[?!] */
+static int next_token(const char *text, size_t size, size_t *start, size_t *end) {
+    size_t at = *end;
+    while (at < size && !is_of_word(text[at]) && text[at] != '?' && text[at] != '!')
+        at++;
+    if (at == size)
+        return 0;
+    *start = at++;
+    if (is_of_word(text[*start]))
+        while (at < size && (is_of_word(text[at]) || (text[at] == '\'' && at + 1 < size && is_of_word(text[at + 1]))))
+            at++;
+    *end = at;
+    return 1;
+}
+
+/* The tokens of a text of ASCII; equal ones are one object, of those in `objects`. */
+static PyObject *tokens_of(PyObject *given, Counting *numbers, PyObject *objects, Tokens *lowered, Rows *found) {
+    Py_ssize_t length;
+    const char *text = PyUnicode_AsUTF8AndSize(given, &length);
+    if (!text)
+        return NULL;
+    if (more_tokens(lowered, 0, (size_t)length + 1))
+        return PyErr_NoMemory();
+    for (Py_ssize_t at = 0; at < length; at++) {
+        if (text[at] & 0x80) {
+            PyErr_SetString(PyExc_ValueError, "expected texts of ASCII");
+            return NULL;
+        }
+        lowered->text[at] = lower(text[at]);
+    }
+    size_t start = 0, end = 0;
+    found->count = 0;
+    while (next_token(lowered->text, (size_t)length, &start, &end)) {
+        uint64_t hash = HASH_START;
+        for (size_t at = start; at < end; at++)
+            hash = hash_more(hash, (unsigned char)lowered->text[at]);
+        int32_t number = row_to_count(numbers, hash, lowered->text + start, end - start);
+        if (number < 0 && numbers->collides) {
+            PyErr_SetString(PyExc_ValueError, "too many tokens collide");
+            return NULL;
+        }
+        if (number < 0 || add(found, number))
+            return PyErr_NoMemory();
+        if (number == PyList_Size(objects)) {
+            PyObject *token = PyUnicode_FromStringAndSize(lowered->text + start, (Py_ssize_t)(end - start));
+            int failed = !token || PyList_Append(objects, token);
+            Py_XDECREF(token);
+            if (failed)
+                return NULL;
+        }
+    }
+    PyObject *tokens = PyList_New((Py_ssize_t)found->count);
+    for (size_t i = 0; tokens && i < found->count; i++) {
+        PyObject *token = PyList_GetItem(objects, found->items[i]);
+        Py_INCREF(token);
+        PyList_SetItem(tokens, (Py_ssize_t)i, token);
+    }
+    return tokens;
+}
+
+static PyObject *tokenize_ascii(PyObject *module, PyObject *given) {
+    (void)module;
+    PyObject *texts = PySequence_Tuple(given), *result = NULL;
+    if (!texts)
+        return NULL;
+    Py_ssize_t n = PyTuple_Size(texts);
+    Counting numbers = {0};
+    Tokens lowered = {0};
+    Rows found = {0};
+    PyObject *objects = PyList_New(0);
+    if (!objects)
+        goto done;
+    if (larger_table(&numbers) || larger_arrays(&numbers, 1)) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    result = PyList_New(n);
+    for (Py_ssize_t text = 0; result && text < n; text++) {
+        PyObject *tokens = tokens_of(PyTuple_GetItem(texts, text), &numbers, objects, &lowered, &found);
+        if (!tokens || PyList_SetItem(result, text, tokens))
+            Py_CLEAR(result);
+    }
+done:
+    free_counting(&numbers);
+    free_tokens(&lowered);
+    free(found.items);
+    Py_XDECREF(objects);
+    Py_DECREF(texts);
+    return result;
+}
+
+static inline int is_space(char byte) {
+    return byte == ' ' || (byte >= '\t' && byte <= '\r') || (byte >= 0x1C && byte <= 0x1F);
+}
+
+static inline int joins_words(char byte) {
+    return byte == '\'' || byte == '-' || byte == ':' || byte == '.' || byte == '&';
+}
+
+/* Where the token that begins at a character ends, as the gazetteer has it: \w+(?:['\-:.&]\w+)*|\S */
+static Py_ssize_t end_of_folded(const char *text, Py_ssize_t length, Py_ssize_t at) {
+    if (!is_of_word(text[at++]))
+        return at;
+    while (at < length &&
+           (is_of_word(text[at]) || (joins_words(text[at]) && at + 1 < length && is_of_word(text[at + 1]))))
+        at++;
+    return at;
+}
+
+/* A filter has a bit for each of some tokens: a text without one of these bits has none of the tokens. */
+#define FILTER_BITS 14
+
+static unsigned char *filter_of(PyObject *given) {
+    if (PyByteArray_Check(given) && PyByteArray_Size(given) == (1 << FILTER_BITS) / 8)
+        return (unsigned char *)PyByteArray_AsString(given);
+    PyErr_SetString(PyExc_ValueError, "expected a bytearray of 2,048 bytes");
+    return NULL;
+}
+
+static inline size_t bit_of(const char *token, Py_ssize_t length) {
+    uint64_t hash = HASH_START;
+    for (Py_ssize_t at = 0; at < length; at++)
+        hash = hash_more(hash, (unsigned char)lower(token[at]));
+    return (size_t)(mixed(hash) >> (64 - FILTER_BITS));
+}
+
+static PyObject *add_to_filter(PyObject *module, PyObject *arguments) {
+    (void)module;
+    PyObject *given;
+    const char *token;
+    Py_ssize_t length;
+    if (!PyArg_ParseTuple(arguments, "Os#", &given, &token, &length))
+        return NULL;
+    unsigned char *filter = filter_of(given);
+    if (!filter)
+        return NULL;
+    size_t bit = bit_of(token, length);
+    filter[bit >> 3] |= (unsigned char)(1 << (bit & 7));
+    Py_RETURN_NONE;
+}
+
+static PyObject *may_have(PyObject *module, PyObject *arguments) {
+    (void)module;
+    PyObject *given;
+    const char *text;
+    Py_ssize_t length;
+    if (!PyArg_ParseTuple(arguments, "Os#", &given, &text, &length))
+        return NULL;
+    const unsigned char *filter = filter_of(given);
+    if (!filter)
+        return NULL;
+    for (Py_ssize_t at = 0; at < length;) {
+        if (is_space(text[at])) {
+            at++;
+            continue;
+        }
+        Py_ssize_t start = at;
+        at = end_of_folded(text, length, at);
+        size_t bit = bit_of(text + start, at - start);
+        if (filter[bit >> 3] >> (bit & 7) & 1)
+            Py_RETURN_TRUE;
+    }
+    Py_RETURN_FALSE;
 }
 
 static int fill(Index *self, PyObject *terms, Py_ssize_t n) {
@@ -860,6 +1145,9 @@ static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill_module}, {0, NULL}}
 
 static PyMethodDef functions[] = {
     {"count_terms", count_terms, METH_VARARGS, "How many texts have each term."},
+    {"tokenize_ascii", tokenize_ascii, METH_O, "The tokens of each of many texts of ASCII."},
+    {"add_to_filter", add_to_filter, METH_VARARGS, "Set the bit of a token."},
+    {"may_have", may_have, METH_VARARGS, "Whether the bit of a token of a text of ASCII is set."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import regex
 
+from dialog_policy.compiled import lookup
+
 __all__ = ["NO_SPACES", "Entries", "Gazetteer", "Mention", "find_mentions", "mark", "static_gazetteer", "tokens_of"]
 
 Entries = Mapping[str, Sequence[str | tuple[str, str]]]
@@ -24,6 +26,8 @@ _TOKEN = regex.compile(rf"{NO_SPACES}|{_WORD}(?:['’\-:.&]{_WORD})*|\S")
 _LONGEST_VALUE = 64
 # The tokens of texts up to this length are remembered: what a bot says, and much of what users say, is said again.
 _LONGEST_REMEMBERED = 1_000
+# Of the bits by which a text that has none of a gazetteer's tokens is told quickly.
+_FILTER_BYTES = 2_048
 
 
 def tokens_of(text: str) -> list[re.Match[str]]:
@@ -124,6 +128,7 @@ class Gazetteer:
         self._known: set[tuple[tuple[str, ...], str]] = set()
         self._of_kind: dict[str, frozenset[str]] = {}
         self.added: list[tuple[str, str]] = []
+        self._filter: bytearray | None = None
 
     def __len__(self) -> int:
         return len(self.added)
@@ -144,18 +149,30 @@ class Gazetteer:
         if len(written) < 2 and written.isascii():
             return
         tokens = _value_tokens(written)
-        if not tokens or len(tokens) > _LONGEST_VALUE or (tokens, kind) in self._known:
+        if not tokens or len(tokens) > _LONGEST_VALUE:
             return
+        n_known = len(self._known)
         self._known.add((tokens, kind))
+        if len(self._known) == n_known:
+            return
         self._of_kind.pop(kind, None)
         self.added.append((kind, value))
         entry, first = (tokens, kind, value), self.beginnings.get(tokens[0])
         if first is None:
             self.beginnings[tokens[0]] = [entry]
+            if lookup is not None and tokens[0].isascii():
+                self._filter = self._filter or bytearray(_FILTER_BYTES)
+                lookup.add_to_filter(self._filter, tokens[0])
         elif isinstance(first, list):
             first.append(entry)
         else:
             first.add(entry)
+
+    def may_begin_in(self, text: str) -> bool:
+        """Whether a value may begin in a text of ASCII; quick, where it is compiled, and wrong at times if there is none."""
+        if lookup is None or self._filter is None:
+            return bool(self.beginnings)
+        return lookup.may_have(self._filter, text)
 
     def longest_at(self, tokens: Sequence[str], start: int) -> tuple[int, str, str] | None:
         """Return length in tokens, type and value of the longest value that begins at a token; None if there is none."""
@@ -197,6 +214,8 @@ def find_mentions(text: str, local: Gazetteer, static: Gazetteer) -> list[Mentio
     """Return the values of two gazetteers in a text from left to right, the longest at each place; among equals the local one."""
     begins_local, begins_static = local.beginnings, static.beginnings
     if not begins_local and not begins_static:
+        return []
+    if text.isascii() and not local.may_begin_in(text) and not static.may_begin_in(text):
         return []
     is_short = len(text) <= _LONGEST_REMEMBERED
     tokens = _remembered_tokens(text) if is_short else _folded_tokens(text)

@@ -64,8 +64,8 @@ class _Growing:
         self.position.default_factory = self.position.__len__
         self.rows = array("i")
 
-    def add(self, value: Hashable) -> None:
-        self.rows.append(self.position[value])
+    def extend(self, values: Iterable[Hashable]) -> None:
+        self.rows.extend(map(self.position.__getitem__, values))
 
     def column(self) -> Column:
         return Column(list(self.position), np.array(self.rows, dtype=np.int32))
@@ -77,28 +77,26 @@ def read_columns(
     """Read dialogues with the true system side of earlier turns as history (teacher forcing)."""
     parts = {name: _Growing() for name in TurnValues._fields}
     goals, ids, ends, said_rows = _Growing(), [], array("q", [0]), array("i")
-    in_order = list(parts.values())
-    said_position = parts["system"].position
+    system = parts["system"]
     static = static_gazetteer(gazetteer)
     for dialogue in dialogues:
         before: frozenset[str] | str | None = START
         said = ""
         tracker = EntityTracker(static, unlisted=unlisted) if entities else None
-        for number, turn in enumerate(dialogue.turns):
+        turns: list[TurnValues] = []
+        for turn in dialogue.turns:
             if tracker is None:
                 marked = MarkedTurn(turn.user, said, frozenset())
             else:
                 marked = tracker.observe_turn(said, turn.user, turn.context)
-            values = turn_values(marked, turn.context, before)
-            for column, value in zip(in_order, values, strict=True):
-                column.add(value)
-            if number:
-                said_rows.append(said_position[values.system])
-            goals.add(turn.actions)
+            turns.append(turn_values(marked, turn.context, before))
             before, said = turn.actions, turn.system
-        if dialogue.turns:
-            last = said if tracker is None else tracker.observe_system(said)
-            said_rows.append(said_position[last])
+        if turns:
+            for column, values in zip(parts.values(), zip(*turns, strict=True), strict=True):
+                column.extend(values)
+            said_rows += system.rows[ends[-1] + 1 :]
+            said_rows.append(system.position[said if tracker is None else tracker.observe_system(said)])
+        goals.extend(turn.actions for turn in dialogue.turns)
         ids.append(dialogue.id)
         ends.append(len(goals.rows))
     return Columns(

@@ -19,7 +19,7 @@ from dialog_policy.features.encoder import TurnEncoder
 from dialog_policy.features.settings import EncoderSettings
 from dialog_policy.text.counts import TokenLists
 from dialog_policy.text.encoders import fit_encoder
-from dialog_policy.text.tokens import context_terms, get_tokenizer
+from dialog_policy.text.tokens import context_terms, get_tokenizer, tokenize_texts
 
 __all__ = ["TrainingTexts", "find_terms", "fit_tables", "fit_turn_encoder", "texts_of_turns"]
 
@@ -133,13 +133,11 @@ def fit_tables(
 
 def find_terms(columns: Columns, tokenizer: str) -> None:
     """Note the terms of all texts and contexts in `columns.terms`."""
-    tokenize = get_tokenizer(tokenizer)
     parts = columns.parts
-    # Equal tokens are one object, too: a large corpus' tokens would not fit into memory else.
+    said = tokenize_texts([*parts["user"].values, *parts["system"].values], get_tokenizer(tokenizer))
+    n_user = len(parts["user"].values)
+    columns.terms["user"], columns.terms["system"] = said[:n_user], said[n_user:]
     one = dict[str, str]().setdefault
-    for name in ("user", "system"):
-        tokens = map(tokenize, parts[name].values)
-        columns.terms[name] = [list(map(one, own, own)) for own in tokens]
     terms = (context_terms(msgspec.json.decode(key)) for key in parts["context"].values)
     columns.terms["context"] = [list(map(one, own, own)) for own in terms]
 

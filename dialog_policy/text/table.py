@@ -38,6 +38,18 @@ _NO_ROWS = np.zeros(0, dtype=np.intp)
 _NO_WEIGHTS = np.zeros(0, dtype=np.float32)
 
 
+def _squared_lengths(rows: Ragged, weights: FloatArray) -> FloatArray:
+    """Return each text's ``own.dot(own)`` to the bit, those of equal length together; 1 for a text without a term."""
+    squared = np.ones(len(rows), dtype=np.float32)
+    order = np.argsort(rows.counts, kind="stable")
+    lengths, starts = np.unique(rows.counts[order], return_index=True)
+    for length, texts in zip(lengths.tolist(), np.split(order, starts[1:]), strict=True):
+        own = weights[rows.offsets[texts][:, None] + np.arange(length)]
+        if length:
+            squared[texts] = np.matmul(own[:, None], own[:, :, None])[:, 0, 0]
+    return squared
+
+
 class TermTable:
     """A table from terms to vectors, with a weight a term and a way to pool.
 
@@ -221,15 +233,14 @@ class TermTable:
         )
         weights = self.row_weights.take(rows.values)
         if self.frequency != "binary":
-            tf = counts.astype(np.float32)
-            weights *= tf if self.frequency == "count" else 1 + np.log(tf)
+            again = np.flatnonzero(counts > 1)
+            tf = counts[again].astype(np.float32)
+            weights[again] *= tf if self.frequency == "count" else 1 + np.log(tf)
         if not self.unit_length:
             weights *= self.scale
             return rows, weights
-        for begin, end in itertools.pairwise(rows.offsets.tolist()):
-            own = weights[begin:end]
-            if begin < end:
-                own *= self.scale / math.sqrt(own.dot(own))
+        factors = self.scale / np.sqrt(_squared_lengths(rows, weights), dtype=np.float64)
+        weights *= np.repeat(factors.astype(np.float32), rows.counts)
         return rows, weights
 
     def _row_bags(self, bags: Bags) -> Bags:

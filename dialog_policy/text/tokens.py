@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 import regex
 
+from dialog_policy.compiled import lookup
 from dialog_policy.corpus.gazetteer import NO_SPACES
 from dialog_policy.errors import OptionError, did_you_mean
 
@@ -24,6 +25,7 @@ __all__ = [
     "finite",
     "get_tokenizer",
     "tokenize",
+    "tokenize_texts",
     "word_ngrams",
 ]
 
@@ -50,6 +52,26 @@ def tokenize(text: str) -> list[str]:
         return _ASCII.findall(text.lower())
     tokens: list[str] = _UNICODE.findall(unicodedata.normalize("NFKC", text).casefold())
     return tokens
+
+
+def tokenize_texts(texts: Sequence[str], tokenizer: Tokenizer = tokenize) -> list[list[str]]:
+    """Split many utterances into tokens.
+
+    Equal tokens are one object: those of a large corpus would not fit into memory else.
+    """
+    one = dict[str, str]().setdefault
+
+    def tokens_of(text: str) -> list[str]:
+        own = tokenizer(text)
+        return list(map(one, own, own))
+
+    if tokenizer is not tokenize or lookup is None:
+        return list(map(tokens_of, texts))
+    try:
+        split = iter(lookup.tokenize_ascii([text for text in texts if text.isascii()]))
+    except ValueError:  # tokens that collide
+        return list(map(tokens_of, texts))
+    return [next(split) if text.isascii() else tokens_of(text) for text in texts]
 
 
 def get_tokenizer(name: str) -> Tokenizer:
@@ -143,11 +165,14 @@ def _add_terms(terms: list[str], path: str, value: Any, depth: int) -> None:
         return
     if type(value) is str:
         terms += _text_terms(path, value)
-    elif isinstance(value, Mapping):
+    elif type(value) is dict or isinstance(value, Mapping):
         for key, inner in value.items():
             below = f"{path}.{key}"
             terms.append(below)
-            _add_terms(terms, below, inner, depth + 1)
+            if type(inner) is str and depth < _DEEPEST:  # most of all values, without a call
+                terms += _text_terms(below, inner)
+            else:
+                _add_terms(terms, below, inner, depth + 1)
     elif isinstance(value, list | tuple):
         terms.append(f"{path}#{len(value) if len(value) < _MANY else 'many'}")
         for item in value[:_MANY]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dialog_policy import Corpus, Dialogue, Turn
 from dialog_policy.corpus import gazetteer
 from dialog_policy.corpus.entity_tracker import EntityTracker
-from dialog_policy.corpus.gazetteer import Gazetteer
+from dialog_policy.corpus.gazetteer import Gazetteer, find_mentions
 from dialog_policy.corpus.readers import load_corpus
 from dialog_policy.corpus.record_memory import unlisted_values
 
@@ -199,6 +199,25 @@ def test_of_one_context_the_best_records_are_remembered():
     assert tracker.n_results == 5_000
     assert tracker.fill("<name>: <phone>") == "Place 0: 555-0"
     assert tracker.delexicalise("Place 0 or Place 999, or Place 1000") == ("<name> or <name>, or Place 1000")
+
+
+_WRITTEN = st.text("aB1'-:.& _\0\x1cé\u212a\ud800", max_size=9)
+
+
+@given(st.lists(_WRITTEN, max_size=4), st.lists(_WRITTEN, max_size=4), _WRITTEN)
+def test_the_quick_look_at_a_text_hides_no_value(own, of_corpus, text):
+    """The Kelvin sign is a k where case is folded, and a text of ASCII may have that."""
+    found = []
+    for quick in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not quick:
+                patch.setattr(gazetteer, "lookup", None)
+            local, static = Gazetteer(), Gazetteer()
+            for values, place in ((own, local), (of_corpus, static)):
+                for number, value in enumerate(values):
+                    place.add(f"type {number % 2}", value)
+            found.append([find_mentions(said, local, static) for said in (text, text.upper(), *own, "K B-1 a'b")])
+    assert found[0] == found[1]
 
 
 def test_values_that_nobody_says_word_by_word_are_left_out():

@@ -64,6 +64,19 @@ def test_many_texts_together_are_encoded_as_each_by_itself_to_the_bit(analyzer, 
 
 
 @in_both_ways
+def test_equal_tokens_need_not_be_one_object():
+    """What is found of a token is kept by what it says: an object's place in memory may be taken by the next one."""
+    texts = [[f"w{n % 7}", f"{n % 3}é"] for n in range(300)]
+    for unit in ("word", "character", "term"):
+        analyzer = Analyzer(unit, 1, 1)
+        told_apart = Counter(term for tokens in texts for term in set(analyzer.terms(tokens)))
+        assert (
+            document_counts(analyzer, [["".join(token) for token in map(list, tokens)] for tokens in texts])
+            == told_apart
+        )
+
+
+@in_both_ways
 @pytest.mark.parametrize("n_tokens", range(7))
 def test_there_may_be_fewer_tokens_than_the_longest_n_gram_has(n_tokens):
     """With three tokens and n-grams of five, a slice from the wrong end once failed."""

@@ -3,7 +3,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialog_policy.errors import OptionError
-from dialog_policy.text.tokens import character_ngrams, context_terms, get_tokenizer, tokenize, word_ngrams
+from dialog_policy.text import tokens
+from dialog_policy.text.tokens import (
+    character_ngrams,
+    context_terms,
+    get_tokenizer,
+    tokenize,
+    tokenize_texts,
+    word_ngrams,
+)
+
+_TEXTS = st.lists(st.text("aB1_'?!. \0é\ud800\x1c", max_size=12) | st.text(max_size=20), max_size=8)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +37,28 @@ def test_tokenize(text, expected):
 @given(st.text(alphabet=st.characters(max_codepoint=127)))
 def test_the_quick_way_for_ascii_gives_what_the_unicode_way_gives(text):
     assert tokenize(f"{text} é") == [*tokenize(text), "é"]
+
+
+@given(_TEXTS, st.booleans())
+def test_many_texts_have_the_tokens_of_each_and_equal_ones_are_one_object(texts, compiled):
+    with pytest.MonkeyPatch.context() as patch:
+        if not compiled:
+            patch.setattr(tokens, "lookup", None)
+        split = tokenize_texts([*texts, *texts])
+        told_apart = tokenize_texts(texts, str.split)
+    assert split == [*map(tokenize, texts)] * 2
+    assert told_apart == [*map(str.split, texts)]
+    for first, again in zip(split[: len(texts)], split[len(texts) :], strict=True):
+        assert [*map(id, first)] == [*map(id, again)]
+
+
+def test_tokens_that_collide_are_told_apart_in_python(monkeypatch):
+    class Refusing:
+        def tokenize_ascii(self, _):
+            raise ValueError
+
+    monkeypatch.setattr(tokens, "lookup", Refusing())
+    assert tokenize_texts(["A b!"]) == [["a", "b", "!"]]
 
 
 @given(st.text())
