@@ -39,6 +39,8 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     atexit.register(shutil.rmtree, compiled, ignore_errors=True)
 # Its compiler's optimisations take longer than the small networks of the tests compute.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# Ray gives its processes a niceness of 15: they would wait for whatever other tests compute.
+os.environ.setdefault("RAY_worker_niceness", "0")
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Settings of a training that takes seconds.
 QUICK = {
