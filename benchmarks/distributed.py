@@ -1,7 +1,4 @@
-"""Training by several processes against training by one: the same result, and how long it takes.
-
-A process of such a training is ``python -m benchmarks.distributed FOLDER PROCESSES RANK PORT JSON``.
-"""
+"""Training by several processes against training by one: the same result, and how long it takes."""
 
 from __future__ import annotations
 
@@ -28,10 +25,19 @@ from dialog_policy.network.config import NetworkConfig
 from dialog_policy.network.training import train_network
 from dialog_policy.runtime.decoder import Decoder
 
-__all__ = ["compare", "free_port", "train_together"]
+__all__ = ["compare", "free_port", "run_process", "train_together"]
 
 _FEATURES = 300
 _ROOT = Path(__file__).resolve().parent.parent
+# A process of such a training; its arguments are folder, processes, rank, port and what to train, as JSON.
+_PROCESS = """
+import sys
+from dialog_policy.network.backend import be_lean, load_keras
+be_lean()
+load_keras()
+from benchmarks.distributed import run_process
+run_process(*sys.argv[1:])
+"""
 
 
 def free_port() -> int:
@@ -67,7 +73,7 @@ def train_together(folder: Path, processes: int, what: Mapping[str, Any]) -> lis
     """
     port = free_port()
     environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join([str(_ROOT), *sys.path])}
-    command = [sys.executable, "-m", "benchmarks.distributed", str(folder), str(processes)]
+    command = [sys.executable, "-c", _PROCESS, str(folder), str(processes)]
     started = [
         subprocess.Popen(
             [*command, str(rank), str(port), json.dumps(dict(what))],
@@ -145,7 +151,8 @@ def _train_network(given: Mapping[str, Any], watch: _Watch) -> dict[str, Any]:
     return {"turns": np.array(lengths.sum())}
 
 
-def _main(folder: str, processes: str, rank: str, port: str, what: str) -> None:
+def run_process(folder: str, processes: str, rank: str, port: str, what: str) -> None:
+    """Train as one of the processes, and write what it has in the end to the folder."""
     given = json.loads(what)
     if given.get("cores"):
         os.sched_setaffinity(0, given["cores"][int(rank)])
@@ -154,7 +161,3 @@ def _main(folder: str, processes: str, rank: str, port: str, what: str) -> None:
         result = (_train_policy if given.get("corpus") else _train_network)(given, watch)
     losses = np.array([float(loss) for loss in watch.losses])
     np.savez(Path(folder) / f"{processes}-{rank}.npz", losses=losses, seconds=np.array(watch.seconds), **result)
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])

@@ -35,8 +35,12 @@ os.environ.setdefault("DIALOG_POLICY_STATE", "")
 # What JAX compiles in one process of the tests need not be compiled in the others.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled = tempfile.mkdtemp(prefix="dialog-policy-jax-")
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     atexit.register(shutil.rmtree, compiled, ignore_errors=True)
+# Its compiler's optimisations take longer than the small networks of the tests compute.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# Ray gives its processes a niceness of 15: they would wait for whatever other tests compute.
+os.environ.setdefault("RAY_worker_niceness", "0")
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Settings of a training that takes seconds.
 QUICK = {

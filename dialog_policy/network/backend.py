@@ -89,7 +89,8 @@ def load_keras() -> ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     loaded = "keras" in sys.modules
     quiet = contextlib.nullcontext() if loaded or "TF_CPP_MAX_VLOG_LEVEL" in os.environ else silent(2)
-    with quiet, uncollected(), _hidden(*(_UNUSED if _lean and backend == "tensorflow" else ())):
+    needed = ("jax", "scipy") if backend == "jax" else ()
+    with quiet, uncollected(), _hidden(*(name for name in _UNUSED if _lean and name not in needed)):
         library = require(backend, extra="jax" if backend == "jax" else "train", purpose="training a policy")
         if backend == "jax" and not loaded:
             _keep_compiled(library)
@@ -163,7 +164,9 @@ def keep_random_state() -> Iterator[None]:
 def make_deterministic(seed: int) -> None:
     """Seed every generator (see :func:`keep_random_state`) and ask the backend for operations that give the same bits every time."""
     keras = load_keras()
-    keras.utils.set_random_seed(seed)
+    # Keras seeds TensorFlow whatever computes: importing it takes longer than everything else that JAX needs.
+    with _hidden(*(("tensorflow",) if _lean and keras.backend.backend() != "tensorflow" else ())):
+        keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
         import tensorflow
 

@@ -145,11 +145,11 @@ def gradients(network, x, y, w, single):
     if keras.backend.backend() == "jax":
         import jax
 
-        def value_of(weights):
+        def value_of(weights, others, x, y, w):
             return loss(y, network.stateless_call(weights, others, x)[0], sample_weight=w)
 
-        others = [v.value for v in network.non_trainable_variables]
-        value, computed = jax.value_and_grad(value_of)([v.value for v in network.trainable_variables])
+        variables = [[v.value for v in each] for each in (network.trainable_variables, network.non_trainable_variables)]
+        value, computed = jax.jit(jax.value_and_grad(value_of))(*variables, x, y, w)
         return float(value), [np.array(g) for g in computed]
     import tensorflow as tf
 
@@ -215,11 +215,11 @@ def gradients_of(layer, x, upstream):
     if keras.backend.backend() == "jax":
         import jax
 
-        def total(weights, x):
+        def total(weights, x, others, upstream):
             return (layer.stateless_call(weights, others, x)[0] * upstream).sum()
 
-        others = [v.value for v in layer.non_trainable_variables]
-        weights, inputs = jax.grad(total, argnums=(0, 1))([v.value for v in layer.trainable_variables], x)
+        variables = [[v.value for v in each] for each in (layer.trainable_variables, layer.non_trainable_variables)]
+        weights, inputs = jax.jit(jax.grad(total, argnums=(0, 1)))(variables[0], x, variables[1], upstream)
         return [np.array(g) for g in (*weights, inputs)]
     import tensorflow as tf
 

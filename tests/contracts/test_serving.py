@@ -59,10 +59,11 @@ class Case:
 @pytest.fixture(scope="module", params=["desk", *CORPORA])
 def case(request, public_corpora):
     if request.param == "desk":
-        return Case(request.getfixturevalue("desk"), hidden=[12, 7])
-    name, options = CORPORA[request.param]
-    corpus = load_corpus(public_corpora(name), reader=options)
-    return Case(corpus.with_dialogues(list(corpus)[:: 10 if len(corpus) > 1_000 else 1]))
+        corpus, settings = request.getfixturevalue("desk"), {"hidden": [12, 7]}
+    else:
+        name, options = CORPORA[request.param]
+        corpus, settings = load_corpus(public_corpora(name), reader=options), {}
+    return Case(corpus.with_dialogues(list(corpus)[:: 10 if len(corpus) > 1_000 else 1]), **settings)
 
 
 def test_the_graph_is_the_network_at_once_and_turn_by_turn(case):

@@ -23,7 +23,7 @@ def world(tmp_path_factory, desk):
     """What the pages begin with: the bundled corpus, shortened, a run of it, and a log with rewards (docs/value.md)."""
     folder = tmp_path_factory.mktemp("world")
     (folder / "corpora").mkdir()
-    chosen = [d for part, n in (("train", 40), ("dev", 24), ("test", 12)) for d in list(desk.split(part))[:n]]
+    chosen = [d for part, n in (("train", 20), ("dev", 10), ("test", 10)) for d in list(desk.split(part))[:n]]
     small = desk.with_dialogues(chosen)
     write_corpus(small, folder / "corpora" / "desk.jsonl")
     policy = DialogPolicy(**QUICK).fit(small.split("train"), dev=small.split("dev"), out=folder / "runs" / "demo")

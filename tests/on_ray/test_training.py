@@ -84,7 +84,8 @@ def test_a_killed_process_is_started_again_and_the_result_is_the_same(cluster, c
     found = compare(arrays(tmp_path / "alone"), [arrays(tmp_path / "run")])
     assert found["losses"] < 1e-4
     assert found["arrays"] < 1e-4
-    missing = start(*arguments(tmp_path / "nothing.jsonl", tmp_path / "other", "--ray", cluster.address))
+    words = arguments(tmp_path / "nothing.jsonl", tmp_path / "other", "--ray", cluster.address, "--processes", "1")
+    missing = start(*words)
     said = missing.communicate()[0]
     assert missing.returncode == 2, said
     assert "nothing.jsonl" in said.splitlines()[-1]

@@ -20,6 +20,15 @@ from dialog_policy.runtime import Policy
 from dialog_policy.runtime.history import kept_accuracy
 from tests.conftest import QUICK
 
+# Two batches an epoch, and a validation part that is used: what does not depend on how much there is to learn.
+FEW = {**QUICK, "smallest_dev": 1}
+
+
+@pytest.fixture(scope="module")
+def few(small):
+    chosen = [d for part, n in (("train", 10), ("dev", 6), ("test", 6)) for d in list(small.split(part))[:n]]
+    return small.with_dialogues(chosen)
+
 
 def digests(run):
     return {
@@ -106,7 +115,7 @@ class InterruptionError(Exception):
 
 
 @pytest.mark.parametrize("averaging", [0.0, 0.3])
-def test_a_resumed_training_equals_an_uninterrupted_one(small, tmp_path, averaging):
+def test_a_resumed_training_equals_an_uninterrupted_one(few, tmp_path, averaging):
     import keras
 
     class Stop(keras.callbacks.Callback):
@@ -114,8 +123,8 @@ def test_a_resumed_training_equals_an_uninterrupted_one(small, tmp_path, averagi
             if epoch == 2:
                 raise InterruptionError
 
-    settings = {**QUICK, "epochs": 4, "averaging": averaging}
-    train, dev = small.split("train"), small.split("dev")
+    settings = {**FEW, "epochs": 4, "averaging": averaging}
+    train, dev = few.split("train"), few.split("dev")
     whole = DialogPolicy(**settings).fit(train, dev=dev, out=tmp_path / "whole")
     with pytest.raises(InterruptionError):
         DialogPolicy(**settings).fit(train, dev=dev, out=tmp_path / "cut", callbacks=[Stop()])
@@ -126,17 +135,17 @@ def test_a_resumed_training_equals_an_uninterrupted_one(small, tmp_path, averagi
     assert {p.name for p in tmp_path.iterdir()} == {"whole", "cut"}
 
 
-def test_a_finished_run_can_be_trained_further_by_the_same_dialogues_and_settings(small, tmp_path):
-    train, run = small.split("train"), tmp_path / "run"
+def test_a_finished_run_can_be_trained_further_by_the_same_dialogues_and_settings(few, tmp_path):
+    train, run = few.split("train"), tmp_path / "run"
     with pytest.raises(RunError, match="no training"):
         DialogPolicy(**QUICK).fit(train, out=run, resume=True)
     DialogPolicy(**QUICK).fit(train, None, out=run)
     with pytest.raises(RunError, match="hidden"):
         DialogPolicy(**{**QUICK, "hidden": 13}).fit(train, None, out=run, resume=True)
     with pytest.raises(RunError, match="saw other dialogues"):
-        DialogPolicy(**QUICK).fit(small.split("dev"), None, out=run, resume=True)
+        DialogPolicy(**QUICK).fit(few.split("dev"), None, out=run, resume=True)
     with pytest.raises(RunError, match="was validated on other dialogues"):
-        DialogPolicy(**{**QUICK, "smallest_dev": 1}).fit(train, dev=small.split("dev"), out=run, resume=True)
+        DialogPolicy(**{**QUICK, "smallest_dev": 1}).fit(train, dev=few.split("dev"), out=run, resume=True)
     longer = DialogPolicy(**{**QUICK, "epochs": 5}).fit(train, None, out=run, resume=True)
     assert [row["epoch"] for row in longer.history_] == [1, 2, 3, 4, 5]
 
@@ -203,11 +212,11 @@ def test_single_action_corpora_get_softmax_and_head_overrides():
         {"max_lengths": 3},
     ],
 )
-def test_other_settings_train_and_predict(small, settings):
-    policy = DialogPolicy(**{**QUICK, "epochs": 1, **settings}).fit(small.split("train"))
-    assert 0 <= policy.score(small.split("test")) <= 1
+def test_other_settings_train_and_predict(few, settings):
+    policy = DialogPolicy(**{**QUICK, "epochs": 1, **settings}).fit(few.split("train"))
+    assert 0 <= policy.score(few.split("test")) <= 1
     assert np.isfinite(policy.history_[-1]["loss"])
-    assert "dev_turn_accuracy" not in policy.history_[0], "a tenth of 24 dialogues is too small to stop by"
+    assert "dev_turn_accuracy" not in policy.history_[0], "a tenth of 10 dialogues is too small to stop by"
 
 
 def test_settings_are_checked(small):
@@ -297,8 +306,8 @@ def test_cross_validation_tests_every_dialogue_once(small, trained):
             cross_validate(make_config(QUICK), part, folds)
 
 
-def test_the_summary_shows_what_is_computed(trained, small, tmp_path):
-    stacked = DialogPolicy(**{**QUICK, "hidden": [8, 6], "epochs": 1}).fit(small.split("train"))
+def test_the_summary_shows_what_is_computed(trained, few, tmp_path):
+    stacked = DialogPolicy(**{**QUICK, "hidden": [8, 6], "epochs": 1}).fit(few.split("train"), dev=None)
     for policy in (trained, stacked):
         text = policy.summary()
         weights = [int(number.replace(",", "")) for number in re.findall(r"= ([\d,]+) weights", text)]

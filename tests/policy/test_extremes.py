@@ -1,5 +1,6 @@
 """Corpora and settings at the limits: every character, names of every kind, very long, very wide, nothing to tell apart."""
 
+import json
 import os
 import subprocess
 import sys
@@ -170,11 +171,12 @@ def test_what_is_no_text_or_no_json_is_named():
 
 
 _TRAIN = """
-import sys
+import json, sys
 from dialog_policy import DialogPolicy
-from tests.policy.test_extremes import TINY
-from tests.hostile.runs import GOOD
-DialogPolicy(**TINY).fit(GOOD.with_name(f"{GOOD.name}-dialogues.jsonl"), dev=None, out=sys.argv[1])
+from dialog_policy.network.backend import be_lean
+be_lean()
+corpus, out, settings = sys.argv[1:]
+DialogPolicy(**json.loads(settings)).fit(corpus, dev=None, out=out)
 """
 
 
@@ -183,9 +185,10 @@ def test_the_same_bytes_whatever_hash_seed_locale_and_time_zone(tmp_path):
         {"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "UTC", "OMP_NUM_THREADS": "1"},
         {"PYTHONHASHSEED": "2", "LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Tokyo", "OMP_NUM_THREADS": "2"},
     ]
+    corpus = GOOD.with_name(f"{GOOD.name}-dialogues.jsonl")
     trainings = [
         subprocess.Popen(
-            [sys.executable, "-c", _TRAIN, tmp_path / f"run{number}"],
+            [sys.executable, "-c", _TRAIN, corpus, tmp_path / f"run{number}", json.dumps(TINY)],
             env={**os.environ, **variables, "PYTHONPATH": str(REPOSITORY), "PYTHONUTF8": "1"}, cwd=REPOSITORY,
         )
         for number, variables in enumerate(surroundings)

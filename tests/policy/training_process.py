@@ -5,11 +5,13 @@ Says "epoch" on stdout after every epoch and then waits for a line on stdin, so 
 
 import sys
 
-import keras
-
 from dialog_policy import DialogPolicy
 from dialog_policy.errors import DialogPolicyError
+from dialog_policy.network.backend import be_lean, load_keras
 from tests.conftest import QUICK
+
+be_lean()
+keras = load_keras()
 
 
 class Paused(keras.callbacks.Callback):
