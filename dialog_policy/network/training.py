@@ -31,6 +31,10 @@ from dialog_policy.runtime.decoder import Decoder
 
 __all__ = ["Trained", "Validation", "train_network"]
 
+# Threads share pools of memory for batches of up to so many dialogues. With larger ones they wait for each other too long:
+# docs/lab/speed.md has figures.
+_SMALL_BATCH = 32
+
 _DEV_ACCURACY, _DEV_LIKELIHOOD = "dev_turn_accuracy", "dev_log_likelihood"
 
 Actions = Sequence[frozenset[str] | None]
@@ -114,7 +118,7 @@ def train_network(
     """
     epochs, batch_size = config.epochs_for(len(train)), config.batch_size_for(len(train))
     use_cores()
-    keep_memory(arenas=max(1, cores() // 2))
+    keep_memory(arenas=max(1, cores() // 2) if batch_size <= _SMALL_BATCH else None)
     make_deterministic(config.seed)
     build = partial(
         build_network,
