@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -20,6 +21,10 @@ __all__ = ["App", "Direct", "DirectRoute", "body", "described", "errors", "json"
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 _REFERENCE = "#/components/schemas/{name}"
+# Objects and lists within each other in a request. Answers wrap what they repeat in some more, and encoders have a limit of their own.
+_DEEPEST = 200
+# A string need not end: what always fits is looked at once.
+_STRINGS_AND_BRACKETS = re.compile(rb'"(?:[^"\\]+|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 
 class DirectRoute(APIRoute):
@@ -133,6 +138,8 @@ async def read(request: Request, model: type[_T], *, is_required: bool = True) -
         If it is not JSON or not what `model` describes.
     """
     content = await request.body()
+    if _is_too_deep(content):
+        raise UnprocessableError(f"expected objects and lists at most {_DEEPEST} deep within each other; found more.")
     try:
         return msgspec.json.decode(content or (b"" if is_required else b"{}"), type=model)
     except msgspec.DecodeError as error:
@@ -140,6 +147,17 @@ async def read(request: Request, model: type[_T], *, is_required: bool = True) -
         raise UnprocessableError(f"expected a JSON object with {expected}: {json_problem(error, content)}.") from None
     except (UnicodeDecodeError, RecursionError) as error:
         raise UnprocessableError(f"the body is not JSON that can be read: {error}.") from None
+
+
+def _is_too_deep(content: bytes) -> bool:
+    """Whether JSON has more objects and lists within each other than are taken."""
+    if content.count(b"[") + content.count(b"{") <= _DEEPEST:
+        return False
+    depth = deepest = 0
+    for found in _STRINGS_AND_BRACKETS.finditer(content):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(found[0], 0)
+        deepest = max(deepest, depth)
+    return deepest > _DEEPEST
 
 
 def described(model: type[msgspec.Struct], description: str = "", *, is_list: bool = False) -> dict[str, Any]:

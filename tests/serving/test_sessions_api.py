@@ -270,3 +270,31 @@ def test_a_long_session_and_too_many_sessions_are_refused(serving):
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
     client.delete("/sessions/s")
     assert client.post("/sessions").status_code == 201
+
+
+@pytest.mark.parametrize(
+    "nested", [lambda depth: "[" * depth + "]" * depth, lambda depth: '{"a":' * depth + "1" + "}" * depth]
+)
+def test_what_is_nested_too_deep_is_refused_and_what_is_taken_can_be_repeated(client, nested):
+    client.post("/sessions", json={"id": "deep"})
+
+    def said(context):
+        content = f'{{"user": "hello", "context": {{"a": {context}}}}}'
+        return client.post("/sessions/deep/turns", content=content, headers={"Content-Type": "application/json"})
+
+    assert said(nested(190)).status_code == 201
+    refused = said(nested(955))
+    assert refused.status_code == 422
+    assert "at most 200 deep within each other" in refused.json()["error"]
+    brackets = '"' + '[\\"{' * 400 + '"'  # in a text
+    assert said(brackets).status_code == 201
+    assert client.get("/sessions/deep/dialogue").status_code == 200
+
+
+def test_looking_how_deep_takes_time_by_the_length_of_a_body_however_it_ends(client):
+    client.post("/sessions", json={"id": "open"})
+    content = "[" * 300 + '"' + '\\"' * 30_000
+    assert (
+        client.post("/sessions/open/turns", content=content, headers={"Content-Type": "application/json"}).status_code
+        == 422
+    )
