@@ -751,7 +751,11 @@ static Py_ssize_t end_of_folded(const char *text, Py_ssize_t length, Py_ssize_t 
 /* A filter has a bit for each of some tokens: a text without one of these bits has none of the tokens. */
 #define FILTER_BITS 14
 
-static unsigned char *filter_of(PyObject *given) {
+/* The filter of a function's arguments, which are that and a text. */
+static unsigned char *filter_and_text(PyObject *arguments, const char **text, Py_ssize_t *length) {
+    PyObject *given;
+    if (!PyArg_ParseTuple(arguments, "Os#", &given, text, length))
+        return NULL;
     if (PyByteArray_Check(given) && PyByteArray_Size(given) == (1 << FILTER_BITS) / 8)
         return (unsigned char *)PyByteArray_AsString(given);
     PyErr_SetString(PyExc_ValueError, "expected a bytearray of 2,048 bytes");
@@ -767,12 +771,9 @@ static inline size_t bit_of(const char *token, Py_ssize_t length) {
 
 static PyObject *add_to_filter(PyObject *module, PyObject *arguments) {
     (void)module;
-    PyObject *given;
     const char *token;
     Py_ssize_t length;
-    if (!PyArg_ParseTuple(arguments, "Os#", &given, &token, &length))
-        return NULL;
-    unsigned char *filter = filter_of(given);
+    unsigned char *filter = filter_and_text(arguments, &token, &length);
     if (!filter)
         return NULL;
     size_t bit = bit_of(token, length);
@@ -782,12 +783,9 @@ static PyObject *add_to_filter(PyObject *module, PyObject *arguments) {
 
 static PyObject *may_have(PyObject *module, PyObject *arguments) {
     (void)module;
-    PyObject *given;
     const char *text;
     Py_ssize_t length;
-    if (!PyArg_ParseTuple(arguments, "Os#", &given, &text, &length))
-        return NULL;
-    const unsigned char *filter = filter_of(given);
+    const unsigned char *filter = filter_and_text(arguments, &text, &length);
     if (!filter)
         return NULL;
     for (Py_ssize_t at = 0; at < length;) {

@@ -17,13 +17,15 @@ from dialog_policy.network.plan import NOBODY, BatchPlan, ceil_div
 from dialog_policy.text.embedding import PADDING_ID
 from dialog_policy.text.table import FloatArray
 
-__all__ = ["COMPILED_LENGTHS", "WHOLE", "DialogueBatches", "Share", "evaluation_batches"]
+__all__ = ["COMPILED_LENGTHS", "EVALUATION_ROWS", "WHOLE", "DialogueBatches", "Share", "evaluation_batches"]
 
 _Inputs = FloatArray | dict[str, npt.NDArray[Any]]
 _IntArray = npt.NDArray[np.int64]
 
 # Lengths of batches where a network is compiled for each: more cost more seconds than their padding saves.
 COMPILED_LENGTHS = 8
+# Dialogues that are computed together where nothing is learnt.
+EVALUATION_ROWS = 32
 
 
 class Share(NamedTuple):
@@ -222,7 +224,7 @@ class DialogueBatches(keras.utils.PyDataset):
 
 
 def evaluation_batches(
-    encoded: EncodedDialogues, batch_size: int = 32, max_lengths: int | None = None
+    encoded: EncodedDialogues, batch_size: int = EVALUATION_ROWS, max_lengths: int | None = None
 ) -> list[_IntArray]:
     """Turn numbers of all dialogues, shortest first, in few large padded batches of shape (≤ batch_size, time).
 

@@ -22,7 +22,7 @@ from dialog_policy.distributed.relay import relay
 from dialog_policy.errors import GroupError, OptionError
 from dialog_policy.features.encoded import PADDING, EncodedDialogues
 from dialog_policy.network.backend import compiles, silent
-from dialog_policy.network.batches import COMPILED_LENGTHS, WHOLE, Share, evaluation_batches
+from dialog_policy.network.batches import COMPILED_LENGTHS, EVALUATION_ROWS, WHOLE, Share, evaluation_batches
 from dialog_policy.network.calibration import Judged, judge
 from dialog_policy.runtime.decoder import Decoder
 
@@ -163,7 +163,7 @@ def shared_judge(
         As :meth:`Decoder.judge` takes it, of all turns.
     """
     group = current_group()
-    rows = min(32, -(-len(encoded) // group.processes))
+    rows = min(EVALUATION_ROWS, -(-len(encoded) // group.processes))
     batches = evaluation_batches(encoded, rows, max_lengths=COMPILED_LENGTHS if compiles() else None)
     sums = np.zeros(len(Judged._fields))
     with local():

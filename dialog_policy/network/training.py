@@ -219,9 +219,9 @@ def _check_learnt(network: keras.Model, history: list[dict[str, float]], watch: 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
     """Refuse to go on with other dialogues or settings; only the number of epochs may differ."""
+    before = {"dev": now.get("dev"), **before}  # earlier versions did not note the validation part
     for part, use in (("train", "saw"), ("dev", "was validated on")):
-        # Earlier versions did not note the validation part.
-        if before.get(part, now.get(part) if part == "dev" else None) != now.get(part):
+        if before.get(part) != now.get(part):
             raise RunError(
                 f"the interrupted training {use} other dialogues: expected the same corpus and parts. Begin anew with --restart "
                 "(in Python: resume=False)."
