@@ -29,13 +29,16 @@ _TOGETHER = 256
 
 _IntArray = npt.NDArray[np.int64]
 _FloatArray = npt.NDArray[np.float32]
-_Epoch = Callable[[], object]
+_Call = Callable[[], object]
 
 
 class _Contender(NamedTuple):
-    """An epoch of training, how many turns it computes, padding included, and the logits of a padded batch."""
+    """A training, the turns that an epoch of it computes, padding included, and the logits of a padded batch.
 
-    epoch: _Epoch
+    `train` takes a number of epochs, which are one training, as people write it, and what is called after each.
+    """
+
+    train: Callable[[int, _Call], object]
     padded: int
     logits: Callable[[_FloatArray], _FloatArray]
 
@@ -62,17 +65,22 @@ def _compete(name: str, batch_size: int, histogram: Sequence[int], rounds: int) 
 
     prepare = _torch if name.startswith("torch") else _keras
     ready = prepare(name, batch_size, lengths, trained_a_batch)
-    begin = time.perf_counter()
-    ready.epoch()
-    first = time.perf_counter() - begin
     turns = int(lengths.sum())
-    answer(turns=turns, padding=1 - turns / ready.padded, first_epoch_s=first, first_batch_s=first_batch[0])
-    for _ in range(rounds):
+    started = False
+
+    def trained_an_epoch() -> None:
+        nonlocal begin, started
+        seconds = time.perf_counter() - begin
+        if started:
+            answer(value=seconds)
+        else:
+            answer(turns=turns, padding=1 - turns / ready.padded, first_epoch_s=seconds, first_batch_s=first_batch[0])
+        started = True
         wait()
         begin = time.perf_counter()
-        ready.epoch()
-        answer(value=time.perf_counter() - begin)
-    wait()
+
+    begin = time.perf_counter()
+    ready.train(rounds + 1, trained_an_epoch)
     rss_mb = peak_memory_mb()
     answer(rss_mb=rss_mb, loss=_loss(ready, lengths))
 
@@ -109,7 +117,7 @@ def _loss(ready: _Contender, lengths: _IntArray) -> float:
     return total / (float(lengths.sum()) * ACTIONS)
 
 
-def _keras(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Epoch) -> _Contender:
+def _keras(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Call) -> _Contender:
     from dialog_policy.network.backend import feed, load_keras, use_cores
 
     keras = load_keras()
@@ -126,8 +134,6 @@ def _keras(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Epo
     features, targets = _dialogues(lengths)
     inputs = keras.Input((None, FEATURES))
     head = keras.layers.Dense(ACTIONS)
-    watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: trained_a_batch())
-    watch.async_safe = True
     data: Any
     if name in OURS:
         outputs = FoldedTimeDistributed(head)(HoistedLSTM(HIDDEN)(inputs))
@@ -163,13 +169,18 @@ def _keras(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Epo
     if name in OURS:
         fed |= feed(data)
 
-    def epoch(data: Any = data) -> None:  # keeps the batches
-        model.fit(**fed, verbose=0, callbacks=[watch])
+    def train(epochs: int, trained_an_epoch: _Call, data: Any = data) -> None:  # keeps the batches
+        watch = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: trained_a_batch(),
+            on_epoch_end=lambda epoch, logs: trained_an_epoch(),
+        )
+        watch.async_safe = True
+        model.fit(**fed, epochs=epochs, verbose=0, callbacks=[watch])
 
-    return _Contender(epoch, padded, model.predict_on_batch)
+    return _Contender(train, padded, model.predict_on_batch)
 
 
-def _torch(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Epoch) -> _Contender:
+def _torch(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Call) -> _Contender:
     """As well fed as ours: sorted by length, packed without a copy more than needed, Adam in one kernel."""
     import torch
     from torch.nn.utils.rnn import PackedSequence
@@ -209,13 +220,15 @@ def _torch(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Epo
         packed = PackedSequence(features[turns[is_real]], torch.from_numpy(real.sum(axis=1)))
         return loss_of(head(lstm(packed)[0].data), targets[turns[is_real]])
 
-    def epoch() -> None:
-        for dialogues in batches():
-            loss = loss_on(dialogues)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            trained_a_batch()
+    def train(epochs: int, trained_an_epoch: _Call) -> None:
+        for _ in range(epochs):
+            for dialogues in batches():
+                loss = loss_on(dialogues)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                trained_a_batch()
+            trained_an_epoch()
 
     padded = int(lengths.sum())
     if name == "torch_padded":
@@ -226,7 +239,7 @@ def _torch(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Epo
             computed: _FloatArray = head(lstm(torch.from_numpy(some).transpose(0, 1))[0]).transpose(0, 1).numpy()
         return computed
 
-    return _Contender(epoch, padded, logits)
+    return _Contender(train, padded, logits)
 
 
 def _sgemm() -> float:

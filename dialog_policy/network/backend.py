@@ -266,7 +266,11 @@ def scan(
     """
     keras = load_keras()
     if keras.backend.backend() != "tensorflow":
-        result: tuple[tuple[Any, ...], tuple[Any, ...]] = keras.ops.scan(step, state, inputs, reverse=reverse)
+        # Two steps of the way back in one are quicker; of the way there they only take longer to compile (docs/lab/speed.md).
+        unroll = 2 if reverse else 1
+        result: tuple[tuple[Any, ...], tuple[Any, ...]] = keras.ops.scan(
+            step, state, inputs, reverse=reverse, unroll=unroll
+        )
         return result
     import tensorflow as tf
 

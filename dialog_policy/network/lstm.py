@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from dialog_policy.network.backend import compiles, has_gpu, scan, swap_rows_and_steps
@@ -126,14 +127,14 @@ class CarriedLSTM(keras.layers.Layer):
         return cls(keras.saving.deserialize_keras_object(config.pop("lstm")), **config)
 
 
-def _product(sequences: Any, kernel: Any, bias: Any = 0.0) -> Any:
-    """Multiply every turn, shape (time, batch, n), with a kernel, and add a bias."""
+def _product(sequences: Any, kernel: Any) -> Any:
+    """Multiply every turn, shape (time, batch, n), with a kernel."""
     if (
         keras.distribution.distribution() is not None
     ):  # processes can divide a batch, but not time and batch as one axis
-        return ops.tensordot(sequences, kernel, axes=1) + bias
+        return ops.tensordot(sequences, kernel, axes=1)
     flat = ops.reshape(sequences, (-1, sequences.shape[-1]))
-    return ops.reshape(ops.matmul(flat, kernel) + bias, (*ops.shape(sequences)[:2], kernel.shape[-1]))
+    return ops.reshape(ops.matmul(flat, kernel), (*ops.shape(sequences)[:2], kernel.shape[-1]))
 
 
 def _sum_of_products(left: Any, right: Any) -> Any:
@@ -161,19 +162,27 @@ def _lstm(sequences: Any, kernel: Any, recurrent: Any, bias: Any, hidden: Any, c
     inputs = swap_rows_and_steps(sequences)
     start_hidden, start_cell = hidden, cell
 
+    # A sigmoid of x is (1 + tanh(x / 2)) / 2, and g is a tanh itself, so one tanh computes all gates.
+    half, above = (
+        ops.convert_to_tensor(np.repeat(each, units), dtype=recurrent.dtype)
+        for each in ((0.5, 0.5, 1.0, 0.5), (0.5, 0.5, 0.0, 0.5))
+    )
+
     def forward(state: tuple[Any, Any], step: tuple[Any]) -> tuple[tuple[Any, Any], tuple[Any, ...]]:
-        i, f, g, o = ops.split(step[0] + ops.matmul(state[0], recurrent), 4, axis=-1)
-        i, f, g, o = ops.sigmoid(i), ops.sigmoid(f), ops.tanh(g), ops.sigmoid(o)
+        gates = above + half * ops.tanh(half * (step[0] + ops.matmul(state[0], recurrent) + bias))
+        i, f, g, o = ops.split(gates, 4, axis=-1)
         cell = f * state[1] + i * g
         hidden = o * ops.tanh(cell)
-        return (hidden, cell), (hidden, cell, i, f, g, o)
+        return (hidden, cell), (hidden, cell, gates)
 
-    projected = _product(inputs, kernel, bias)
-    _, (hiddens, cells, i, f, g, o) = scan(forward, (hidden, cell), (projected,), widths=(units,) * 6)
+    _, (hiddens, cells, gates) = scan(
+        forward, (hidden, cell), (_product(inputs, kernel),), widths=(units, units, 4 * units)
+    )
 
     def gradient(*of_outputs: Any, upstream: Any = None) -> tuple[Any, ...]:
         of_outputs = keras.tree.flatten(of_outputs if upstream is None else upstream)  # nested as the backend likes
         of_hiddens = swap_rows_and_steps(of_outputs[0])
+        i, f, g, o = ops.split(gates, 4, axis=-1)
         active = ops.tanh(cells)
         earlier = ops.concatenate([start_cell[None], cells[:-1]], 0)
         # What a gate's input changes in the cell (i, f, g) or in the output (o).
