@@ -17,6 +17,8 @@ __all__ = ["line_formatter", "log", "start_logging"]
 _logger = logging.getLogger("dialog_policy.serving")
 # Bytes that a pipe takes without mixing them with what other processes write (POSIX).
 _WHOLE = 4_096
+# How long a line may wait for others, in seconds.
+_WAIT_S = 0.02
 
 
 class _Line(MsgspecFormatter):
@@ -28,7 +30,7 @@ class _Line(MsgspecFormatter):
 
 
 class _Together(logging.Handler):
-    """Writes the lines of one pass of the event loop to stderr at once: a turn takes less time than its line in the log.
+    """Writes the lines of a fiftieth of a second to stderr at once: whoever reads them is woken, and takes the processor, each time.
 
     What is no mere information, and what another thread says, is written at once, after the lines that wait.
     """
@@ -46,13 +48,11 @@ class _Together(logging.Handler):
                 self.flush()
             self._lines.append(line)
             self._size += size
-            if record.levelno > logging.INFO:
+            loop = _running_loop()
+            if record.levelno > logging.INFO or loop is None:
                 self.flush()
             elif len(self._lines) == 1:
-                try:
-                    asyncio.get_running_loop().call_soon(self.flush)
-                except RuntimeError:  # this thread has no loop
-                    self.flush()
+                loop.call_later(_WAIT_S, self.flush)
         except Exception:
             self.handleError(record)
 
@@ -63,6 +63,13 @@ class _Together(logging.Handler):
             if lines:
                 sys.stderr.write("".join(lines))
                 sys.stderr.flush()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def line_formatter() -> logging.Formatter:

@@ -201,7 +201,7 @@ def test_metrics_count(serving):
         assert line in lines
 
 
-def test_lines_of_one_pass_of_the_loop_are_written_at_once_and_in_order(monkeypatch):
+def test_lines_that_come_at_one_time_are_written_at_once_and_in_order(monkeypatch):
     written = []
     monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=written.append, flush=lambda: None))
     start_logging()
@@ -210,11 +210,16 @@ def test_lines_of_one_pass_of_the_loop_are_written_at_once_and_in_order(monkeypa
     async def work():
         log("one", session="a\n\ud800")
         log("two")
-        await asyncio.to_thread(lambda: None)
+        assert not written
+        await asyncio.sleep(0.1)
+        assert len(written) == 1
         log("three")
         log("failed", failed=True)
-        log("long", text="é" * 3_000)
+        log("waiting")
         await asyncio.to_thread(log, "elsewhere")
+        log("short")
+        log("long", text="é" * 3_000)
+        log("last")
 
     try:
         asyncio.run(work())
@@ -224,6 +229,6 @@ def test_lines_of_one_pass_of_the_loop_are_written_at_once_and_in_order(monkeypa
         logging.getLogger("uvicorn.error").handlers = []
         logging.logThreads = logging.logProcesses = logging.logMultiprocessing = True
     assert [[json.loads(line)["event"] for line in block.splitlines()] for block in written] == [
-        ["one", "two"], ["three", "failed"], ["long"], ["elsewhere"], ["after"],
+        ["one", "two"], ["three", "failed"], ["waiting", "elsewhere"], ["short"], ["long"], ["last", "after"],
     ]  # fmt: skip
     assert all(len(block.encode()) <= 4_096 or block.count("\n") == 1 for block in written)
