@@ -238,6 +238,9 @@ class EncodedDialogues:
             for number, (matrix, rows) in enumerate(self.parts)
             if embedded or number not in self.embedded
         ]
+        if len(parts) == 1:  # a cached corpus: nothing to put side by side
+            matrix, rows = parts[0]
+            return np.asarray(matrix[_pick(rows, turns)], dtype=np.float32)
         gathered = np.empty((*turns.shape, sum(matrix.shape[1] for matrix, _ in parts)), dtype=np.float32)
         start = 0
         for matrix, rows in parts:
