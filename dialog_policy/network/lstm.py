@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -17,6 +18,8 @@ CARRIED = "carried"
 # Batches of so many rows are two halves for TensorFlow, which it computes at the same time, on a core each: a step's operations are
 # too small to be divided. JAX would compute one after the other.
 _DIVIDED_FROM = 16
+# JAX multiplies a state of so many rows quicker where it is kept transposed from step to step (docs/lab/speed.md).
+_TRANSPOSED_FROM = 96
 
 
 @keras.saving.register_keras_serializable("dialog_policy")
@@ -161,7 +164,7 @@ def _lstm(sequences: Any, kernel: Any, recurrent: Any, bias: Any, hidden: Any, c
     units = recurrent.shape[0]
     inputs = swap_rows_and_steps(sequences)
     start_hidden, start_cell = hidden, cell
-
+    turned: Callable[[Any], Any] = _transposed if compiles() and hidden.shape[0] >= _TRANSPOSED_FROM else lambda x: x
     # A sigmoid of x is (1 + tanh(x / 2)) / 2, and g is a tanh itself, so one tanh computes all gates.
     half, above = (
         ops.convert_to_tensor(np.repeat(each, units), dtype=recurrent.dtype)
@@ -169,14 +172,14 @@ def _lstm(sequences: Any, kernel: Any, recurrent: Any, bias: Any, hidden: Any, c
     )
 
     def forward(state: tuple[Any, Any], step: tuple[Any]) -> tuple[tuple[Any, Any], tuple[Any, ...]]:
-        gates = above + half * ops.tanh(half * (step[0] + ops.matmul(state[0], recurrent) + bias))
+        gates = above + half * ops.tanh(half * (step[0] + ops.matmul(turned(state[0]), recurrent) + bias))
         i, f, g, o = ops.split(gates, 4, axis=-1)
         cell = f * state[1] + i * g
         hidden = o * ops.tanh(cell)
-        return (hidden, cell), (hidden, cell, gates)
+        return (turned(hidden), cell), (hidden, cell, gates)
 
     _, (hiddens, cells, gates) = scan(
-        forward, (hidden, cell), (_product(inputs, kernel),), widths=(units, units, 4 * units)
+        forward, (turned(hidden), cell), (_product(inputs, kernel),), widths=(units, units, 4 * units)
     )
 
     def gradient(*of_outputs: Any, upstream: Any = None) -> tuple[Any, ...]:
