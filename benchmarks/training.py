@@ -23,7 +23,7 @@ from benchmarks.workload import STAR_LENGTHS
 __all__ = ["best_of", "describe_training", "measure_training", "not_compared"]
 
 _ROUNDS = 9
-# Epochs of one turn: the first after a pause finds nothing in the caches, and no training pauses after each.
+# Epochs of one turn: the first after a pause is slower, and no training pauses after each.
 _IN_A_ROW = 3
 _OURS = OURS
 _RIVALS = ("keras_masking", "batch_of_one", "torch_packed", "torch_padded")

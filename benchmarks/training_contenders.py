@@ -30,15 +30,17 @@ _TOGETHER = 256
 _IntArray = npt.NDArray[np.int64]
 _FloatArray = npt.NDArray[np.float32]
 _Call = Callable[[], object]
+# Told the number of an epoch, from 0, when it has ended.
+_EpochEnd = Callable[[int], object]
 
 
 class _Contender(NamedTuple):
     """A training, the turns that an epoch of it computes, padding included, and the logits of a padded batch.
 
-    `train` takes a number of epochs, which are one training, as people write it, and what is called after each.
+    `train` takes a number of epochs, which are one training, as people write it, and what is told of each.
     """
 
-    train: Callable[[int, _Call], object]
+    train: Callable[[int, _EpochEnd], object]
     padded: int
     logits: Callable[[_FloatArray], _FloatArray]
 
@@ -66,16 +68,14 @@ def _compete(name: str, batch_size: int, histogram: Sequence[int], rounds: int) 
     prepare = _torch if name.startswith("torch") else _keras
     ready = prepare(name, batch_size, lengths, trained_a_batch)
     turns = int(lengths.sum())
-    started = False
 
-    def trained_an_epoch() -> None:
-        nonlocal begin, started
+    def trained_an_epoch(epoch: int) -> None:
+        nonlocal begin
         seconds = time.perf_counter() - begin
-        if started:
+        if epoch:
             answer(value=seconds)
         else:
             answer(turns=turns, padding=1 - turns / ready.padded, first_epoch_s=seconds, first_batch_s=first_batch[0])
-        started = True
         wait()
         begin = time.perf_counter()
 
@@ -169,10 +169,10 @@ def _keras(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Cal
     if name in OURS:
         fed |= feed(data)
 
-    def train(epochs: int, trained_an_epoch: _Call, data: Any = data) -> None:  # keeps the batches
+    def train(epochs: int, trained_an_epoch: _EpochEnd, data: Any = data) -> None:  # keeps the batches
         watch = keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda batch, logs: trained_a_batch(),
-            on_epoch_end=lambda epoch, logs: trained_an_epoch(),
+            on_epoch_end=lambda epoch, logs: trained_an_epoch(epoch),
         )
         watch.async_safe = True
         model.fit(**fed, epochs=epochs, verbose=0, callbacks=[watch])
@@ -220,15 +220,15 @@ def _torch(name: str, batch_size: int, lengths: _IntArray, trained_a_batch: _Cal
         packed = PackedSequence(features[turns[is_real]], torch.from_numpy(real.sum(axis=1)))
         return loss_of(head(lstm(packed)[0].data), targets[turns[is_real]])
 
-    def train(epochs: int, trained_an_epoch: _Call) -> None:
-        for _ in range(epochs):
+    def train(epochs: int, trained_an_epoch: _EpochEnd) -> None:
+        for epoch in range(epochs):
             for dialogues in batches():
                 loss = loss_on(dialogues)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
                 trained_a_batch()
-            trained_an_epoch()
+            trained_an_epoch(epoch)
 
     padded = int(lengths.sum())
     if name == "torch_padded":
